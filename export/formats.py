@@ -1,0 +1,71 @@
+"""Every width, range and constant of the chip's integer neuron, in one place, each with its source.
+
+Sources: the registers are those that Lava's ``PyLifModelBitAcc`` (lava-nc 0.10.0, ``lava/proc/lif/models.py``) names
+and mirrors from Loihi; weights and delays those of lava-dl 0.6.0's netx loader.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from esvae.errors import HardwareRangeError
+
+__all__ = [
+    "ACCUMULATOR_BITS",
+    "BIAS",
+    "DECAY",
+    "DECAY_SHIFT",
+    "DECAY_UNITY",
+    "DELAY",
+    "STATE_LIMIT",
+    "STATE_SHIFT",
+    "STATE_WRAP",
+    "THRESHOLD",
+    "WEIGHT",
+    "IntFormat",
+]
+
+
+@dataclass(frozen=True)
+class IntFormat:
+    """A whole-number register: its name and its smallest and largest value."""
+
+    name: str
+    min: int
+    max: int
+
+    def __contains__(self, value: int) -> bool:
+        return self.min <= int(value) <= self.max
+
+    def check(self, values: np.ndarray | int, where: str, remedy: str) -> None:
+        """Raises HardwareRangeError, naming the first value that does not fit, unless all do."""
+        array = np.asarray(values)
+        if array.dtype.kind not in "iu":
+            raise HardwareRangeError(f"{where}: {self.name} is {array.dtype}, expected whole numbers; {remedy}")
+        outside = array[(array < self.min) | (array > self.max)]
+        if outside.size:
+            raise HardwareRangeError(f"{where}: {self.name} {outside[0]} outside [{self.min}, {self.max}]; {remedy}")
+
+
+#: Fixed point of the decays: a state keeps ``4096 - decay`` parts in 4096 each step (``decay_shift``).
+DECAY_SHIFT = 12
+DECAY_UNITY = 1 << DECAY_SHIFT
+
+#: Left shift that aligns weight sums, biases and thresholds with the states (``act_shift``, ``vth_shift``, ``bias_exp``).
+STATE_SHIFT = 6
+
+#: Current and membrane potential are 24 bit wide (``uv_bitwidth``): the potential saturates at +-(2^23 - 1), the
+#: current wraps by 2^24.
+STATE_LIMIT = 1 << 23
+STATE_WRAP = 1 << 24
+
+#: Width to which Lava's convolution wraps the sum of weights (``PyConvModelFixed.clamp_precision``).
+ACCUMULATOR_BITS = 24
+
+WEIGHT = IntFormat("weight", -256, 255)
+BIAS = IntFormat("bias", -4096, 4095)
+THRESHOLD = IntFormat("threshold", 0, 131_071)
+DECAY = IntFormat("decay", 0, DECAY_UNITY)
+DELAY = IntFormat("delay", 0, 62)

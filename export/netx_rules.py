@@ -1,0 +1,95 @@
+"""What stock netx (lava-dl 0.6.0) does to a network on the way in, so that no file surprises its reader.
+
+netx re-scales dense weights to fill eight bits (``netx/utils.py: optimize_weight_bits``) and Lava then clips and
+truncates them again (``lava/utils/weightutils.py``). For most matrices that is exact; for some it is not, and nothing
+is said. :func:`loaded_dense_weight` mirrors both steps, :func:`check_loadable` compares.
+
+Convolutions are loaded as they are.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from esvae.errors import HardwareRangeError, UnsupportedLayerError
+from export.ir import ConvTranspose, Dense, Flatten, Network
+
+__all__ = ["check_loadable", "loaded_dense_weight"]
+
+_WEIGHT_BITS = 8
+_MIXED_LIMITS = (-256, 254)
+
+
+def loaded_dense_weight(weight: np.ndarray) -> np.ndarray:
+    """The dense weights that Lava's simulator computes with after stock netx has loaded ``weight``.
+
+    Args:
+        weight: ``(outputs, inputs)`` whole numbers in [-256, 255], not all zero.
+
+    Returns:
+        Array of the same shape; float where the loaded weight is no longer a whole number of the file's units.
+    """
+    low, high = int(weight.min()), int(weight.max())
+    if high > _MIXED_LIMITS[1] and low < 0:
+        weight = np.clip(weight, *_MIXED_LIMITS)
+        high = int(weight.max())
+    mixed_for_netx = low < 0 <= high
+    if mixed_for_netx:
+        scale = min(127 / high if high else np.inf, 128 / -low)
+    elif high < 0:
+        scale = 256 / -low
+    else:
+        scale = 255 / high
+    shift = int(np.floor(np.log2(scale))) + mixed_for_netx
+    trailing = next((n for n in range(_WEIGHT_BITS, 0, -1) if not (weight % (1 << n)).any()), 0)
+    bits = _WEIGHT_BITS - shift - (trailing - mixed_for_netx)
+    scaled = _shift_left(weight.astype(np.int64), shift)
+
+    # Lava's dense model decides the sign mode anew: a matrix of zeros and negatives is inhibitory there, mixed above.
+    inhibitory = scaled.max() <= 0 and scaled.min() < 0
+    mixed = scaled.min() < 0 < scaled.max()
+    magnitude = np.clip(-scaled if inhibitory else scaled, -256 if mixed else 0, 255)
+    truncate = _WEIGHT_BITS - bits + mixed
+    magnitude = _shift_left(magnitude >> truncate, truncate) if truncate >= 0 else np.zeros_like(magnitude)
+    return (-magnitude if inhibitory else magnitude) / 2.0**shift
+
+
+def _shift_left(values: np.ndarray, shift: int) -> np.ndarray:
+    """numpy's ``left_shift``, which turns everything to zero where the shift is negative."""
+    return values << shift if shift >= 0 else np.zeros_like(values)
+
+
+def check_loadable(network: Network) -> None:
+    """Raises unless stock netx loads every layer of ``network`` exactly as it is written.
+
+    Raises:
+        UnsupportedLayerError: a layer type that netx refuses, or an order that it cannot connect.
+        HardwareRangeError: dense weights that netx would change or crash on.
+    """
+    dense_seen = False
+    for index, layer in enumerate(network.layers):
+        if isinstance(layer, ConvTranspose):
+            raise UnsupportedLayerError(
+                f"layer {index}: netx cannot load a transposed convolution; lower it first (--lowering dense)"
+            )
+        if isinstance(layer, Flatten):
+            continue
+        if not isinstance(layer, Dense):
+            if dense_seen:
+                raise UnsupportedLayerError(
+                    f"layer {index} (conv): netx cannot connect a convolution behind a dense layer; "
+                    "write the dense layer as a full-padding convolution on a 1x1 map, or lower all to dense"
+                )
+            continue
+        dense_seen = True
+        where = f"layer {index} (dense)"
+        if not layer.weight.any():
+            raise HardwareRangeError(f"{where}: all weights are zero, which stock netx crashes on; remove the layer")
+        loaded = loaded_dense_weight(layer.weight)
+        wrong = np.argwhere(loaded != layer.weight)
+        if len(wrong):
+            at = tuple(int(i) for i in wrong[0])
+            raise HardwareRangeError(
+                f"{where}: stock netx would load weight {layer.weight[at]} at {at} as {loaded[at]:g}; "
+                "keep weights even and within [-254, 254]"
+            )
