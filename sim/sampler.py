@@ -1,0 +1,129 @@
+"""The Poisson sampler that a chip could hold: a counter and a linear feedback shift register for each latent neuron.
+
+Integers only. A rate ``r`` in [0, 1] becomes the code ``c = round(r * 2^B)``; at each step the neuron's 32 bit Galois
+LFSR advances ``B`` bits, its low ``B`` bits are ``x``, and the neuron spikes iff ``x < c``. The LFSR starts from a hash
+of (seed, image, neuron), so any image can be drawn alone, in any order, on any backend, with the same spikes.
+
+Prior: ``r = sigmoid(W n + b)``, ``n`` standard normal, one generator for each (seed, image). Posterior: counted spikes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from esvae.errors import DataError
+from export.ir import Network, Prior
+
+__all__ = [
+    "LFSR_TAPS",
+    "advance",
+    "codes_from_counts",
+    "codes_from_rates",
+    "draw_latents",
+    "initial_states",
+    "prior_rates",
+    "sample_spikes",
+]
+
+#: Feedback taps 32, 30, 26, 25 of a maximal-length 32 bit Galois LFSR that shifts right (Xilinx XAPP 052, table 3).
+LFSR_TAPS = 0xA3000000
+
+_U64 = np.uint64
+
+
+def _mix(x: np.ndarray) -> np.ndarray:
+    """The 64 bit finalizer of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014)."""
+    x = (x ^ (x >> _U64(30))) * _U64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> _U64(27))) * _U64(0x94D049BB133111EB)
+    return x ^ (x >> _U64(31))
+
+
+def initial_states(seed: int, images: np.ndarray, neurons: int) -> np.ndarray:
+    """LFSR states from a hash of (seed, image, neuron).
+
+    Args:
+        seed: 0 to 2^64 - 1.
+        images: image numbers, ``(images,)``.
+        neurons: how many latent neurons.
+
+    Returns:
+        uint32 ``(images, neurons)``, none of them zero, where an LFSR would stay.
+    """
+    if not 0 <= seed < 1 << 64:
+        raise DataError(f"seed {seed}: expected 0 to 2^64 - 1")
+    golden = _U64(0x9E3779B97F4A7C15)
+    with np.errstate(over="ignore"):
+        key = _mix(np.full(1, seed, _U64) + golden)
+        key = _mix(key ^ (images.astype(_U64) + _U64(1)) * golden)
+        key = _mix(key[:, None] ^ (np.arange(neurons, dtype=_U64) + _U64(1)) * golden)
+    states = (key >> _U64(32)).astype(np.uint32)
+    return np.where(states == 0, np.uint32(1), states)
+
+
+def advance(states: np.ndarray, bits: int) -> np.ndarray:
+    """Shifts each 32 bit Galois LFSR ``bits`` times; uint32 in, uint32 out, same shape."""
+    for _ in range(bits):
+        states = (states >> np.uint32(1)) ^ (states & np.uint32(1)) * np.uint32(LFSR_TAPS)
+    return states
+
+
+def codes_from_rates(rates: np.ndarray, rate_bits: int) -> np.ndarray:
+    """Rates in [0, 1] as codes 0 to 2^rate_bits, ties to even."""
+    return np.rint(np.asarray(rates, np.float64) * (1 << rate_bits)).astype(np.int64)
+
+
+def codes_from_counts(counts: np.ndarray, steps: int, rate_bits: int) -> np.ndarray:
+    """Spikes counted over ``steps`` as codes 0 to 2^rate_bits, rounded down: integer arithmetic throughout."""
+    return (np.asarray(counts, np.int64) << rate_bits) // steps
+
+
+def sample_spikes(codes: np.ndarray, states: np.ndarray, steps: int, rate_bits: int) -> np.ndarray:
+    """Draws spikes.
+
+    Args:
+        codes: rate codes 0 to 2^rate_bits, ``(images, neurons)``.
+        states: LFSR states before the first step, uint32, same shape.
+        steps: length of the window.
+        rate_bits: bits by which the LFSR advances each step.
+
+    Returns:
+        uint8 ``(images, steps, neurons)`` of 0 and 1.
+    """
+    spikes = np.empty((codes.shape[0], steps, codes.shape[1]), np.uint8)
+    mask = np.uint32((1 << rate_bits) - 1)
+    for t in range(steps):
+        states = advance(states, rate_bits)
+        spikes[:, t] = (states & mask).astype(np.int64) < codes
+    return spikes
+
+
+def prior_rates(prior: Prior, seed: int, images: np.ndarray) -> np.ndarray:
+    """The generator's firing rates for the given image numbers: float64 ``(images, latents)`` in (0, 1).
+
+    Each image has a counter-based generator of its own (Philox, keyed by seed and image).
+    """
+    noise = np.empty((len(images), prior.weight.shape[1]))
+    for row, image in zip(noise, images, strict=True):
+        row[:] = np.random.Generator(np.random.Philox(key=[seed, int(image)])).standard_normal(len(row))
+    # Summed term by term: the same on every machine, which a BLAS product is not.
+    logits = np.broadcast_to(prior.bias.astype(np.float64), (len(images), len(prior.bias))).copy()
+    for j in range(noise.shape[1]):
+        logits += noise[:, j, None] * prior.weight[:, j].astype(np.float64)
+    return 1.0 / (1.0 + np.exp(-logits))
+
+
+def draw_latents(network: Network, seed: int, images: np.ndarray) -> np.ndarray:
+    """Latent spikes from the network's prior, for the given image numbers.
+
+    Returns:
+        uint8 ``(images, steps, latents)`` of 0 and 1.
+
+    Raises:
+        DataError: the network has no prior or no window.
+    """
+    if network.prior is None or network.time_steps is None:
+        raise DataError("this network has no prior to draw latent spikes from; give them with --latents FILE.npy")
+    bits = network.prior.rate_bits
+    codes = codes_from_rates(prior_rates(network.prior, seed, images), bits)
+    states = initial_states(seed, images, codes.shape[1])
+    return sample_spikes(codes, states, network.time_steps, bits)
