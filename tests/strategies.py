@@ -1,0 +1,137 @@
+"""Hypothesis strategies for integer networks and spikes, shared by the whole suite."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from hypothesis import strategies as st
+
+from export.formats import BIAS, DECAY_UNITY, THRESHOLD, WEIGHT
+from export.ir import Conv, ConvTranspose, Dense, Flatten, Layer, Lif, Network, Shape
+
+__all__ = ["lifs", "networks", "spikes_for", "weights"]
+
+decays = st.one_of(st.sampled_from([0, 1, 819, 2048, 3072, 4095, DECAY_UNITY]), st.integers(0, DECAY_UNITY))
+
+
+@st.composite
+def lifs(draw: st.DrawFn) -> Lif:
+    """Neurons over all decays and thresholds, the limits and small thresholds (which fire) more often."""
+    threshold = draw(st.one_of(st.sampled_from([0, 1, THRESHOLD.max]), st.integers(0, 600), st.integers(0, THRESHOLD.max)))
+    return Lif(draw(decays), draw(decays), threshold)
+
+
+@st.composite
+def weights(draw: st.DrawFn, shape: Shape, *, exact_dense: bool = False) -> np.ndarray:
+    """Weights that are mixed, all positive, all negative, odd or even; never all zero.
+
+    ``exact_dense`` keeps to what stock netx loads unchanged in a dense layer (see ``export/netx_rules.py``).
+    """
+    kind = draw(st.sampled_from(["mixed", "even", "positive", "negative", "sparse", "limits"]))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    low, high = WEIGHT.min, WEIGHT.max
+    if kind == "positive":
+        values = rng.integers(1, high + 1, shape)
+    elif kind == "negative":
+        values = rng.integers(low + 1, 0, shape)
+    elif kind == "limits":
+        values = rng.choice([-256, 254], shape)
+    elif kind == "even":
+        values = rng.integers(-128, 128, shape) * 2
+    else:
+        values = rng.integers(-200, 201, shape)
+        if kind == "sparse":
+            values = np.where(rng.random(shape) < 0.7, 0, values)
+    if exact_dense and (values < 0).any() and not (values < 0).all():
+        values = np.clip(values & ~1, -254, 254)
+    if exact_dense and kind == "limits" and (values < 0).all():
+        values = np.maximum(values, -254)
+    if not values.any():
+        values.flat[0] = 2
+    return values.astype(np.int32)
+
+
+@st.composite
+def biases(draw: st.DrawFn, shape: Shape) -> np.ndarray | None:
+    """None, one for each channel or one for each neuron; the limits more often."""
+    kind = draw(st.sampled_from(["none", "channel", "neuron", "limits"]))
+    if kind == "none":
+        return None
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    size = shape if kind == "neuron" else shape[:1]
+    values = rng.choice([BIAS.min, BIAS.max], size) if kind == "limits" else rng.integers(-300, 300, size)
+    return values.astype(np.int32)
+
+
+pairs = st.tuples(st.integers(1, 2), st.integers(1, 2))
+
+
+@st.composite
+def conv_layers(draw: st.DrawFn, shape: Shape, *, transposed: bool = False) -> Layer:
+    """A (transposed) convolution that fits ``shape``: non-square kernels, strides, paddings, dilations, groups."""
+    channels, height, width = shape
+    groups = draw(st.sampled_from([g for g in (1, 2, 3) if channels % g == 0]))
+    out = groups * draw(st.integers(1, 3))
+    kernel = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
+    stride, dilation = draw(pairs), draw(pairs)
+    padding = tuple(draw(st.integers(0, k)) for k in kernel)
+    neuron = draw(lifs())
+    if transposed:
+        slack = tuple(draw(st.integers(0, max(s, d) - 1)) for s, d in zip(stride, dilation, strict=True))
+        size = [
+            (n - 1) * s - 2 * p + d * (k - 1) + o + 1
+            for n, s, p, d, k, o in zip((height, width), stride, padding, dilation, kernel, slack, strict=True)
+        ]
+        if min(size) < 1:
+            padding = (0, 0)
+            size = [n + 2 * p for n, p in zip(size, padding, strict=True)]
+        weight = draw(weights((channels, out // groups, *kernel)))
+        plain = ConvTranspose(weight, None, neuron, stride, padding, dilation, slack, groups)  # type: ignore[arg-type]
+        bias = draw(biases(plain.output_shape(shape)))
+        return ConvTranspose(weight, bias, neuron, stride, padding, dilation, slack, groups)  # type: ignore[arg-type]
+    if any(n + 2 * p < d * (k - 1) + 1 for n, p, d, k in zip((height, width), padding, dilation, kernel, strict=True)):
+        kernel, padding = (1, 1), (0, 0)
+    weight = draw(weights((out, channels // groups, *kernel)))
+    conv = Conv(weight, None, neuron, stride, padding, dilation, groups)  # type: ignore[arg-type]
+    bias = draw(biases(conv.output_shape(shape)))
+    return Conv(weight, bias, neuron, stride, padding, dilation, groups)  # type: ignore[arg-type]
+
+
+@st.composite
+def networks(draw: st.DrawFn, *, transposed: bool = False, loadable: bool = False) -> Network:
+    """Small networks of convolutions, then dense layers.
+
+    Args:
+        transposed: also draw transposed convolutions, which netx does not load.
+        loadable: only what stock netx loads exactly, with a window.
+    """
+    layers: list[Layer] = []
+    shape: Shape
+    if draw(st.booleans()):
+        shape = (draw(st.integers(1, 4)), draw(st.integers(1, 6)), draw(st.integers(1, 6)))
+        input_shape = shape
+        for _ in range(draw(st.integers(1, 2))):
+            layers.append(draw(conv_layers(shape, transposed=transposed and draw(st.booleans()))))
+            shape = layers[-1].output_shape(shape)
+        if draw(st.booleans()):
+            layers.append(Flatten())
+            shape = (math.prod(shape),)
+    else:
+        shape = input_shape = (draw(st.integers(1, 12)),)
+    if len(shape) == 1:
+        for _ in range(draw(st.integers(1, 2))):
+            out = draw(st.integers(1, 10))
+            weight = draw(weights((out, shape[0]), exact_dense=loadable))
+            layers.append(Dense(weight, draw(biases((out,))), draw(lifs())))
+            shape = (out,)
+    return Network(input_shape, tuple(layers), time_steps=draw(st.integers(1, 8)))
+
+
+@st.composite
+def spikes_for(draw: st.DrawFn, network: Network, *, images: int = 3) -> np.ndarray:
+    """A raster that fits ``network``: uint8 ``(images, steps, *input shape)``, from silent to firing at every step."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    rate = draw(st.sampled_from([0.1, 0.5, 0.9, 1.0]))
+    shape = (images, network.time_steps or 4, *network.input_shape)
+    return (rng.random(shape) < rate).astype(np.uint8)
