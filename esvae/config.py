@@ -1,0 +1,171 @@
+"""The configuration of a run: every key with its meaning and unit; unknown keys and impossible sizes are errors."""
+
+from __future__ import annotations
+
+import os
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from esvae.errors import ConfigError
+
+__all__ = [
+    "Config",
+    "DataConfig",
+    "DecoderConfig",
+    "ModelConfig",
+    "NeuronConfig",
+    "TrainConfig",
+    "config_from_dict",
+    "config_names",
+    "config_to_yaml",
+    "load_config",
+]
+
+Channels = Annotated[list[Annotated[int, Field(ge=1, le=4096)]], Field(min_length=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataConfig(_Section):
+    """Which images, and how large."""
+
+    name: Literal["digits"] = "digits"
+    """The data set; ``digits`` is scikit-learn's 1,797 embedded 8x8 images, resized to ``image_size``."""
+    image_size: int = Field(16, ge=8, le=128)
+    """Height and width in pixels."""
+    image_channels: int = Field(1, ge=1, le=3)
+    """1 grey, 3 colour."""
+
+
+class NeuronConfig(_Section):
+    """LIF: ``u = keep * u * (1 - o) + x; o = u > threshold`` (ESVAE, eq. 1 to 3)."""
+
+    keep: float = Field(0.25, ge=0, le=1)
+    """Share of the membrane potential that survives a step."""
+    threshold: float = Field(0.2, gt=0)
+    """The neuron fires strictly above it."""
+    surrogate_width: float = Field(0.5, gt=0)
+    """Half-width of the rectangular surrogate gradient around u = 0."""
+
+
+class DecoderConfig(_Section):
+    """The generator's architecture."""
+
+    kind: Literal["subpixel", "transposed"] = "subpixel"
+    """``transposed``: the paper's, stride-2 transposed convolutions; ``subpixel``: chip-native, stride-1 convolutions
+    on a coarse grid whose last layer emits the pixels of each cell as channels."""
+    channels: Channels
+    """Feature maps of each spiking layer, first to last."""
+    base_size: int = Field(8, ge=1, le=32)
+    """Height and width of the first layer's maps (2 in the paper; the grid of the sub-pixel decoder)."""
+
+
+class ModelConfig(_Section):
+    """The spiking autoencoder (ESVAE, section 4 and appendix)."""
+
+    latent: int = Field(32, ge=1, le=4096)
+    """Latent neurons."""
+    time_steps: int = Field(16, ge=1, le=1024)
+    """Length T of the window of one image, in time steps."""
+    encoder_channels: Channels
+    """Feature maps of the stride-2 3x3 convolutions."""
+    decoder: DecoderConfig
+    neuron: NeuronConfig = NeuronConfig()
+    readout_keep: float = Field(0.8, ge=0, le=1)
+    """Share of the readout's potential that survives a step: ``tanh(sum_t 0.8^(T-1-t) x_t)``."""
+    rate_bits: int = Field(8, ge=1, le=16)
+    """Fractional bits of the integer rate codes that the chip's sampler compares against."""
+
+
+class TrainConfig(_Section):
+    """Loss and optimizer (ESVAE, section 5.1)."""
+
+    epochs: int = Field(300, ge=1)
+    batch_size: int = Field(64, ge=2)
+    learning_rate: float = Field(3e-3, gt=0)
+    schedule: Literal["constant", "cosine"] = "constant"
+    """``cosine`` lets the learning rate fall to zero over all steps; the paper keeps it constant."""
+    weight_decay: float = Field(1e-3, ge=0)
+    prior_rate_factor: float = Field(10.0, gt=0)
+    """Learning rate of the prior's layer over that of the rest."""
+    mmd_weight: float = Field(1e-3, ge=0)
+    """Weight of the maximum mean discrepancy between posterior and prior rates."""
+    seed: int = Field(0, ge=0, lt=2**32)
+
+
+class Config(_Section):
+    """All of a run."""
+
+    name: str = Field(min_length=1)
+    data: DataConfig
+    model: ModelConfig
+    train: TrainConfig = TrainConfig()
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> Config:
+        size, decoder = self.data.image_size, self.model.decoder
+        if size % decoder.base_size:
+            raise ValueError(f"data.image_size {size} is not a multiple of model.decoder.base_size {decoder.base_size}")
+        if decoder.kind == "transposed":
+            doubled = decoder.base_size << (len(decoder.channels) - 1)
+            if doubled != size:
+                raise ValueError(
+                    f"model.decoder: base_size {decoder.base_size} doubled {len(decoder.channels) - 1} times gives "
+                    f"{doubled}, expected data.image_size {size}; give one channel count for each doubling and one first"
+                )
+        if size >> len(self.model.encoder_channels) < 1:
+            raise ValueError(f"model.encoder_channels: {len(self.model.encoder_channels)} halvings of {size} pixels")
+        return self
+
+
+def config_names() -> list[str]:
+    """Names of the configs that come with the project."""
+    return sorted(path.stem for path in _shipped().glob("*.yaml"))
+
+
+def _shipped() -> Path:
+    """The folder of shipped configs: inside an installed wheel, or beside the packages in a checkout."""
+    installed = Path(str(resources.files("esvae"))) / "configs"
+    return installed if installed.is_dir() else Path(__file__).resolve().parent.parent / "configs"
+
+
+def load_config(name_or_path: str | os.PathLike[str]) -> Config:
+    """Reads a YAML config, by path or by the name of a shipped one (``digits``).
+
+    Raises:
+        ConfigError: no such file, not YAML, an unknown key, or a value outside its range; names the key.
+    """
+    path = Path(name_or_path)
+    if not path.suffix and not path.exists():
+        path = _shipped() / f"{path.name}.yaml"
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        reason = f"{name_or_path}: cannot be read ({error.strerror}); shipped configs are {', '.join(config_names())}"
+        raise ConfigError(reason) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    return config_from_dict(content, str(path))
+
+
+def config_from_dict(content: object, where: str) -> Config:
+    """Checks a config that was read as plain objects; ``where`` goes into the error."""
+    try:
+        return Config.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or "config"
+        message = first["msg"].removeprefix("Value error, ")
+        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        raise ConfigError(f"{where}: {key}: {message}{more}") from None
+
+
+def config_to_yaml(config: Config) -> str:
+    """The resolved config, defaults included, in the order of the keys above."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)

@@ -1,0 +1,75 @@
+"""The two generators: the paper's transposed convolutions, and the chip-native sub-pixel one."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from esvae.config import Config
+from esvae.layers import Expand, SpikingLayer
+
+__all__ = ["Decoder"]
+
+
+class Decoder(nn.Module):
+    """Latent spikes to images: spiking layers, a last layer without spikes, and a leaky readout through tanh.
+
+    Attributes:
+        layers: the spiking layers; the first takes ``(T * N, latent)``: a linear layer (``transposed``) or an
+            :class:`~esvae.layers.Expand` convolution (``subpixel``).
+        readout: the last convolution, whose sums the readout neurons integrate.
+        upscale: the readout's maps are interleaved by this factor (torch's ``pixel_shuffle``).
+    """
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        model, size = config.model, config.data.image_size
+        decoder, neuron = model.decoder, model.neuron
+        base, channels = decoder.base_size, decoder.channels
+        self.base_size, self.keep, self.time_steps = base, model.readout_keep, model.time_steps
+        self.linear = decoder.kind == "transposed"
+        self.upscale = 1 if self.linear else size // base
+        first: nn.Module
+        if self.linear:
+            first = SpikingLayer(nn.Linear(model.latent, channels[0] * base**2), channels[0] * base**2, neuron)
+        else:
+            first = SpikingLayer(Expand(model.latent, channels[0], base), channels[0], neuron)
+        later = []
+        for before, after in zip(channels, channels[1:], strict=False):
+            synapse = (
+                nn.ConvTranspose2d(before, after, 3, stride=2, padding=1, output_padding=1)
+                if self.linear
+                else nn.Conv2d(before, after, 3, padding=1)
+            )
+            later.append(SpikingLayer(synapse, after, neuron))
+        self.layers = nn.ModuleList([first, *later])
+        self.readout = nn.Conv2d(channels[-1], config.data.image_channels * self.upscale**2, 3, padding=1)
+
+    def forward(self, spikes: torch.Tensor) -> torch.Tensor:
+        """Images in [-1, 1], ``(N, C, H, W)``, from latent spikes ``(T, N, latent)``."""
+        return torch.tanh(self.potentials(spikes))
+
+    def potentials(self, spikes: torch.Tensor) -> torch.Tensor:
+        """The readout's potential after the last step, as image: ``(N, C, H, W)``, before tanh."""
+        steps = len(spikes)
+        x = self.hidden(spikes)[-1]
+        # The readout is linear, so the weighted sum over time goes through the last layer once.
+        shares = self.keep ** torch.arange(steps - 1, -1, -1, device=x.device, dtype=x.dtype)
+        summed = torch.tensordot(shares, x.unflatten(0, (steps, -1)), dims=1)
+        assert self.readout.bias is not None
+        out = functional.conv2d(summed, self.readout.weight, None, padding=1)
+        out = out + (self.readout.bias * shares.sum())[:, None, None]
+        return functional.pixel_shuffle(out, self.upscale) if self.upscale > 1 else out
+
+    def hidden(self, spikes: torch.Tensor) -> list[torch.Tensor]:
+        """Spikes of every spiking layer, each ``(T * N, *layer shape)``, from latent spikes ``(T, N, latent)``."""
+        steps = len(spikes)
+        x = spikes.flatten(0, 1)
+        seen = []
+        for layer in self.layers:
+            x = layer(x, steps)
+            if x.ndim == 2:
+                x = x.unflatten(1, (-1, self.base_size, self.base_size)).contiguous(memory_format=torch.channels_last)
+            seen.append(x)
+        return seen

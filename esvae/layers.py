@@ -1,0 +1,93 @@
+"""Building blocks of the float model; time is folded into the batch, ``(T * N, ...)``, time outermost."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from esvae.config import NeuronConfig
+from esvae.lif import lif
+
+__all__ = ["Expand", "SpikingLayer", "ThresholdNorm"]
+
+
+class ThresholdNorm(nn.Module):
+    """tdBN: batch norm over batch, time and space whose output is scaled by the threshold (Zheng et al., AAAI 2021).
+
+    ``y = threshold * weight * (x - mean) / sqrt(var + eps) + bias``, for ``(T * N, C)`` or ``(T * N, C, H, W)``.
+    """
+
+    running_mean: torch.Tensor
+    running_var: torch.Tensor
+
+    def __init__(self, channels: int, threshold: float, eps: float = 1e-5, momentum: float = 0.1) -> None:
+        super().__init__()
+        self.threshold, self.eps, self.momentum = threshold, eps, momentum
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return functional.batch_norm(
+            x,
+            self.running_mean,
+            self.running_var,
+            self.weight * self.threshold,
+            self.bias,
+            self.training,
+            self.momentum,
+            self.eps,
+        )
+
+    def scale_and_shift(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the layer computes in evaluation: ``y = scale * x + shift``, both ``(C,)`` float64."""
+        deviation = torch.sqrt(self.running_var.double() + self.eps)
+        scale = self.threshold * self.weight.detach().double() / deviation
+        return scale, self.bias.detach().double() - scale * self.running_mean.double()
+
+
+class Expand(nn.Conv2d):
+    """A full-padding convolution on a 1x1 map: a dense layer that yields a map and that netx loads as ``conv``.
+
+    Takes ``(N, in_channels)`` or ``(N, in_channels, 1, 1)``, gives ``(N, out_channels, size, size)``; computed as the
+    matrix product that it is, of the same weights as the convolution.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, size: int) -> None:
+        super().__init__(in_channels, out_channels, size, padding=size - 1)
+        # Of the size^2 taps one is active for each output, so the fan-in is the channels alone.
+        nn.init.uniform_(self.weight, -(in_channels**-0.5), in_channels**-0.5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        matrix = self.weight.flip(2, 3).permute(1, 2, 3, 0)  # in, y, x, out
+        out = x.reshape(len(x), -1) @ matrix.reshape(self.in_channels, -1)
+        assert self.bias is not None
+        return (out.unflatten(1, matrix.shape[1:]) + self.bias).permute(0, 3, 1, 2)
+
+
+class SpikingLayer(nn.Module):
+    """Synapses, tdBN, LIF.
+
+    Args:
+        synapse: a convolution, transposed convolution or linear layer.
+        channels: its output channels or features.
+        neuron: parameters of the LIF neuron.
+    """
+
+    def __init__(self, synapse: nn.Module, channels: int, neuron: NeuronConfig) -> None:
+        super().__init__()
+        self.synapse, self.norm, self.neuron = synapse, ThresholdNorm(channels, neuron.threshold), neuron
+
+    def forward(self, x: torch.Tensor, steps: int, *, constant: bool = False) -> torch.Tensor:
+        """Spikes ``(T * N, ...)`` from spikes ``(T * N, ...)``, or from ``(N, ...)`` shown at every step."""
+        neuron = self.neuron
+        return lif(
+            self.norm(self.synapse(x)),
+            steps,
+            keep=neuron.keep,
+            threshold=neuron.threshold,
+            width=neuron.surrogate_width,
+            constant=constant,
+        )

@@ -1,0 +1,115 @@
+"""ESVAE: a spiking variational autoencoder whose latent space is Poisson, with rates for parameters (arXiv 2310.14839)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from esvae.config import Config
+from esvae.decoder import Decoder
+from esvae.layers import SpikingLayer
+
+__all__ = ["ESVAE", "Encoder", "Losses", "mmd"]
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Parts of the loss, each a scalar tensor; ``total`` is what is minimized."""
+
+    total: torch.Tensor
+    reconstruction: torch.Tensor
+    mmd: torch.Tensor
+
+
+class Encoder(nn.Module):
+    """Images to latent spikes: stride-2 3x3 convolutions, then a linear layer, each with tdBN and LIF."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        model = config.model
+        channels = [config.data.image_channels, *model.encoder_channels]
+        self.time_steps = model.time_steps
+        self.layers = nn.ModuleList(
+            SpikingLayer(nn.Conv2d(before, after, 3, stride=2, padding=1), after, model.neuron)
+            for before, after in zip(channels, channels[1:], strict=False)
+        )
+        size = config.data.image_size
+        for _ in model.encoder_channels:
+            size = (size + 1) // 2
+        self.latent = SpikingLayer(nn.Linear(channels[-1] * size**2, model.latent), model.latent, model.neuron)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Latent spikes ``(T, N, latent)`` from images ``(N, C, H, W)``, shown at every step (direct coding)."""
+        x = images.contiguous(memory_format=torch.channels_last)
+        for index, layer in enumerate(self.layers):
+            x = layer(x, self.time_steps, constant=index == 0)
+        return self.latent(x.flatten(1), self.time_steps).unflatten(0, (self.time_steps, -1))
+
+
+class ESVAE(nn.Module):
+    """Encoder, Poisson posterior, learned prior, decoder.
+
+    Args:
+        config: a checked config.
+    """
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config)
+        self.prior = nn.Linear(config.model.latent, config.model.latent)
+        self.decoder = Decoder(config)
+
+    def posterior_rates(self, images: torch.Tensor) -> torch.Tensor:
+        """Firing rates ``(N, latent)`` in [0, 1]: the share of steps at which each latent neuron fired."""
+        return self.encoder(images).mean(0)
+
+    def prior_rates(self, count: int, generator: torch.Generator | None = None) -> torch.Tensor:
+        """Firing rates ``(count, latent)`` of the generator: a linear layer on normal noise, through a sigmoid."""
+        weight = self.prior.weight
+        noise = torch.randn(count, weight.shape[1], generator=generator, dtype=weight.dtype).to(weight.device)
+        return torch.sigmoid(self.prior(noise))
+
+    def sample(self, rates: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
+        """Poisson spikes ``(T, N, latent)`` with the given rates ``(N, latent)``; the gradient passes straight through."""
+        steps = self.config.model.time_steps
+        uniform = torch.rand(steps, *rates.shape, generator=generator, dtype=rates.dtype).to(rates.device)
+        spikes = (rates > uniform).to(rates.dtype)
+        return spikes + (rates - rates.detach())
+
+    def forward(self, images: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
+        """Reconstructions ``(N, C, H, W)`` through sampled posterior spikes."""
+        reconstruction: torch.Tensor = self.decoder(self.sample(self.posterior_rates(images), generator))
+        return reconstruction
+
+    def losses(self, images: torch.Tensor, generator: torch.Generator | None = None) -> Losses:
+        """MSE of the reconstruction plus weighted MMD between posterior and prior rates (ESVAE, eq. 14)."""
+        posterior = self.posterior_rates(images)
+        reconstruction = torch.nn.functional.mse_loss(self.decoder(self.sample(posterior, generator)), images)
+        distance = mmd(posterior, self.prior_rates(len(images), generator))
+        return Losses(reconstruction + self.config.train.mmd_weight * distance, reconstruction, distance)
+
+
+def mmd(x: torch.Tensor, y: torch.Tensor, kernels: int = 5) -> torch.Tensor:
+    """Squared maximum mean discrepancy between two sets of vectors, with a sum of Gaussian kernels.
+
+    The bandwidths are the mean squared distance of all pairs times 1/4, 1/2, 1, 2, 4 (for five kernels).
+
+    Args:
+        x, y: ``(N, features)``, the same N.
+        kernels: how many bandwidths.
+
+    Returns:
+        Scalar, the biased (V-statistic) estimate, at least 0 up to rounding.
+    """
+    both = torch.cat([x, y])
+    squared = (both[:, None] - both[None]).square().sum(-1)
+    count = len(both)
+    bandwidth = squared.detach().sum() / (count * (count - 1))
+    factors = [2.0 ** (k - kernels // 2) for k in range(kernels)]
+    kernel = sum(torch.exp(-squared / (bandwidth * factor).clamp_min(1e-12)) for factor in factors)
+    n = len(x)
+    assert isinstance(kernel, torch.Tensor)
+    return kernel[:n, :n].mean() + kernel[n:, n:].mean() - kernel[:n, n:].mean() - kernel[n:, :n].mean()
