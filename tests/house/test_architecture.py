@@ -1,0 +1,182 @@
+"""Rules of the source tree that no linter knows: which way imports run, what may be imported, how long files may be.
+
+Each rule is a function from one file's syntax tree to a list of complaints, and is shown to fail on planted faults.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+LAYERS = ("esvae", "export", "sim", "deploy")  # each may import itself and those before it
+LAVA_WORKER = "deploy/lava/worker.py"  # runs in Lava's own interpreter
+PICKLES = {"pickle", "_pickle", "cloudpickle", "dill", "shelve"}
+IMPORTERS = {"import_module", "importlib.import_module", "__import__"}
+MAX_LINES = 400
+
+Rule = Callable[[str, ast.Module], list[str]]
+
+
+def python_files(*folders: str) -> list[str]:
+    """Paths of the Python files below ``folders``, from the root of the project, with forward slashes."""
+    found = (path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+    return sorted(path.relative_to(ROOT).as_posix() for path in found)
+
+
+def package_dirs() -> list[str]:
+    return sorted({str(Path(file).parent) for file in python_files(*LAYERS)})
+
+
+def imports(path: str, nodes: Iterable[ast.AST]) -> Iterator[tuple[int, str]]:
+    """Line and absolute dotted name of every import among ``nodes``, also by ``import_module`` with a literal name."""
+    package = Path(path).parent.parts
+    for node in nodes:
+        match node:
+            case ast.Import():
+                yield from ((node.lineno, alias.name) for alias in node.names)
+            case ast.ImportFrom():
+                base = package[: len(package) - (node.level - 1)] if node.level else ()
+                parts = [*base, *([node.module] if node.module else [])]
+                yield from ((node.lineno, ".".join([*parts, alias.name])) for alias in node.names)
+            case ast.Call(args=[ast.Constant(value=str(name)), *_]) if called(node) in IMPORTERS:
+                yield node.lineno, name
+
+
+def called(node: ast.Call) -> str:
+    """Dotted name of what a call calls, or an empty string."""
+    return ast.unparse(node.func) if isinstance(node.func, (ast.Name, ast.Attribute)) else ""
+
+
+def at_import(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes below ``node`` that run when the module is imported: all but those in functions."""
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            yield child
+            yield from at_import(child)
+
+
+def arrows_against_the_layers(path: str, tree: ast.Module) -> list[str]:
+    own = LAYERS.index(Path(path).parts[0])
+    wrong = {*LAYERS[own + 1 :], "tests", "benchmarks"}
+    return [
+        f"{path}:{line}: imports {name}, but imports run one way, {' <- '.join(LAYERS)}"
+        for line, name in imports(path, ast.walk(tree))
+        if name.split(".")[0] in wrong
+    ]
+
+
+def lava_outside_its_worker(path: str, tree: ast.Module) -> list[str]:
+    if path == LAVA_WORKER:
+        return []
+    return [
+        f"{path}:{line}: imports {name}; only {LAVA_WORKER} may"
+        for line, name in imports(path, ast.walk(tree))
+        if name.split(".")[0] == "lava"
+    ]
+
+
+def torchvision_at_import(path: str, tree: ast.Module) -> list[str]:
+    return [
+        f"{path}:{line}: imports {name} at module level; it may be missing, or not fit the build of torch"
+        for line, name in imports(path, at_import(tree))
+        if name.split(".")[0] == "torchvision"
+    ]
+
+
+def unsafe_loading(path: str, tree: ast.Module) -> list[str]:
+    found = [
+        f"{path}:{line}: imports {name}"
+        for line, name in imports(path, ast.walk(tree))
+        if name.split(".")[0] in PICKLES or name == "torch.load"
+    ]
+    for node in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        keywords = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+        if called(node) == "torch.load" and keywords.get("weights_only") != "True":
+            found.append(f"{path}:{node.lineno}: torch.load without weights_only=True runs code from the file")
+        if keywords.get("allow_pickle", "False") != "False":
+            found.append(f"{path}:{node.lineno}: {called(node)} with allow_pickle runs code from the file")
+    return found
+
+
+RULES: dict[Rule, list[tuple[str, str]]] = {
+    arrows_against_the_layers: [
+        ("esvae/model.py", "import export"),
+        ("esvae/model.py", "import numpy, sim.engine"),
+        ("export/ir.py", "from deploy.report import write"),
+        ("export/passes/fold.py", "from ...sim import engine"),
+        ("export/ir.py", "from .. import sim"),
+        ("sim/engine.py", "def f():\n    from deploy import cli"),
+        ("sim/engine.py", "import importlib\nimportlib.import_module('deploy.cli')"),
+        ("sim/engine.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import deploy"),
+    ],
+    lava_outside_its_worker: [
+        ("deploy/lava/client.py", "import lava.lib.dl.netx"),
+        ("sim/engine.py", "def f():\n    from lava.magma.core import run_configs"),
+    ],
+    torchvision_at_import: [
+        ("esvae/data.py", "import torchvision"),
+        ("esvae/data.py", "try:\n    from torchvision import datasets\nexcept ImportError:\n    pass"),
+        ("esvae/data.py", "class A:\n    import torchvision.transforms"),
+    ],
+    unsafe_loading: [
+        ("esvae/a.py", "import pickle"),
+        ("esvae/a.py", "from torch import load"),
+        ("esvae/a.py", "import torch\ntorch.load('x')"),
+        ("esvae/a.py", "import torch\ntorch.load('x', weights_only=False)"),
+        ("esvae/a.py", "import numpy as np\nnp.load('x', allow_pickle=True)"),
+        ("esvae/a.py", "import numpy\nnumpy.load('x', allow_pickle=flag)"),
+    ],
+}
+ALLOWED: dict[Rule, list[tuple[str, str]]] = {
+    arrows_against_the_layers: [
+        ("deploy/cli.py", "import esvae, export.ir\nfrom sim import engine\nfrom . import report"),
+        ("export/passes/fold.py", "from ..ir import Layer\nfrom .sim import local"),
+        ("esvae/model.py", "import simplejson, exporter"),
+    ],
+    lava_outside_its_worker: [(LAVA_WORKER, "import lava"), ("deploy/cli.py", "from deploy.lava import client")],
+    torchvision_at_import: [("esvae/data.py", "def f():\n    import torchvision")],
+    unsafe_loading: [("esvae/a.py", "import numpy as np, torch\ntorch.load('x', weights_only=True)\nnp.load('x')")],
+}
+
+
+@pytest.mark.parametrize(("rule", "path", "text"), [(rule, *case) for rule, cases in RULES.items() for case in cases])
+def test_rule_sees_a_planted_fault(rule: Rule, path: str, text: str) -> None:
+    assert len(rule(path, ast.parse(text))) == 1
+
+
+@pytest.mark.parametrize(("rule", "path", "text"), [(rule, *case) for rule, cases in ALLOWED.items() for case in cases])
+def test_rule_passes_what_is_allowed(rule: Rule, path: str, text: str) -> None:
+    assert rule(path, ast.parse(text)) == []
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_source_keeps_the_rule(rule: Rule) -> None:
+    files = python_files(*LAYERS)
+    assert files
+    faults = [fault for path in files for fault in rule(path, ast.parse((ROOT / path).read_text("utf-8"), path))]
+    assert not faults, "\n".join(faults)
+
+
+@pytest.mark.parametrize("folder", package_dirs())
+def test_package_hands_on_the_names_it_promises(folder: str) -> None:
+    assert (ROOT / folder / "__init__.py").is_file(), f"{folder} has no __init__.py"
+    package = importlib.import_module(folder.replace("/", "."))
+    names = getattr(package, "__all__", None)
+    assert names is not None, f"{folder}/__init__.py has no __all__"
+    assert len(names) == len(set(names)), f"{folder}: __all__ names something twice"
+    missing = [name for name in names if not hasattr(package, name)]
+    assert not missing, f"{folder}: __all__ names what is not there: {missing}"
+
+
+def test_files_are_short_enough_to_read() -> None:
+    lengths = {
+        path: len((ROOT / path).read_text("utf-8").splitlines())
+        for path in python_files(*LAYERS, "tests", "benchmarks", "scripts")
+    }
+    long = {path: lines for path, lines in lengths.items() if lines > MAX_LINES}
+    assert not long, f"longer than {MAX_LINES} lines; split by the one thing each file holds: {long}"
