@@ -1,0 +1,68 @@
+"""The frontend for our own runs: the decoder and the prior of a trained ESVAE."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import nn
+
+from esvae.config import config_to_yaml
+from esvae.layers import SpikingLayer
+from esvae.run import Run, versions
+from export.float_network import FloatLayer, FloatNetwork, Norm
+from export.ir import Conv, ConvTranspose, Dense, FloatLif, ImageReadout, Prior, Synapse
+
+__all__ = ["from_run"]
+
+
+def from_run(run: Run) -> FloatNetwork:
+    """The decoder of a run, with the prior that feeds it and the way its potentials become an image."""
+    model, config = run.model, run.config
+    decoder = model.decoder
+    layers = []
+    for layer in decoder.layers:
+        assert isinstance(layer, SpikingLayer)
+        neuron = FloatLif(layer.neuron.keep, layer.neuron.threshold)
+        scale, shift = (values.numpy() for values in layer.norm.scale_and_shift())
+        shape = None
+        if isinstance(layer.synapse, nn.Linear):
+            shape = (layer.synapse.out_features // decoder.base_size**2, decoder.base_size, decoder.base_size)
+        layers.append(FloatLayer(_synapse(layer.synapse, neuron), Norm(scale, shift), shape))
+    layers.append(FloatLayer(_synapse(decoder.readout, FloatLif(decoder.keep, math.inf))))
+    size = config.data.image_size
+    return FloatNetwork(
+        input_shape=(config.model.latent,) if decoder.linear else (config.model.latent, 1, 1),
+        layers=tuple(layers),
+        time_steps=config.model.time_steps,
+        prior=Prior(
+            model.prior.weight.detach().numpy().copy(), model.prior.bias.detach().numpy().copy(), config.model.rate_bits
+        ),
+        readout=ImageReadout(1.0, (config.data.image_channels, size, size), decoder.upscale),
+        provenance={
+            "name": config.name,
+            "config": config_to_yaml(config),
+            "weights_sha256": run.weights_hash,
+            **{f"version {name}": text for name, text in versions().items()},
+        },
+    )
+
+
+def _synapse(module: nn.Module, neuron: FloatLif) -> Synapse:
+    if isinstance(module, nn.Linear):
+        return Dense(_array(module.weight), _array(module.bias), neuron)
+    assert isinstance(module, nn.Conv2d | nn.ConvTranspose2d)
+    bias = None if module.bias is None else _array(module.bias)
+    pairs = {
+        key: (int(getattr(module, key)[0]), int(getattr(module, key)[1]))
+        for key in ("stride", "padding", "dilation", "output_padding")
+    }
+    if isinstance(module, nn.ConvTranspose2d):
+        return ConvTranspose(_array(module.weight), bias, neuron, **pairs, groups=module.groups)
+    del pairs["output_padding"]
+    return Conv(_array(module.weight), bias, neuron, **pairs, groups=module.groups)
+
+
+def _array(parameter: torch.Tensor) -> np.ndarray:
+    return parameter.detach().double().numpy().copy()

@@ -1,0 +1,8 @@
+"""The passes from a float description to an integer network: pure functions, one file each."""
+
+from export.passes.fold_norm import fold_norm
+from export.passes.lower_dense import lower_dense
+from export.passes.quantize import LayerQuantization, quantize
+from export.passes.ranges import LayerRange, check_ranges
+
+__all__ = ["LayerQuantization", "LayerRange", "check_ranges", "fold_norm", "lower_dense", "quantize"]

@@ -1,0 +1,79 @@
+"""Pass: unrolls every layer into a dense one, which stock netx loads where it refuses transposed convolutions.
+
+1. A (transposed) convolution becomes the matrix of what each input neuron sends to each output neuron; borders, strides
+   and groups are in it as zeros.
+2. A bias by channel becomes one by neuron.
+3. Flatten layers go away: the order of neurons is theirs already, channels outermost.
+
+Every integer that a neuron sees is the same as before. Not touched: dense layers.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from esvae.errors import HardwareRangeError
+from export.ir import Conv, ConvTranspose, Dense, Layer, Network, Shape
+
+__all__ = ["lower_dense"]
+
+#: Matrices above this many elements would take more than a gigabyte on the way.
+_MAX_ELEMENTS = 1 << 27
+_BATCH = 256
+
+
+def lower_dense(network: Network) -> Network:
+    """Returns the network with dense layers only, ``(features,)`` in and out.
+
+    Raises:
+        HardwareRangeError: a layer is too large to unroll.
+    """
+    layers: list[Layer] = []
+    for index, (layer, before, after) in enumerate(network.synapses()):
+        if isinstance(layer, Dense):
+            layers.append(layer)
+            continue
+        inputs, outputs = math.prod(before), math.prod(after)
+        if inputs * outputs > _MAX_ELEMENTS:
+            raise HardwareRangeError(
+                f"layer {index} ({type(layer).__name__}): unrolled it has {outputs} x {inputs} elements, above "
+                f"{_MAX_ELEMENTS}; use fewer channels, a smaller image, or the subpixel decoder"
+            )
+        bias = layer.bias
+        if bias is not None:
+            bias = np.broadcast_to(bias if bias.ndim == 3 else bias[:, None, None], after).reshape(-1).copy()
+        layers.append(Dense(_matrix(layer, before, outputs), bias, layer.neuron))
+    return replace(network, input_shape=(math.prod(network.input_shape),), layers=tuple(layers))
+
+
+@torch.inference_mode()
+def _matrix(layer: Conv | ConvTranspose, before: Shape, outputs: int) -> np.ndarray:
+    """What each input neuron alone sends: int32 ``(outputs, inputs)``."""
+    weight = torch.from_numpy(layer.weight.astype(np.float32))  # every output is one weight, exact in float32
+    inputs = math.prod(before)
+    matrix = np.zeros((outputs, inputs), np.int32)
+    for start in range(0, inputs, _BATCH):
+        count = min(_BATCH, inputs - start)
+        basis = torch.zeros(count, inputs)
+        basis[torch.arange(count), torch.arange(start, start + count)] = 1
+        maps = basis.reshape(count, *before)
+        if isinstance(layer, Conv):
+            sent = functional.conv2d(maps, weight, None, layer.stride, layer.padding, layer.dilation, layer.groups)
+        else:
+            sent = functional.conv_transpose2d(
+                maps,
+                weight,
+                None,
+                layer.stride,
+                layer.padding,
+                layer.output_padding,
+                layer.groups,
+                layer.dilation,
+            )
+        matrix[:, start : start + count] = sent.reshape(count, -1).numpy().T
+    return matrix

@@ -1,0 +1,87 @@
+"""Pass: bounds the registers of every layer for any input, and refuses a generator that could leave them.
+
+For each neuron the sum of its positive (negative) weights, borders taken into account, is the largest (smallest) sum
+``a`` that any set of spikes can send it; from it follow the current ``u`` and, as a geometric series over the window,
+the membrane potential ``v``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from esvae.errors import HardwareRangeError
+from export.formats import DECAY_UNITY, STATE_LIMIT, STATE_SHIFT
+from export.ir import Conv, Dense, Lif, Network, Shape, Synapse
+
+__all__ = ["LayerRange", "check_ranges"]
+
+
+@dataclass(frozen=True)
+class LayerRange:
+    """Bounds of one layer over a window, for any input.
+
+    Attributes:
+        layer: its position and type.
+        a: smallest and largest sum of weights.
+        u_share: largest magnitude of the current over the 2^23 at which it wraps.
+        v_share: largest magnitude of the potential without a threshold over the 2^23 at which it saturates.
+    """
+
+    layer: str
+    a: tuple[int, int]
+    u_share: float
+    v_share: float
+
+
+def check_ranges(network: Network) -> list[LayerRange]:
+    """Bounds every layer of a network with a window.
+
+    Raises:
+        HardwareRangeError: a current could wrap, or the readout could fire or saturate.
+    """
+    report = []
+    synapses = list(network.synapses())
+    for index, (layer, before, _) in enumerate(synapses):
+        where = f"layer {index} ({type(layer).__name__})"
+        bounds = _bounds(layer, before, network.time_steps or 1, where)
+        if bounds.u_share >= 1:
+            raise HardwareRangeError(
+                f"{where}: the current could reach {bounds.u_share:.2f} of the 2^23 at which it wraps; "
+                "use fewer weight bits or fewer inputs a neuron"
+            )
+        if network.readout is not None and index == len(synapses) - 1 and bounds.v_share >= 1:
+            raise HardwareRangeError(
+                f"{where}: the readout's potential could reach {bounds.v_share:.2f} of 2^23 and saturate; "
+                "use a smaller weight scale for it"
+            )
+        report.append(bounds)
+    return report
+
+
+def _bounds(layer: Synapse, before: Shape, steps: int, where: str) -> LayerRange:
+    assert isinstance(layer.neuron, Lif)
+    low, high = int(_all_firing(layer, before, sign=-1).min()), int(_all_firing(layer, before, sign=1).max())
+    bias = np.zeros(1, np.int64) if layer.bias is None else layer.bias.astype(np.int64)
+    keep_u, keep_v = (1 - d / DECAY_UNITY for d in (layer.neuron.current_decay, layer.neuron.voltage_decay))
+    u = v = 0.0
+    for _ in range(steps):
+        u = keep_u * u + (max(-low, high) << STATE_SHIFT)
+        v = keep_v * v + u + (int(np.abs(bias).max()) << STATE_SHIFT)
+    return LayerRange(where, (low, high), u / STATE_LIMIT, v / STATE_LIMIT)
+
+
+def _all_firing(layer: Synapse, before: Shape, *, sign: int) -> torch.Tensor:
+    """What every neuron receives when all inputs over its positive (negative) weights spike, and no others."""
+    kept = layer.weight.clip(min=0) if sign > 0 else layer.weight.clip(max=0)
+    weight, ones = torch.from_numpy(kept.astype(np.float64)), torch.ones(1, *before, dtype=torch.float64)
+    if isinstance(layer, Dense):
+        return ones @ weight.T
+    if isinstance(layer, Conv):
+        return functional.conv2d(ones, weight, None, layer.stride, layer.padding, layer.dilation, layer.groups)
+    return functional.conv_transpose2d(
+        ones, weight, None, layer.stride, layer.padding, layer.output_padding, layer.groups, layer.dilation
+    )

@@ -1,0 +1,7 @@
+"""Integer simulation: the numpy definition, the fast twin, the sampler and exact counts."""
+
+from sim.engine import Engine
+from sim.sampler import draw_latents
+from sim.trace import Trace
+
+__all__ = ["Engine", "Trace", "draw_latents"]

@@ -1,0 +1,33 @@
+"""From the last layer's membrane potentials to pictures: ``tanh(v / unit)`` and a permutation of pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from esvae.errors import DataError
+from export.ir import Network
+
+__all__ = ["images_from_potentials"]
+
+
+def images_from_potentials(network: Network, potentials: np.ndarray) -> np.ndarray:
+    """Pictures in [-1, 1].
+
+    Args:
+        network: with a readout.
+        potentials: of the last layer after the last step, ``(images, *layer shape)``.
+
+    Returns:
+        float32 ``(images, C, H, W)``.
+
+    Raises:
+        DataError: the network does not say how its potentials become pictures.
+    """
+    readout = network.readout
+    if readout is None:
+        raise DataError("this network has no readout, so it draws no pictures; use --trace to see what it computes")
+    channels, height, width = readout.image_shape
+    r = readout.upscale
+    values = np.tanh(potentials / readout.unit).astype(np.float32)
+    cells = values.reshape(-1, channels, r, r, height // r, width // r)
+    return cells.transpose(0, 1, 4, 2, 5, 3).reshape(-1, channels, height, width)
