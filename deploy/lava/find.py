@@ -1,0 +1,108 @@
+"""Finds a Python interpreter that has lava-dl, without importing Lava."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from esvae.errors import LavaMissingError
+
+__all__ = ["FIX", "LAVA_PYTHON_VARIABLE", "find_lava_python"]
+
+LAVA_PYTHON_VARIABLE = "ESVAE_LAVA_PYTHON"
+LAVA_PYTHON_VERSION = (3, 10)
+"""The one minor version of Python that Lava's last release runs on."""
+PROBE_SECONDS = 60.0
+FIX = (
+    "on Python 3.10: pip install 'esvae-loihi[lava]'; otherwise make a Python 3.10 environment, in it "
+    f"pip install lava-dl==0.6.0, and set {LAVA_PYTHON_VARIABLE} to that environment's python"
+)
+
+_PROBE = """\
+import json, sys
+found = {"python": "%d.%d.%d" % sys.version_info[:3], "minor": list(sys.version_info[:2]), "lava-dl": None}
+try:
+    import importlib.metadata
+    found["lava-dl"] = importlib.metadata.version("lava-dl")
+except Exception:
+    pass
+print(json.dumps(found))
+"""
+
+
+def find_lava_python() -> Path:
+    """The interpreter to run Lava with.
+
+    That is the running one, where it is Python 3.10 and has lava-dl; else the one that the environment variable
+    ``ESVAE_LAVA_PYTHON`` names (a path, or a command on ``PATH``), once it has been run and found to have lava-dl.
+
+    Raises:
+        LavaMissingError: there is none, or the one named does not run, is not Python 3.10 or lacks lava-dl.
+    """
+    if _running_interpreter_has_lava():
+        return Path(sys.executable)
+    named = os.environ.get(LAVA_PYTHON_VARIABLE, "")
+    if not named:
+        running = f"this Python {sys.version_info[0]}.{sys.version_info[1]} has no lava-dl"
+        raise LavaMissingError(f"Lava was not found: {running} and {LAVA_PYTHON_VARIABLE} is not set; {FIX}")
+    return _probed(named)
+
+
+def _running_interpreter_has_lava() -> bool:
+    if sys.version_info[:2] != LAVA_PYTHON_VERSION or importlib.util.find_spec("lava") is None:
+        return False
+    try:
+        importlib.metadata.version("lava-dl")
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+@functools.cache
+def _probed(named: str) -> Path:
+    """The interpreter ``named`` as an absolute path, after running it once."""
+    path = shutil.which(os.path.expanduser(named))  # noqa: PTH111 - a bare command name must stay one
+    where = f"{LAVA_PYTHON_VARIABLE}={named}"
+    if path is None:
+        raise LavaMissingError(f"{where} is not a program that can be run; {FIX}")
+    try:
+        answer = subprocess.run(
+            [path, "-c", _PROBE],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PROBE_SECONDS,
+            check=True,
+            env=_clean_environment(),
+        ).stdout
+        found = json.loads(answer.strip().splitlines()[-1])
+        minor, version = tuple(found["minor"]), found["lava-dl"]
+    except subprocess.TimeoutExpired:
+        raise LavaMissingError(f"{where} gave no answer within {PROBE_SECONDS:g} s; {FIX}") from None
+    except (OSError, subprocess.CalledProcessError, ValueError, LookupError, TypeError) as error:
+        raise LavaMissingError(f"{where} does not run as a Python interpreter: {_last_line(error)}; {FIX}") from error
+    if version is None:
+        raise LavaMissingError(f"{where} is Python {found['python']} without lava-dl; {FIX}")
+    if minor != LAVA_PYTHON_VERSION:
+        raise LavaMissingError(f"{where} is Python {found['python']}, on which Lava does not run; {FIX}")
+    return Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow a virtual environment's link out of it
+
+
+def _clean_environment() -> dict[str, str]:
+    """The environment without what belongs to the running interpreter alone."""
+    foreign = ("PYTHONHOME", "PYTHONPATH", "PYTHONWARNINGS", "__PYVENV_LAUNCHER__")
+    return {name: value for name, value in os.environ.items() if name not in foreign}
+
+
+def _last_line(error: BaseException) -> str:
+    if isinstance(error, subprocess.CalledProcessError):
+        lines = (error.stderr or "").strip().splitlines()
+        return lines[-1] if lines else f"exit status {error.returncode}"
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]

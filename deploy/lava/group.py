@@ -1,0 +1,171 @@
+"""Ending a whole session of processes, and the shared memory it leaves behind.
+
+Lava runs one operating system process per Lava process, all children of one worker. A hang, a crash or an
+interrupt must not leave any of them, nor their segments under ``/dev/shm``. The worker is started as the leader of
+its own session, so that a session id names exactly the processes to end.
+
+This file imports the standard library alone: the runner imports it, and the worker loads it by path inside Lava's
+interpreter. It reads ``/proc`` and therefore tells members apart on Linux only; elsewhere it signals the process group.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import select
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+__all__ = ["end_group", "living_members", "shared_segments", "start_guard", "watch"]
+
+PROC = Path("/proc")
+SHARED_MEMORY = Path("/dev/shm")
+# multiprocessing's SharedMemory, and the registration of LLVM's OpenMP runtime: both outlive a killed process.
+SEGMENT = re.compile(r" /dev/shm/(psm_\w+|__KMP_REGISTERED_LIB_\d+_\d+)$", re.MULTILINE)
+TRACKER = b"multiprocessing.resource_tracker"
+TRACKER_GRACE = 1.0  # seconds the resource tracker gets to unlink what it knows of
+POLL = 0.02  # seconds between looks at a group that is ending
+GUARD_POLL = 0.5  # seconds between the guard's looks at its parents
+GUARD_GRACE = 2.0  # seconds a group may outlive its worker before the guard ends it
+
+
+def _stat(pid: int) -> tuple[str, int, int] | None:
+    """State letter, parent and session of one process; ``None`` where it is gone."""
+    try:
+        text = (PROC / str(pid) / "stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None
+    state, parent, _, session = text.rpartition(")")[2].split()[:4]
+    return state, int(parent), int(session)
+
+
+def living_members(session: int) -> list[int]:
+    """Process ids of the session ``session`` that still run (zombies do not), lowest first; empty without ``/proc``."""
+    if not PROC.is_dir():
+        return []
+    found = []
+    for entry in PROC.iterdir():
+        if entry.name.isdigit():
+            stat = _stat(int(entry.name))
+            if stat is not None and stat[2] == session and stat[0] not in "ZX":
+                found.append(int(entry.name))
+    return sorted(found)
+
+
+def shared_segments(pids: Iterable[int]) -> set[str]:
+    """Names under ``/dev/shm`` of the segments that these processes have mapped and nobody has unlinked yet."""
+    names: set[str] = set()
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            maps = (PROC / str(pid) / "maps").read_text(encoding="utf-8", errors="replace")
+            names.update(SEGMENT.findall(maps))
+    return names
+
+
+def _is_tracker(pid: int) -> bool:
+    try:
+        return TRACKER in (PROC / str(pid) / "cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def _signal_all(pids: Iterable[int], number: int) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
+
+
+def end_group(session: int, spare: Collection[int] = (), timeout: float = 5.0) -> list[int]:
+    """Ends every process of the session and unlinks the shared memory that they had mapped.
+
+    Members are stopped first, so that what they have mapped no longer changes, and then killed. multiprocessing's own
+    resource tracker goes last: it unlinks what the others left the moment they are gone.
+
+    Args:
+        session: the session's id, which is the process id of its leader. The leader must not have been reaped by a
+            ``wait`` with other members gone, or the id could name somebody else's session.
+        spare: members that stay.
+        timeout: seconds to wait for all of them to be gone.
+
+    Returns:
+        The members that outlived the timeout; empty as a rule.
+    """
+    if not PROC.is_dir():
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(session, signal.SIGKILL)
+        return []
+    names: set[str] = set()
+    deadline = time.monotonic() + timeout
+    tracker_deadline = time.monotonic() + TRACKER_GRACE
+    while members := [pid for pid in living_members(session) if pid not in spare]:
+        trackers = [pid for pid in members if _is_tracker(pid)]
+        others = [pid for pid in members if pid not in trackers]
+        _signal_all(others, signal.SIGSTOP)
+        names |= shared_segments(others)
+        _signal_all(others, signal.SIGKILL)
+        now = time.monotonic()
+        if now > tracker_deadline:
+            _signal_all(trackers, signal.SIGKILL)
+        if now > deadline:
+            break
+        time.sleep(POLL)
+    for name in names:
+        with contextlib.suppress(OSError):
+            (SHARED_MEMORY / name).unlink()
+    return members
+
+
+def watch(worker: int, parent: int, lifeline: int, scratch: str = "") -> None:
+    """The guard: returns when the worker's group needs no more guarding, having ended it where that was due.
+
+    Runs in a process of its own, a child of the worker and a member of its session, so that it still acts when the
+    worker is stopped, busy or dead. The group is ended at once when ``parent`` dies, and ``GUARD_GRACE`` seconds after
+    the worker has died.
+
+    Args:
+        worker: process id of the worker, which is also its session's id.
+        parent: process id of the worker's parent, the one that wants the result.
+        lifeline: a pipe's read end; it reports end of file when the parent is gone.
+        scratch: a folder to remove when the parent has died and can no longer do so.
+    """
+    while True:
+        ready, _, _ = select.select([lifeline], [], [], GUARD_POLL)
+        stat = _stat(worker)
+        orphaned = bool(ready) or (stat is not None and stat[1] != parent)
+        if orphaned:
+            end_group(worker, spare=(os.getpid(),))
+            if scratch:
+                shutil.rmtree(scratch, ignore_errors=True)
+            return
+        if stat is None or stat[0] in "ZX":
+            deadline = time.monotonic() + GUARD_GRACE
+            while time.monotonic() < deadline:
+                if living_members(worker) == [os.getpid()]:
+                    return
+                time.sleep(POLL)
+            end_group(worker, spare=(os.getpid(),))
+            return
+
+
+def start_guard(parent: int, lifeline: int, scratch: str = "") -> int:
+    """Forks the guard for the calling process, which leads its session; gives the guard's process id.
+
+    Args:
+        parent: process id of the caller's parent.
+        lifeline: as in :func:`watch`.
+        scratch: as in :func:`watch`.
+    """
+    worker = os.getpid()
+    guard = os.fork()
+    if guard:
+        return guard
+    try:
+        watch(worker, parent, lifeline, scratch)
+    finally:
+        sys.stderr.flush()
+        os._exit(0)
