@@ -117,7 +117,7 @@ class Config(_Section):
             if doubled != size:
                 raise ValueError(
                     f"model.decoder: base_size {decoder.base_size} doubled {len(decoder.channels) - 1} times gives "
-                    f"{doubled}, expected data.image_size {size}; give one channel count for each doubling and one first"
+                    f"{doubled}, expected data.image_size {size}; give one channel count first, one for each doubling"
                 )
         if size >> len(self.model.encoder_channels) < 1:
             raise ValueError(f"model.encoder_channels: {len(self.model.encoder_channels)} halvings of {size} pixels")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -36,7 +38,7 @@ class Decoder(nn.Module):
         else:
             first = SpikingLayer(Expand(model.latent, channels[0], base), channels[0], neuron)
         later = []
-        for before, after in zip(channels, channels[1:], strict=False):
+        for before, after in itertools.pairwise(channels):
             synapse = (
                 nn.ConvTranspose2d(before, after, 3, stride=2, padding=1, output_padding=1)
                 if self.linear

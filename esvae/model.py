@@ -1,7 +1,8 @@
-"""ESVAE: a spiking variational autoencoder whose latent space is Poisson, with rates for parameters (arXiv 2310.14839)."""
+"""ESVAE: a spiking variational autoencoder whose latent spikes are Poisson with learned rates (arXiv 2310.14839)."""
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import torch
@@ -33,7 +34,7 @@ class Encoder(nn.Module):
         self.time_steps = model.time_steps
         self.layers = nn.ModuleList(
             SpikingLayer(nn.Conv2d(before, after, 3, stride=2, padding=1), after, model.neuron)
-            for before, after in zip(channels, channels[1:], strict=False)
+            for before, after in itertools.pairwise(channels)
         )
         size = config.data.image_size
         for _ in model.encoder_channels:
@@ -73,7 +74,7 @@ class ESVAE(nn.Module):
         return torch.sigmoid(self.prior(noise))
 
     def sample(self, rates: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
-        """Poisson spikes ``(T, N, latent)`` with the given rates ``(N, latent)``; the gradient passes straight through."""
+        """Poisson spikes ``(T, N, latent)`` of rates ``(N, latent)``; the gradient passes straight through."""
         steps = self.config.model.time_steps
         uniform = torch.rand(steps, *rates.shape, generator=generator, dtype=rates.dtype).to(rates.device)
         spikes = (rates > uniform).to(rates.dtype)

@@ -82,10 +82,14 @@ def load_run(directory: str | os.PathLike[str]) -> Run:
     """
     directory = Path(directory)
     if not directory.is_dir():
-        raise CheckpointError(f"{directory}: no such run directory; make one with: esvae train digits --out {directory}")
+        raise CheckpointError(
+            f"{directory}: no such run directory; make one with: esvae train digits --out {directory}"
+        )
     for name in (_CONFIG, _WEIGHTS, _RECORD):
         if not (directory / name).is_file():
-            raise CheckpointError(f"{directory}: no {name}, so this is no finished run; train again with --out {directory}")
+            raise CheckpointError(
+                f"{directory}: no {name}, so this is no finished run; train again with --out {directory}"
+            )
     try:
         config = config_from_dict(yaml.safe_load((directory / _CONFIG).read_text(encoding="utf-8")), _CONFIG)
         record = json.loads((directory / _RECORD).read_text(encoding="utf-8"))
@@ -115,4 +119,6 @@ def _check_tensors(directory: Path, wanted: dict[str, torch.Tensor], found: dict
                 f"{where}: '{name}' has shape {tuple(found[name].shape)}, expected {tuple(wanted[name].shape)}"
             )
         if not torch.isfinite(found[name]).all():
-            raise CheckpointError(f"{where}: '{name}' holds values that are not finite; train with a lower learning rate")
+            raise CheckpointError(
+                f"{where}: '{name}' holds values that are not finite; train with a lower learning rate"
+            )

@@ -58,7 +58,10 @@ class _Module(lightning.LightningModule):
         settings = self.model.config.train
         prior = list(self.model.prior.parameters())
         rest = [p for name, p in self.model.named_parameters() if not name.startswith("prior.")]
-        groups = [{"params": rest}, {"params": prior, "lr": settings.learning_rate * settings.prior_rate_factor}]
+        groups: list[dict[str, Any]] = [
+            {"params": rest},
+            {"params": prior, "lr": settings.learning_rate * settings.prior_rate_factor},
+        ]
         optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, weight_decay=settings.weight_decay)
         if settings.schedule == "constant":
             return optimizer

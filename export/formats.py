@@ -53,7 +53,8 @@ class IntFormat:
 DECAY_SHIFT = 12
 DECAY_UNITY = 1 << DECAY_SHIFT
 
-#: Left shift that aligns weight sums, biases and thresholds with the states (``act_shift``, ``vth_shift``, ``bias_exp``).
+#: Left shift that aligns sums of weights, biases and thresholds with the states (``act_shift``, ``vth_shift``,
+#: ``bias_exp``).
 STATE_SHIFT = 6
 
 #: Current and membrane potential are 24 bit wide (``uv_bitwidth``): the potential saturates at +-(2^23 - 1), the

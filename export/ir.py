@@ -113,7 +113,9 @@ class Conv:
         """``(I, H, W)`` gives ``(O, H', W')``."""
         _check_kernel(self, input_shape, self.weight.shape[1] * self.groups, "conv")
         if self.weight.shape[0] % self.groups:
-            raise NetFileError(f"conv has {self.weight.shape[0]} output channels, not a multiple of {self.groups} groups")
+            raise NetFileError(
+                f"conv has {self.weight.shape[0]} output channels, not a multiple of {self.groups} groups"
+            )
         size = [
             (n + 2 * p - d * (k - 1) - 1) // s + 1
             for n, p, d, k, s in zip(
@@ -146,7 +148,9 @@ class ConvTranspose:
         """``(I, H, W)`` gives ``(O, H', W')``."""
         _check_kernel(self, input_shape, self.weight.shape[0], "transposed conv")
         if self.weight.shape[0] % self.groups:
-            raise NetFileError(f"transposed conv has {self.weight.shape[0]} inputs, not a multiple of {self.groups} groups")
+            raise NetFileError(
+                f"transposed conv has {self.weight.shape[0]} inputs, not a multiple of {self.groups} groups"
+            )
         if any(o >= max(s, d) for o, s, d in zip(self.output_padding, self.stride, self.dilation, strict=True)):
             raise NetFileError(f"output padding {self.output_padding} must be below stride or dilation")
         size = [
@@ -334,6 +338,12 @@ def _check_synapse(layer: Synapse, shape: Shape, where: str) -> None:
     DECAY.check(neuron.voltage_decay, f"{where} voltage", "parts of 4096 lost each step")
     THRESHOLD.check(neuron.threshold, where, "use a smaller weight scale for the layer")
     fan_in = np.abs(layer.weight.astype(np.int64))
-    sums = fan_in.sum(axis=(0, 2, 3)) if isinstance(layer, ConvTranspose) else fan_in.sum(axis=tuple(range(1, fan_in.ndim)))
+    sums = (
+        fan_in.sum(axis=(0, 2, 3))
+        if isinstance(layer, ConvTranspose)
+        else fan_in.sum(axis=tuple(range(1, fan_in.ndim)))
+    )
     if sums.max() >= STATE_LIMIT:
-        raise HardwareRangeError(f"{where}: weights of one neuron sum to {sums.max()}, above {STATE_LIMIT - 1}; split it")
+        raise HardwareRangeError(
+            f"{where}: weights of one neuron sum to {sums.max()}, above {STATE_LIMIT - 1}; split it"
+        )

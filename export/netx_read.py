@@ -59,7 +59,9 @@ def read_netx(path: str | os.PathLike[str]) -> Network:
             **({} if ours is None else _generator(ours)),
         )
         if ours is not None and _text(ours, "content_hash", GROUP) != network.content_hash():
-            raise NetFileError(f"{path}: content does not match its hash, so it was altered or damaged; export it again")
+            raise NetFileError(
+                f"{path}: content does not match its hash, so it was altered or damaged; export it again"
+            )
         return network
 
 
@@ -196,7 +198,9 @@ def _neuron(group: h5py.Group, where: str) -> Lif:
 
 def _input_shape(group: h5py.Group, where: str) -> Shape:
     if "neuron" in group:
-        raise UnsupportedLayerError(f"{where}: an input layer with a neuron is not supported; supported are {_SUPPORTED}")
+        raise UnsupportedLayerError(
+            f"{where}: an input layer with a neuron is not supported; supported are {_SUPPORTED}"
+        )
     return _shape(group, "shape", where)
 
 
@@ -209,7 +213,9 @@ def _guess_input_shape(nodes: list[Layer]) -> Shape:
 def _generator(group: h5py.Group) -> dict[str, Any]:
     version = _number(group, "format_version", GROUP)
     if version > FORMAT_VERSION:
-        raise NetFileError(f"{GROUP}: written in format {version}, this version reads up to {FORMAT_VERSION}; update it")
+        raise NetFileError(
+            f"{GROUP}: written in format {version}, this version reads up to {FORMAT_VERSION}; update it"
+        )
     try:
         provenance = json.loads(_text(group, "provenance", GROUP))
     except ValueError:

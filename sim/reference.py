@@ -141,8 +141,8 @@ def simulate(network: Network, spikes: np.ndarray) -> Iterator[Trace]:
         assert isinstance(layer.neuron, Lif)  # Network.__post_init__ raised otherwise
         images, steps = entering.shape[:2]
         shape = (images, *layer.output_shape(entering.shape[2:]))
-        bias = np.int64(0) if layer.bias is None else layer.bias.astype(np.int64)
-        if isinstance(bias, np.ndarray) and bias.shape != shape[1:]:
+        bias = np.zeros(1, np.int64) if layer.bias is None else layer.bias.astype(np.int64)
+        if bias.shape != shape[1:]:
             bias = bias.reshape(-1, *[1] * (len(shape) - 2))
         u, v = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
         states = []

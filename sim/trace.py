@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -56,11 +57,10 @@ def named_traces(traces: Sequence[Trace]) -> dict[str, np.ndarray]:
     return {f"layer{k}.{name}": getattr(trace, name) for k, trace in enumerate(traces) for name in ("u", "v", "s")}
 
 
-def save_traces(target: str | os.PathLike[str], traces: Sequence[Trace]) -> None:
-    """Writes the named traces as a compressed ``.npz``, whole or not at all; states as int32, spikes as uint8."""
-    arrays = {
-        name: values.astype(np.uint8 if name.endswith(".s") else np.int32)
-        for name, values in named_traces(traces).items()
+def save_traces(target: str | os.PathLike[str], traces: Mapping[str, np.ndarray]) -> None:
+    """Writes named traces as a compressed ``.npz``, whole or not at all; states as int32, spikes as uint8."""
+    arrays: dict[str, Any] = {
+        name: values.astype(np.uint8 if name.endswith(".s") else np.int32) for name, values in traces.items()
     }
     with atomic_path(Path(target)) as temporary, temporary.open("wb") as handle:
         np.savez_compressed(handle, **arrays)
@@ -77,7 +77,7 @@ def first_difference(
     Raises:
         DataError: a name is missing or a shape differs.
     """
-    order = sorted(expected, key=lambda name: (int(name.partition(".")[0].removeprefix("layer")), "suv".index(name[-1])))
+    order = sorted(expected, key=lambda name: (_layer_number(name), "suv".index(name[-1])))
     for name in order:
         if name not in got or got[name].shape != expected[name].shape:
             shape = got[name].shape if name in got else None
@@ -87,3 +87,8 @@ def first_difference(
             at = tuple(int(i) for i in wrong[0])
             return name, at, int(expected[name][at]), int(got[name][at])
     return None
+
+
+def _layer_number(name: str) -> int:
+    digits = name.partition(".")[0].removeprefix("layer")
+    return int(digits) if digits.isdecimal() else 0

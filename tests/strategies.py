@@ -18,7 +18,9 @@ decays = st.one_of(st.sampled_from([0, 1, 819, 2048, 3072, 4095, DECAY_UNITY]), 
 @st.composite
 def lifs(draw: st.DrawFn) -> Lif:
     """Neurons over all decays and thresholds, the limits and small thresholds (which fire) more often."""
-    threshold = draw(st.one_of(st.sampled_from([0, 1, THRESHOLD.max]), st.integers(0, 600), st.integers(0, THRESHOLD.max)))
+    threshold = draw(
+        st.one_of(st.sampled_from([0, 1, THRESHOLD.max]), st.integers(0, 600), st.integers(0, THRESHOLD.max))
+    )
     return Lif(draw(decays), draw(decays), threshold)
 
 

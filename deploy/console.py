@@ -1,0 +1,87 @@
+"""What every command shares: errors as one line, ``--json`` as one object, progress bars on the error stream."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from deploy.backends import Progress as Report
+
+__all__ = ["bar", "emit_json", "err", "out", "print_table", "stages"]
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def emit_json(result: Any) -> None:
+    """Prints one JSON object, and nothing else, on standard output."""
+    sys.stdout.write(json.dumps(result, default=_plain) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {item.name: getattr(value, item.name) for item in dataclasses.fields(value)}
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def _display() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[text]}"),
+        console=err,
+    )
+
+
+@contextmanager
+def bar(title: str) -> Iterator[Report]:
+    """A progress bar; gives the callback that takes the share done, 0 to 1, and what is being done."""
+    with _display() as display:
+        task = display.add_task(title, total=1.0, text="")
+        yield lambda share, text: display.update(task, completed=share, text=text)
+        display.update(task, completed=1.0, text="")
+
+
+@contextmanager
+def stages() -> Iterator[Any]:
+    """A bar for each stage of longer work; gives a function from a stage's name to its callback."""
+    with _display() as display:
+        tasks: list[Any] = []
+
+        def start(stage: str) -> Report:
+            if tasks:
+                display.update(tasks[-1], completed=1.0, text="")
+            task = display.add_task(f"{stage:9s}", total=1.0, text="")
+            tasks.append(task)
+            return lambda share, text: display.update(task, completed=share, text=text)
+
+        yield start
+        if tasks:
+            display.update(tasks[-1], completed=1.0, text="")
+
+
+def print_table(title: str, header: list[str], rows: list[list[str]]) -> None:
+    """Prints a table, its first column left-aligned and the others right-aligned."""
+    table = Table(title=title, title_justify="left")
+    for index, name in enumerate(header):
+        table.add_column(name, justify="left" if index == 0 else "right")
+    for row in rows:
+        table.add_row(*row)
+    out.print(table)
