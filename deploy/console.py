@@ -16,10 +16,15 @@ from rich.table import Table
 
 from deploy.backends import Progress as Report
 
-__all__ = ["bar", "emit_json", "err", "out", "print_table", "stages"]
+__all__ = ["bar", "emit_json", "print_table", "say", "stages"]
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+_out = Console(highlight=False)
+_err = Console(stderr=True, highlight=False)
+
+
+def say(text: str) -> None:
+    """Prints one line on standard output, however long, as it is."""
+    _out.print(text, markup=False, soft_wrap=True)
 
 
 def emit_json(result: Any) -> None:
@@ -46,7 +51,7 @@ def _display() -> Progress:
         TextColumn("left"),
         TimeRemainingColumn(),
         TextColumn("{task.fields[text]}"),
-        console=err,
+        console=_err,
     )
 
 
@@ -84,4 +89,4 @@ def print_table(title: str, header: list[str], rows: list[list[str]]) -> None:
         table.add_column(name, justify="left" if index == 0 else "right")
     for row in rows:
         table.add_row(*row)
-    out.print(table)
+    _out.print(table)

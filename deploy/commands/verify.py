@@ -1,0 +1,53 @@
+"""``esvae verify``: a network file across backends."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from deploy.commands.options import Json, Net, Seed
+from esvae.errors import ConfigError
+
+__all__ = ["verify"]
+
+
+def verify(
+    net: Net,
+    images: Annotated[int, typer.Option("-n", "--images", help="How many.")] = 4,
+    seed: Seed = 0,
+    against: Annotated[str, typer.Option(help="Backends, by comma: reference, lava.")] = "reference,lava",
+    json: Json = False,
+) -> None:
+    """Run the same latent spikes on several backends and compare every integer; exit 0 only if all are equal.
+
+    [bold]Example:[/] esvae verify decoder.net -n 4
+    """
+    from deploy.backends import BACKENDS
+    from deploy.console import bar, emit_json
+    from deploy.verify import verify as run_verify
+
+    names: list[Any] = [name.strip() for name in against.split(",") if name.strip()]
+    if not names or not set(names) <= set(BACKENDS) - {"twin"}:
+        raise ConfigError(f"--against {against}: expected some of reference, lava")
+    with bar("verify") as report:
+        verdict = run_verify(net, images, seed=seed, against=names, progress=report)
+    if json:
+        emit_json({"equal": verdict.equal, **vars(verdict)})
+    else:
+        print_verdict(verdict)
+    if not verdict.equal:
+        raise typer.Exit(1)
+
+
+def print_verdict(verdict: Any) -> None:
+    from deploy.console import say
+
+    for name, difference in verdict.differences.items():
+        what = f"{verdict.images} images x {verdict.steps} steps x {verdict.layers} layers"
+        versions = verdict.about[name]
+        about = " with " + ", ".join(f"{k} {versions[k]}" for k in ("lava-nc", "lava-dl")) if versions else ""
+        if difference is None:
+            say(f"twin = {name}: all {verdict.integers:,} integers equal ({what}){about}")
+        else:
+            say(f"twin ≠ {name}: first at {difference}")
