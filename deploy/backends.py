@@ -16,7 +16,8 @@ from export.ir import Dense, Network
 from export.netx_rules import check_loadable
 from sim import reference
 from sim.engine import Engine
-from sim.trace import check_spikes, named_traces
+from sim.stimulus import check_spikes
+from sim.trace import named_traces
 
 __all__ = ["BACKENDS", "Backend", "BackendRun", "Progress", "run_backend"]
 

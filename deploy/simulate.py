@@ -16,7 +16,8 @@ from export.ir import Network
 from export.netx_read import read_netx
 from sim.readout import images_from_potentials
 from sim.sampler import draw_latents
-from sim.trace import check_spikes, save_traces
+from sim.stimulus import check_spikes
+from sim.trace import save_traces
 
 __all__ = ["Simulation", "load_latents", "simulate_file"]
 

@@ -17,7 +17,8 @@ from torch.nn import functional
 
 from export.ir import Conv, ConvTranspose, Dense, Lif, Network, Shape, Synapse
 from sim.lif_kernel import run_lif
-from sim.trace import Trace, check_spikes
+from sim.stimulus import check_spikes
+from sim.trace import Trace
 
 __all__ = ["Engine", "LayerActivity"]
 

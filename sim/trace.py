@@ -1,4 +1,4 @@
-"""What a simulation gives back, and the check that spikes fit the network that they enter."""
+"""What a simulation gives back: states of each layer after each step, by name, and where two runs part."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ import numpy as np
 
 from esvae.errors import DataError
 from esvae.files import atomic_path
-from export.ir import Network
 
-__all__ = ["Trace", "check_spikes", "first_difference", "named_traces", "save_traces"]
+__all__ = ["Trace", "first_difference", "named_traces", "save_traces"]
 
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """State of one layer after each step, aligned by sample; all arrays ``(images, steps, *layer shape)``.
+    """State of one layer after each step; all arrays ``(images, steps, *layer shape)``.
 
     Attributes:
         u: current, integer.
@@ -30,26 +29,6 @@ class Trace:
     u: np.ndarray
     v: np.ndarray
     s: np.ndarray
-
-
-def check_spikes(network: Network, spikes: np.ndarray) -> np.ndarray:
-    """Returns ``spikes`` as uint8 ``(images, steps, *input shape)``.
-
-    A latent ``(images, steps, features)`` raster is taken by a network whose input is ``(features, 1, 1)`` too.
-
-    Raises:
-        DataError: wrong number of axes, wrong sizes, empty, or values other than 0 and 1.
-    """
-    spikes = np.asarray(spikes)
-    wanted = network.input_shape
-    if wanted[1:] == (1, 1) and spikes.ndim == 3:
-        spikes = spikes[..., None, None]
-    if spikes.shape[2:] != wanted or 0 in spikes.shape[:2]:
-        axes = ", ".join(map(str, wanted))
-        raise DataError(f"input spikes have shape {spikes.shape}, expected (images, steps, {axes}), none empty")
-    if spikes.dtype.kind not in "iubf" or not np.isin(spikes, (0, 1)).all():
-        raise DataError("input spikes must be 0 or 1; binarize them first")
-    return spikes.astype(np.uint8, copy=False)
 
 
 def named_traces(traces: Sequence[Trace]) -> dict[str, np.ndarray]:
