@@ -136,13 +136,14 @@ def watch(worker: int, parent: int, lifeline: int, scratch: str = "") -> None:
     while True:
         ready, _, _ = select.select([lifeline], [], [], GUARD_POLL)
         stat = _stat(worker)
-        orphaned = bool(ready) or (stat is not None and stat[1] != parent)
-        if orphaned:
-            end_group(worker, spare=(os.getpid(),))
+        if ready or (stat is not None and stat[1] != parent):
             if scratch:
                 shutil.rmtree(scratch, ignore_errors=True)
+            end_group(worker, spare=(os.getpid(),))  # without /proc this ends the guard as well
+            if scratch:
+                shutil.rmtree(scratch, ignore_errors=True)  # what was written meanwhile
             return
-        if stat is None or stat[0] in "ZX":
+        if PROC.is_dir() and (stat is None or stat[0] in "ZX"):
             deadline = time.monotonic() + GUARD_GRACE
             while time.monotonic() < deadline:
                 if living_members(worker) == [os.getpid()]:

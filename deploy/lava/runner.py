@@ -327,6 +327,9 @@ class _Run:
 
 def _has_ended(worker: subprocess.Popen[bytes]) -> tuple[int, int] | None:
     """How the worker ended (``CLD_*`` code, status), without reaping it: its id must go on naming its session."""
+    if not hasattr(os, "waitid"):  # macOS
+        status = worker.poll()
+        return None if status is None else (os.CLD_KILLED, -status) if status < 0 else (os.CLD_EXITED, status)
     try:
         end = os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:

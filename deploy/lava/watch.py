@@ -113,6 +113,8 @@ def _ended(process: Any) -> tuple[str, int] | None:
         return ("exit", 0) if getattr(process, "_is_done", False) else None
     if popen.returncode is not None:
         return ("signal", -popen.returncode) if popen.returncode < 0 else ("exit", popen.returncode)
+    if not hasattr(os, "waitid"):  # macOS: a process that ends is noticed by the parent's patience alone
+        return None
     try:
         end = os.waitid(os.P_PID, popen.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:

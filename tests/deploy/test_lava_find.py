@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deploy.lava import find, run_lava
+from deploy.lava import find, group, run_lava
 from deploy.lava.group import end_group, living_members, shared_segments
 from esvae.errors import DataError, LavaMissingError, NetFileError
 
@@ -166,3 +166,12 @@ def test_group_ends_whole_and_takes_its_shared_memory_along() -> None:
             process.wait()
         if leader.stdout is not None:
             leader.stdout.close()
+
+
+def test_group_is_signalled_where_there_is_no_proc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(group, "PROC", tmp_path / "proc")
+    with subprocess.Popen(["sleep", "600"], start_new_session=True) as leader:
+        assert living_members(leader.pid) == []
+        assert end_group(leader.pid) == []
+        assert leader.wait(10) == -signal.SIGKILL
+    assert end_group(leader.pid) == []
