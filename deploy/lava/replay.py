@@ -106,7 +106,9 @@ def _written(job: LavaJob, stem: Path) -> dict[str, Any]:
     """The job as ``judge.py`` reads it."""
     given, timing = job.stimulus, job.stimulus.timing
     entering = stem.with_suffix(".npy")
-    np.save(entering, given.spikes if given.spikes is not None else given.images)
+    array = given.spikes if given.spikes is not None else given.images
+    assert array is not None
+    np.save(entering, array)
     return {
         "net": str(job.net.absolute()),
         "spikes": str(entering) if given.spikes is not None else None,
