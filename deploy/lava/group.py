@@ -25,10 +25,14 @@ __all__ = ["end_group", "living_members", "shared_segments", "start_guard", "wat
 
 PROC = Path("/proc")
 SHARED_MEMORY = Path("/dev/shm")
-# multiprocessing's SharedMemory, and the registration of LLVM's OpenMP runtime: both outlive a killed process.
-SEGMENT = re.compile(r" /dev/shm/(psm_\w+|__KMP_REGISTERED_LIB_\d+_\d+)$", re.MULTILINE)
+# What outlives a killed process: multiprocessing's SharedMemory; its semaphores in the moment between their creation
+# and their unlinking, under the C library's name or its own; the registration of LLVM's OpenMP runtime.
+SEGMENT = re.compile(
+    r"(?:^| )/dev/shm/(psm_\w+|sem\.[A-Za-z0-9]{6}|sem\.mp-\w+|__KMP_REGISTERED_LIB_\w+)$", re.MULTILINE
+)
 TRACKER = b"multiprocessing.resource_tracker"
 TRACKER_GRACE = 1.0  # seconds the resource tracker gets to unlink what it knows of
+STOP_GRACE = 0.2  # seconds for signalled processes to have stopped
 POLL = 0.02  # seconds between looks at a group that is ending
 GUARD_POLL = 0.5  # seconds between the guard's looks at its parents
 GUARD_GRACE = 2.0  # seconds a group may outlive its worker before the guard ends it
@@ -58,12 +62,16 @@ def living_members(session: int) -> list[int]:
 
 
 def shared_segments(pids: Iterable[int]) -> set[str]:
-    """Names under ``/dev/shm`` of the segments that these processes have mapped and nobody has unlinked yet."""
+    """Names under ``/dev/shm`` of what these processes have mapped or open there and nobody has unlinked yet."""
     names: set[str] = set()
     for pid in pids:
         with contextlib.suppress(OSError):
             maps = (PROC / str(pid) / "maps").read_text(encoding="utf-8", errors="replace")
             names.update(SEGMENT.findall(maps))
+        with contextlib.suppress(OSError):
+            for descriptor in (PROC / str(pid) / "fd").iterdir():
+                with contextlib.suppress(OSError):
+                    names.update(SEGMENT.findall(str(descriptor.readlink())))
     return names
 
 
@@ -80,8 +88,19 @@ def _signal_all(pids: Iterable[int], number: int) -> None:
             os.kill(pid, number)
 
 
+def _stop(pids: Collection[int]) -> None:
+    """Stops processes and waits until they have stopped, which a signal's sender is not told."""
+    _signal_all(pids, signal.SIGSTOP)
+    deadline = time.monotonic() + STOP_GRACE
+    while time.monotonic() < deadline:
+        stats = [_stat(pid) for pid in pids]
+        if all(stat is None or stat[0] in "TtZX" for stat in stats):
+            return
+        time.sleep(POLL / 10)
+
+
 def end_group(session: int, spare: Collection[int] = (), timeout: float = 5.0) -> list[int]:
-    """Ends every process of the session and unlinks the shared memory that they had mapped.
+    """Ends every process of the session and unlinks the shared memory that they had mapped or open.
 
     Members are stopped first, so that what they have mapped no longer changes, and then killed. multiprocessing's own
     resource tracker goes last: it unlinks what the others left the moment they are gone.
@@ -105,7 +124,7 @@ def end_group(session: int, spare: Collection[int] = (), timeout: float = 5.0) -
     while members := [pid for pid in living_members(session) if pid not in spare]:
         trackers = [pid for pid in members if _is_tracker(pid)]
         others = [pid for pid in members if pid not in trackers]
-        _signal_all(others, signal.SIGSTOP)
+        _stop(others)
         names |= shared_segments(others)
         _signal_all(others, signal.SIGKILL)
         now = time.monotonic()

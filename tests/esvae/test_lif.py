@@ -1,0 +1,78 @@
+"""The fused neuron equals the equations, step by step, in values and gradients."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from esvae.lif import lif
+
+
+class _Spike(torch.autograd.Function):
+    """Heaviside forward, rectangle around zero backward: the equations as they stand in the paper."""
+
+    @staticmethod
+    def forward(ctx, u, threshold, width):  # type: ignore[no-untyped-def]
+        ctx.save_for_backward(u)
+        ctx.width = width
+        return (u > threshold).to(u.dtype)
+
+    @staticmethod
+    def backward(ctx, grad):  # type: ignore[no-untyped-def]
+        (u,) = ctx.saved_tensors
+        return grad * (u.abs() < ctx.width).to(u.dtype) / (2 * ctx.width), None, None
+
+
+def plain_lif(x: torch.Tensor, keep: float, threshold: float, width: float) -> torch.Tensor:
+    """Time outermost, one step after the other, differentiated by autograd."""
+    u, o, spikes = torch.zeros_like(x[0]), torch.zeros_like(x[0]), []
+    for current in x:
+        u = keep * u * (1 - o) + current
+        o = _Spike.apply(u, threshold, width)
+        spikes.append(o)
+    return torch.stack(spikes)
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.25, 0.9, 1.0])
+@pytest.mark.parametrize(("threshold", "width"), [(0.2, 0.5), (0.5, 0.3)])
+def test_equals_the_equations(keep: float, threshold: float, width: float) -> None:
+    steps, shape = 7, (3, 4, 5, 6)
+    draws = torch.Generator().manual_seed(1)
+    x = torch.randn(steps, *shape, generator=draws, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(steps, *shape, generator=draws, dtype=torch.float64)
+    expected = plain_lif(x, keep, threshold, width)
+    (wanted,) = torch.autograd.grad((expected * weight).sum(), x)
+    got = lif(x.flatten(0, 1), steps, keep=keep, threshold=threshold, width=width)
+    assert torch.equal(got.unflatten(0, (steps, -1)), expected)
+    (gradient,) = torch.autograd.grad((got * weight.flatten(0, 1)).sum(), x)
+    torch.testing.assert_close(gradient, wanted, rtol=1e-12, atol=1e-12)
+    assert 0 < expected.mean() < 1
+
+
+def test_channels_last_stays_channels_last() -> None:
+    x = torch.randn(6, 3, 4, 5).contiguous(memory_format=torch.channels_last)
+    settings = {"keep": 0.25, "threshold": 0.2, "width": 0.5}
+    spikes = lif(x, 2, **settings)
+    assert spikes.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(spikes, lif(x.contiguous(), 2, **settings))
+
+
+def test_constant_current_is_the_same_current_at_every_step() -> None:
+    x = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
+    settings = {"keep": 0.5, "threshold": 0.2, "width": 0.5}
+    weight = torch.randn(15, 4, dtype=torch.float64)
+    once = lif(x, 5, constant=True, **settings)
+    repeated = lif(x.repeat(5, 1), 5, **settings)
+    assert torch.equal(once, repeated)
+    (got,) = torch.autograd.grad((once * weight).sum(), x)
+    (wanted,) = torch.autograd.grad((repeated * weight).sum(), x)
+    torch.testing.assert_close(got, wanted)
+
+
+def test_threshold_is_strict_and_the_surrogate_open() -> None:
+    x = torch.tensor([[0.2], [0.5], [-0.5]], dtype=torch.float64, requires_grad=True)
+    spikes = lif(x, 1, keep=0.25, threshold=0.2, width=0.5)
+    assert spikes.flatten().tolist() == [0.0, 1.0, 0.0]
+    spikes.sum().backward()
+    assert x.grad is not None
+    assert x.grad.flatten().tolist() == [1.0, 0.0, 0.0]
