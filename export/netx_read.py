@@ -77,7 +77,7 @@ def read_netx(path: str | os.PathLike[str], *, layers: int | None = None) -> Net
                 if neurons is not None and input_shape is None:
                     raise NetFileError(f"{where}: an input layer with a neuron needs a 'shape'")
             else:
-                nodes.append(_layer(group, kind, where))
+                nodes.append(_layer_or_hint(group, kind, where, index))
         if input_shape is not None and len(input_shape) == 3 and neurons is None and _starts_dense(nodes):
             nodes.insert(0, Flatten())  # no layer before it, so netx takes the features as they come
         network = Network(
@@ -186,6 +186,14 @@ def _pair(group: h5py.Group, key: str, where: str) -> tuple[int, int]:
     if values.size not in (1, 2) or (values > 1 << 16).any():
         raise NetFileError(f"{where}/{key}: {values.tolist()[:6]} is no pair (y, x)")
     return int(values[0]), int(values[-1])
+
+
+def _layer_or_hint(group: h5py.Group, kind: str, where: str, index: int) -> Layer:
+    try:
+        return _layer(group, kind, where)
+    except UnsupportedLayerError as error:
+        hint = f"; --layers {index} runs what comes before it" if index > 1 else ""
+        raise UnsupportedLayerError(f"{error}{hint}") from None
 
 
 def _layer(group: h5py.Group, kind: str, where: str) -> Layer:

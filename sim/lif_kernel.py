@@ -6,7 +6,8 @@ a block of neurons stay in the first cache while time runs over them.
 Which width is enough follows from ``reach``, the largest sum of weights that can arrive. With ``reach < 2^17`` a
 shifted sum stays below 2^23, so that a current is brought back by 2^24 at most once and stays within 2^23; then no
 number of a step leaves 32 bit, and ``|v| * keep >> 12`` splits exactly into
-``(|v| >> 12) * keep + ((|v| & 4095) * keep >> 12)``. Beyond that, 64 bit are used, and the casts to 32 bit overflow exactly where Lava's int32 registers do.
+``(|v| >> 12) * keep + ((|v| & 4095) * keep >> 12)``. Beyond that, 64 bit are used, and the casts to 32 bit overflow
+exactly where Lava's int32 registers do.
 """
 
 from __future__ import annotations
