@@ -16,6 +16,7 @@ import torch
 
 from esvae.errors import ConfigError
 from export.ir import Flatten, InputNeurons, Network, Shape, Synapse
+from sim.memory import keep_large_blocks
 from sim.stages import InputStage, Path, Stage, States, logical
 from sim.stimulus import Stimulus, as_stimulus
 from sim.trace import Trace
@@ -73,6 +74,8 @@ class Engine:
     ) -> None:
         self.network, self._memory = network, memory
         self._device = _checked_device(device)
+        if self._device.type == "cpu":
+            keep_large_blocks()
         self._make(self._device.type != "cpu", path)
 
     def _make(self, portable: bool, path: Path) -> None:
