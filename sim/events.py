@@ -17,8 +17,9 @@ from export.ir import Conv, ConvTranspose, Dense, Shape
 
 __all__ = ["EVENT_ACTIVITY", "EventSums"]
 
-#: Share of inputs that spike below which events are faster than a full product; measured by ``benchmarks/simulate.py``.
-EVENT_ACTIVITY = 0.08
+#: Share of inputs that spike below which events are faster than a full product, by the least number of output
+#: channels; measured by ``benchmarks/simulate.py``.
+EVENT_ACTIVITY = {1: 0.02, 32: 0.06}
 
 
 @numba.njit(parallel=True, cache=True)
@@ -46,6 +47,9 @@ class EventSums:
     Args:
         layer: a (transposed) convolution without groups.
         input_shape, output_shape: ``(C, H, W)``.
+
+    Attributes:
+        activity: share of inputs that spike up to which this form is the faster one.
     """
 
     def __init__(self, layer: Conv | ConvTranspose, input_shape: Shape, output_shape: Shape) -> None:
@@ -53,6 +57,7 @@ class EventSums:
         if kernel is None:
             kernel = layer.weight.transpose(1, 2, 3, 0)[:, :, ::-1]  # the last column reaches the first neuron
         self._outputs = kernel.shape[3]
+        self.activity = max(share for outputs, share in EVENT_ACTIVITY.items() if outputs <= self._outputs)
         self._neurons = int(np.prod(output_shape))
         self._weight = np.ascontiguousarray(kernel, dtype=np.float32).reshape(-1)
         self._fan_out = self._weight.size // len(kernel)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from export.ir import Conv, ConvTranspose, Dense, InputNeurons, Lif, Shape, Synapse
-from sim.events import EVENT_ACTIVITY, EventSums
+from sim.events import EventSums
 from sim.lif_kernel import run_lif
 from sim.lif_torch import run_lif_torch
 from sim.synapses import DenseSums, exact_type, map_sums, memory_order, portable_map_sums, reach
@@ -119,7 +119,8 @@ class Stage:
         self._events: EventSums | None = None
         if self._weight is not None and self.dtype is torch.float32 and not portable and path != "dense":
             self._events = EventSums.of(layer, input_shape, output_shape)
-        self._event_activity = 1.0 if path == "events" else EVENT_ACTIVITY
+        if self._events is not None and path == "events":
+            self._events.activity = 1.0
         wraps = not isinstance(layer, Dense)
         self._neurons = _Neurons(layer.neuron, self.reach, wraps, device, portable)
         self._bias = torch.from_numpy(_bias(layer, output_shape)).to(device)
@@ -134,7 +135,8 @@ class Stage:
     def sums(self, raster: torch.Tensor) -> torch.Tensor:
         """What arrives: whole numbers ``(steps, images, neurons)``, in memory of their own."""
         steps, images = raster.shape[:2]
-        if self._events is not None and float(raster.mean()) <= self._event_activity:
+        # The last step tells well enough how active the window is, and the sums do not depend on the choice.
+        if self._events is not None and float(raster[-1].numpy().mean()) <= self._events.activity:
             return self._events(raster)
         x = raster.to(self.dtype)
         if self._matrix is not None:
