@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from export.ir import Conv, ConvTranspose, Dense, Shape
+from sim.synapses import reached
 
 __all__ = ["EVENT_ACTIVITY", "EventSums"]
 
@@ -91,12 +92,12 @@ def _runs(layer: Conv | ConvTranspose, y: int, x: int, output_shape: Shape) -> l
     _, height, width = output_shape
     runs: list[tuple[int, int, int]] = []
     for ky in range(rows):
-        ty = _target(layer, y, ky, 0)
+        ty = reached(layer, y, ky, 0)
         if ty is None or not 0 <= ty < height:
             continue
         for tap in range(columns):
             kx = columns - 1 - tap if isinstance(layer, Conv) else tap
-            tx = _target(layer, x, kx, 1)
+            tx = reached(layer, x, kx, 1)
             if tx is None or not 0 <= tx < width:
                 continue
             target, position = ty * width + tx, ky * columns + tap
@@ -105,12 +106,3 @@ def _runs(layer: Conv | ConvTranspose, y: int, x: int, output_shape: Shape) -> l
             else:
                 runs.append((target, position, 1))
     return runs
-
-
-def _target(layer: Conv | ConvTranspose, at: int, tap: int, axis: int) -> int | None:
-    """Which output the pixel ``at`` reaches through ``tap`` along an axis, borders not yet considered."""
-    stride, padding, dilation = layer.stride[axis], layer.padding[axis], layer.dilation[axis]
-    if isinstance(layer, ConvTranspose):
-        return at * stride - padding + tap * dilation
-    reached = at + padding - tap * dilation
-    return None if reached % stride else reached // stride

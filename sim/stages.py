@@ -6,16 +6,26 @@ which convolutions are fastest, and which a dense layer meets by the order of it
 
 from __future__ import annotations
 
+import contextlib
 from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
 
-from export.ir import Conv, ConvTranspose, Dense, InputNeurons, Lif, Shape, Synapse
+from export.ir import Dense, InputNeurons, Lif, Shape, Synapse
 from sim.events import EventSums
 from sim.lif_kernel import run_lif
 from sim.lif_torch import run_lif_torch
-from sim.synapses import DenseSums, exact_type, map_sums, memory_order, portable_map_sums, reach
+from sim.synapses import (
+    DenseSums,
+    exact_type,
+    is_direct,
+    map_sums,
+    memory_order,
+    portable_map_sums,
+    reach,
+    sent_from_a_point,
+)
 
 __all__ = ["InputStage", "Path", "Stage", "States", "logical"]
 
@@ -103,18 +113,19 @@ class Stage:
         self.reach = reach(layer)
         # Off the CPU a convolution is a matrix product in float64: exact in whatever order a device sums.
         self.dtype = torch.float64 if portable else exact_type(layer)
-        self._portable = portable
+        self._unfold = portable
         self._matrix: DenseSums | None = None
         self._weight: torch.Tensor | None = None
         if isinstance(layer, Dense):
             self._matrix = DenseSums(layer, memory_order(memory_shape), self.dtype, device)
         elif input_shape[1:] == (1, 1):
             # On a 1x1 map the layer is a matrix: what each input alone would send.
-            sent = _sent_by_each(layer, input_shape)
+            sent = sent_from_a_point(layer, output_shape)
             self._matrix = DenseSums(Dense(sent, None, layer.neuron), None, self.dtype, device)
         else:
             self._weight = torch.from_numpy(layer.weight).to(device, self.dtype)
-            if not portable:
+            self._unfold = portable or not is_direct(layer, output_shape)
+            if not self._unfold:
                 self._weight = self._weight.contiguous(memory_format=torch.channels_last)
         self._events: EventSums | None = None
         if self._weight is not None and self.dtype is torch.float32 and not portable and path != "dense":
@@ -144,19 +155,19 @@ class Stage:
         assert self._weight is not None
         assert not isinstance(self.layer, Dense)
         maps = logical(x.reshape(steps * images, -1), self.input_shape)
-        if self._portable:
+        if self._unfold:
             parts = [portable_map_sums(self.layer, part, self._weight) for part in maps.split(_UNFOLDED_ROWS)]
             sums = torch.cat(parts)
         else:
-            sums = map_sums(self.layer, maps, self._weight)
+            with _without_nnpack():
+                sums = map_sums(self.layer, maps, self._weight)
         return sums.permute(0, 2, 3, 1).contiguous().reshape(steps, images, -1)
 
 
-def _sent_by_each(layer: Conv | ConvTranspose, input_shape: Shape) -> np.ndarray:
-    """For a 1x1 map: weights ``(neurons in memory order, inputs)``."""
-    basis = torch.eye(input_shape[0], dtype=torch.float64).reshape(-1, *input_shape)
-    sent = portable_map_sums(layer, basis, torch.from_numpy(layer.weight).double())
-    return sent.permute(0, 2, 3, 1).reshape(len(basis), -1).T.numpy().astype(np.int64)
+def _without_nnpack() -> contextlib.AbstractContextManager[object]:
+    """Keeps torch from Winograd and Fourier kernels, where it has them and a switch for them."""
+    switch = getattr(torch.backends, "nnpack", None)
+    return contextlib.nullcontext() if switch is None else switch.flags(enabled=False)
 
 
 def _bias(layer: Synapse, shape: Shape) -> np.ndarray:

@@ -145,6 +145,6 @@ def check_images(network: Network, images: np.ndarray) -> np.ndarray:
         raise DataError(f"input images must be whole numbers, the biases of the input neurons; {how}")
     if images.min() < BIAS.min or images.max() > BIAS.max:
         raise DataError(
-            f"input images range from {images.min()} to {images.max()}, outside {BIAS.min} to {BIAS.max}; {how}"
+            f"input images range from {images.min()} to {images.max()}, outside [{BIAS.min}, {BIAS.max}]; {how}"
         )
     return images.astype(np.int32)

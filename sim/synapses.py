@@ -3,7 +3,8 @@
 A type holds a sum exactly, in any order of summation, where the weights of no neuron add up to its largest exact whole
 number: every partial sum is then a whole number within it. That holds for a direct summation, products with 0 or 1,
 as a matrix product and a direct convolution do it. It does not for a Winograd or Fourier kernel, whose intermediate
-numbers are no partial sums; torch's CPU convolutions are direct, a GPU's need not be, so there it is a matrix product.
+numbers are no partial sums; torch's CPU convolutions by oneDNN are direct (those by NNPACK, which stands in where it is
+missing, are not, and are turned off), a GPU's need not be, so there it is a matrix product.
 """
 
 from __future__ import annotations
@@ -14,7 +15,17 @@ from torch.nn import functional
 
 from export.ir import Conv, ConvTranspose, Dense, Shape, Synapse
 
-__all__ = ["DenseSums", "exact_type", "map_sums", "memory_order", "portable_map_sums", "reach"]
+__all__ = [
+    "DenseSums",
+    "exact_type",
+    "is_direct",
+    "map_sums",
+    "memory_order",
+    "portable_map_sums",
+    "reach",
+    "reached",
+    "sent_from_a_point",
+]
 
 #: Whole numbers up to here in magnitude are exact in each type, and so is the sum of any two whose sum is within it.
 _EXACT = ((torch.float32, 1 << 24), (torch.float64, 1 << 53))
@@ -43,8 +54,24 @@ def exact_type(layer: Synapse) -> torch.dtype:
     raise ValueError(f"weights of one neuron sum to {bound}, beyond what float64 holds exactly")
 
 
+def is_direct(layer: Conv | ConvTranspose, output_shape: Shape) -> bool:
+    """Whether torch's CPU convolution is a sound direct summation for this layer.
+
+    torch 2.3.1's oneDNN kernels give wrong sums, or crash, where a stride along a row meets an output of one row or
+    column, or a padding as wide as the kernel; ``tests/sim/test_engine_kernels.py`` holds what is let through to
+    matrix products.
+    """
+    if isinstance(layer, ConvTranspose) or layer.stride[1] == 1:
+        return True
+    reaches = [d * (k - 1) + 1 for d, k in zip(layer.dilation, layer.weight.shape[2:], strict=True)]
+    return min(output_shape[1:]) > 1 and all(p < r for p, r in zip(layer.padding, reaches, strict=True))
+
+
 def map_sums(layer: Conv | ConvTranspose, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """Sums for spikes ``(N, *input shape)`` by torch's direct CPU convolution: ``(N, *output shape)``."""
+    """Sums for spikes ``(N, *input shape)`` by torch's direct CPU convolution: ``(N, *output shape)``.
+
+    For layers that :func:`is_direct` lets through.
+    """
     if isinstance(layer, Conv):
         return functional.conv2d(x, weight, None, layer.stride, layer.padding, layer.dilation, layer.groups)
     return functional.conv_transpose2d(
@@ -127,3 +154,31 @@ def memory_order(shape: Shape) -> np.ndarray | None:
     if len(shape) != 3:
         return None
     return np.arange(int(np.prod(shape))).reshape(shape).transpose(1, 2, 0).ravel()
+
+
+def reached(layer: Conv | ConvTranspose, at: int, tap: int, axis: int) -> int | None:
+    """Which output the pixel ``at`` reaches through ``tap`` along an axis, borders not yet considered."""
+    stride, padding, dilation = layer.stride[axis], layer.padding[axis], layer.dilation[axis]
+    if isinstance(layer, ConvTranspose):
+        return at * stride - padding + tap * dilation
+    target = at + padding - tap * dilation
+    return None if target % stride else target // stride
+
+
+def sent_from_a_point(layer: Conv | ConvTranspose, output_shape: Shape) -> np.ndarray:
+    """Of a layer on a 1x1 map, where it is a matrix: weights ``(neurons in memory order, input channels)``."""
+    channels, height, width = output_shape
+    inputs = layer.weight.shape[1] * layer.groups if isinstance(layer, Conv) else layer.weight.shape[0]
+    sent = np.zeros((height, width, channels, inputs), np.int64)
+    outputs_each, inputs_each = channels // layer.groups, inputs // layer.groups
+    for ky in range(layer.weight.shape[2]):
+        for kx in range(layer.weight.shape[3]):
+            y, x = reached(layer, 0, ky, 0), reached(layer, 0, kx, 1)
+            if y is None or x is None or not (0 <= y < height and 0 <= x < width):
+                continue
+            tap = layer.weight[:, :, ky, kx] if isinstance(layer, Conv) else layer.weight[:, :, ky, kx].T
+            for group in range(layer.groups):
+                outs = slice(group * outputs_each, (group + 1) * outputs_each)
+                ins = slice(group * inputs_each, (group + 1) * inputs_each)
+                sent[y, x, outs, ins] = tap[outs] if isinstance(layer, Conv) else tap[:, ins]
+    return sent.reshape(-1, inputs)
