@@ -140,9 +140,10 @@ def train(
             enable_model_summary=False,
             callbacks=[_Recorder(directory, progress)],
         )
-        trainer.fit(module, loader)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+        try:
+            trainer.fit(module, loader)
+        except SystemExit:  # what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from None
     if model.prior.mixture:
         fit_prior(model, images.train)
         save_run(directory, model, {"epochs": module.history, "steps": trainer.global_step})
