@@ -51,10 +51,8 @@ def run(clone: Path, *arguments: str, work: Path) -> subprocess.CompletedProcess
 def readme_commands(clone: Path) -> list[list[str]]:
     """The ``esvae`` lines of the README's console blocks, in order."""
     blocks = re.findall(r"```console\n(.*?)```", (clone / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    lines = [
-        line[2:].split("#")[0].split() for block in blocks for line in block.splitlines() if line.startswith("$ esvae ")
-    ]
-    return [line[1:] for line in lines]
+    lines = [line for block in blocks for line in block.splitlines() if line.startswith("$ esvae ")]
+    return [line.split("#")[0].split()[2:] for line in lines]
 
 
 def test_the_readmes_commands_work(clone: Path, tmp_path: Path) -> None:
