@@ -15,6 +15,7 @@ import lightning
 import torch
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorDataset
 
+from esvae.allocator import keep_large_blocks
 from esvae.config import Config
 from esvae.data import load_images
 from esvae.errors import EsvaeError
@@ -114,6 +115,7 @@ def train(
     Raises:
         EsvaeError: the loss is not finite, or the directory cannot be written.
     """
+    keep_large_blocks()
     directory = Path(directory)
     settings = config.train
     images = load_images(config.data)
