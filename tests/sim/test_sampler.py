@@ -165,6 +165,12 @@ def test_prior_rates_have_the_mean_of_the_sigmoid_of_a_normal() -> None:
     assert abs(rates.mean() - mean) < FIVE_SIGMA * deviation / np.sqrt(rates.size)
 
 
+def test_every_seed_up_to_64_bits_draws_its_own_rates() -> None:
+    prior = Prior(np.ones((1, 3, 3), np.float32), np.zeros((1, 3), np.float32), np.ones(1, np.float32))
+    drawn = [prior_rates(prior, seed, np.arange(2)) for seed in (0, 1, 2**63, 2**64 - 1)]
+    assert len({rates.tobytes() for rates in drawn}) == 4
+
+
 def test_drawing_needs_a_prior_and_a_sane_seed() -> None:
     network = Network((2,), (Dense(np.full((1, 2), 2), None, Lif(4096, 3072, 5)),), time_steps=4)
     with pytest.raises(DataError, match="no prior to draw latent spikes from"):
