@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
@@ -18,7 +19,10 @@ from deploy.backends import Progress as Report
 
 __all__ = ["bar", "emit_json", "print_table", "say", "stages"]
 
-_out = Console(highlight=False)
+#: Columns of tables that do not go to a terminal, where there is nothing to fold them to.
+_FILE_WIDTH = 120
+
+_out = Console(highlight=False, width=None if sys.stdout.isatty() else _FILE_WIDTH)
 _err = Console(stderr=True, highlight=False)
 
 
@@ -84,7 +88,7 @@ def stages() -> Iterator[Any]:
 
 def print_table(title: str, header: list[str], rows: list[list[str]]) -> None:
     """Prints a table, its first column left-aligned and the others right-aligned."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", title_style="", box=box.SIMPLE_HEAD, pad_edge=False)
     for index, name in enumerate(header):
         table.add_column(name, justify="left" if index == 0 else "right")
     for row in rows:

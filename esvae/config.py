@@ -18,6 +18,7 @@ __all__ = [
     "DecoderConfig",
     "ModelConfig",
     "NeuronConfig",
+    "PriorConfig",
     "TrainConfig",
     "config_from_dict",
     "config_names",
@@ -66,6 +67,16 @@ class DecoderConfig(_Section):
     """Height and width of the first layer's maps (2 in the paper; the grid of the sub-pixel decoder)."""
 
 
+class PriorConfig(_Section):
+    """Where the generator's firing rates come from."""
+
+    kind: Literal["bottleneck", "mixture"] = "bottleneck"
+    """``bottleneck``: the paper's linear layer on normal noise; ``mixture``: several of them, fitted to the posterior's
+    rates once the rest is trained, which draws better pictures."""
+    components: int = Field(32, ge=1, le=1024)
+    """Of the mixture."""
+
+
 class ModelConfig(_Section):
     """The spiking autoencoder (ESVAE, section 4 and appendix)."""
 
@@ -77,6 +88,7 @@ class ModelConfig(_Section):
     """Feature maps of the stride-2 3x3 convolutions."""
     decoder: DecoderConfig
     neuron: NeuronConfig = NeuronConfig()
+    prior: PriorConfig = PriorConfig()
     readout_keep: float = Field(0.8, ge=0, le=1)
     """Share of the readout's potential that survives a step: ``tanh(sum_t 0.8^(T-1-t) x_t)``."""
     rate_bits: int = Field(8, ge=1, le=16)

@@ -11,6 +11,7 @@ from torch import nn
 from esvae.config import Config
 from esvae.decoder import Decoder
 from esvae.layers import SpikingLayer
+from esvae.prior import Prior
 
 __all__ = ["ESVAE", "Encoder", "Losses", "mmd"]
 
@@ -60,18 +61,12 @@ class ESVAE(nn.Module):
         super().__init__()
         self.config = config
         self.encoder = Encoder(config)
-        self.prior = nn.Linear(config.model.latent, config.model.latent)
+        self.prior = Prior(config.model)
         self.decoder = Decoder(config)
 
     def posterior_rates(self, images: torch.Tensor) -> torch.Tensor:
         """Firing rates ``(N, latent)`` in [0, 1]: the share of steps at which each latent neuron fired."""
         return self.encoder(images).mean(0)
-
-    def prior_rates(self, count: int, generator: torch.Generator | None = None) -> torch.Tensor:
-        """Firing rates ``(count, latent)`` of the generator: a linear layer on normal noise, through a sigmoid."""
-        weight = self.prior.weight
-        noise = torch.randn(count, weight.shape[1], generator=generator, dtype=weight.dtype).to(weight.device)
-        return torch.sigmoid(self.prior(noise))
 
     def sample(self, rates: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
         """Poisson spikes ``(T, N, latent)`` of rates ``(N, latent)``; the gradient passes straight through."""
@@ -89,7 +84,7 @@ class ESVAE(nn.Module):
         """MSE of the reconstruction plus weighted MMD between posterior and prior rates (ESVAE, eq. 14)."""
         posterior = self.posterior_rates(images)
         reconstruction = torch.nn.functional.mse_loss(self.decoder(self.sample(posterior, generator)), images)
-        distance = mmd(posterior, self.prior_rates(len(images), generator))
+        distance = mmd(posterior, self.prior(len(images), generator))
         return Losses(reconstruction + self.config.train.mmd_weight * distance, reconstruction, distance)
 
 

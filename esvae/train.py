@@ -15,13 +15,14 @@ import lightning
 import torch
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorDataset
 
+from esvae.allocator import keep_large_blocks
 from esvae.config import Config
 from esvae.data import load_images
 from esvae.errors import EsvaeError
 from esvae.model import ESVAE
 from esvae.run import Run, load_run, save_run
 
-__all__ = ["Progress", "evaluate_mse", "train"]
+__all__ = ["Progress", "evaluate_mse", "fit_prior", "train"]
 
 #: Called after every step with: steps done, steps in all, reconstruction MSE of the step.
 Progress = Callable[[int, int, float], None]
@@ -114,6 +115,7 @@ def train(
     Raises:
         EsvaeError: the loss is not finite, or the directory cannot be written.
     """
+    keep_large_blocks()
     directory = Path(directory)
     settings = config.train
     images = load_images(config.data)
@@ -140,10 +142,23 @@ def train(
             enable_model_summary=False,
             callbacks=[_Recorder(directory, progress)],
         )
-        trainer.fit(module, loader)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+        try:
+            trainer.fit(module, loader)
+        except SystemExit:  # what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from None
+    if model.prior.mixture:
+        fit_prior(model, images.train)
+        save_run(directory, model, {"epochs": module.history, "steps": trainer.global_step})
     return load_run(directory)
+
+
+@torch.inference_mode()
+def fit_prior(model: ESVAE, images: torch.Tensor, *, batch: int = 256) -> None:
+    """Fits the model's mixture to the posterior rates of training images ``(N, C, H, W)``."""
+    was_training = model.training
+    model.eval()
+    model.prior.fit(torch.cat([model.posterior_rates(part) for part in images.split(batch)]), model.config.train.seed)
+    model.train(was_training)
 
 
 @torch.inference_mode()

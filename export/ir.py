@@ -55,16 +55,18 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)
 class Prior:
-    """The generator's rates: ``r = sigmoid(weight @ n + bias)`` with ``n`` standard normal (ESVAE, section 3.3).
+    """The generator's rates: ``r = sigmoid(weight[k] @ n + bias[k])`` with ``n`` standard normal (ESVAE, section 3.3).
 
     Attributes:
-        weight: ``(latents, noise)`` float32.
-        bias: ``(latents,)`` float32.
+        weight: ``(components, latents, noise)`` float32; the paper's prior has one component.
+        bias: ``(components, latents)`` float32.
+        share: ``(components,)`` float32, the probability of each component.
         rate_bits: fractional bits of the integer rate code that the sampler compares against.
     """
 
     weight: np.ndarray
     bias: np.ndarray
+    share: np.ndarray
     rate_bits: int = 8
 
 
@@ -131,10 +133,13 @@ class Network:
     def _check_generator(self, shape: Shape) -> None:
         if self.prior is not None:
             latents = math.prod(self.input_shape)
-            if self.prior.weight.ndim != 2 or self.prior.weight.shape[0] != latents:
-                raise NetFileError(f"prior weight {self.prior.weight.shape} does not give {latents} latent rates")
-            if self.prior.bias.shape != (latents,):
-                raise NetFileError(f"prior bias {self.prior.bias.shape}, expected ({latents},)")
+            components = len(self.prior.share)
+            if self.prior.weight.ndim != 3 or self.prior.weight.shape[:2] != (components, latents):
+                raise NetFileError(f"prior weight {self.prior.weight.shape}, expected ({components}, {latents}, noise)")
+            if self.prior.bias.shape != (components, latents):
+                raise NetFileError(f"prior bias {self.prior.bias.shape}, expected ({components}, {latents})")
+            if self.prior.share.ndim != 1 or not (self.prior.share >= 0).all() or not self.prior.share.sum() > 0:
+                raise NetFileError("prior share: expected one probability for each component")
             if not 1 <= self.prior.rate_bits <= 16:
                 raise NetFileError(f"rate_bits {self.prior.rate_bits}: expected 1 to 16")
         if self.readout is not None:

@@ -286,9 +286,8 @@ def _generator(group: h5py.Group) -> dict[str, Any]:
     if "prior" in group:
         prior = _group(group, "prior", f"{GROUP}/")
         where = f"{GROUP}/prior"
-        found["prior"] = Prior(
-            _real(prior, "weight", where), _real(prior, "bias", where), _number(prior, "rate_bits", where)
-        )
+        weight, bias, share = (_real(prior, key, where) for key in ("weight", "bias", "share"))
+        found["prior"] = Prior(weight, bias, share, _number(prior, "rate_bits", where))
     if "readout" in group:
         readout = _group(group, "readout", f"{GROUP}/")
         where = f"{GROUP}/readout"

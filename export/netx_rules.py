@@ -91,5 +91,5 @@ def check_loadable(network: Network) -> None:
             at = tuple(int(i) for i in wrong[0])
             raise HardwareRangeError(
                 f"{where}: stock netx would load weight {layer.weight[at]} at {at} as {loaded[at]:g}; "
-                "keep weights even and within [-254, 254]"
+                "keep weights even, within [-254, 254], and at least one of them positive"
             )

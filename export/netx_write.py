@@ -103,6 +103,7 @@ def _write_generator(group: h5py.Group, network: Network) -> None:
         prior = group.create_group("prior")
         prior["weight"] = network.prior.weight.astype(np.float32)
         prior["bias"] = network.prior.bias.astype(np.float32)
+        prior["share"] = network.prior.share.astype(np.float32)
         prior["rate_bits"] = np.int64(network.prior.rate_bits)
     if network.readout is not None:
         readout = group.create_group("readout")

@@ -4,7 +4,8 @@ Integers only. A rate ``r`` in [0, 1] becomes the code ``c = round(r * 2^B)``; a
 LFSR advances ``B`` bits, its low ``B`` bits are ``x``, and the neuron spikes iff ``x < c``. The LFSR starts from a hash
 of (seed, image, neuron), so any image can be drawn alone, in any order, on any backend, with the same spikes.
 
-Prior: ``r = sigmoid(W n + b)``, ``n`` standard normal, one generator for each (seed, image). Posterior: counted spikes.
+Prior: ``r = sigmoid(W n + b)``, ``n`` standard normal (and a component where the prior is a mixture), from one
+generator for each (seed, image). Posterior: counted spikes.
 """
 
 from __future__ import annotations
@@ -102,13 +103,20 @@ def prior_rates(prior: Prior, seed: int, images: np.ndarray) -> np.ndarray:
 
     Each image has a counter-based generator of its own (Philox, keyed by seed and image).
     """
-    noise = np.empty((len(images), prior.weight.shape[1]))
-    for row, image in zip(noise, images, strict=True):
-        row[:] = np.random.Generator(np.random.Philox(key=[seed, int(image)])).standard_normal(len(row))
-    # Summed term by term: the same on every machine, which a BLAS product is not.
-    logits = np.broadcast_to(prior.bias.astype(np.float64), (len(images), len(prior.bias))).copy()
-    for j in range(noise.shape[1]):
-        logits += noise[:, j, None] * prior.weight[:, j].astype(np.float64)
+    noise = np.empty((len(images), prior.weight.shape[2]))
+    choice = np.empty(len(images))
+    for at, image in enumerate(images):
+        draws = np.random.Generator(np.random.Philox(key=np.array([seed, image], np.uint64)))
+        noise[at] = draws.standard_normal(noise.shape[1])
+        choice[at] = draws.random()
+    edges = np.cumsum(prior.share.astype(np.float64))
+    component = np.searchsorted(edges[:-1] / edges[-1], choice, side="right")
+    logits = prior.bias.astype(np.float64)[component]
+    for k in np.unique(component):
+        chosen = component == k
+        # Summed term by term: the same on every machine, which a BLAS product is not.
+        for j in range(noise.shape[1]):
+            logits[chosen] += noise[chosen, j, None] * prior.weight[k, :, j].astype(np.float64)
     return 1.0 / (1.0 + np.exp(-logits))
 
 

@@ -1,9 +1,11 @@
 """The verbs of the command line, one file each, thin over one public function of the packages below."""
 
 from deploy.commands.demo import demo
+from deploy.commands.energy import energy
 from deploy.commands.export import export
+from deploy.commands.fit import fit
 from deploy.commands.simulate import simulate
 from deploy.commands.train import train
 from deploy.commands.verify import verify
 
-__all__ = ["demo", "export", "simulate", "train", "verify"]
+__all__ = ["demo", "energy", "export", "fit", "simulate", "train", "verify"]

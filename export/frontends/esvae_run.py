@@ -32,13 +32,12 @@ def from_run(run: Run) -> FloatNetwork:
         layers.append(FloatLayer(_synapse(layer.synapse, neuron), Norm(scale, shift), shape))
     layers.append(FloatLayer(_synapse(decoder.readout, FloatLif(decoder.keep, math.inf))))
     size = config.data.image_size
+    weight, bias, share = (values.numpy().copy() for values in model.prior.components())
     return FloatNetwork(
         input_shape=(config.model.latent,) if decoder.linear else (config.model.latent, 1, 1),
         layers=tuple(layers),
         time_steps=config.model.time_steps,
-        prior=Prior(
-            model.prior.weight.detach().numpy().copy(), model.prior.bias.detach().numpy().copy(), config.model.rate_bits
-        ),
+        prior=Prior(weight, bias, share, config.model.rate_bits),
         readout=ImageReadout(1.0, (config.data.image_channels, size, size), decoder.upscale),
         provenance={
             "name": config.name,

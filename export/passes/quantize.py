@@ -20,7 +20,7 @@ import numpy as np
 
 from esvae.errors import ConfigError, HardwareRangeError
 from export.float_network import FloatNetwork
-from export.formats import BIAS, DECAY_UNITY, STATE_LIMIT, STATE_SHIFT, THRESHOLD
+from export.formats import BIAS, DECAY_UNITY, STATE_SHIFT, THRESHOLD
 from export.ir import ConvTranspose, FloatLif, Lif, Network, Synapse
 
 __all__ = ["MAX_WEIGHT_BITS", "LayerQuantization", "quantize"]
@@ -29,6 +29,10 @@ MAX_WEIGHT_BITS = 8
 _MIN_WEIGHT_BITS = 2
 #: Bits that a signed weight register has below the level: mixed signs store even numbers in [-256, 254].
 _REGISTER_BITS = 9
+
+#: The readout's potential, in units of its weights, stays below this: its threshold, 2^17 - 1.
+_READOUT_ROOM = float(THRESHOLD.max)
+_SHRINK = 0.999
 
 
 @dataclass(frozen=True)
@@ -102,20 +106,25 @@ def _quantized(synapse: Synapse, bits: int, steps: int, where: str) -> tuple[Syn
     if bias.any():
         limits["bias"] = BIAS.max / float(np.abs(bias).max())
     if readout:
-        limits["readout"] = _readout_limit(synapse, bias, neuron.keep, steps)
+        limits["readout"] = _READOUT_ROOM / _reach(weight, bias, synapse, neuron.keep, steps)
     else:
         limits["threshold"] = THRESHOLD.max / neuron.threshold
     bound_by = min(limits, key=lambda name: limits[name])
     scale = limits[bound_by]
-    levels = np.rint(weight * (scale / step))
-    kept = np.clip(levels, -top // step, top // step)
+    decay = round(DECAY_UNITY * (1 - neuron.keep))
+    while True:
+        levels = np.rint(weight * (scale / step))
+        kept = np.clip(levels, -top // step, top // step)
+        integer_bias = np.rint(bias * scale)
+        if not readout or _reach(kept * step, integer_bias, synapse, 1 - decay / DECAY_UNITY, steps) < _READOUT_ROOM:
+            break
+        bound_by, scale = "readout", scale * _SHRINK  # rounding may have added to the sums
     threshold = THRESHOLD.max if readout else round(neuron.threshold * scale)
-    integer_bias = np.rint(bias * scale)
     integer = replace(
         synapse,
         weight=(kept * step).astype(np.int32),
         bias=None if synapse.bias is None else integer_bias.astype(np.int32),
-        neuron=Lif(DECAY_UNITY, round(DECAY_UNITY * (1 - neuron.keep)), threshold),
+        neuron=Lif(DECAY_UNITY, decay, threshold),
     )
     error = kept * step / scale - weight
     unit = 1.0 if readout else neuron.threshold
@@ -132,12 +141,9 @@ def _quantized(synapse: Synapse, bits: int, steps: int, where: str) -> tuple[Syn
     )
 
 
-def _readout_limit(synapse: Synapse, bias: np.ndarray, keep: float, steps: int) -> float:
-    """The largest scale at which the readout's potential stays below its threshold for any input."""
-    axes = (0, 2, 3) if isinstance(synapse, ConvTranspose) else tuple(range(1, synapse.weight.ndim))
-    weight = synapse.weight
+def _reach(weight: np.ndarray, bias: np.ndarray, synapse: Synapse, keep: float, steps: int) -> float:
+    """The largest magnitude that a neuron's potential reaches over the window, whatever spikes arrive."""
+    axes = (0, 2, 3) if isinstance(synapse, ConvTranspose) else tuple(range(1, weight.ndim))
     up = np.clip(weight, 0, None).sum(axis=axes).max() + max(float(bias.max()), 0.0)
     down = np.clip(-weight, 0, None).sum(axis=axes).max() + max(float(-bias.min()), 0.0)
-    memory = sum(keep**t for t in range(steps))
-    # One part in a thousand of room for what rounding adds to the sums.
-    return 0.999 * (STATE_LIMIT >> STATE_SHIFT) / (max(up, down) * memory)
+    return float(max(up, down)) * sum(keep**t for t in range(steps))

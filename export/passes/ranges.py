@@ -17,7 +17,7 @@ from esvae.errors import HardwareRangeError
 from export.formats import DECAY_UNITY, STATE_LIMIT, STATE_SHIFT
 from export.ir import Conv, Dense, Lif, Network, Shape, Synapse
 
-__all__ = ["LayerRange", "check_ranges"]
+__all__ = ["LayerRange", "check_ranges", "layer_ranges"]
 
 
 @dataclass(frozen=True)
@@ -37,28 +37,32 @@ class LayerRange:
     v_share: float
 
 
+def layer_ranges(network: Network) -> list[LayerRange]:
+    """Bounds of every layer with a neuron, in file order; over a single step where the network has no window."""
+    return [
+        _bounds(layer, before, network.time_steps or 1, f"layer {index} ({type(layer).__name__})")
+        for index, (layer, before, _) in enumerate(network.synapses())
+    ]
+
+
 def check_ranges(network: Network) -> list[LayerRange]:
-    """Bounds every layer of a network with a window.
+    """The :func:`layer_ranges` of a generator that stays within its registers.
 
     Raises:
         HardwareRangeError: a current could wrap, or the readout could fire or saturate.
     """
-    report = []
-    synapses = list(network.synapses())
-    for index, (layer, before, _) in enumerate(synapses):
-        where = f"layer {index} ({type(layer).__name__})"
-        bounds = _bounds(layer, before, network.time_steps or 1, where)
+    report = layer_ranges(network)
+    for bounds in report:
         if bounds.u_share >= 1:
             raise HardwareRangeError(
-                f"{where}: the current could reach {bounds.u_share:.2f} of the 2^23 at which it wraps; "
+                f"{bounds.layer}: the current could reach {bounds.u_share:.2f} of the 2^23 at which it wraps; "
                 "use fewer weight bits or fewer inputs a neuron"
             )
-        if network.readout is not None and index == len(synapses) - 1 and bounds.v_share >= 1:
-            raise HardwareRangeError(
-                f"{where}: the readout's potential could reach {bounds.v_share:.2f} of 2^23 and saturate; "
-                "use a smaller weight scale for it"
-            )
-        report.append(bounds)
+    if network.readout is not None and report[-1].v_share >= 1:
+        raise HardwareRangeError(
+            f"{report[-1].layer}: the readout's potential could reach {report[-1].v_share:.2f} of 2^23 and saturate; "
+            "use a smaller weight scale for it"
+        )
     return report
 
 

@@ -61,7 +61,9 @@ def random_network(seed: int) -> Network:
     def conv(shape: tuple[int, int, int]) -> Conv:
         groups = 2 if shape[0] % 2 == 0 and rng.random() < 0.5 else 1
         kernel = (int(rng.integers(1, 4)), int(rng.integers(1, 3)))
-        stride, padding, dilation = ((int(a), int(b)) for a, b in zip(rng.integers(1, 3, 3), rng.integers(1, 3, 3), strict=True))
+        stride, padding, dilation = (
+            (int(a), int(b)) for a, b in zip(rng.integers(1, 3, 3), rng.integers(1, 3, 3), strict=True)
+        )
         padding = (kernel[0] // 2 * dilation[0], kernel[1] // 2 * dilation[1] + (padding[1] - 1))
         values = weight((groups * int(rng.integers(1, 3)), shape[0] // groups, *kernel))
         plain = Conv(values, None, lif(), stride, padding, dilation, groups)

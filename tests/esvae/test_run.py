@@ -22,7 +22,12 @@ def tiny(seed: int = 0, **settings: float) -> Config:
         "encoder_channels": [4, 4],
         "decoder": {"kind": "subpixel", "base_size": 4, "channels": [4]},
     }
-    content = {"name": "tiny", "data": {"image_size": 8}, "model": model, "train": {"epochs": 2, "seed": seed, **settings}}
+    content = {
+        "name": "tiny",
+        "data": {"image_size": 8},
+        "model": model,
+        "train": {"epochs": 2, "seed": seed, **settings},
+    }
     return config_from_dict(content, "test")
 
 
@@ -55,7 +60,7 @@ def test_training_lowers_the_loss_and_is_recorded(tmp_path: Path) -> None:
 
 
 def test_a_loss_that_is_not_finite_stops_the_training(tmp_path: Path) -> None:
-    with pytest.raises(EsvaeError, match="loss is not finite at step .*; lower train.learning_rate"):
+    with pytest.raises(EsvaeError, match=r"loss is not finite at step .*; lower train.learning_rate"):
         train(tiny(learning_rate=1e30), tmp_path)
 
 
@@ -91,16 +96,22 @@ def test_weights_of_another_model(tmp_path: Path, run_directory: Path) -> None:
     path = tmp_path / "weights.safetensors"
     tensors = load_file(path)
     for change, text in (
-        ({"prior.weight": torch.zeros(5, 5)}, r"'prior.weight' has shape \(5, 5\), expected \(6, 6\)"),
+        (
+            {"prior.bottleneck.weight": torch.zeros(5, 5)},
+            r"'prior.bottleneck.weight' has shape \(5, 5\), expected \(6, 6\)",
+        ),
         ({"more": torch.zeros(1)}, "'more' is not part of the model"),
-        ({"prior.bias": torch.full((6,), float("nan"))}, "'prior.bias' holds values that are not finite"),
+        (
+            {"prior.bottleneck.bias": torch.full((6,), float("nan"))},
+            "'prior.bottleneck.bias' holds values that are not finite",
+        ),
     ):
         save_file({**tensors, **change}, path)
         with pytest.raises(CheckpointError, match=text):
             load_run(tmp_path)
-    del tensors["prior.bias"]
+    del tensors["prior.bottleneck.bias"]
     save_file(tensors, path)
-    with pytest.raises(CheckpointError, match=r"'prior\.bias' is missing"):
+    with pytest.raises(CheckpointError, match=r"'prior\.bottleneck\.bias' is missing"):
         load_run(tmp_path)
 
 

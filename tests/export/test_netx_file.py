@@ -12,9 +12,9 @@ import h5py
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from esvae.errors import EsvaeError, HardwareRangeError, NetFileError, UnsupportedLayerError
+from esvae.files import atomic_path
 from export.ir import Conv, ConvTranspose, Dense, Flatten, ImageReadout, Lif, Network, Prior
 from export.netx_read import read_netx
 from export.netx_write import write_netx
@@ -33,7 +33,9 @@ def generator() -> Network:
             Conv(2 * rng.integers(-127, 128, (8, 2, 3, 3)), rng.integers(-9, 9, 8), NEURON, padding=(1, 1), groups=2),
         ),
         time_steps=5,
-        prior=Prior(rng.normal(size=(3, 2)).astype(np.float32), np.zeros(3, np.float32), 8),
+        prior=Prior(
+            rng.normal(size=(2, 3, 2)).astype(np.float32), np.zeros((2, 3), np.float32), np.full(2, 0.5, np.float32)
+        ),
         readout=ImageReadout(640.0, (2, 4, 6), 2),
         provenance={"name": "small", "note": "ünïcode"},
     )
@@ -140,10 +142,14 @@ BAD = {
     "not hdf5": (lambda path: path.write_bytes(b"no network"), NetFileError, "corrupt, truncated or not a netx HDF5"),
     "empty": (lambda path: path.write_bytes(b""), NetFileError, "corrupt, truncated or not a netx HDF5"),
     "truncated": (_truncate, NetFileError, "corrupt, truncated or not a netx HDF5"),
-    "bytes": (_corrupt_bytes, NetFileError, ""),
+    "bytes": (_corrupt_bytes, NetFileError, "corrupt, truncated or not a netx HDF5"),
     "no layers": (_edit(lambda f: f.__delitem__("layer")), NetFileError, "'layer' is missing"),
     "gap": (_edit(lambda f: f.move("layer/2", "layer/7")), NetFileError, "groups named 0, 1, 2"),
-    "unknown type": (_replace("layer/1/type", np.bytes_("resonator")), UnsupportedLayerError, "layer/1: type 'resonator'"),
+    "unknown type": (
+        _replace("layer/1/type", np.bytes_("resonator")),
+        UnsupportedLayerError,
+        "layer/1: type 'resonator'",
+    ),
     "unknown neuron": (_replace("layer/1/neuron/type", np.bytes_("SDNN")), UnsupportedLayerError, "type 'SDNN'"),
     "pool": (_replace("layer/2/type", np.bytes_("pool")), UnsupportedLayerError, "supported are input"),
     "float weight": (_replace("layer/1/weight", np.full((4, 3, 2, 3), 0.5)), NetFileError, "holds fractions"),
@@ -161,8 +167,8 @@ BAD = {
         NetFileError,
         "is a link out of its place",
     ),
-    "link loop": (_replace("layer/1/neuron", h5py.SoftLink("/layer/1/neuron")), NetFileError, ""),
-    "nan prior": (_replace("esvae/prior/bias", np.full(3, np.nan)), NetFileError, "not finite"),
+    "link loop": (_replace("layer/1/neuron", h5py.SoftLink("/layer/1/neuron")), NetFileError, "neuron"),
+    "nan prior": (_replace("esvae/prior/bias", np.full((2, 3), np.nan)), NetFileError, "not finite"),
 }
 
 
@@ -199,15 +205,14 @@ def test_a_full_disk_leaves_nothing_under_the_final_name(tmp_path: Path, monkeyp
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_write_that_fails_in_the_middle_leaves_nothing(tmp_path: Path) -> None:
     """A real ENOSPC from the kernel, half-way through the file."""
-    from esvae.files import atomic_path
 
-    with (
-        pytest.raises(EsvaeError, match="No space left on device"),
-        atomic_path(tmp_path / "x.bin") as temporary,
-        Path("/dev/full").open("wb", buffering=0) as full,
-    ):
-        temporary.write_bytes(b"some")
-        full.write(b"more")
+    def write() -> None:
+        with atomic_path(tmp_path / "x.bin") as temporary, Path("/dev/full").open("wb", buffering=0) as full:
+            temporary.write_bytes(b"some")
+            full.write(b"more")
+
+    with pytest.raises(EsvaeError, match="No space left on device"):
+        write()
     assert not list(tmp_path.iterdir())
 
 
@@ -228,7 +233,9 @@ def test_files_that_slayer_writes_are_read(tmp_path: Path) -> None:
                     neuron[key] = value
 
         layer(0, "input", shape=np.array([2, 5, 4]))
-        layer(1, "conv", shape=[3, 3, 2], weight=np.full((3, 2, 3, 3, 1), 4.0), stride=1, padding=0, dilation=1, groups=1)
+        layer(
+            1, "conv", shape=[3, 3, 2], weight=np.full((3, 2, 3, 3, 1), 4.0), stride=1, padding=0, dilation=1, groups=1
+        )
         layer(2, "flatten", shape=[18])
         layer(3, "dense", shape=[4], weight=np.full((4, 18), -6), bias=np.arange(4))
     network = read_netx(path)

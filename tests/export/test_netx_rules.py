@@ -1,4 +1,4 @@
-"""What stock netx makes of dense weights; the same claims are put to Lava itself in tests/deploy/test_verify_lava.py."""
+"""What stock netx makes of dense weights; tests/deploy/test_verify_lava.py asks Lava itself."""
 
 from __future__ import annotations
 
@@ -42,6 +42,8 @@ def test_traps_are_refused(weight: list[list[int]], text: str) -> None:
         check_loadable(Network((2,), (Dense(np.array(weight), None, NEURON),)))
 
 
-@pytest.mark.parametrize("weight", [[[255, 1]], [[-255, -1]], [[-128, 127]], [[-255, 254]], [[1, 0]], [[-200, 0]], [[-3, -1]]])
+@pytest.mark.parametrize(
+    "weight", [[[255, 1]], [[-255, -1]], [[-128, 127]], [[-255, 254]], [[1, 0]], [[-200, 0]], [[-3, -1]]]
+)
 def test_harmless_weights_pass(weight: list[list[int]]) -> None:
     check_loadable(Network((2,), (Dense(np.array(weight), None, NEURON),)))

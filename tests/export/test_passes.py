@@ -14,7 +14,7 @@ from esvae.errors import ConfigError, HardwareRangeError
 from export.float_network import FloatLayer, FloatNetwork, Norm
 from export.formats import BIAS, STATE_LIMIT
 from export.ir import Conv, ConvTranspose, Dense, FloatLif, ImageReadout, Lif, Network
-from export.passes import check_ranges, fold_norm, lower_dense, quantize
+from export.passes import check_ranges, fold_norm, layer_ranges, lower_dense, quantize
 from sim import reference
 from sim.engine import Engine
 from sim.trace import first_difference
@@ -145,11 +145,7 @@ def test_layers_without_weights_or_with_nonsense_are_refused() -> None:
 def test_bounds_hold_for_any_input(data: st.DataObject) -> None:
     network = data.draw(networks(transposed=True))
     spikes = data.draw(spikes_for(network))
-    try:
-        bounds = check_ranges(network)
-    except HardwareRangeError as error:
-        assert "current could reach" in str(error)
-        return
+    bounds = layer_ranges(network)
     entering = spikes
     for bound, trace, (layer, before, _) in zip(
         bounds, reference.simulate(network, spikes), network.synapses(), strict=True

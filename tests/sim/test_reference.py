@@ -77,7 +77,9 @@ def test_current_wraps_once(u: int, a: int, expected: int) -> None:
     assert step(u, 0, a, 0, Lif(0, 4096, THRESHOLD.max))[0] == expected
 
 
-@pytest.mark.parametrize(("v", "a", "expected"), [(STATE_LIMIT - 1, 1, STATE_LIMIT - 1), (1 - STATE_LIMIT, -1, 1 - STATE_LIMIT)])
+@pytest.mark.parametrize(
+    ("v", "a", "expected"), [(STATE_LIMIT - 1, 1, STATE_LIMIT - 1), (1 - STATE_LIMIT, -1, 1 - STATE_LIMIT)]
+)
 def test_potential_saturates(v: int, a: int, expected: int) -> None:
     silent = Lif(4096, 0, THRESHOLD.max)
     u, potential, spiked = step(0, v, a, 0, silent)
@@ -129,7 +131,9 @@ def test_windows_start_from_rest_and_layers_follow_each_other() -> None:
     assert second.v[0].tolist() == [[128], [128]]
 
 
-@pytest.mark.parametrize("spikes", [np.zeros((1, 2, 3)), np.full((1, 2, 2), 2), np.zeros((0, 2, 2)), np.full((1, 2, 2), 0.5)])
+@pytest.mark.parametrize(
+    "spikes", [np.zeros((1, 2, 3)), np.full((1, 2, 2), 2), np.zeros((0, 2, 2)), np.full((1, 2, 2), 0.5)]
+)
 def test_spikes_that_do_not_fit_are_refused(spikes: np.ndarray) -> None:
     network = Network((2,), (Dense(np.array([[2, 4]]), None, NO_MEMORY),))
     with pytest.raises(DataError, match="input spikes"):
