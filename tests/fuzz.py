@@ -21,7 +21,6 @@ from pathlib import Path
 import numpy as np
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
-from strategies import foreign_networks, stimuli_for
 
 from deploy.lava.replay import LavaJob, replay
 from export.ir import Network
@@ -30,6 +29,7 @@ from export.netx_write import write_netx
 from sim.engine import Engine
 from sim.stimulus import Stimulus, as_stimulus
 from sim.trace import first_difference, named_traces
+from strategies import foreign_networks, stimuli_for
 
 __all__ = ["Case", "cases", "differences"]
 

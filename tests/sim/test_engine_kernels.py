@@ -9,12 +9,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import conv_layers
 
 from export.ir import Conv, ConvTranspose, Lif
 from sim.reference import synapse_sum
 from sim.stages import Stage, logical
 from sim.synapses import is_direct
+from strategies import conv_layers
 
 CPU = torch.device("cpu")
 

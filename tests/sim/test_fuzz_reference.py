@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import foreign_networks, stimuli_for
 
 from export.ir import Network
 from sim import reference
@@ -12,6 +11,7 @@ from sim.engine import Engine
 from sim.stages import Path
 from sim.stimulus import Stimulus
 from sim.trace import first_difference, named_traces
+from strategies import foreign_networks, stimuli_for
 
 
 def assert_twin_is_exact(network: Network, stimulus: Stimulus, path: Path = "auto", *, portable: bool = False) -> None:
