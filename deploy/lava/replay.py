@@ -90,9 +90,10 @@ def replay(
             )
         try:
             for number, job in enumerate(written):
-                yield _awaited(judge, Path(job["result"]), stall_timeout, folder)
+                answer = _awaited(judge, Path(job["result"]), stall_timeout, folder)
                 if about is not None:
                     about.update(json.loads((folder / "versions.json").read_text(encoding="utf-8")))
+                yield answer
                 if progress is not None:
                     progress(number + 1)
         finally:
