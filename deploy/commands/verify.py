@@ -17,6 +17,8 @@ def verify(
     images: Annotated[int, typer.Option("-n", "--images", help="How many.")] = 4,
     seed: Seed = 0,
     against: Annotated[str, typer.Option(help="Backends, by comma: reference, lava.")] = "reference,lava",
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps to run, where the file has no window.")] = None,
+    layers: Annotated[int | None, typer.Option(min=1, help="Run only so many of the file's layer groups.")] = None,
     json: Json = False,
 ) -> None:
     """Run the same latent spikes on several backends and compare every integer; exit 0 only if all are equal.
@@ -31,7 +33,7 @@ def verify(
     if not names or not set(names) <= set(BACKENDS) - {"twin"}:
         raise ConfigError(f"--against {against}: expected some of reference, lava")
     with bar("verify") as report:
-        verdict = run_verify(net, images, seed=seed, against=names, progress=report)
+        verdict = run_verify(net, images, seed=seed, steps=steps, layers=layers, against=names, progress=report)
     if json:
         emit_json({"equal": verdict.equal, **vars(verdict)})
     else:
