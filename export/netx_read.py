@@ -16,7 +16,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from esvae.errors import NetFileError, UnsupportedLayerError
+from esvae.errors import HardwareRangeError, NetFileError, UnsupportedLayerError
 from export.ir import (
     INTEGRATOR,
     Conv,
@@ -101,6 +101,8 @@ def _opened(path: Path) -> Iterator[h5py.File]:
     try:
         with h5py.File(path, "r") as file:
             yield file
+    except (NetFileError, HardwareRangeError) as error:
+        raise error if str(error).startswith(str(path)) else type(error)(f"{path}: {error}") from None
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError, OverflowError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise NetFileError(f"{path}: corrupt, truncated or not a netx HDF5 file ({reason})") from error
