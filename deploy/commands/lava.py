@@ -38,9 +38,8 @@ def install(
     if json:
         emit_json(done)
     else:
-        say(
-            f"{done.python}: {'made' if done.made else 'was there'}, {done.seconds:.1f} s; try it with: esvae lava doctor"
-        )
+        how = "made" if done.made else "was there"
+        say(f"{done.python}: {how}, {done.seconds:.1f} s; try it with: esvae lava doctor")
 
 
 @lava.command()
