@@ -26,8 +26,11 @@ from deploy.lava.unroll import unrolled
 from deploy.planner import Plan, plan
 from export.formats import STATE_SHIFT
 from export.ir import Conv, Lif, Network, Shape, Synapse
+from sim.trace import check_spikes
 
 __all__ = ["Graph", "generator_graph"]
+
+CSR_PARTS = ("data", "indices", "indptr")
 
 
 @dataclass
@@ -82,9 +85,7 @@ class Graph:
         matrix = unrolled(layer, before)
         node |= {
             "synapse": "sparse",
-            "weight": {
-                key: self.add_array(f"{name}.{key}", getattr(matrix, key)) for key in ("data", "indices", "indptr")
-            },
+            "weight": {key: self.add_array(f"{name}.{key}", getattr(matrix, key)) for key in CSR_PARTS},
             "weight_shape": matrix.shape,
         }
         self.synapses += matrix.nnz
@@ -150,14 +151,16 @@ def generator_graph(network: Network, entering: np.ndarray | Rates, *, name: str
         name: what the layers are called in traces, before their number.
 
     Raises:
-        DataError: no images or no steps.
+        DataError: no images, no steps, or spikes that do not fit.
         UnsupportedLayerError: synapses with delays.
     """
-    rates = entering if isinstance(entering, Rates) else None
-    images, steps = (rates.images, rates.steps) if rates is not None else np.shape(entering)[:2]
-    made = plan(network, images, steps=steps)
-    latents = None if rates is not None else np.asarray(entering, np.uint8)
-    graph = Graph(images, steps, made.total, sampler=rates, latents=latents)
-    graph.add_source(network, made.start, name="latent" if rates is not None else "")
+    if isinstance(entering, Rates):
+        graph = Graph(entering.images, entering.steps, sampler=entering)
+    else:
+        latents = check_spikes(network, entering)
+        graph = Graph(*latents.shape[:2], latents=latents)
+    made = plan(network, graph.images, steps=graph.steps)
+    graph.total = made.total
+    graph.add_source(network, made.start, name="" if graph.sampler is None else "latent")
     graph.add_layers(network, made, name)
     return graph

@@ -1,7 +1,7 @@
 """Builds a Lava graph from the project's own nodes, with no netx and no dense array; runs inside Lava's interpreter.
 
-``worker.py`` loads this file by path. ``graph.py``, on the other side, says what the nodes hold: numbers in a JSON list,
-arrays in ``.npy`` files, all in Lava's axis order already.
+``worker.py`` loads this file by path. ``graph.py``, on the other side, says what the nodes hold: numbers in a JSON
+list, arrays in ``.npy`` files, all in Lava's axis order already.
 """
 
 from __future__ import annotations

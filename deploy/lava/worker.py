@@ -1,14 +1,14 @@
 """Runs one network in Lava; started as a script, by path, inside the interpreter that has Lava.
 
-This file, its neighbours ``stock.py``, ``native.py`` and ``loihi2.py``, and the folder ``processes`` import lava; nothing
-else of the project does. They and ``group.py`` and ``watch.py`` are loaded by path; beyond that they need the standard
-library, numpy, scipy and h5py.
+This file, its neighbours ``stock.py``, ``native.py`` and ``loihi2.py``, and the folder ``processes`` import lava. They
+and ``group.py`` and ``watch.py`` are loaded by path; beyond that they need the standard library, numpy, scipy and h5py.
 
 Call: ``python worker.py JOB.json DESCRIPTOR``. The job holds ``loader`` (``stock`` or ``native``) and what that one
-builds from, ``images``, ``steps``, ``latents`` (an ``.npy`` of 0/1 spikes) or ``sampler``, ``readout`` (whether a process
-reads the images), ``trace``, ``target``, ``result`` and ``scratch`` (a folder). The descriptor is a pipe's write end: JSON
-objects go there, one a line, each with an ``event``: ``stage``, ``step``, ``image``, ``done``, ``error`` or ``died``. Lava
-and netx print on stdout as they please. Standard input is a pipe that the parent holds open as long as it lives.
+builds from, ``images``, ``steps``, ``latents`` (an ``.npy`` of 0/1 spikes) or ``sampler``, ``readout`` (whether a
+process reads the images), ``trace``, ``target``, ``result`` and ``scratch`` (a folder). The descriptor is a pipe's
+write end: JSON objects go there, one a line, each with an ``event``: ``stage``, ``step``, ``image``, ``done``,
+``error`` or ``died``. Lava and netx print on stdout as they please. Standard input is a pipe that the parent holds open
+as long as it lives.
 
 When each layer works on each image is said in ``deploy/planner.py``.
 """

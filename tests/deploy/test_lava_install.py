@@ -14,7 +14,7 @@ from deploy.lava import doctor, find, find_lava_python, install
 from deploy.lava.install import STATE, install_lava
 from esvae.errors import EsvaeError, LavaError, LavaMissingError
 
-#: Acts as Python 3.10 with lava-dl: answers the probes, `-m venv` copies it, `-m pip` writes down what it was asked for.
+#: Acts as Python 3.10 with lava-dl: answers the probes, `-m venv` copies it, `-m pip` writes down what it is asked.
 STAND_IN = """#!/bin/sh
 case "$*" in
     *"sys.version_info"*minor*) echo '{"python": "3.10.13", "minor": [3, 10], "lava-dl": "0.6.0"}' ;;
@@ -99,7 +99,7 @@ def test_folder_with_something_else_is_left_alone(base: Path, tmp_path: Path) ->
 
 
 def test_no_python(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    with pytest.raises(LavaMissingError, match="is no Python 3.10 that can make environments"):
+    with pytest.raises(LavaMissingError, match=r"is no Python 3\.10 that can make environments"):
         install_lava(base="/bin/true")
     monkeypatch.setattr(install, "base_interpreters", lambda: iter([]))
     monkeypatch.setenv("PATH", str(tmp_path))
