@@ -158,7 +158,8 @@ def generator_graph(network: Network, entering: np.ndarray | Rates, *, name: str
         graph = Graph(entering.images, entering.steps, sampler=entering)
     else:
         latents = check_spikes(network, entering)
-        graph = Graph(*latents.shape[:2], latents=latents)
+        images, steps = latents.shape[:2]
+        graph = Graph(images, steps, latents=latents)
     made = plan(network, graph.images, steps=graph.steps)
     graph.total = made.total
     graph.add_source(network, made.start, name="" if graph.sampler is None else "latent")

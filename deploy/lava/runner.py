@@ -130,6 +130,7 @@ def run_lava(
         LavaError: anything else that Lava raised.
     """
     spikes = None if isinstance(entering, Rates) else _checked(entering)
+    _check_patience(stall_timeout)
     net = Path(net_file).absolute()
     if not net.is_file():
         raise NetFileError(f"{net_file}: no such file")
@@ -170,8 +171,7 @@ def carry_out(
         about: what is run, for error messages.
         target: ``cpu``, or ``loihi2`` for a board.
     """
-    if not stall_timeout > 0:
-        raise DataError(f"stall_timeout is {stall_timeout}; expected seconds above 0")
+    _check_patience(stall_timeout)
     interpreter = Path(python) if python is not None else find_lava_python()
     with tempfile.TemporaryDirectory(prefix="esvae-", ignore_cleanup_errors=True) as folder:
         scratch = Path(folder)
@@ -187,6 +187,11 @@ def carry_out(
             readout = result["readout"]
             traces = {name: result[name] for name in result.files if name != "readout"} if trace else None
     return LavaRun(readout, traces, run.versions, run.seconds, run.measured)
+
+
+def _check_patience(stall_timeout: float) -> None:
+    if not stall_timeout > 0:
+        raise DataError(f"stall_timeout is {stall_timeout}; expected seconds above 0")
 
 
 def _checked(latents: NDArray[Any]) -> NDArray[np.uint8]:
