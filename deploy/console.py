@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
@@ -84,7 +85,7 @@ def stages() -> Iterator[Any]:
 
 def print_table(title: str, header: list[str], rows: list[list[str]]) -> None:
     """Prints a table, its first column left-aligned and the others right-aligned."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", title_style="", box=box.SIMPLE_HEAD, pad_edge=False)
     for index, name in enumerate(header):
         table.add_column(name, justify="left" if index == 0 else "right")
     for row in rows:

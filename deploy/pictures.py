@@ -15,7 +15,20 @@ __all__ = ["image_grid", "save_comparison", "save_grid"]
 
 _GAP = 2  # pixels between images
 _WANTED_WIDTH = 800  # pixels of a grid, reached by whole-number magnification
-_SHOWN = 32
+_SHOWN, _COLUMNS = 32, 4  # of the comparison
+
+
+def _tiled(pictures: np.ndarray, columns: int, fill: float) -> np.ndarray:
+    """``(N, H, W, ...)`` in rows of ``columns``, with gaps of ``fill`` between and around."""
+    count, height, width = pictures.shape[:3]
+    rows = math.ceil(count / columns)
+    size = (rows * (height + _GAP) + _GAP, columns * (width + _GAP) + _GAP, *pictures.shape[3:])
+    grid = np.full(size, fill, pictures.dtype)
+    for index, picture in enumerate(pictures):
+        y = _GAP + index // columns * (height + _GAP)
+        x = _GAP + index % columns * (width + _GAP)
+        grid[y : y + height, x : x + width] = picture
+    return grid
 
 
 def image_grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
@@ -28,17 +41,11 @@ def image_grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
     Returns:
         uint8 ``(height, width, 3)``, magnified by a whole number so that small images can be looked at.
     """
-    count, channels, height, width = images.shape
-    columns = columns or math.ceil(math.sqrt(count))
-    rows = math.ceil(count / columns)
-    grid = np.full((rows * (height + _GAP) + _GAP, columns * (width + _GAP) + _GAP, 3), 255, np.uint8)
+    count, channels = images.shape[:2]
     pixels = np.rint((np.clip(images, -1, 1) + 1) * 127.5).astype(np.uint8).transpose(0, 2, 3, 1)
     if channels == 1:
         pixels = np.repeat(pixels, 3, axis=3)
-    for index, picture in enumerate(pixels):
-        y = _GAP + index // columns * (height + _GAP)
-        x = _GAP + index % columns * (width + _GAP)
-        grid[y : y + height, x : x + width] = picture
+    grid = _tiled(pixels, columns or math.ceil(math.sqrt(count)), 255)
     factor = max(1, _WANTED_WIDTH // grid.shape[1])
     return grid.repeat(factor, axis=0).repeat(factor, axis=1)
 
@@ -50,7 +57,7 @@ def save_grid(images: np.ndarray, target: str | os.PathLike[str]) -> None:
 
 
 def save_comparison(real: np.ndarray, left: np.ndarray, right: np.ndarray, target: str | os.PathLike[str]) -> None:
-    """Real images, float images and quantized images of the same latent spikes, and where the two differ.
+    """Real images, float images and integer images of the same latent spikes, and where the two differ.
 
     Args:
         real: ``(N, 1 or 3, H, W)`` in [-1, 1].
@@ -61,32 +68,20 @@ def save_comparison(real: np.ndarray, left: np.ndarray, right: np.ndarray, targe
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    columns = 4
-    difference = np.abs(left[:_SHOWN] - right[:_SHOWN]).mean(axis=1)
-    figure = Figure(figsize=(14, 7.6), layout="constrained")
+    figure = Figure(figsize=(13, 6.6), layout="constrained")
     FigureCanvasAgg(figure)
     axes: Any = figure.subplots(1, 4)
-    titles = ("real images", "float decoder", "integer decoder (the chip's arithmetic)", "|float - integer|")
-    for axis, title, images in zip(axes, titles, (real, left, right), strict=False):
-        axis.imshow(image_grid(images[:_SHOWN], columns), interpolation="nearest")
+    titles = ("real, held out", "drawn by the float decoder", "drawn by the integer decoder")
+    for axis, title, images in zip(axes[:3], titles, (real, left, right), strict=True):
+        axis.imshow(image_grid(images[:_SHOWN], _COLUMNS), interpolation="nearest")
         axis.set_title(title)
-    mosaic = _mosaic(difference, columns)
-    shown = axes[3].imshow(
-        mosaic, cmap="cividis", vmin=0, vmax=max(float(difference.max()), 1e-3), interpolation="nearest"
-    )
-    axes[3].set_title(titles[3])
-    figure.colorbar(shown, ax=axes[3], shrink=0.6, label="difference, of a range of 2")
+    difference = np.abs(left[:_SHOWN] - right[:_SHOWN]).mean(axis=1).astype(np.float64)
+    shown = axes[3].imshow(_tiled(difference, _COLUMNS, np.nan), cmap="cividis", vmin=0, interpolation="nearest")
+    axes[3].set_title("|float - integer|")
+    figure.colorbar(shown, ax=axes[3], shrink=0.7, label="pixels range over 2")
     for axis in axes:
         axis.set_axis_off()
     mse = float(np.mean((left - right) ** 2))
-    figure.suptitle(f"the same latent spikes through both decoders: mean squared difference {mse:.2e}")
+    figure.suptitle(f"the same latent spikes through both decoders: mean squared difference {mse:.1e}")
     with atomic_path(target) as temporary:
-        figure.savefig(temporary, format="png", dpi=90)
-
-
-def _mosaic(maps: np.ndarray, columns: int) -> np.ndarray:
-    count, height, width = maps.shape
-    rows = math.ceil(count / columns)
-    padded = np.zeros((rows * columns, height, width), maps.dtype)
-    padded[:count] = maps
-    return padded.reshape(rows, columns, height, width).transpose(0, 2, 1, 3).reshape(rows * height, columns * width)
+        figure.savefig(temporary, format="png", dpi=80)

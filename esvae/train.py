@@ -15,6 +15,7 @@ import lightning
 import torch
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorDataset
 
+from esvae.allocator import keep_large_blocks
 from esvae.config import Config
 from esvae.data import load_images
 from esvae.errors import EsvaeError
@@ -114,6 +115,7 @@ def train(
     Raises:
         EsvaeError: the loss is not finite, or the directory cannot be written.
     """
+    keep_large_blocks()
     directory = Path(directory)
     settings = config.train
     images = load_images(config.data)
@@ -140,9 +142,10 @@ def train(
             enable_model_summary=False,
             callbacks=[_Recorder(directory, progress)],
         )
-        trainer.fit(module, loader)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+        try:
+            trainer.fit(module, loader)
+        except SystemExit:  # what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from None
     if model.prior.mixture:
         fit_prior(model, images.train)
         save_run(directory, model, {"epochs": module.history, "steps": trainer.global_step})

@@ -142,7 +142,7 @@ BAD = {
     "not hdf5": (lambda path: path.write_bytes(b"no network"), NetFileError, "corrupt, truncated or not a netx HDF5"),
     "empty": (lambda path: path.write_bytes(b""), NetFileError, "corrupt, truncated or not a netx HDF5"),
     "truncated": (_truncate, NetFileError, "corrupt, truncated or not a netx HDF5"),
-    "bytes": (_corrupt_bytes, NetFileError, ""),
+    "bytes": (_corrupt_bytes, NetFileError, "corrupt, truncated or not a netx HDF5"),
     "no layers": (_edit(lambda f: f.__delitem__("layer")), NetFileError, "'layer' is missing"),
     "gap": (_edit(lambda f: f.move("layer/2", "layer/7")), NetFileError, "groups named 0, 1, 2"),
     "unknown type": (
@@ -167,7 +167,7 @@ BAD = {
         NetFileError,
         "is a link out of its place",
     ),
-    "link loop": (_replace("layer/1/neuron", h5py.SoftLink("/layer/1/neuron")), NetFileError, ""),
+    "link loop": (_replace("layer/1/neuron", h5py.SoftLink("/layer/1/neuron")), NetFileError, "neuron"),
     "nan prior": (_replace("esvae/prior/bias", np.full((2, 3), np.nan)), NetFileError, "not finite"),
 }
 

@@ -1,0 +1,51 @@
+"""The mixture prior, the data split and the allocator's switch."""
+
+from __future__ import annotations
+
+import platform
+
+import numpy as np
+import torch
+
+from esvae.allocator import keep_large_blocks
+from esvae.config import DataConfig, load_config
+from esvae.data import load_images
+from esvae.model import ESVAE
+from export.ir import Prior as IntegerPrior
+from sim.sampler import prior_rates
+
+
+def test_a_fitted_mixture_draws_rates_like_those_it_was_fitted_to() -> None:
+    """Two clusters of rates: the drawn ones keep both means and shares; the bounds are five standard deviations."""
+    torch.manual_seed(0)
+    config = load_config("digits").model_copy(
+        update={"model": load_config("digits").model.model_copy(update={"latent": 3})}
+    )
+    prior = ESVAE(config).prior
+    low, high = torch.tensor([0.25, 0.5, 0.75]), torch.tensor([0.875, 0.125, 0.5])
+    noise = torch.randn(900, 3) * 0.02
+    rates = torch.cat([low + noise[:600], high + noise[600:]])
+    prior.fit(rates, seed=0)
+    weight, bias, share = (x.numpy() for x in prior.components())
+    drawn = prior_rates(IntegerPrior(weight, bias, share), 5, np.arange(4000))
+    near_low = np.abs(drawn - low.numpy()).sum(1) < np.abs(drawn - high.numpy()).sum(1)
+    assert abs(near_low.mean() - 2 / 3) < 5 * np.sqrt(2 / 9 / 4000)
+    # The regularization of the logits widens each cluster; its mean moves by less than a twentieth.
+    np.testing.assert_allclose(drawn[near_low].mean(0), low, atol=0.05)
+    np.testing.assert_allclose(drawn[~near_low].mean(0), high, atol=0.05)
+
+
+def test_digits_are_split_the_same_way_every_time_and_lie_in_range() -> None:
+    first, again = (load_images(DataConfig(image_size=16)) for _ in range(2))
+    assert first.train.shape == (1500, 1, 16, 16)
+    assert first.test.shape == (297, 1, 16, 16)
+    assert torch.equal(first.train, again.train)
+    assert first.train.min() == -1
+    assert first.train.max() == 1
+    native = load_images(DataConfig(image_size=8, image_channels=3))
+    assert native.train.shape == (1500, 3, 8, 8)
+    assert ((native.train + 1) * 8 % 1 == 0).all(), "at 8x8 the 17 grey levels are left as they are"
+
+
+def test_the_allocator_is_told_where_there_is_glibc() -> None:
+    assert keep_large_blocks() is (platform.libc_ver()[0] == "glibc")
