@@ -19,7 +19,10 @@ from deploy.backends import Progress as Report
 
 __all__ = ["bar", "emit_json", "print_table", "say", "stages"]
 
-_out = Console(highlight=False)
+#: Columns of tables that do not go to a terminal, where there is nothing to fold them to.
+_FILE_WIDTH = 120
+
+_out = Console(highlight=False, width=None if sys.stdout.isatty() else _FILE_WIDTH)
 _err = Console(stderr=True, highlight=False)
 
 

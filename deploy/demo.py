@@ -100,7 +100,7 @@ def run_demo(
     with torch.inference_mode():
         raster = torch.from_numpy(latents).float().transpose(0, 1)
         from_float = run.model.decoder(raster).numpy()
-    counts = count(network, activity)
+    counts = list(count(network, activity).layers)
     save_grid(integer, out / "images.png")
     save_comparison(images.test[:_SHOWN_IMAGES].numpy(), from_float, integer, out / "comparison.png")
 

@@ -78,9 +78,8 @@ def draw(
     """
     if backend not in BACKENDS:
         raise ConfigError(f"--backend {backend}: expected {', '.join(BACKENDS)}")
-    if backend != "lava" and not lava.plain:
-        raise ConfigError(f"--backend {backend}: --loader, --sampler and --target are Lava's; add --backend lava")
-    if backend == "lava" and not lava.plain:
+    lava.check(backend)
+    if not lava.plain:
         graph = lava.sampler == "graph"
         entering = rates_from_prior(network, seed, numbers) if graph else draw_latents(network, seed, numbers)
         return run_in_lava(path, network, entering, lava, trace=trace, progress=progress)

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from deploy.backends import BACKENDS, Progress, run_backend
+from deploy.lava.inputs import rates_from_prior
+from deploy.lava_run import LavaSettings, run_in_lava
 from deploy.pictures import save_grid
 from esvae.errors import ConfigError, DataError
 from esvae.files import atomic_path
@@ -51,6 +53,7 @@ def simulate_file(
     picture: str | os.PathLike[str] | None = None,
     save_latents: str | os.PathLike[str] | None = None,
     trace: str | os.PathLike[str] | None = None,
+    lava: LavaSettings = LavaSettings(),  # noqa: B008 - frozen
     progress: Progress | None = None,
 ) -> Simulation:
     """Runs a network file.
@@ -62,6 +65,7 @@ def simulate_file(
         backend: twin, reference or lava.
         latents: ``.npy`` file of latent spikes to use instead of drawing them.
         picture, save_latents, trace: files to write: PNG, ``.npy``, ``.npz``.
+        lava: how Lava runs it.
         progress: called as the work goes on.
 
     Raises:
@@ -69,6 +73,7 @@ def simulate_file(
     """
     if backend not in BACKENDS:
         raise ConfigError(f"--backend {backend}: expected {', '.join(BACKENDS)}")
+    lava.check(backend, drawn=latents is None)
     if images < 1:
         raise DataError(f"{images} images: expected at least 1")
     network = read_netx(path)
@@ -78,7 +83,12 @@ def simulate_file(
         spikes = load_latents(latents, network)[:images]
     if picture is not None and network.readout is None:
         images_from_potentials(network, spikes)  # says that there are no pictures before any work is done
-    run = run_backend(backend, path, network, spikes, trace=trace is not None, progress=progress)
+    if lava.plain:
+        run = run_backend(backend, path, network, spikes, trace=trace is not None, progress=progress)
+    else:
+        graph = lava.sampler == "graph"
+        entering = rates_from_prior(network, seed, np.arange(images)) if graph else spikes
+        run = run_in_lava(path, network, entering, lava, trace=trace is not None, progress=progress)
     files: dict[str, str] = {}
     if picture is not None:
         save_grid(images_from_potentials(network, run.potentials), picture)

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from deploy.backends import Backend, Progress, run_backend
+from deploy.lava.inputs import Rates, rates_from_prior
+from deploy.lava_run import LavaSettings, run_in_lava
 from esvae.errors import DataError
 from export.ir import Network
 from export.netx_read import read_netx
-from sim.sampler import draw_latents, initial_states, sample_spikes
+from sim.sampler import initial_states
 from sim.trace import first_difference
 
 __all__ = ["Difference", "Verdict", "verify", "verify_spikes"]
@@ -75,6 +77,7 @@ def verify(
     *,
     seed: int = 0,
     against: Sequence[Backend] = ("reference", "lava"),
+    lava: LavaSettings = LavaSettings(),  # noqa: B008 - frozen
     progress: Progress | None = None,
 ) -> Verdict:
     """Runs a file on the twin and on other backends with the same input spikes.
@@ -84,6 +87,7 @@ def verify(
         images: how many.
         seed: of the latent spikes, which come from the file's prior, or fire at half the steps where it has none.
         against: the other backends.
+        lava: how Lava runs it; where its sampler is in the graph, the twin gets the spikes of the sampler's definition.
         progress: called as the work goes on.
 
     Raises:
@@ -94,7 +98,9 @@ def verify(
     network = read_netx(path)
     if images < 1:
         raise DataError(f"{images} images: expected at least 1")
-    return verify_spikes(path, network, _input_spikes(network, seed, images), against=against, progress=progress)
+    rates = _input_rates(network, seed, images)
+    spikes = rates.spikes().reshape(images, rates.steps, *network.input_shape)
+    return verify_spikes(path, network, spikes, against=against, lava=lava, rates=rates, progress=progress)
 
 
 def verify_spikes(
@@ -103,16 +109,22 @@ def verify_spikes(
     spikes: np.ndarray,
     *,
     against: Sequence[Backend] = ("reference", "lava"),
+    lava: LavaSettings = LavaSettings(),  # noqa: B008 - frozen
+    rates: Rates | None = None,
     progress: Progress | None = None,
 ) -> Verdict:
-    """As :func:`verify`, for input spikes of your own, ``(images, steps, *input shape)``."""
+    """As :func:`verify`, for input spikes of your own, ``(images, steps, *input shape)``, and the rates behind them."""
     twin = run_backend("twin", path, network, spikes, trace=True)
     assert twin.traces is not None
     differences: dict[str, Difference | None] = {}
     seconds: dict[str, float] = {"twin": twin.seconds}
     about: dict[str, dict[str, str]] = {}
     for backend in against:
-        run = run_backend(backend, Path(path), network, spikes, trace=True, progress=progress)
+        if backend == "lava" and not lava.plain:
+            entering = spikes if rates is None or lava.sampler == "host" else rates
+            run = run_in_lava(path, network, entering, lava, trace=True, progress=progress)
+        else:
+            run = run_backend(backend, Path(path), network, spikes, trace=True, progress=progress)
         assert run.traces is not None
         found = _part(twin.traces, run.traces)
         differences[backend] = found or _part({"readout.v": twin.potentials}, {"readout.v": run.potentials})
@@ -132,12 +144,12 @@ def _part(twin: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> Differen
     return Difference(name, index[0], index[1], index[2:], expected, got)
 
 
-def _input_spikes(network: Network, seed: int, images: int) -> np.ndarray:
+def _input_rates(network: Network, seed: int, images: int) -> Rates:
+    """Of the prior, or a half where there is none."""
     numbers = np.arange(images)
     if network.prior is not None:
-        return draw_latents(network, seed, numbers)
+        return rates_from_prior(network, seed, numbers)
     if network.time_steps is None:
         raise DataError("this file has neither a prior nor a window, so there are no input spikes to verify it with")
     states = initial_states(seed, numbers, int(np.prod(network.input_shape)))
-    half = sample_spikes(np.full(states.shape, 1 << 7), states, network.time_steps, 8)
-    return half.reshape(*half.shape[:2], *network.input_shape)
+    return Rates(np.full(states.shape, 1 << 7), states, network.time_steps, 8)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.commands.options import Json, Net, Seed
+from deploy.commands.options import Json, Loader, Net, Sampler, Seed, Target
 
 __all__ = ["simulate"]
 
@@ -21,6 +21,9 @@ def simulate(
     latents: Annotated[Path | None, typer.Option(help="Latent spikes (images, steps, features) as .npy.")] = None,
     save_latents: Annotated[Path | None, typer.Option(help="Write the latent spikes that were used, as .npy.")] = None,
     trace: Annotated[Path | None, typer.Option(help="Write u, v and s of every layer and step, as .npz.")] = None,
+    loader: Loader = "stock",
+    sampler: Sampler = "host",
+    target: Target = "cpu",
     json: Json = False,
 ) -> None:
     """Draw images with a network file, in the chip's integers.
@@ -28,6 +31,7 @@ def simulate(
     [bold]Example:[/] esvae simulate decoder.net -n 64 --seed 0 -o images.png --trace trace.npz
     """
     from deploy.console import bar, emit_json, say
+    from deploy.lava_run import LavaSettings
     from deploy.simulate import simulate_file
 
     with bar(f"simulate ({backend})") as report:
@@ -40,6 +44,7 @@ def simulate(
             picture=out,
             save_latents=save_latents,
             trace=trace,
+            lava=LavaSettings(loader, sampler, target),  # type: ignore[arg-type]
             progress=report,
         )
     if json:

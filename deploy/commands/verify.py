@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from deploy.commands.options import Json, Net, Seed
+from deploy.commands.options import Json, Loader, Net, Sampler, Seed, Target
 from esvae.errors import ConfigError
 
 __all__ = ["verify"]
@@ -17,6 +17,9 @@ def verify(
     images: Annotated[int, typer.Option("-n", "--images", help="How many.")] = 4,
     seed: Seed = 0,
     against: Annotated[str, typer.Option(help="Backends, by comma: reference, lava.")] = "reference,lava",
+    loader: Loader = "stock",
+    sampler: Sampler = "host",
+    target: Target = "cpu",
     json: Json = False,
 ) -> None:
     """Run the same latent spikes on several backends and compare every integer; exit 0 only if all are equal.
@@ -25,13 +28,21 @@ def verify(
     """
     from deploy.backends import BACKENDS
     from deploy.console import bar, emit_json
+    from deploy.lava_run import LavaSettings
     from deploy.verify import verify as run_verify
 
     names: list[Any] = [name.strip() for name in against.split(",") if name.strip()]
     if not names or not set(names) <= set(BACKENDS) - {"twin"}:
         raise ConfigError(f"--against {against}: expected some of reference, lava")
     with bar("verify") as report:
-        verdict = run_verify(net, images, seed=seed, against=names, progress=report)
+        verdict = run_verify(
+            net,
+            images,
+            seed=seed,
+            against=names,
+            lava=LavaSettings(loader, sampler, target),  # type: ignore[arg-type]
+            progress=report,
+        )
     if json:
         emit_json({"equal": verdict.equal, **vars(verdict)})
     else:

@@ -1,0 +1,132 @@
+"""What counting costs beside the engine alone, and the memory it takes over many images.
+
+    python benchmarks/counting.py [F.net ...] [--images 256] [--rounds 9] [--memory 10000] [--out counting.json]
+
+Without files it runs two random decoders: the sub-pixel one (latent 32, 64 channels at 8x8, 16 steps) and the paper's
+for CIFAR-10. Engine and count alternate within each round, chunk by chunk; the ratio is between the fastest of each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import sys
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from export.ir import Conv, ConvTranspose, Lif, Network
+from export.netx_read import read_netx
+from sim.engine import Engine
+from sim.ops import Counter
+
+_NEURON, _READOUT = Lif(4096, 3072, 300), Lif(4096, 819, 131_071)
+_CHUNK = 64
+
+
+def _weight(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    return (rng.integers(1, 100, shape) * rng.choice([-2, 2], shape)).astype(np.int32)
+
+
+def subpixel(rng: np.random.Generator) -> Network:
+    layers = [Conv(_weight(rng, 64, 32, 8, 8), None, _NEURON, padding=(7, 7))]
+    layers += [Conv(_weight(rng, 64, 64, 3, 3), None, _NEURON, padding=(1, 1)) for _ in range(3)]
+    layers.append(Conv(_weight(rng, 16, 64, 3, 3), None, _READOUT, padding=(1, 1)))
+    return Network((32, 1, 1), tuple(layers), time_steps=16)
+
+
+def cifar10(rng: np.random.Generator) -> Network:
+    layers: list[Conv | ConvTranspose] = [ConvTranspose(_weight(rng, 128, 256, 2, 2), None, _NEURON)]
+    for a, b in ((256, 128), (128, 64), (64, 32), (32, 32)):
+        layers.append(ConvTranspose(_weight(rng, a, b, 3, 3), None, _NEURON, (2, 2), (1, 1), (1, 1), (1, 1)))
+    layers.append(Conv(_weight(rng, 3, 32, 3, 3), None, _READOUT, padding=(1, 1)))
+    return Network((128, 1, 1), tuple(layers), time_steps=16)
+
+
+def overhead(network: Network, images: int, rounds: int) -> dict[str, float]:
+    """Seconds of engine and count, wall clock and processor, the fastest of each over the rounds."""
+    rng = np.random.default_rng(0)
+    spikes = (rng.random((images, network.time_steps or 16, *network.input_shape)) < 0.3).astype(np.uint8)
+    engine, counter = Engine(network), Counter(network)
+    best = {name: float("inf") for name in ("engine_s", "count_s", "engine_cpu_s", "count_cpu_s")}
+    for _ in range(rounds + 1):  # the first compiles
+        spent = dict.fromkeys(best, 0.0)
+        run = engine.run(spikes, chunk=_CHUNK)
+        while True:
+            marks = [(time.perf_counter(), time.process_time())]
+            chunk = next(run, None)
+            marks.append((time.perf_counter(), time.process_time()))
+            if chunk is not None:
+                counter.add(chunk)
+            marks.append((time.perf_counter(), time.process_time()))
+            for index, who in enumerate(("engine", "count")):
+                spent[f"{who}_s"] += marks[index + 1][0] - marks[index][0]
+                spent[f"{who}_cpu_s"] += marks[index + 1][1] - marks[index][1]
+            if chunk is None:
+                break
+        best = {name: min(best[name], spent[name]) for name in best}
+    share = best["count_s"] / best["engine_s"]
+    return {**best, "extra_time": share, "extra_cpu_time": best["count_cpu_s"] / best["engine_cpu_s"]}
+
+
+def memory(network: Network, images: int) -> dict[str, float]:
+    """Peak resident memory after the first chunks, and after all images."""
+    engine, counter = Engine(network), Counter(network)
+    shape = (_CHUNK, network.time_steps or 16, *network.input_shape)
+    early = 0.0
+    for start in range(0, images, _CHUNK):
+        spikes = (np.random.default_rng(start).random(shape) < 0.3).astype(np.uint8)
+        for chunk in engine.run(spikes[: images - start], chunk=_CHUNK):
+            counter.add(chunk)
+        if start == 3 * _CHUNK:
+            early = _peak_mib()
+    return {"images": counter.result().images, "peak_mib_after_256": early, "peak_mib": _peak_mib()}
+
+
+def _peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", nargs="*", type=Path)
+    parser.add_argument("--images", type=int, default=128)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--memory", type=int, default=10_000, help="images to count for the memory; 0 skips it")
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    rng = np.random.default_rng(0)
+    networks = {str(path): read_netx(path) for path in options.files}
+    if not networks:
+        networks = {"subpixel, 64 channels at 8x8": subpixel(rng), "the paper's CIFAR-10 decoder": cifar10(rng)}
+    results: dict[str, Any] = {
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",
+        "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
+        "threads": torch.get_num_threads(),
+        "networks": {},
+    }
+    if options.memory:
+        name, network = next(iter(networks.items()))
+        results["memory"] = {"network": name, **memory(network, options.memory)}
+        print(f"memory: {results['memory']}")
+    for name, network in networks.items():
+        found = overhead(network, options.images, options.rounds)
+        results["networks"][name] = found
+        print(
+            f"{name}: engine {found['engine_s']:.3f} s, count {found['count_s']:.3f} s: {found['extra_time']:.1%} extra"
+        )
+    if options.out is not None:
+        options.out.write_text(json.dumps(results, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,148 @@
+"""``esvae energy``: exact counts, then estimates of energy and time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deploy.commands.options import Json, Seed
+from esvae.errors import ConfigError
+
+if TYPE_CHECKING:
+    from deploy.cost import Cost
+    from sim.energy import Estimate, Quantity
+    from sim.ops import Counts
+
+__all__ = ["energy"]
+
+
+def energy(
+    net: Annotated[Path, typer.Argument(metavar="F.net", help="A network file, or a run directory.")],
+    images: Annotated[int, typer.Option("-n", "--images", help="How many.")] = 64,
+    seed: Seed = 0,
+    profile: Annotated[
+        list[str] | None, typer.Option(help="A shipped profile or a YAML file; may be repeated. Default: all shipped.")
+    ] = None,
+    latents: Annotated[Path | None, typer.Option(help="Latent spikes (images, steps, features) as .npy.")] = None,
+    spikes: Annotated[Path | None, typer.Option(help="Input spikes (images, steps, C, H, W) as .npy.")] = None,
+    rate: Annotated[float | None, typer.Option(help="Random input: spikes a step of each input, 0 to 1.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Window, where the file does not say.")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for pictures.")] = None,
+    json: Json = False,
+) -> None:
+    """Count every operation exactly, then estimate energy and time by each profile, side by side.
+
+    [bold]Example:[/] esvae energy decoder.net -n 256 --seed 0 --plot plots
+    """
+    from deploy.console import bar, emit_json, say
+    from deploy.cost import cost_of, input_spikes, open_network
+
+    if latents is not None and spikes is not None:
+        raise ConfigError("--latents and --spikes are the same thing here; give one")
+    network = open_network(net)
+    source = input_spikes(network, images, seed=seed, file=latents or spikes, rate=rate, steps=steps)
+    with bar("count") as report:
+        cost = cost_of(source, profile or (), progress=report)
+    written = []
+    if plot is not None:
+        from deploy.plots import save_energy_plots
+
+        written = save_energy_plots(cost.counts, cost.estimates, plot)
+    if json:
+        counts = cost.counts
+        emit_json(
+            {
+                "file": net,
+                "input": {"kind": source.kind, "about": source.about, "seed": seed, "rate": source.rate},
+                "images": counts.images,
+                "steps": counts.steps,
+                "counts": {"layers": counts.layers, "totals": counts.totals},
+                "estimates": cost.estimates,
+                "plots": written,
+            }
+        )
+        return
+    say(f"{net}: {cost.counts.images} images of {cost.counts.steps} steps; {source.about}")
+    _print_counts(cost.counts)
+    _print_estimates(cost)
+    if written:
+        say("written: " + ", ".join(map(str, written)))
+
+
+def _print_counts(counts: Counts) -> None:
+    from deploy.console import print_table
+
+    names = ("neurons", "synapses", "spikes_in", "synops", "spikes", "updates")
+    table = [[getattr(layer, name) for name in names] for layer in counts.layers]
+    rows = [
+        [layer.layer.removeprefix("layer "), *map(_whole, numbers)]
+        for layer, numbers in zip(counts.layers, table, strict=True)
+    ]
+    rows.append(["all", *(_whole(sum(column)) for column in zip(*table, strict=True))])
+    print_table(
+        "counts an image, exact, mean over images",
+        ["layer", "neurons", "synapses", "spikes in", "synaptic operations", "spikes out", "updates"],
+        rows,
+    )
+    rows = []
+    for layer in counts.layers:
+        spread = layer.over_images["synops"]
+        rows.append(
+            [
+                layer.layer.removeprefix("layer "),
+                f"{layer.activity:.3f}",
+                f"{layer.sparsity:.3f}",
+                f"{layer.zero_weights:.3f}",
+                *(f"{x or 0:,}" for x in (spread.min, spread.low, spread.median, spread.high, spread.max)),
+                _whole(layer.macs.effective),
+            ]
+        )
+    print_table(
+        "synaptic operations over images, and products of the float equivalent",
+        ["layer", "activity", "sparsity", "zero weights", "least", "5 %", "median", "95 %", "most", "MACs"],
+        rows,
+    )
+
+
+def _whole(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
+
+
+def _print_estimates(cost: Cost) -> None:
+    from deploy.console import print_table, say
+    from deploy.units import si, si_range
+    from sim.energy import part_names
+
+    def rows_of(one: Estimate) -> list[str]:
+        times = [si(t.value, "s") if t else "-" for t in (one.step_time, one.image_time)]
+        share = f"{one.static_share.value:.0%}" if one.static_share else "-"
+        energy = si_range(one.energy.low, one.energy.high, "J")
+        return [one.profile, si(one.energy.value, "J"), energy, share, *times, _range(one.image_time), one.basis]
+
+    print_table(
+        "energy and time, estimates",
+        ["profile", "an image", "range", "static", "a step", "an image", "range", "basis"],
+        [rows_of(one) for one in cost.estimates],
+    )
+    names = part_names(cost.estimates)
+    table = []
+    for one in cost.estimates:
+        parts = {part.name: part.energy for part in one.parts}
+        table.append([one.profile, *(si(parts[name].value, "J") if name in parts else "-" for name in names)])
+    print_table("parts of the energy of an image, estimates", ["profile", *names], table)
+    for one in cost.estimates:
+        about = [one.about, *(f"{note}." for note in one.notes)]
+        if one.float_energy is not None:
+            products = sum(layer.macs.effective for layer in cost.counts.layers)
+            about.append(f"The float equivalent: {products:,} products, {si(one.float_energy.value, 'J')}.")
+        if one.busiest is not None:
+            about.append(f"{one.cores} cores, the busiest in {one.busiest}.")
+        say(f"{one.profile} (estimate, basis: {one.basis}): {' '.join(about)}")
+
+
+def _range(quantity: Quantity | None) -> str:
+    from deploy.units import si_range
+
+    return "-" if quantity is None else si_range(quantity.low, quantity.high, "s")

@@ -1,0 +1,90 @@
+"""YAML as plain objects together with the line on which each stands, so that errors can point at it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from esvae.errors import ConfigError
+
+__all__ = ["Located", "parse_located"]
+
+
+@dataclass(frozen=True)
+class Located:
+    """What was read.
+
+    Attributes:
+        content: dicts, lists and plain values.
+        lines: line of each entry, from 1, by the keys and indices that lead to it.
+    """
+
+    content: Any
+    lines: dict[tuple[str | int, ...], int]
+
+    def line(self, where: Sequence[str | int]) -> int:
+        """Line of the entry, or of the nearest one around it where there is none."""
+        key = tuple(where)
+        while key not in self.lines and key:
+            key = key[:-1]
+        return self.lines.get(key, 1)
+
+
+def parse_located(text: str, name: str) -> Located:
+    """Reads YAML.
+
+    Args:
+        text: one document, without anchors.
+        name: of the file, for errors.
+
+    Raises:
+        ConfigError: not YAML, a key twice, an anchor; names file and line.
+    """
+    lines: dict[tuple[str | int, ...], int] = {}
+    loader = yaml.SafeLoader(text) if "\0" not in text else None
+    try:
+        if loader is None:
+            raise ConfigError(f"{name}:1: not YAML: holds a zero byte")
+        node = loader.get_single_node()
+        content = None if node is None else _read(loader, node, (), lines, set(), name)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigError(f"{name}:{line}: not YAML: {error.problem or error.context}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{name}:1: not YAML: {' '.join(str(error).split())}") from None
+    finally:
+        if loader is not None:
+            loader.dispose()
+    return Located(content, lines)
+
+
+def _read(
+    loader: yaml.SafeLoader,
+    node: yaml.Node,
+    where: tuple[str | int, ...],
+    lines: dict[tuple[str | int, ...], int],
+    seen: set[int],
+    name: str,
+) -> Any:
+    lines.setdefault(where, node.start_mark.line + 1)
+    if id(node) in seen:
+        raise ConfigError(f"{name}:{node.start_mark.line + 1}: anchors are not read; write the entry out")
+    seen.add(id(node))
+    if isinstance(node, yaml.SequenceNode):
+        return [_read(loader, item, (*where, i), lines, seen, name) for i, item in enumerate(node.value)]
+    if not isinstance(node, yaml.MappingNode):
+        return loader.construct_object(node)
+    content: dict[str, Any] = {}
+    for key, value in node.value:
+        line = key.start_mark.line + 1
+        if not isinstance(key, yaml.ScalarNode):
+            raise ConfigError(f"{name}:{line}: a key must be a plain word")
+        if key.value in content:
+            raise ConfigError(f"{name}:{line}: {key.value} stands twice")
+        place = (*where, key.value)
+        lines[place] = line
+        content[key.value] = _read(loader, value, place, lines, seen, name)
+    return content

@@ -1,0 +1,206 @@
+"""Cores hold what the chip allows, every neuron has exactly one, and the figures follow from the capacities."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from esvae.errors import ConfigError
+from export.ir import Conv, Dense, Lif, Network
+from export.passes.lower_dense import lower_dense
+from paper_networks import cifar10_decoder
+from sim.chips import CHIPS, LOIHI1, LOIHI2, Chip, chip_named
+from sim.core_load import _mask, core_load
+from sim.engine import Engine
+from sim.fan_out import fan_out
+from sim.fitting import fit_network
+from sim.geometry import sources
+from sim.mapping import map_network, weight_bits
+from sim.ops import count
+from strategies import networks, spikes_for
+
+NEURON = Lif(4096, 3072, 60)
+SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
+#: So small that small networks need several cores.
+TINY = dataclasses.replace(LOIHI2, neurons=7, memory_words=60, input_axons=40, usable_cores=5)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _without_onednn() -> Iterator[None]:
+    """torch 2.3.1 reads past its memory where oneDNN meets a strided and padded 1x1 kernel with channels innermost."""
+    with torch.backends.mkldnn.flags(enabled=False):
+        yield
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
+@given(st.data())
+def test_sources_are_the_unrolled_matrix(data: st.DataObject) -> None:
+    network = data.draw(networks(transposed=True))
+    lowered = list(lower_dense(network).synapses())
+    for (layer, before, _), (dense, _, _) in zip(network.synapses(), lowered, strict=True):
+        chunks = list(sources(layer, before))
+        lengths, inputs = (np.concatenate(parts) for parts in zip(*chunks, strict=True))
+        matrix = np.zeros(dense.weight.shape, bool)
+        matrix[np.repeat(np.arange(len(lengths)), lengths), inputs] = True
+        np.testing.assert_array_equal(matrix, dense.weight != 0)
+        assert lengths.sum() == np.count_nonzero(dense.weight)  # each once
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
+@given(st.data(), st.booleans())
+def test_every_neuron_has_one_core_within_its_limits(data: st.DataObject, unrolled: bool) -> None:
+    network = data.draw(networks(transposed=True))
+    mapping = map_network(network, TINY, unrolled=unrolled)
+    for (layer, before, after), mapped in zip(network.synapses(), mapping.layers, strict=True):
+        if mapped.problem:
+            assert mapping.chips is None
+            assert not mapping.fits
+            continue
+        held = sum(_mask(core, after).astype(int) for core in mapped.cores)
+        assert (held == 1).all()
+        for core in mapped.cores:
+            mask = _mask(core, after)
+            assert core.neurons == mask.sum() <= TINY.neurons
+            assert core.words <= TINY.memory_words
+            assert core.axons <= TINY.input_axons
+            reach = fan_out(layer, before, mask)
+            if mapped.kind == "shared":
+                assert (reach > 0).sum() <= core.axons  # a kernel's zeros do not spare its axons
+            else:
+                assert (reach > 0).sum() == core.axons
+                lists = [TINY.unrolled_words(int(n), mapped.weight_bits) for n in reach[reach > 0]]
+                assert core.words == sum(lists)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=SLOW)
+@given(st.data())
+def test_unrolled_is_what_the_dense_lowering_takes(data: st.DataObject) -> None:
+    network = data.draw(networks(transposed=True))
+    left, right = map_network(network, TINY, unrolled=True), map_network(lower_dense(network), TINY)
+    for one, other in zip(left.layers, right.layers, strict=True):
+        assert (one.cores, one.problem) == (other.cores, other.problem)
+
+
+def test_words_of_the_two_formats() -> None:
+    # shared: ceil((32 * 8 + 17) / 64) = 5 words a position; unrolled: ceil((10 * (8 + 11) + 17) / 64) = 4 an axon
+    assert LOIHI2.shared_words(32, 8) == 5
+    assert LOIHI2.unrolled_words(10, 8) == 4
+    conv = Conv(np.full((32, 16, 3, 3), 254, np.int32), None, NEURON, padding=(1, 1))
+    (layer,) = map_network(Network((16, 8, 8), (conv,)), LOIHI2, bits=8).layers
+    assert [(core.neurons, core.words, core.axons) for core in layer.cores] == [(32 * 64, 16 * 9 * 5, 16 * 64)]
+    dense = Dense(np.full((10, 100), 254, np.int32), None, NEURON)
+    (layer,) = map_network(Network((100,), (dense,)), LOIHI2, bits=8).layers
+    assert [(core.neurons, core.words, core.axons) for core in layer.cores] == [(10, 400, 100)]
+
+
+def test_papers_cifar10_decoder_shared_and_unrolled() -> None:
+    network = cifar10_decoder()
+    shared, unrolled = map_network(network, LOIHI2), map_network(network, LOIHI2, unrolled=True)
+    # Memory: 128 * 4 positions * ceil((256 * 8 + 17) / 64) = 33 words / 12,000 -> 2; 256 * 9 * 20 / 12,000 -> 4.
+    # Neurons: 4096, 8192 and 32,768 of 4095 a core -> 2, 3 and 9. Axons: 32 * 32 * 32 of 16,000 a core -> 3.
+    assert [len(layer.cores) for layer in shared.layers] == [2, 4, 2, 3, 9, 3]
+    assert shared.fits
+    assert unrolled.cores > 150
+    assert unrolled.chips == 2
+    assert not unrolled.fits
+    assert unrolled.binding == "memory"
+    assert map_network(network, LOIHI1).cores == 65
+
+
+@pytest.mark.parametrize(
+    ("weights", "bits"),
+    [([-254, 2], 8), ([-256, 254], 8), ([-224, 32], 4), ([-2, 2], 2), ([255], 8), ([3, 1], 2), ([0], 1), ([-64], 1)],
+)
+def test_bits_that_weights_take(weights: list[int], bits: int) -> None:
+    assert weight_bits(np.array(weights)) == bits
+
+
+def test_a_neuron_with_too_many_inputs_cannot_be_mapped() -> None:
+    dense = Dense(np.full((2, 20_000), 2, np.int32), None, NEURON)
+    answer = fit_network(Network((20_000,), (dense,)), LOIHI2)
+    assert answer.mapping.chips is None
+    assert not answer.mapping.fits
+    assert answer.mapping.problems == (
+        "layer 0 (Dense): memory: one neuron needs 20,000, a core of Loihi 2 has 12,000",
+    )
+    assert "fewer inputs" in answer.advice[0]
+    assert answer.step is None
+    conv = Conv(np.full((1, 512, 9, 9), 2, np.int32), None, NEURON)
+    (problem,) = map_network(Network((512, 9, 9), (conv,)), LOIHI2).problems
+    assert problem.startswith("layer 0 (Conv): memory: one neuron needs 41,472")
+
+
+@pytest.mark.parametrize(("chip", "inputs"), [(LOIHI2, 1500), (LOIHI1, 2000)])
+def test_what_would_make_it_fit(chip: Chip, inputs: int) -> None:
+    rng = np.random.default_rng(0)
+    weight = (rng.integers(-127, 128, (4000, inputs)) * 2).astype(np.int32)
+    answer = fit_network(Network((inputs,), (Dense(weight, None, NEURON),)), chip)
+    assert not answer.mapping.fits
+    assert answer.mapping.binding == "memory"
+    assert answer.mapping.chips == 2
+    assert next(option.what for option in answer.remedies if option.fits).startswith("weights of")
+    assert any("2 chips" in sentence for sentence in answer.advice)
+
+
+def test_an_unrolled_convolution_is_told_to_stay_one() -> None:
+    network = cifar10_decoder()
+    small = Network((128, 4, 4), (dataclasses.replace(network.layers[2]),), time_steps=4)
+    one_core = dataclasses.replace(LOIHI2, usable_cores=5)
+    answer = fit_network(lower_dense(small), one_core)
+    assert not answer.mapping.fits
+    assert "mostly zeros" in answer.advice[0]
+    assert fit_network(small, one_core).mapping.fits
+
+
+def test_step_bound_is_the_busiest_core_with_every_input_firing() -> None:
+    conv = Conv(np.full((2, 3, 3, 3), 2, np.int32), None, NEURON, padding=(1, 1))
+    answer = fit_network(Network((3, 8, 8), (conv,)), LOIHI2)
+    assert answer.step is not None
+    assert answer.step.synops == 2 * 3 * (3 * 8 - 2) ** 2
+    assert answer.step.seconds.value == pytest.approx(answer.step.synops * 1e-9 + 0.2e-6)
+    assert answer.step.label == "estimate"
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=SLOW)
+@given(st.data())
+def test_loads_of_cores_add_up_to_the_counts(data: st.DataObject) -> None:
+    network = data.draw(networks(transposed=True))
+    spikes = data.draw(spikes_for(network))
+    mapping = map_network(network, TINY)
+    if mapping.problems:
+        return
+    counts = count(network, Engine(network).run(spikes))
+    load = core_load(network, counts.mean_entering, mapping)
+    for k, layer in enumerate(counts.layers):
+        assert load.synops[:, load.layer == k].sum() == pytest.approx(layer.synops)
+        assert load.neurons[load.layer == k].sum() == layer.neurons
+    packets = 0.0
+    for k, ((layer, before, after), mapped) in enumerate(zip(network.synapses(), mapping.layers, strict=True)):
+        cores = [fan_out(layer, before, _mask(core, after)).reshape(-1) > 0 for core in mapped.cores]
+        packets += float((counts.entering[k].sum(axis=0) * sum(cores)).sum()) / counts.images
+    assert load.packets == pytest.approx(packets)
+    longest = math.ceil(mapping.cores / 4)
+    assert 0 <= load.hops <= packets * longest
+
+
+def test_hops_follow_the_path_through_the_mesh() -> None:
+    # One neuron a core, four cores a tile, two tiles a row: cores 0-3 and 4-7 in the first row, 8-11 below 4-7.
+    chip = dataclasses.replace(LOIHI2, neurons=1, mesh_width=2)
+    network = Network((1,), (Dense(np.full((12, 1), 2, np.int32), None, NEURON),), time_steps=1)
+    load = core_load(network, [np.ones((1, 1))], map_network(network, chip))
+    assert load.packets == 12
+    assert load.hops == 4 * 0 + 4 * 1 + 4 * 2
+
+
+def test_chips_are_chosen_by_name() -> None:
+    assert chip_named("loihi1") is LOIHI1
+    with pytest.raises(ConfigError, match="--chip loihi3: expected loihi2 or loihi1"):
+        chip_named("loihi3")
+    assert all(chip.source for chip in CHIPS.values())
