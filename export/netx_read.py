@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 
 from esvae.errors import NetFileError, UnsupportedLayerError
-from export.ir import Conv, Dense, Flatten, ImageReadout, Layer, Lif, Network, Prior, Shape
+from export.ir import Conv, ConvTranspose, Dense, Flatten, ImageReadout, Layer, Lif, Network, Prior, Shape
 from export.netx_layout import bias_from_file, weight_from_file
 from export.netx_write import FORMAT_VERSION, GROUP
 
@@ -26,7 +26,7 @@ __all__ = ["read_netx"]
 #: More elements than this in one array is taken for a damaged or hostile file (the paper's largest layer has 67 M).
 _MAX_ELEMENTS = 1 << 27
 _MAX_LAYERS = 256
-_SUPPORTED = "input (shape only), conv, dense and flatten, with LOIHI or CUBA neurons"
+_SUPPORTED = "input (shape only), conv, convT, dense and flatten, with LOIHI or CUBA neurons"
 
 
 def read_netx(path: str | os.PathLike[str]) -> Network:
@@ -163,7 +163,7 @@ def _pair(group: h5py.Group, key: str, where: str) -> tuple[int, int]:
 def _layer(group: h5py.Group, kind: str, where: str) -> Layer:
     if kind == "flatten":
         return Flatten()
-    if kind not in ("conv", "dense") or "delay" in group or "weight_rec" in group:
+    if kind not in ("conv", "convT", "dense") or "delay" in group or "weight_rec" in group:
         extra = next((key for key in ("delay", "weight_rec") if key in group), None)
         what = f"'{kind}' with '{extra}'" if extra else f"type '{kind}'"
         raise UnsupportedLayerError(f"{where}: {what} is not supported; supported are {_SUPPORTED}")
@@ -174,15 +174,12 @@ def _layer(group: h5py.Group, kind: str, where: str) -> Layer:
         if weight.ndim == 1 and "shape" in group:
             weight = weight.reshape(int(np.prod(_shape(group, "shape", where))), -1)
         return Dense(weight_from_file(weight, 2, where), bias, neuron)
-    return Conv(
-        weight_from_file(weight, 4, where),
-        bias,
-        neuron,
-        stride=_pair(group, "stride", where),
-        padding=_pair(group, "padding", where),
-        dilation=_pair(group, "dilation", where),
-        groups=_number(group, "groups", where),
-    )
+    weight, groups = weight_from_file(weight, 4, where), _number(group, "groups", where)
+    pairs = {key: _pair(group, key, where) for key in ("stride", "padding", "dilation")}
+    if kind == "convT":
+        slack = _pair(group, "output_padding", where) if "output_padding" in group else (0, 0)
+        return ConvTranspose(weight, bias, neuron, **pairs, output_padding=slack, groups=groups)
+    return Conv(weight, bias, neuron, **pairs, groups=groups)
 
 
 def _neuron(group: h5py.Group, where: str) -> Lif:

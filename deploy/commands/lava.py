@@ -11,12 +11,15 @@ from deploy.commands.options import Json
 
 __all__ = ["lava"]
 
-lava = typer.Typer(name="lava", help="Install Lava in an environment of its own, and see whether it works.")
+lava = typer.Typer(name="lava", rich_markup_mode="rich")
 
 
 @lava.callback()
 def _group() -> None:
-    """Install Lava in an environment of its own, and see whether it works."""
+    """Install Lava in an environment of its own, and see whether it works.
+
+    [bold]Example:[/] esvae lava doctor
+    """
 
 
 @lava.command()
