@@ -2,9 +2,9 @@
 
     python benchmarks/lava_loaders.py [--images 2] [--out benchmarks/lava_loaders.json] [--skip-stock-paper]
 
-Networks: the shipped digits decoders with random weights, and the paper's MNIST decoder (dense 32 -> 1024, four stride-2
-transposed 3x3 convolutions 256-128-64-32-32 from 2x2 up to 32x32, a last 3x3 to one channel, T = 16). For stock netx
-transposed layers are unrolled into dense ones first. Weights are random, thresholds such that layers fire like trained
+Networks: the shipped digits decoders with random weights, and the paper's MNIST decoder (dense 32 -> 1024, four
+stride-2 transposed 3x3 convolutions 256-128-64-32-32 from 2x2 up to 32x32, a last 3x3 to one channel, T = 16). For
+stock netx transposed layers are unrolled into dense ones first. Weights are random, thresholds such that layers fire like trained
 ones. Memory is the largest sum of the proportional set sizes of the worker and all of Lava's processes, looked at every
 0.2 s; it does not include the parent.
 """
@@ -12,6 +12,7 @@ ones. Memory is the largest sum of the proportional set sizes of the worker and 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -58,7 +59,7 @@ def transposed(channels: list[int], latents: int, steps: int) -> Network:
     """The paper's family from a 2x2 base."""
     rng = np.random.default_rng(0)
     layers: list[Any] = [Conv(weights(rng, channels[0], latents, 2, 2), None, LIF, padding=(1, 1))]
-    for before, after in zip(channels, channels[1:], strict=False):
+    for before, after in itertools.pairwise(channels):
         layers.append(ConvTranspose(weights(rng, before, after, 3, 3), None, LIF, (2, 2), (1, 1), (1, 1), (1, 1)))
     layers.append(Conv(weights(rng, 1, channels[-1], 3, 3), None, READOUT, padding=(1, 1)))
     return tuned(Network((latents, 1, 1), tuple(layers), time_steps=steps))
@@ -160,7 +161,10 @@ def compare(name: str, network: Network, images: int, stock: bool) -> dict[str, 
     Engine(network).final_potentials(entering)
     entry["twin"] = {"seconds_an_image": round((time.perf_counter() - started) / images, 4)}
     ways: dict[str, Callable[[Callable[[LavaProgress], None]], Any]] = {
-        "native": lambda at: run_graph(generator_graph(network, entering), progress=at, stall_timeout=300)
+        "native": lambda at: run_graph(generator_graph(network, entering), progress=at, stall_timeout=300),
+        "native, shared kernels": lambda at: run_graph(
+            generator_graph(network, entering, unroll_below=0), progress=at, stall_timeout=300
+        ),
     }
     with tempfile.TemporaryDirectory() as folder:
         if stock:

@@ -11,6 +11,7 @@ import numpy as np
 from deploy.backends import Progress
 from deploy.lava import LavaProgress
 from deploy.lava.autoencoder import autoencoder_graph
+from deploy.lava.graph import UNROLL_BELOW
 from deploy.lava.native_run import run_graph
 from deploy.pictures import save_grid
 from esvae.data import load_images
@@ -88,7 +89,8 @@ def autoencode_run(
             if progress is not None:
                 progress(at.step / max(at.steps, 1), f"Lava: {at.stage}")
 
-        graph = autoencoder_graph(encoder, decoder, pictures, seed)
+        below = UNROLL_BELOW if target == "cpu" else 0
+        graph = autoencoder_graph(encoder, decoder, pictures, seed, unroll_below=below)
         done = run_graph(graph, about=run, trace=True, target=target, progress=report)
         assert done.trace is not None
         latent = done.trace[f"encoder{encoder.depth - 1}.s"]

@@ -11,7 +11,7 @@ import numpy as np
 
 from deploy.backends import BackendRun, Progress
 from deploy.lava import LavaProgress, find_lava_python
-from deploy.lava.graph import generator_graph
+from deploy.lava.graph import UNROLL_BELOW, generator_graph
 from deploy.lava.inputs import Rates
 from deploy.lava.native_run import run_graph
 from deploy.lava.runner import LavaRun, run_lava
@@ -111,7 +111,7 @@ def run_in_lava(
     find_lava_python()  # so that a missing Lava is told before any work
     if settings.loader == "native":
         run: LavaRun = run_graph(
-            generator_graph(network, entering),
+            generator_graph(network, entering, unroll_below=UNROLL_BELOW if settings.target == "cpu" else 0),
             about=path,
             trace=trace,
             target=settings.target,

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from deploy.lava.graph import Graph
+from deploy.lava.graph import UNROLL_BELOW, Graph
 from deploy.lava.inputs import Rates
 from deploy.planner import plan
 from export.encoder import Encoder
@@ -23,7 +23,9 @@ from sim.sampler import initial_states
 __all__ = ["autoencoder_graph"]
 
 
-def autoencoder_graph(encoder: Encoder, decoder: Network, images: np.ndarray, seed: int = 0) -> Graph:
+def autoencoder_graph(
+    encoder: Encoder, decoder: Network, images: np.ndarray, seed: int = 0, *, unroll_below: int = UNROLL_BELOW
+) -> Graph:
     """The graph for :func:`deploy.lava.native_run.run_graph`.
 
     Its traces are ``encoder{k}.*``, ``sampled.s`` and ``decoder{k}.*``; ``encoder0`` are the neurons that the image
@@ -33,6 +35,7 @@ def autoencoder_graph(encoder: Encoder, decoder: Network, images: np.ndarray, se
         encoder, decoder: of the same run.
         images: ``(N, C, H, W)`` in [-1, 1].
         seed: of the sampler.
+        unroll_below: see :class:`deploy.lava.graph.Graph`.
 
     Raises:
         DataError: networks that do not belong together, or images that do not fit.
@@ -41,7 +44,7 @@ def autoencoder_graph(encoder: Encoder, decoder: Network, images: np.ndarray, se
     coding, latents = encoder.coding, encoder.latents
     currents = coding.currents(images)
     states = initial_states(seed, np.arange(len(currents)), latents)
-    graph = Graph(len(currents), steps, sampler=Rates(None, states, steps, bits))
+    graph = Graph(len(currents), steps, sampler=Rates(None, states, steps, bits), unroll_below=unroll_below)
     flat = graph.add_array("currents", currents.reshape(len(currents), -1))
     graph.nodes.append({"kind": "currents", "currents": flat, "first": 1})
     graph.add_neurons(coding.neuron, coding.shape, "encoder0", 1)

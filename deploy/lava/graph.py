@@ -28,8 +28,10 @@ from export.formats import STATE_SHIFT
 from export.ir import Conv, Lif, Network, Shape, Synapse
 from sim.trace import check_spikes
 
-__all__ = ["Graph", "generator_graph"]
+__all__ = ["UNROLL_BELOW", "Graph", "generator_graph"]
 
+#: On a CPU: 8 million synapses take 64 MB and some 10 ms a step.
+UNROLL_BELOW = 1 << 23
 CSR_PARTS = ("data", "indices", "indptr")
 
 
@@ -45,6 +47,9 @@ class Graph:
         synapses: how many weights are stored.
         sampler: first states, codes and more of a sampler in the graph, or None.
         latents: spikes that enter instead, ``(images, steps, features)``, or None.
+        unroll_below: convolutions with fewer synapses than this, once unrolled, become sparse matrices; 0 keeps all.
+            Lava's convolution calls scipy once for each pair of channels and step, which a sparse product outruns by
+            far; the chip would rather share its kernels.
     """
 
     images: int
@@ -56,6 +61,7 @@ class Graph:
     synapses: int = 0
     sampler: Rates | None = None
     latents: np.ndarray | None = None
+    unroll_below: int = UNROLL_BELOW
 
     def add_array(self, name: str, values: np.ndarray) -> str:
         """Keeps an array under ``name.npy`` and gives that."""
@@ -69,9 +75,10 @@ class Graph:
 
     def add_layer(self, layer: Synapse, before: Shape, after: Shape, name: str, first: int) -> None:
         """Appends one layer: synapses, and LIF neurons that are reset at time step ``first`` and every window later."""
-        as_map = isinstance(layer, Conv)
+        as_map = self.keeps(layer, after)
         node = self.add_neurons(layer.neuron, after, name, first, as_map=as_map, bias=layer.bias)
-        if isinstance(layer, Conv):
+        if as_map:
+            assert isinstance(layer, Conv)
             kernel = layer.weight.astype(np.int32).transpose(0, 3, 2, 1)[:, ::-1, ::-1]
             node |= {
                 "synapse": "conv",
@@ -89,6 +96,12 @@ class Graph:
             "weight_shape": matrix.shape,
         }
         self.synapses += matrix.nnz
+
+    def keeps(self, layer: Synapse, after: Shape) -> bool:
+        """Whether a layer stays a convolution in the graph: its neurons then form a map."""
+        if not isinstance(layer, Conv):
+            return False
+        return math.prod(after) * math.prod(layer.weight.shape[1:]) >= self.unroll_below
 
     def add_neurons(
         self, neuron: Any, shape: Shape, name: str, first: int, *, as_map: bool = False, bias: np.ndarray | None = None
@@ -117,12 +130,13 @@ class Graph:
 
     def add_source(self, network: Network, start: int, *, counted: bool = False, name: str = "") -> None:
         """Appends what sends spikes into the network's first layer: the sampler where there is one, else a source."""
-        first = next(layer for layer, _, _ in network.synapses())
+        layer, _, after = next(network.synapses())
         shape = network.input_shape
-        node_shape = shape[::-1] if isinstance(first, Conv) else (math.prod(shape),)
+        as_map = self.keeps(layer, after)
+        node_shape = shape[::-1] if as_map else (math.prod(shape),)
         self.nodes.append({"kind": "source", "shape": node_shape, "first": start, "counted": counted, "name": name})
         if name:
-            self.shapes[name] = (math.prod(shape),) if not isinstance(first, Conv) else shape
+            self.shapes[name] = shape if as_map else (math.prod(shape),)
 
     def write(self, scratch: Path) -> dict[str, Any]:
         """Writes the arrays into a folder and gives the part of the job that describes the graph."""
@@ -142,24 +156,27 @@ class Graph:
         return job
 
 
-def generator_graph(network: Network, entering: np.ndarray | Rates, *, name: str = "layer") -> Graph:
+def generator_graph(
+    network: Network, entering: np.ndarray | Rates, *, name: str = "layer", unroll_below: int = UNROLL_BELOW
+) -> Graph:
     """Source or sampler, then the network's layers.
 
     Args:
         network: an integer network without delays.
         entering: spikes ``(images, steps, *input shape)``, or what the sampler needs to draw them.
         name: what the layers are called in traces, before their number.
+        unroll_below: see :class:`Graph`.
 
     Raises:
         DataError: no images, no steps, or spikes that do not fit.
         UnsupportedLayerError: synapses with delays.
     """
     if isinstance(entering, Rates):
-        graph = Graph(entering.images, entering.steps, sampler=entering)
+        graph = Graph(entering.images, entering.steps, sampler=entering, unroll_below=unroll_below)
     else:
         latents = check_spikes(network, entering)
         images, steps = latents.shape[:2]
-        graph = Graph(images, steps, latents=latents)
+        graph = Graph(images, steps, latents=latents, unroll_below=unroll_below)
     made = plan(network, graph.images, steps=graph.steps)
     graph.total = made.total
     graph.add_source(network, made.start, name="" if graph.sampler is None else "latent")

@@ -335,7 +335,8 @@ class _Run:
         if stage == "importing":
             return LavaMissingError(f"{self.python} cannot import Lava: {kind}: {said}; {FIX}")
         if stage == "building" and kind != "MemoryError":
-            return NetFileError(f"{self.net}: netx cannot build it: {kind}: {said}")
+            builder = "netx" if self.net.suffix else "Lava"
+            return NetFileError(f"{self.net}: {builder} cannot build it: {kind}: {said}")
         return LavaError(f"Lava failed while {self.now}: {kind}: {said}{self._tail()}")
 
     def _died(self, event: dict[str, Any]) -> LavaDiedError:

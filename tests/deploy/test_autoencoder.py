@@ -130,13 +130,14 @@ def test_what_does_not_fit(pair: tuple[Encoder, Network]) -> None:
 @pytest.mark.lava
 @pytest.mark.skipif(bool(WHY), reason=WHY)
 @pytest.mark.parametrize(("kind", "steps"), [("subpixel", STEPS), ("transposed", 1), ("transposed", 6)])
-def test_one_lava_graph(kind: str, steps: int) -> None:
+@pytest.mark.parametrize("unroll_below", [0, 1 << 20])
+def test_one_lava_graph(kind: str, steps: int, unroll_below: int) -> None:
     """Image to image inside Lava: nothing but images and the registers' first states enters."""
     run = untrained(kind, steps)
     encoder, decoder = integer_encoder(run), integer_network(run, lowering="none")[0]
     images = pictures(3)
     twin = autoencode(encoder, decoder, images, seed=2)
-    done = run_graph(autoencoder_graph(encoder, decoder, images, seed=2), trace=True)
+    done = run_graph(autoencoder_graph(encoder, decoder, images, seed=2, unroll_below=unroll_below), trace=True)
     assert done.trace is not None
     np.testing.assert_array_equal(done.trace["encoder0.s"], first_spikes(encoder.coding, images, steps))
     np.testing.assert_array_equal(done.trace[f"encoder{encoder.depth - 1}.s"].reshape(twin.latent.shape), twin.latent)

@@ -74,11 +74,13 @@ def assert_equal(network: Network, spikes: np.ndarray, run: object) -> None:
     np.testing.assert_array_equal(run.readout, expected[f"layer{network.depth - 1}.v"][:, -1])  # type: ignore[attr-defined]
 
 
-def test_every_kind_of_layer() -> None:
+@pytest.mark.parametrize("unroll_below", [0, 100, 1 << 20])
+def test_every_kind_of_layer(unroll_below: int) -> None:
+    """Convolutions kept, some of them unrolled, all unrolled."""
     network = small()
     spikes = (np.random.default_rng(1).random((3, 5, 6, 1, 1)) < 0.6).astype(np.uint8)
     spikes[2] = spikes[0]
-    run = run_graph(generator_graph(network, spikes), trace=True)
+    run = run_graph(generator_graph(network, spikes, unroll_below=unroll_below), trace=True)
     assert_equal(network, spikes, run)
     np.testing.assert_array_equal(run.readout[2], run.readout[0])
     assert run.trace is not None
@@ -90,7 +92,8 @@ def test_every_kind_of_layer() -> None:
 def test_random_networks(data: st.DataObject) -> None:
     network = data.draw(networks(transposed=True))
     spikes = data.draw(spikes_for(network))
-    assert_equal(network, spikes, run_graph(generator_graph(network, spikes), trace=True))
+    below = data.draw(st.sampled_from([0, 1 << 20]))
+    assert_equal(network, spikes, run_graph(generator_graph(network, spikes, unroll_below=below), trace=True))
 
 
 @pytest.mark.parametrize(("seed", "steps", "bits"), [(0, 5, 8), (2**64 - 1, 1, 16), (77, 16, 1)])
