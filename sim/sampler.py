@@ -106,7 +106,7 @@ def prior_rates(prior: Prior, seed: int, images: np.ndarray) -> np.ndarray:
     noise = np.empty((len(images), prior.weight.shape[2]))
     choice = np.empty(len(images))
     for at, image in enumerate(images):
-        draws = np.random.Generator(np.random.Philox(key=[seed, int(image)]))
+        draws = np.random.Generator(np.random.Philox(key=np.array([seed, image], np.uint64)))
         noise[at] = draws.standard_normal(noise.shape[1])
         choice[at] = draws.random()
     edges = np.cumsum(prior.share.astype(np.float64))
