@@ -4,9 +4,9 @@
 
 Networks: the shipped digits decoders with random weights, and the paper's MNIST decoder (dense 32 -> 1024, four
 stride-2 transposed 3x3 convolutions 256-128-64-32-32 from 2x2 up to 32x32, a last 3x3 to one channel, T = 16). For
-stock netx transposed layers are unrolled into dense ones first. Weights are random, thresholds such that layers fire like trained
-ones. Memory is the largest sum of the proportional set sizes of the worker and all of Lava's processes, looked at every
-0.2 s; it does not include the parent.
+stock netx transposed layers are unrolled into dense ones first. Weights are random, thresholds such that layers fire
+like trained ones. Memory is the largest sum of the proportional set sizes of the worker and all of Lava's processes,
+looked at every 0.2 s; it does not include the parent.
 """
 
 from __future__ import annotations

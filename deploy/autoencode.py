@@ -11,7 +11,6 @@ import numpy as np
 from deploy.backends import Progress
 from deploy.lava import LavaProgress
 from deploy.lava.autoencoder import autoencoder_graph
-from deploy.lava.graph import UNROLL_BELOW
 from deploy.lava.native_run import run_graph
 from deploy.pictures import save_grid
 from esvae.data import load_images
@@ -52,7 +51,6 @@ def autoencode_run(
     *,
     seed: int = 0,
     backend: str = "twin",
-    target: str = "cpu",
     picture: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> AutoencodeResult:
@@ -63,17 +61,16 @@ def autoencode_run(
         images: how many; at most as many as there are.
         seed: of the sampler.
         backend: ``twin`` or ``lava``.
-        target: of Lava, ``cpu`` or ``loihi2``.
         picture: PNG file with the images in the upper rows and what came back in the lower.
         progress: called as the work goes on.
 
     Raises:
-        ConfigError: another backend or target.
+        ConfigError: another backend.
         DataError: fewer than one image.
         EsvaeError: the run is not sound, or the backend failed.
     """
-    if backend not in ("twin", "lava") or target not in ("cpu", "loihi2"):
-        raise ConfigError(f"--backend {backend} --target {target}: expected twin or lava, and cpu or loihi2")
+    if backend not in ("twin", "lava"):
+        raise ConfigError(f"--backend {backend}: expected twin or lava")
     if images < 1:
         raise DataError(f"{images} images: expected at least 1")
     trained = load_run(run)
@@ -89,9 +86,8 @@ def autoencode_run(
             if progress is not None:
                 progress(at.step / max(at.steps, 1), f"Lava: {at.stage}")
 
-        below = UNROLL_BELOW if target == "cpu" else 0
-        graph = autoencoder_graph(encoder, decoder, pictures, seed, unroll_below=below)
-        done = run_graph(graph, about=run, trace=True, target=target, progress=report)
+        graph = autoencoder_graph(encoder, decoder, pictures, seed)
+        done = run_graph(graph, about=run, trace=True, progress=report)
         assert done.trace is not None
         latent = done.trace[f"encoder{encoder.depth - 1}.s"]
         for expected, got in (

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 LOAD_SECONDS_PER_WEIGHT = 1e-6  # patience while building and compiling, per synapse
-# One bit more than the chip has for weights of both signs: Lava's models then leave odd ones as they are
-WEIGHT_BITS = 9
+# Spikes are 0 or 1; told of message bits, Lava multiplies by the matrix instead of picking columns out of it, which
+# gives the same integers sooner. With one weight bit more than the chip has for both signs, odd weights stay odd.
+SYNAPSE = {"num_message_bits": 1, "num_weight_bits": 9}
 
 
 def look_at(job: dict[str, Any]) -> dict[str, Any]:
@@ -27,13 +28,14 @@ def imports(known: dict[str, Any], versions: dict[str, str]) -> Iterator[None]:
     yield
 
 
-def build(job: dict[str, Any], known: dict[str, Any], source: Any) -> dict[str, Any]:
+def build(job: dict[str, Any], known: dict[str, Any], source: Any, chip: Any = None) -> dict[str, Any]:
     """The chain of processes that ``job["nodes"]`` lists, each fed by the one before it; as ``stock.build`` returns.
 
     Args:
         job: ``nodes``, ``scratch``, ``steps``; nodes of kind ``source``, ``currents``, ``layer`` and ``counter``.
         known: of :func:`look_at`.
         source: as for ``stock.build``; called with the node too.
+        chip: the module ``loihi2.py`` where the layers are to be on a board, else None.
     """
     chain: list[Any] = []
     layers: list[Any] = []
@@ -48,7 +50,7 @@ def build(job: dict[str, Any], known: dict[str, Any], source: Any) -> dict[str, 
                 out.connect(process.rate_in)
             if node.get("name"):
                 layers.append((node["name"], process, node["first"]))
-            out = process.s_out
+            out = process.s_out if chip is None else chip.onto_chip(process.s_out)
         elif kind == "currents":
             process = _process("currents", "CurrentSource")(
                 currents=_array(job, node["currents"]), steps=job["steps"], first=node["first"]
@@ -63,7 +65,7 @@ def build(job: dict[str, Any], known: dict[str, Any], source: Any) -> dict[str, 
             _laid_out(out, "CHW").connect(process.s_in)
             out = process.rate_out
         else:
-            process, told = _layer(job, node, out)
+            process, told = _layer(job, node, out, SYNAPSE if chip is None else chip.SYNAPSE)
             labels |= told
             layers.append((node["name"], process, node["first"]))
             out = process.s_out
@@ -71,7 +73,7 @@ def build(job: dict[str, Any], known: dict[str, Any], source: Any) -> dict[str, 
     return {"main": chain[-1], "layers": layers, "labels": labels, "chain": chain}
 
 
-def _layer(job: dict[str, Any], node: dict[str, Any], out: Any) -> tuple[Any, dict[int, str]]:
+def _layer(job: dict[str, Any], node: dict[str, Any], out: Any, bits: dict[str, int]) -> tuple[Any, dict[int, str]]:
     """Synapses, and the LIF neurons behind them; the neurons are what counts."""
     from lava.proc.lif.process import LIFReset
 
@@ -108,14 +110,8 @@ def _layer(job: dict[str, Any], node: dict[str, Any], out: Any) -> tuple[Any, di
         from scipy.sparse import csr_matrix
 
         parts = tuple(_array(job, node["weight"][name]) for name in ("data", "indices", "indptr"))
-        # Spikes are 0 or 1; told of message bits, Lava multiplies by the matrix instead of picking columns out of it,
-        # which gives the same integers in a tenth of the time.
-        synapse = Sparse(
-            weights=csr_matrix(parts, shape=tuple(node["weight_shape"])),
-            num_message_bits=1,
-            num_weight_bits=WEIGHT_BITS,
-            sign_mode=SignMode.MIXED,
-        )
+        matrix = csr_matrix(parts, shape=tuple(node["weight_shape"]))
+        synapse = Sparse(weights=matrix, sign_mode=SignMode.MIXED, **bits)
         _laid_out(out, "CHW").connect(synapse.s_in)
     labels[id(synapse)] = f"{node['title']} synapse"
     synapse.a_out.connect(neuron.a_in)

@@ -41,7 +41,7 @@ def run_graph(
     """
 
     def fill(scratch: Path) -> dict[str, Any]:
-        return {"loader": "native", "readout": True, **graph.write(scratch)}
+        return {"loader": "native", "readout": target == "cpu", **graph.write(scratch)}
 
     run = carry_out(
         fill,

@@ -78,12 +78,13 @@ def imports(known: dict[str, Any], versions: dict[str, str]) -> Iterator[None]:
                 del sys.modules[name]
 
 
-def build(job: dict[str, Any], known: dict[str, Any], source: Any) -> dict[str, Any]:
+def build(job: dict[str, Any], known: dict[str, Any], source: Any, chip: Any = None) -> dict[str, Any]:
     """The network, its source connected.
 
     Args:
         job: ``net``, ``sample`` (shape of one step's input), ``steps``, ``sparse``.
         known: of :func:`look_at`.
+        chip: not used; a board takes the native graph.
         source: makes the process whose ``s_out`` enters the network, given the shape in Lava's axis order.
 
     Returns:

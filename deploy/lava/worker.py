@@ -243,7 +243,9 @@ def run(job: dict[str, Any], messages: Any, watcher: types.ModuleType) -> None:
         from lava.magma.core.run_configs import Loihi2SimCfg
 
         messages.enter("building", versions=versions, allow=known["allow"])
-        made = loader.build(job, known, make_source(job, native))
+        if target is not None:
+            target.check_installed()
+        made = loader.build(job, known, make_source(job, native), target)
         labels = made["labels"] | (add_readout(job, made, native) if job["readout"] else {})
         models, more, monitors = add_monitors(made["layers"], job["total"], scratch) if job["trace"] else ({}, {}, [])
 
