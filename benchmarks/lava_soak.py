@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from deploy.lava.group import shared_segments
 from deploy.lava.inputs import rates_from_prior
 from deploy.lava_run import LavaSettings, run_in_lava
 from esvae.files import write_text
@@ -46,7 +47,7 @@ class Soak:
         runs: how many.
         wrong: runs whose integers differed from the twin's.
         processes: that this process's children left running, at the most after any run.
-        segments: names under /dev/shm that were not there before the first run.
+        segments: names under /dev/shm that were not there before the first run and belong to no living process.
         files: names in the temporary folder that were not there before the first run.
         descriptors: growth of open file descriptors from the warm-up to the end.
         growth_mib: growth of this process's resident memory from the warm-up to the end.
@@ -105,6 +106,12 @@ def names(folder: str) -> set[str]:
         return set()
 
 
+def orphans(before: set[str]) -> set[str]:
+    """Shared memory that was not there before and that no living process has mapped: others at work here map theirs."""
+    new = {each for each in names("/dev/shm") - before if each.startswith(("psm_", "sem."))}
+    return new - shared_segments(int(each) for each in names("/proc") if each.isdigit())
+
+
 def resident_mib() -> float:
     gc.collect()
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
@@ -134,8 +141,9 @@ def soak(runs: int) -> Soak:
             if run == WARM_UP - 1:
                 resident, descriptors = resident_mib(), len(names("/proc/self/fd"))
         files = sorted(names(folder) - before_files)
-        time.sleep(0.5)
-        segments = sorted(each for each in names("/dev/shm") - before_shared if each.startswith(("psm_", "sem.")))
+        segments = sorted(orphans(before_shared))
+        time.sleep(1)
+        segments = sorted(orphans(before_shared) & set(segments))
         growth, more = resident_mib() - resident, len(names("/proc/self/fd")) - descriptors
         tempfile.tempdir = None
     return Soak(runs, wrong, processes, segments, files, more, round(growth, 2), round(float(np.median(seconds)), 2))

@@ -24,6 +24,9 @@ from sim.readout import images_from_potentials
 __all__ = ["AutoencodeResult", "autoencode_run"]
 
 
+_COLUMNS = 16
+
+
 @dataclass(frozen=True)
 class AutoencodeResult:
     """What came back.
@@ -61,7 +64,7 @@ def autoencode_run(
         images: how many; at most as many as there are.
         seed: of the sampler.
         backend: ``twin`` or ``lava``.
-        picture: PNG file with the images in the upper rows and what came back in the lower.
+        picture: PNG file: a row of images, below it what came back, and so on.
         progress: called as the work goes on.
 
     Raises:
@@ -100,6 +103,17 @@ def autoencode_run(
     seconds = time.perf_counter() - started
     back = images_from_potentials(decoder, twin.potentials)
     if picture is not None:
-        save_grid(np.concatenate([pictures, back]), picture)
+        save_grid(_paired(pictures, back), picture, columns=min(len(pictures), _COLUMNS))
     mse = float(np.mean((back - pictures) ** 2))
     return AutoencodeResult(len(pictures), mse, backend, equal, integers, round(seconds, 3))
+
+
+def _paired(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    """Rows of both in turn; a last row that is not full is filled up with white."""
+    missing = -len(above) % min(len(above), _COLUMNS)
+    white = np.ones((missing, *above.shape[1:]), above.dtype)
+    rows = [
+        np.concatenate([each, white]).reshape(-1, min(len(above), _COLUMNS), *above.shape[1:])
+        for each in (above, below)
+    ]
+    return np.stack(rows, axis=1).reshape(-1, *above.shape[1:])
