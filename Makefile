@@ -6,9 +6,10 @@ export ESVAE_VENV
 BIN := $(ESVAE_VENV)/bin
 PYTEST_ARGS ?=
 DEMO_OUT ?= demo
+N ?= 1000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types unit clean distclean
+.PHONY: help setup demo test lint types unit fuzz clean distclean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -30,6 +31,9 @@ types: setup  ## mypy
 
 unit: setup  ## pytest alone (PYTEST_ARGS="-k name")
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+fuzz: setup  ## run N random networks on Lava against the twin (N=1000); a failing case is kept in fuzz/
+	$(BIN)/python tests/fuzz.py -n $(N) --out fuzz
 
 clean:  ## remove what the commands wrote: the demo, caches, built packages
 	rm -rf demo build dist site *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

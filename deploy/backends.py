@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -12,11 +13,14 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from deploy.lava import LavaProgress, run_lava
+from deploy.lava.replay import LavaJob, replay
+from esvae.errors import LavaError
 from export.ir import Dense, Network
 from export.netx_rules import check_loadable
 from sim import reference
 from sim.engine import Engine
-from sim.trace import check_spikes, named_traces
+from sim.stimulus import Stimulus, Timing, as_stimulus
+from sim.trace import named_traces, save_traces, trace_writer
 
 __all__ = ["BACKENDS", "Backend", "BackendRun", "Progress", "run_backend"]
 
@@ -25,6 +29,9 @@ BACKENDS: tuple[Backend, ...] = ("twin", "reference", "lava")
 
 #: Called with a share of the work done, 0 to 1, and what is being done.
 Progress: TypeAlias = Callable[[float, str], None]
+
+#: Time that Lava gets for one step of a network that it is asked to run step by step, on top of its patience.
+_SECONDS_A_STEP = 0.5
 
 #: Dense matrices above this many elements go into Lava as sparse ones, which holds less and runs faster.
 _SPARSE_ABOVE = 1 << 18
@@ -51,61 +58,112 @@ def run_backend(
     backend: Backend,
     path: str | os.PathLike[str],
     network: Network,
-    spikes: np.ndarray,
+    entering: np.ndarray | Stimulus,
     *,
     trace: bool = False,
+    trace_file: str | os.PathLike[str] | None = None,
+    layers: int | None = None,
+    device: str = "cpu",
     progress: Progress | None = None,
     stall_timeout: float = 60.0,
 ) -> BackendRun:
-    """Runs input spikes through a network file.
+    """Runs spikes or images through a network file.
 
     Args:
         backend: which.
         path: the ``.net`` file, which Lava loads itself.
-        network: what :func:`export.read_netx` made of the same file.
-        spikes: 0 or 1, ``(images, steps, *input shape)``.
+        network: what :func:`export.read_netx` made of the same file and number of layers.
+        entering: spikes, 0 or 1, ``(images, steps, *input shape)``; or a stimulus.
         trace: also give the states of every layer after every step.
+        trace_file: write them to this ``.npz`` or ``.h5`` file; the twin does so as it goes on.
+        layers: how many of the file's layer groups are meant, or None for all.
+        device: of the twin.
         progress: called as the work goes on.
         stall_timeout: seconds without progress after which Lava is ended.
 
     Raises:
-        DataError: spikes that do not fit.
+        DataError: a stimulus that does not fit.
+        ConfigError: a device that is not there.
         LavaError: Lava is missing, died or hung.
         HardwareRangeError, UnsupportedLayerError: stock netx would not load the file as it is.
     """
-    spikes = check_spikes(network, spikes)
+    stimulus = as_stimulus(network, entering)
+    report = progress or (lambda share, text: None)
     started = time.perf_counter()
+    if backend == "twin":
+        engine = Engine(network, device)
+        with contextlib.ExitStack() as stack:
+            write = None if trace_file is None else stack.enter_context(trace_writer(trace_file, len(stimulus)))
+            potentials, traces = _run_twin(engine, stimulus, trace, write, report)
+        return BackendRun(potentials, traces, time.perf_counter() - started, {})
+    about: dict[str, str] = {}
     if backend == "lava":
-        return _run_lava(Path(path), network, spikes, trace, progress, stall_timeout)
-    if backend == "reference":
-        layers = []
-        for k, layer in enumerate(reference.simulate(network, spikes)):
-            layers.append(layer)
-            if progress is not None:
-                progress((k + 1) / network.depth, "reference")
-        return BackendRun(layers[-1].v[:, -1], named_traces(layers), time.perf_counter() - started, {})
-    engine = Engine(network)
-    if trace:
-        layers = engine.traces(spikes)
-        return BackendRun(layers[-1].v[:, -1], named_traces(layers), time.perf_counter() - started, {})
+        check_loadable(network)
+        job = _LavaOptions(Path(path), layers, stall_timeout, trace or trace_file is not None)
+        potentials, traces = _run_lava(job, network, stimulus, report, about)
+    else:
+        states = []
+        for k, layer in enumerate(reference.simulate(network, stimulus)):
+            states.append(layer)
+            report((k + 1) / network.depth, "reference")
+        potentials, traces = states[-1].v[:, -1], named_traces(states)
+    if trace_file is not None and traces is not None:
+        save_traces(trace_file, traces)
+    return BackendRun(potentials, traces, time.perf_counter() - started, about)
 
-    def report(done: int) -> None:
-        if progress is not None:
-            progress(done / len(spikes), "twin")
 
-    return BackendRun(engine.final_potentials(spikes, progress=report), None, time.perf_counter() - started, {})
+def _run_twin(
+    engine: Engine,
+    stimulus: Stimulus,
+    trace: bool,
+    write: Callable[[dict[str, np.ndarray]], None] | None,
+    report: Progress,
+) -> tuple[np.ndarray, dict[str, np.ndarray] | None]:
+    def done(images: int) -> None:
+        report(images / len(stimulus), "twin")
+
+    if not trace and write is None:
+        return engine.final_potentials(stimulus, progress=done), None
+    pieces, ends = [], []
+    for activities in engine.run(stimulus, trace=True, progress=done):
+        traces = named_traces([layer.trace for layer in activities if layer.trace is not None])
+        ends.append(activities[-1].v_end)
+        if write is not None:
+            write(traces)
+        if trace:
+            pieces.append(traces)
+    kept = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]} if trace else None
+    return np.concatenate(ends), kept
+
+
+@dataclass(frozen=True)
+class _LavaOptions:
+    path: Path
+    layers: int | None
+    stall_timeout: float
+    trace: bool
 
 
 def _run_lava(
-    path: Path, network: Network, spikes: np.ndarray, trace: bool, progress: Progress | None, stall_timeout: float
-) -> BackendRun:
-    check_loadable(network)
-
-    def report(at: LavaProgress) -> None:
-        if progress is not None:
-            progress(at.step / max(at.steps, 1), f"Lava: {at.stage}")
-
-    started = time.perf_counter()
+    job: _LavaOptions, network: Network, stimulus: Stimulus, report: Progress, about: dict[str, str]
+) -> tuple[np.ndarray, dict[str, np.ndarray] | None]:
     sparse = any(isinstance(layer, Dense) and layer.weight.size > _SPARSE_ABOVE for layer in network.layers)
-    run = run_lava(path, spikes, trace=trace, sparse=sparse, stall_timeout=stall_timeout, progress=report)
-    return BackendRun(run.readout, run.trace, time.perf_counter() - started, dict(run.versions))
+    delays = any(isinstance(layer, Dense) and layer.delay is not None for layer in network.layers)
+    if stimulus.spikes is not None and stimulus.timing == Timing() and job.layers is None and not delays:
+
+        def at(now: LavaProgress) -> None:
+            report(now.step / max(now.steps, 1), f"Lava: {now.stage}")
+
+        run = run_lava(
+            job.path, stimulus.spikes, trace=job.trace, sparse=sparse, stall_timeout=job.stall_timeout, progress=at
+        )
+        about.update(run.versions)
+        return run.readout, run.trace
+    report(0.0, "Lava")
+    timeout = job.stall_timeout + _SECONDS_A_STEP * len(stimulus) * stimulus.steps
+    replayed = LavaJob(job.path, stimulus, job.layers, sparse)
+    for traces in replay([replayed], stall_timeout=timeout, about=about):
+        if isinstance(traces, LavaError):
+            raise traces
+        return traces[f"layer{network.depth - 1}.v"][:, -1], traces
+    raise LavaError("Lava gave no answer")

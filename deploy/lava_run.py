@@ -60,15 +60,18 @@ class LavaSettings:
         if not self.stall_timeout > 0:
             raise ConfigError(f"a stall timeout of {self.stall_timeout} s: expected more than 0")
 
-    def check(self, backend: str, *, drawn: bool = True) -> None:
+    def check(self, backend: str, *, drawn: bool = True, whole: bool = True) -> None:
         """Raises ConfigError where another backend is asked for, or a sampler in the graph for spikes that are given.
 
         Args:
             backend: that is to run the network.
             drawn: whether the spikes that enter are drawn from the prior.
+            whole: whether whole windows of spikes run through the whole network, each from rest.
         """
         if backend != "lava" and not self.plain:
             raise ConfigError(f"--backend {backend}: --loader, --sampler and --target are Lava's; add --backend lava")
+        if not self.plain and not whole:
+            raise ConfigError("--image, --steps, --layers, resets and --stagger need --loader stock --sampler host")
         if self.sampler == "graph" and not drawn:
             raise ConfigError("--sampler graph draws the latent spikes itself; leave out the file of spikes")
 

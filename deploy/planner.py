@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from esvae.errors import DataError, UnsupportedLayerError
-from export.ir import Network
+from export.ir import Dense, Network
 
 __all__ = ["LayerPlan", "Plan", "plan", "steps_of"]
 
@@ -110,10 +110,10 @@ def plan(network: Network, images: int, *, steps: int | None = None, start: int 
         raise DataError(f"{images} images: expected at least 1")
     if start < 1:
         raise DataError(f"start at time step {start}: expected 1 or later")
-    driven = getattr(network, "input_neurons", None) is not None  # neurons that an image drives as their bias
+    driven = network.input_neurons is not None  # neurons that an image drives as their bias
     kinds = ["InputNeurons"] if driven else []
     for index, (layer, _, _) in enumerate(network.synapses()):
-        delay = getattr(layer, "delay", None)
+        delay = layer.delay if isinstance(layer, Dense) else None
         if delay is not None and np.any(delay):
             raise UnsupportedLayerError(
                 f"layer {index}: has delays of up to {int(np.max(delay))} steps, which reach into the next image's "

@@ -18,9 +18,13 @@ from export.ir import Network
 from export.netx_read import read_netx
 from sim.readout import images_from_potentials
 from sim.sampler import draw_latents
-from sim.trace import check_spikes, save_traces
+from sim.stimulus import Stimulus, Timing, as_stimulus, check_spikes
+from sim.trace import save_traces
 
-__all__ = ["Simulation", "load_latents", "simulate_file"]
+__all__ = ["DEFAULT_IMAGES", "Simulation", "load_latents", "simulate_file"]
+
+#: Pictures that are drawn where nobody says how many.
+DEFAULT_IMAGES = 64
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class Simulation:
     Attributes:
         backend: that ran it.
         images, steps: how many, and the window of each.
-        latent_rate: share of latent neurons that fired, over all steps.
+        latent_rate: share of input neurons that fired, over all steps; 0 where images entered.
         seconds: wall-clock time on the backend, loading included.
         files: what was written, by what it is.
     """
@@ -45,11 +49,17 @@ class Simulation:
 
 def simulate_file(
     path: str | os.PathLike[str],
-    images: int,
+    images: int | None = None,
     *,
     seed: int = 0,
     backend: str = "twin",
     latents: str | os.PathLike[str] | None = None,
+    spikes: str | os.PathLike[str] | None = None,
+    image: str | os.PathLike[str] | None = None,
+    steps: int | None = None,
+    layers: int | None = None,
+    timing: Timing = Timing(),  # noqa: B008 - frozen
+    device: str = "cpu",
     picture: str | os.PathLike[str] | None = None,
     save_latents: str | os.PathLike[str] | None = None,
     trace: str | os.PathLike[str] | None = None,
@@ -60,47 +70,108 @@ def simulate_file(
 
     Args:
         path: the ``.net`` file.
-        images: how many to draw; with ``latents``, how many of them at most.
+        images: how many to draw, 64 where not said; of ``latents``, ``spikes`` or ``image`` how many at most.
         seed: of the prior and of the sampler.
         backend: twin, reference or lava.
         latents: ``.npy`` file of latent spikes to use instead of drawing them.
-        picture, save_latents, trace: files to write: PNG, ``.npy``, ``.npz``.
-        lava: how Lava runs it.
+        spikes: ``.npy`` file of input spikes for any network, ``(images, steps, *input shape)``.
+        image: ``.npy`` file of integers ``(images, *input shape)`` for input neurons, or ``zeros``.
+        steps: length of the run: of images it must be said where the file has no window; spikes are cut, or followed
+            by silence.
+        layers: run only so many of the file's layer groups, input and flatten included.
+        timing: resets, and whether time is counted as Lava does.
+        device: of the twin.
+        picture, save_latents, trace: files to write: PNG; ``.npy``; ``.npz`` or ``.h5``.
+        lava: how Lava runs it; other than by default it takes whole windows of spikes.
         progress: called as the work goes on.
 
     Raises:
-        EsvaeError: a file that is not sound, latents that do not fit, a backend that failed.
+        EsvaeError: a file that is not sound, input that does not fit, a backend that failed.
     """
     if backend not in BACKENDS:
         raise ConfigError(f"--backend {backend}: expected {', '.join(BACKENDS)}")
-    lava.check(backend, drawn=latents is None)
-    if images < 1:
+    whole = image is None and steps is None and layers is None and timing == Timing()
+    lava.check(backend, drawn=latents is None and spikes is None, whole=whole)
+    if images is not None and images < 1:
         raise DataError(f"{images} images: expected at least 1")
-    network = read_netx(path)
-    if latents is None:
-        spikes = draw_latents(network, seed, np.arange(images))
+    if steps is not None and steps < 1:
+        raise DataError(f"{steps} steps: expected at least 1")
+    sources = {"--latents": latents, "--spikes": spikes, "--image": image}
+    given = [name for name, source in sources.items() if source is not None]
+    if len(given) > 1:
+        raise ConfigError(f"{' and '.join(given)}: expected one of them")
+    network = read_netx(path, layers=layers)
+    if image is not None:
+        stimulus = _image_stimulus(image, network, images, steps, timing)
     else:
-        spikes = load_latents(latents, network)[:images]
+        if latents is not None:
+            raster = load_latents(latents, network)[:images]
+        elif spikes is not None:
+            raster = _array(spikes, "spikes")[:images]
+        elif network.input_neurons is not None:
+            raise DataError("the input layer has neurons: give what they see with --image FILE.npy, or --image zeros")
+        else:
+            raster = draw_latents(network, seed, np.arange(images or DEFAULT_IMAGES))
+        stimulus = as_stimulus(network, Stimulus(_lasting(raster, steps), None, 1, timing))
     if picture is not None and network.readout is None:
-        images_from_potentials(network, spikes)  # says that there are no pictures before any work is done
+        images_from_potentials(network, np.zeros(0))  # says that there are no pictures before any work is done
     if lava.plain:
-        run = run_backend(backend, path, network, spikes, trace=trace is not None, progress=progress)
+        run = run_backend(
+            backend, path, network, stimulus, trace_file=trace, layers=layers, device=device, progress=progress
+        )
     else:
         graph = lava.sampler == "graph"
-        entering = rates_from_prior(network, seed, np.arange(images)) if graph else spikes
+        entering = rates_from_prior(network, seed, np.arange(images or DEFAULT_IMAGES)) if graph else stimulus.spikes
+        assert entering is not None  # an image does not come here: lava.check
         run = run_in_lava(path, network, entering, lava, trace=trace is not None, progress=progress)
+        if trace is not None and run.traces is not None:
+            save_traces(trace, run.traces)
     files: dict[str, str] = {}
     if picture is not None:
         save_grid(images_from_potentials(network, run.potentials), picture)
         files["picture"] = str(picture)
     if save_latents is not None:
+        if stimulus.spikes is None:
+            raise ConfigError("--save-latents: images entered, not spikes")
         with atomic_path(save_latents) as temporary, temporary.open("wb") as handle:
-            np.save(handle, spikes, allow_pickle=False)
+            rows = stimulus.spikes.reshape(len(stimulus), stimulus.steps, -1)
+            np.save(handle, rows, allow_pickle=False)
         files["latents"] = str(save_latents)
-    if trace is not None and run.traces is not None:
-        save_traces(trace, run.traces)
+    if trace is not None:
         files["trace"] = str(trace)
-    return Simulation(backend, len(spikes), spikes.shape[1], float(spikes.mean()), run.seconds, files)
+    rate = 0.0 if stimulus.spikes is None else float(stimulus.spikes.mean())
+    return Simulation(backend, len(stimulus), stimulus.steps, rate, run.seconds, files)
+
+
+def _image_stimulus(
+    image: str | os.PathLike[str], network: Network, images: int | None, steps: int | None, timing: Timing
+) -> Stimulus:
+    steps = steps or network.time_steps
+    if steps is None:
+        raise DataError("--image: the file says no number of steps; give it with --steps")
+    if str(image) == "zeros":
+        pictures = np.zeros((images or 1, *network.input_shape), np.int32)
+    else:
+        pictures = _array(image, "images")[:images]
+    return as_stimulus(network, Stimulus(None, pictures, steps, timing))
+
+
+def _lasting(raster: np.ndarray, steps: int | None) -> np.ndarray:
+    """``raster`` cut to ``steps``, or followed by silence; as it is where None."""
+    if steps is None or raster.ndim < 2:
+        return raster
+    silence = np.zeros((len(raster), max(0, steps - raster.shape[1]), *raster.shape[2:]), raster.dtype)
+    return np.concatenate([raster[:, :steps], silence], axis=1)
+
+
+def _array(path: str | os.PathLike[str], what: str) -> np.ndarray:
+    try:
+        values = np.load(Path(path), allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path}: cannot be read as .npy: {' '.join(str(error).split())}") from None
+    if not isinstance(values, np.ndarray) or values.ndim == 0:
+        raise DataError(f"{path}: expected one .npy array of {what}")
+    return values
 
 
 def load_latents(path: str | os.PathLike[str], network: Network) -> np.ndarray:
@@ -109,13 +180,7 @@ def load_latents(path: str | os.PathLike[str], network: Network) -> np.ndarray:
     Raises:
         DataError: missing, not an ``.npy`` file, not 0 and 1, of another shape, or of another number of steps.
     """
-    try:
-        spikes = np.load(Path(path), allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: cannot be read as .npy: {' '.join(str(error).split())}") from None
-    if not isinstance(spikes, np.ndarray):
-        raise DataError(f"{path}: holds several arrays, expected one .npy array (images, steps, features)")
-    spikes = check_spikes(network, spikes)
+    spikes = check_spikes(network, _array(path, "latents (images, steps, features)"))
     if network.time_steps is not None and spikes.shape[1] != network.time_steps:
         raise DataError(f"{path}: has {spikes.shape[1]} steps, the network's window is {network.time_steps}")
     return spikes.reshape(*spikes.shape[:2], -1)

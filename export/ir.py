@@ -14,20 +14,36 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from typing import TypeAlias
 
 import numpy as np
 
 from esvae.errors import HardwareRangeError, NetFileError
-from export.formats import BIAS, DECAY, STATE_LIMIT, THRESHOLD, WEIGHT
+from export.formats import BIAS, DECAY, DELAY, STATE_LIMIT, THRESHOLD, WEIGHT
+from export.layers import (
+    INTEGRATOR,
+    NEVER_FIRES,
+    Conv,
+    ConvTranspose,
+    Dense,
+    Flatten,
+    FloatLif,
+    InputNeurons,
+    Layer,
+    Lif,
+    Shape,
+    Synapse,
+)
 
 __all__ = [
+    "INTEGRATOR",
+    "NEVER_FIRES",
     "Conv",
     "ConvTranspose",
     "Dense",
     "Flatten",
     "FloatLif",
     "ImageReadout",
+    "InputNeurons",
     "Layer",
     "Lif",
     "Network",
@@ -35,165 +51,6 @@ __all__ = [
     "Shape",
     "Synapse",
 ]
-
-Shape: TypeAlias = tuple[int, ...]
-Pair: TypeAlias = tuple[int, int]
-
-
-@dataclass(frozen=True)
-class Lif:
-    """The chip's integer leaky integrate-and-fire neuron, one set of parameters a layer.
-
-    Attributes:
-        current_decay: ``iDecay``, parts of 4096 lost each step; 4096 means a current without memory.
-        voltage_decay: ``vDecay``, likewise for the membrane potential.
-        threshold: ``vThMant``; the neuron fires when its potential is above ``threshold << 6``.
-    """
-
-    current_decay: int
-    voltage_decay: int
-    threshold: int
-
-
-@dataclass(frozen=True)
-class FloatLif:
-    """The float neuron ``v <- keep * v + x; s = v > threshold; v[s] = 0``.
-
-    Attributes:
-        keep: the share of the potential that survives a step, 0 to 1.
-        threshold: ``math.inf`` for the readout, which never fires.
-    """
-
-    keep: float
-    threshold: float
-
-
-@dataclass(frozen=True, eq=False)
-class Dense:
-    """Fully connected synapses.
-
-    Attributes:
-        weight: ``(outputs, inputs)``.
-        bias: ``(outputs,)``, added at every step, or None.
-    """
-
-    weight: np.ndarray
-    bias: np.ndarray | None
-    neuron: Lif | FloatLif
-
-    def output_shape(self, input_shape: Shape) -> Shape:
-        """``(inputs,)`` gives ``(outputs,)``; a map must pass a :class:`Flatten` first."""
-        if self.weight.ndim != 2 or 0 in self.weight.shape:
-            raise NetFileError(f"dense weight has shape {self.weight.shape}, expected (outputs, inputs)")
-        if input_shape != (self.weight.shape[1],):
-            hint = "; put a flatten layer before it" if len(input_shape) == 3 else ""
-            raise NetFileError(f"dense takes ({self.weight.shape[1]},) inputs, got {input_shape}{hint}")
-        return (self.weight.shape[0],)
-
-
-@dataclass(frozen=True, eq=False)
-class Conv:
-    """Convolution synapses (cross-correlation, as torch's ``conv2d``).
-
-    Attributes:
-        weight: ``(O, I/groups, kh, kw)``.
-        bias: ``(O,)`` or one for each neuron ``(O, H, W)``, or None.
-        stride, padding, dilation: ``(y, x)``.
-    """
-
-    weight: np.ndarray
-    bias: np.ndarray | None
-    neuron: Lif | FloatLif
-    stride: Pair = (1, 1)
-    padding: Pair = (0, 0)
-    dilation: Pair = (1, 1)
-    groups: int = 1
-
-    def output_shape(self, input_shape: Shape) -> Shape:
-        """``(I, H, W)`` gives ``(O, H', W')``."""
-        _check_kernel(self, input_shape, self.weight.shape[1] * self.groups, "conv")
-        if self.weight.shape[0] % self.groups:
-            raise NetFileError(
-                f"conv has {self.weight.shape[0]} output channels, not a multiple of {self.groups} groups"
-            )
-        size = [
-            (n + 2 * p - d * (k - 1) - 1) // s + 1
-            for n, p, d, k, s in zip(
-                input_shape[1:], self.padding, self.dilation, self.weight.shape[2:], self.stride, strict=True
-            )
-        ]
-        return _positive((self.weight.shape[0], *size), "conv")
-
-
-@dataclass(frozen=True, eq=False)
-class ConvTranspose:
-    """Transposed convolution synapses (as torch's ``conv_transpose2d``).
-
-    Attributes:
-        weight: ``(I, O/groups, kh, kw)``.
-        bias: ``(O,)`` or one for each neuron ``(O, H, W)``, or None.
-        stride, padding, dilation, output_padding: ``(y, x)``.
-    """
-
-    weight: np.ndarray
-    bias: np.ndarray | None
-    neuron: Lif | FloatLif
-    stride: Pair = (1, 1)
-    padding: Pair = (0, 0)
-    dilation: Pair = (1, 1)
-    output_padding: Pair = (0, 0)
-    groups: int = 1
-
-    def output_shape(self, input_shape: Shape) -> Shape:
-        """``(I, H, W)`` gives ``(O, H', W')``."""
-        _check_kernel(self, input_shape, self.weight.shape[0], "transposed conv")
-        if self.weight.shape[0] % self.groups:
-            raise NetFileError(
-                f"transposed conv has {self.weight.shape[0]} inputs, not a multiple of {self.groups} groups"
-            )
-        if any(o >= max(s, d) for o, s, d in zip(self.output_padding, self.stride, self.dilation, strict=True)):
-            raise NetFileError(f"output padding {self.output_padding} must be below stride or dilation")
-        size = [
-            (n - 1) * s - 2 * p + d * (k - 1) + o + 1
-            for n, s, p, d, k, o in zip(
-                input_shape[1:],
-                self.stride,
-                self.padding,
-                self.dilation,
-                self.weight.shape[2:],
-                self.output_padding,
-                strict=True,
-            )
-        ]
-        return _positive((self.weight.shape[1] * self.groups, *size), "transposed conv")
-
-
-@dataclass(frozen=True)
-class Flatten:
-    """Turns ``(C, H, W)`` into ``(C*H*W,)``, channels outermost; has no neuron and takes no time step."""
-
-    def output_shape(self, input_shape: Shape) -> Shape:
-        """``(C, H, W)`` gives ``(C*H*W,)``."""
-        return (math.prod(input_shape),)
-
-
-Synapse: TypeAlias = Dense | Conv | ConvTranspose
-Layer: TypeAlias = Dense | Conv | ConvTranspose | Flatten
-
-
-def _check_kernel(layer: Conv | ConvTranspose, input_shape: Shape, channels: int, name: str) -> None:
-    if layer.weight.ndim != 4 or 0 in layer.weight.shape:
-        raise NetFileError(f"{name} weight has shape {layer.weight.shape}, expected four axes, none empty")
-    if layer.groups < 1 or min(layer.stride) < 1 or min(layer.dilation) < 1 or min(layer.padding) < 0:
-        raise NetFileError(f"{name}: stride, dilation and groups must be at least 1, padding at least 0")
-    if len(input_shape) != 3 or input_shape[0] != channels:
-        raise NetFileError(f"{name} takes ({channels}, H, W) inputs, got {input_shape}")
-
-
-def _positive(shape: Shape, name: str) -> Shape:
-    if min(shape) < 1:
-        raise NetFileError(f"{name} has the empty output {shape}; its kernel is larger than its padded input")
-    return shape
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,6 +96,7 @@ class Network:
         time_steps: the window of one image, in steps; None where the file does not say.
         prior, readout: what makes a generator of it, or None.
         provenance: free text by key: versions, hashes, config. Not part of the content hash.
+        input_neurons: neurons of the input layer, which take images instead of spikes, or None.
 
     Raises:
         NetFileError: shapes that do not fit together.
@@ -251,14 +109,17 @@ class Network:
     prior: Prior | None = None
     readout: ImageReadout | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)
+    input_neurons: InputNeurons | None = None
 
     def __post_init__(self) -> None:
         if len(self.input_shape) not in (1, 3) or min(self.input_shape) < 1:
             raise NetFileError(f"input shape {self.input_shape}: expected (features,) or (C, H, W)")
-        if not any(not isinstance(layer, Flatten) for layer in self.layers):
+        if self.depth == 0:
             raise NetFileError("the network has no layer with neurons")
         if self.time_steps is not None and self.time_steps < 1:
             raise NetFileError(f"time_steps {self.time_steps}: expected at least 1")
+        if self.input_neurons is not None:
+            _check_neuron(self.input_neurons.neuron, "input layer")
         shape = self.input_shape
         for index, layer in enumerate(self.layers):
             try:
@@ -310,17 +171,20 @@ class Network:
 
     @property
     def depth(self) -> int:
-        """Number of layers with neurons: the time steps that a spike needs to reach the last."""
-        return sum(not isinstance(layer, Flatten) for layer in self.layers)
+        """Number of layers with neurons, input neurons included."""
+        return sum(not isinstance(layer, Flatten) for layer in self.layers) + (self.input_neurons is not None)
 
     def content_hash(self) -> str:
         """SHA-256 over everything that decides what the network computes; provenance is left out."""
         digest = hashlib.sha256()
         digest.update(json.dumps([self.input_shape, self.time_steps]).encode())
-        for node in (*self.layers, self.prior, self.readout):
+        first = () if self.input_neurons is None else (self.input_neurons,)
+        for node in (*first, *self.layers, self.prior, self.readout):
             digest.update(type(node).__name__.encode())
             for item in fields(node) if node is not None else ():
                 value = getattr(node, item.name)
+                if item.name == "delay" and value is None:
+                    continue  # as the hash was before there were delays
                 digest.update(item.name.encode())
                 if isinstance(value, np.ndarray):
                     canonical = value.astype("<i8" if value.dtype.kind in "iu" else "<f8")
@@ -330,18 +194,24 @@ class Network:
         return digest.hexdigest()
 
 
-def _check_synapse(layer: Synapse, shape: Shape, where: str) -> None:
-    neuron = layer.neuron
+def _check_neuron(neuron: Lif | FloatLif, where: str) -> None:
     if not isinstance(neuron, Lif):
         raise HardwareRangeError(f"{where}: neuron is float; quantize the network first")
+    DECAY.check(neuron.current_decay, f"{where} current", "parts of 4096 lost each step")
+    DECAY.check(neuron.voltage_decay, f"{where} voltage", "parts of 4096 lost each step")
+    if neuron != INTEGRATOR and neuron.threshold != NEVER_FIRES:
+        THRESHOLD.check(neuron.threshold, where, "use a smaller weight scale for the layer")
+
+
+def _check_synapse(layer: Synapse, shape: Shape, where: str) -> None:
+    _check_neuron(layer.neuron, where)
     WEIGHT.check(layer.weight, where, "use a smaller weight scale")
+    if isinstance(layer, Dense) and layer.delay is not None:
+        DELAY.check(layer.delay, where, "netx clamps longer delays in silence; train with max_delay=62")
     if layer.bias is not None:
         BIAS.check(layer.bias, where, "use a smaller weight scale for the layer")
         if layer.bias.shape not in (shape[:1], shape):
             raise NetFileError(f"{where}: bias has shape {layer.bias.shape}, expected {shape[:1]} or {shape}")
-    DECAY.check(neuron.current_decay, f"{where} current", "parts of 4096 lost each step")
-    DECAY.check(neuron.voltage_decay, f"{where} voltage", "parts of 4096 lost each step")
-    THRESHOLD.check(neuron.threshold, where, "use a smaller weight scale for the layer")
     fan_in = np.abs(layer.weight.astype(np.int64))
     sums = (
         fan_in.sum(axis=(0, 2, 3))

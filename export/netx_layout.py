@@ -8,6 +8,8 @@ dense weight  ``O I``                the same
 pairs         ``(y, x)``             the same; netx reverses them on load
 map shape     ``(C, H, W)``          the same; netx reverses it on load
 map bias      ``(C, H, W)``          ``(W, H, C)``; netx takes it as it is
+dense delay   ``O I``                one number; ``(O,)``, by output; ``(I,)``, by
+                                     input, unless ``I = O``; or ``O I``
 ============  =====================  ==========================================
 
 slayer writes kernels and dense weights with trailing axes of length one, which reading drops.
@@ -19,7 +21,7 @@ import numpy as np
 
 from esvae.errors import NetFileError
 
-__all__ = ["bias_from_file", "bias_to_file", "weight_from_file"]
+__all__ = ["bias_from_file", "bias_to_file", "delay_from_file", "delay_to_file", "weight_from_file"]
 
 
 def bias_to_file(bias: np.ndarray) -> np.ndarray:
@@ -41,3 +43,29 @@ def weight_from_file(weight: np.ndarray, axes: int, where: str) -> np.ndarray:
     if weight.ndim < axes or any(n != 1 for n in weight.shape[axes:]):
         raise NetFileError(f"{where}: weight has shape {weight.shape}, expected {axes} axes")
     return weight.reshape(weight.shape[:axes])
+
+
+def delay_from_file(delay: np.ndarray, shape: tuple[int, ...], where: str) -> np.ndarray:
+    """One number, ``(O,)``, ``(I,)`` or ``(O, I)`` as ``(O, I)``; an axis that fits both is the outputs'.
+
+    Raises:
+        NetFileError: the array fits neither outputs nor inputs.
+    """
+    outputs, inputs = shape
+    if delay.shape == (outputs,):
+        delay = delay[:, None]
+    elif delay.shape not in ((), (inputs,), (outputs, inputs)):
+        raise NetFileError(f"{where}: delay has shape {delay.shape}, expected (), ({outputs},), ({inputs},) or {shape}")
+    return np.broadcast_to(delay, shape).copy()
+
+
+def delay_to_file(delay: np.ndarray) -> np.ndarray:
+    """``(O, I)`` as the smallest array that reads as the same."""
+    outputs, inputs = delay.shape
+    if (delay == delay[0, 0]).all():
+        return delay[0, 0]
+    if (delay == delay[:, :1]).all():
+        return delay[:, 0]
+    if (delay == delay[:1]).all() and inputs != outputs:
+        return delay[0]
+    return delay

@@ -16,9 +16,22 @@ from typing import Any
 import h5py
 import numpy as np
 
-from esvae.errors import NetFileError, UnsupportedLayerError
-from export.ir import Conv, ConvTranspose, Dense, Flatten, ImageReadout, Layer, Lif, Network, Prior, Shape
-from export.netx_layout import bias_from_file, weight_from_file
+from esvae.errors import HardwareRangeError, NetFileError, UnsupportedLayerError
+from export.ir import (
+    INTEGRATOR,
+    Conv,
+    ConvTranspose,
+    Dense,
+    Flatten,
+    ImageReadout,
+    InputNeurons,
+    Layer,
+    Lif,
+    Network,
+    Prior,
+    Shape,
+)
+from export.netx_layout import bias_from_file, delay_from_file, weight_from_file
 from export.netx_write import FORMAT_VERSION, GROUP
 
 __all__ = ["read_netx"]
@@ -26,11 +39,18 @@ __all__ = ["read_netx"]
 #: More elements than this in one array is taken for a damaged or hostile file (the paper's largest layer has 67 M).
 _MAX_ELEMENTS = 1 << 27
 _MAX_LAYERS = 256
-_SUPPORTED = "input (shape only), conv, convT, dense and flatten, with LOIHI or CUBA neurons"
+_SUPPORTED = "input, conv, convT, dense (with delays, or without neuron) and flatten, with LOIHI or CUBA neurons"
+#: What the file may say beside the neuron's parameters, and netx passes over: only these values change nothing.
+_IGNORED = {"refDelay": (0, 1), "wgtExp": (0,), "weight_exp": (0,)}
 
 
-def read_netx(path: str | os.PathLike[str]) -> Network:
+def read_netx(path: str | os.PathLike[str], *, layers: int | None = None) -> Network:
     """Reads ``path``.
+
+    Args:
+        path: the ``.net`` file.
+        layers: read only so many of the file's layer groups, input and flatten included (netx's ``num_layers``);
+            what the file says of a generator is then left out.
 
     Raises:
         NetFileError: missing, not HDF5, truncated, or not laid out as netx wants it; says which key.
@@ -38,24 +58,33 @@ def read_netx(path: str | os.PathLike[str]) -> Network:
         HardwareRangeError: numbers that the chip's registers do not hold.
     """
     with _opened(Path(path)) as file:
-        layers = _group(file, "layer", "")
-        names = [str(i) for i in range(len(layers))]
-        if not names or len(names) > _MAX_LAYERS or set(names) != set(layers):
+        groups = _group(file, "layer", "")
+        names = [str(i) for i in range(len(groups))]
+        if not names or len(names) > _MAX_LAYERS or set(names) != set(groups):
             raise NetFileError(f"{path}: group 'layer' must hold 1 to {_MAX_LAYERS} groups named 0, 1, 2, ...")
-        ours = _group(file, GROUP, "") if GROUP in file else None
+        if layers is not None and layers < 1:
+            raise NetFileError(f"{path}: {layers} layers wanted, expected at least 1")
+        ours = _group(file, GROUP, "") if GROUP in file and (layers is None or layers >= len(names)) else None
         nodes: list[Layer] = []
         input_shape: Shape | None = None
-        for index, name in enumerate(names):
-            group = _group(layers, name, "layer/")
+        neurons: InputNeurons | None = None
+        for index, name in enumerate(names[:layers]):
+            group = _group(groups, name, "layer/")
             where = f"layer/{name}"
             kind = _text(group, "type", where)
             if kind == "input" and index == 0:
-                input_shape = _input_shape(group, where)
+                input_shape = _shape(group, "shape", where) if "shape" in group else None
+                neurons = _input_neurons(group, where)
+                if neurons is not None and input_shape is None:
+                    raise NetFileError(f"{where}: an input layer with a neuron needs a 'shape'")
             else:
-                nodes.append(_layer(group, kind, where))
+                nodes.append(_layer_or_hint(group, kind, where, index))
+        if input_shape is not None and len(input_shape) == 3 and neurons is None and _starts_dense(nodes):
+            nodes.insert(0, Flatten())  # no layer before it, so netx takes the features as they come
         network = Network(
             input_shape=input_shape or _guess_input_shape(nodes),
             layers=tuple(nodes),
+            input_neurons=neurons,
             **({} if ours is None else _generator(ours)),
         )
         if ours is not None and _text(ours, "content_hash", GROUP) != network.content_hash():
@@ -73,6 +102,8 @@ def _opened(path: Path) -> Iterator[h5py.File]:
     try:
         with h5py.File(path, "r") as file:
             yield file
+    except (NetFileError, HardwareRangeError) as error:
+        raise error if str(error).startswith(str(path)) else type(error)(f"{path}: {error}") from None
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError, OverflowError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise NetFileError(f"{path}: corrupt, truncated or not a netx HDF5 file ({reason})") from error
@@ -160,20 +191,44 @@ def _pair(group: h5py.Group, key: str, where: str) -> tuple[int, int]:
     return int(values[0]), int(values[-1])
 
 
+def _layer_or_hint(group: h5py.Group, kind: str, where: str, index: int) -> Layer:
+    try:
+        return _layer(group, kind, where)
+    except UnsupportedLayerError as error:
+        hint = f"; --layers {index} runs what comes before it" if index > 1 else ""
+        raise UnsupportedLayerError(f"{error}{hint}") from None
+
+
 def _layer(group: h5py.Group, kind: str, where: str) -> Layer:
     if kind == "flatten":
         return Flatten()
-    if kind not in ("conv", "convT", "dense") or "delay" in group or "weight_rec" in group:
-        extra = next((key for key in ("delay", "weight_rec") if key in group), None)
-        what = f"'{kind}' with '{extra}'" if extra else f"type '{kind}'"
+    if kind not in ("conv", "convT", "dense") or "weight_rec" in group:
+        what = f"'{kind}' with 'weight_rec'" if "weight_rec" in group else f"type '{kind}'"
         raise UnsupportedLayerError(f"{where}: {what} is not supported; supported are {_SUPPORTED}")
-    neuron = _neuron(group, where)
+    if isinstance(group.get("weight"), h5py.Group):
+        raise UnsupportedLayerError(f"{where}: complex weights are not supported; supported are {_SUPPORTED}")
     weight = _whole(group, "weight", where)
     bias = bias_from_file(_whole(group, "bias", where)) if "bias" in group else None
     if kind == "dense":
         if weight.ndim == 1 and "shape" in group:
             weight = weight.reshape(int(np.prod(_shape(group, "shape", where))), -1)
-        return Dense(weight_from_file(weight, 2, where), bias, neuron)
+        weight = weight_from_file(weight, 2, where)
+        delay = _whole(group, "delay", where) if "delay" in group else None
+        if bias is not None and bias.size == 1:
+            bias = np.broadcast_to(bias, weight.shape[:1]).copy()
+        return Dense(
+            weight,
+            bias,
+            _neuron(group, where) if "neuron" in group else INTEGRATOR,
+            None if delay is None else delay_from_file(delay, weight.shape, where),
+        )
+    if "neuron" not in group:
+        raise UnsupportedLayerError(f"{where}: '{kind}' without neuron is not supported; supported are {_SUPPORTED}")
+    if "delay" in group and _whole(group, "delay", where).any():
+        raise UnsupportedLayerError(
+            f"{where}: '{kind}' with 'delay': netx passes over it, so does not run what was meant"
+        )
+    neuron = _neuron(group, where)
     weight, groups = weight_from_file(weight, 4, where), _number(group, "groups", where)
     pairs = {key: _pair(group, key, where) for key in ("stride", "padding", "dilation")}
     if kind == "convT":
@@ -183,27 +238,34 @@ def _layer(group: h5py.Group, kind: str, where: str) -> Layer:
 
 
 def _neuron(group: h5py.Group, where: str) -> Lif:
-    if "neuron" not in group:
-        raise UnsupportedLayerError(f"{where}: has no neuron; supported are {_SUPPORTED}")
     neuron = _group(group, "neuron", f"{where}/")
     where = f"{where}/neuron"
     kind = _text(neuron, "type", where)
     if kind not in ("LOIHI", "CUBA"):
         raise UnsupportedLayerError(f"{where}: type '{kind}' is not supported; supported are {_SUPPORTED}")
+    if "messageBits" in neuron and _number(neuron, "messageBits", where) != 0:
+        raise UnsupportedLayerError(f"{where}/messageBits: graded spikes are not supported, expected 0")
+    for key, harmless in _IGNORED.items():
+        if key in neuron and _number(neuron, key, where) not in harmless:
+            raise UnsupportedLayerError(f"{where}/{key}: netx passes over it; expected {harmless[-1]}")
     return Lif(*(_number(neuron, key, where) for key in ("iDecay", "vDecay", "vThMant")))
 
 
-def _input_shape(group: h5py.Group, where: str) -> Shape:
-    if "neuron" in group:
-        raise UnsupportedLayerError(
-            f"{where}: an input layer with a neuron is not supported; supported are {_SUPPORTED}"
-        )
-    return _shape(group, "shape", where)
+def _input_neurons(group: h5py.Group, where: str) -> InputNeurons | None:
+    if "neuron" not in group:
+        return None
+    transform = {key: _number(group, key, where) for key in ("weight", "bias") if key in group}
+    return InputNeurons(_neuron(group, where), **transform)
+
+
+def _starts_dense(nodes: list[Layer]) -> bool:
+    return bool(nodes) and isinstance(nodes[0], Dense)
 
 
 def _guess_input_shape(nodes: list[Layer]) -> Shape:
-    if isinstance(nodes[0], Dense):
-        return (nodes[0].weight.shape[1],)
+    first = next((node for node in nodes if not isinstance(node, Flatten)), None)
+    if isinstance(first, Dense):
+        return (first.weight.shape[1],)
     raise NetFileError("layer/0: the input shape is not in the file; put an 'input' layer with a 'shape' first")
 
 

@@ -14,8 +14,8 @@ import h5py
 import numpy as np
 
 from esvae.files import atomic_path
-from export.ir import Conv, ConvTranspose, Dense, Flatten, Lif, Network
-from export.netx_layout import bias_to_file
+from export.ir import INTEGRATOR, Conv, ConvTranspose, Dense, Flatten, FloatLif, Lif, Network
+from export.netx_layout import bias_to_file, delay_to_file
 from export.netx_rules import check_loadable
 
 __all__ = ["FORMAT_VERSION", "GROUP", "write_netx"]
@@ -68,6 +68,10 @@ def write_netx(network: Network, target: str | os.PathLike[str], *, stock: bool 
 def _write_input(group: h5py.Group, network: Network) -> None:
     _write_type(group, "input")
     group["shape"] = np.array(network.input_shape, np.int64)
+    if network.input_neurons is not None:
+        group["weight"] = np.int64(network.input_neurons.weight)
+        group["bias"] = np.int64(network.input_neurons.bias)
+        _write_neuron(group, network.input_neurons.neuron)
 
 
 def _write_type(group: h5py.Group, name: str) -> None:
@@ -80,7 +84,13 @@ def _write_synapse(group: h5py.Group, layer: Conv | ConvTranspose | Dense) -> No
     group.create_dataset("weight", data=weight, **options)
     if layer.bias is not None:
         group["bias"] = np.ascontiguousarray(bias_to_file(layer.bias.astype(np.int16)))
-    neuron = layer.neuron
+    if isinstance(layer, Dense) and layer.delay is not None:
+        group["delay"] = delay_to_file(layer.delay.astype(np.int64))
+    if not (isinstance(layer, Dense) and layer.neuron == INTEGRATOR):  # netx puts one where it finds no neuron
+        _write_neuron(group, layer.neuron)
+
+
+def _write_neuron(group: h5py.Group, neuron: Lif | FloatLif) -> None:
     assert isinstance(neuron, Lif)  # Network.__post_init__ raised otherwise
     lif = group.create_group("neuron")
     _write_type(lif, "CUBA")

@@ -1,7 +1,13 @@
-"""The integer neuron over all steps of a window in one pass through memory, compiled by numba.
+"""The integer neuron over all steps of a window in one pass, compiled by numba: 32 bit where that is enough.
 
-Channels are innermost, so that the loop over them becomes vector instructions; the state of one row of channels stays
-in cache while time runs over it.
+Neurons of one image lie one after the other, so that the loop over them becomes vector instructions; the potentials of
+a block of neurons stay in the first cache while time runs over them.
+
+Which width is enough follows from ``reach``, the largest sum of weights that can arrive. With ``reach < 2^17`` a
+shifted sum stays below 2^23, so that a current is brought back by 2^24 at most once and stays within 2^23; then no
+number of a step leaves 32 bit, and ``|v| * keep >> 12`` splits exactly into
+``(|v| >> 12) * keep + ((|v| & 4095) * keep >> 12)``. Beyond that, 64 bit are used, and the casts to 32 bit overflow
+exactly where Lava's int32 registers do.
 """
 
 from __future__ import annotations
@@ -11,72 +17,182 @@ from typing import Any
 import numba
 import numpy as np
 
-from export.formats import DECAY_SHIFT, DECAY_UNITY, STATE_LIMIT, STATE_SHIFT, STATE_WRAP
+from export.formats import ACCUMULATOR_BITS, DECAY_SHIFT, DECAY_UNITY, STATE_LIMIT, STATE_SHIFT, STATE_WRAP
 from export.ir import Lif
 
-__all__ = ["run_lif"]
+__all__ = ["NARROW_REACH", "run_lif"]
 
-_LIMIT, _WRAP, _SHIFT, _DECAY_SHIFT = STATE_LIMIT, STATE_WRAP, STATE_SHIFT, DECAY_SHIFT
+#: Sums of weights below this leave every number of a step within 32 bit (see above).
+NARROW_REACH = STATE_LIMIT >> STATE_SHIFT
+#: Neurons to a block: their potentials and biases fill half of a 32 KB first cache.
+_BLOCK = 4096
+
+_I32, _I64 = np.int32, np.int64
+_LIMIT, _WRAP = _I32(STATE_LIMIT), _I32(STATE_WRAP)
+_TOP = _I32(STATE_LIMIT - 1)
+_SHIFT, _DECAY_SHIFT, _LOW = _I32(STATE_SHIFT), _I32(DECAY_SHIFT), _I32(DECAY_UNITY - 1)
+_SUM_HALF, _SUM_WRAP = _I64(1 << (ACCUMULATOR_BITS - 1)), _I64(1 << ACCUMULATOR_BITS)
 
 
 @numba.njit(inline="always")
 def _decayed(x: Any, keep: Any) -> Any:
-    product = np.int64(x) * keep
-    return np.int64(product >> _DECAY_SHIFT) if product >= 0 else -np.int64((-product) >> _DECAY_SHIFT)
+    m = x if x >= 0 else _I32(-x)
+    kept = _I32(_I32(_I32(m >> _DECAY_SHIFT) * keep) + _I32(_I32(_I32(m & _LOW) * keep) >> _DECAY_SHIFT))
+    return kept if x >= 0 else _I32(-kept)
+
+
+@numba.njit(inline="always")
+def _decayed_wide(x: Any, keep: Any) -> Any:
+    product = _I64(x) * _I64(keep)
+    return _I64(product >> _DECAY_SHIFT) if product >= 0 else -_I64((-product) >> _DECAY_SHIFT)
 
 
 @numba.njit(parallel=True, cache=True)
-def _lif_window(
-    a: Any, bias: Any, keep_u: Any, keep_v: Any, threshold: Any, v_end: Any, u_trace: Any, v_trace: Any
-) -> None:
-    steps, rows, channels = a.shape
-    traced = u_trace.shape[0] == steps
-    bias_rows = bias.shape[0]
-    for row in numba.prange(rows):
-        u = np.zeros(channels, np.int32)
-        v = np.zeros(channels, np.int32)
-        drive = bias[row % bias_rows]
+def _memoryless(a: Any, bias: Any, keep_v: Any, threshold: Any, resets: Any, v_end: Any) -> None:
+    """32 bit, and a current that is gone after a step: the neuron of every ESVAE."""
+    steps, images, neurons = a.shape
+    blocks = (neurons + _BLOCK - 1) // _BLOCK
+    for job in numba.prange(images * blocks):
+        n, low = job // blocks, (job % blocks) * _BLOCK
+        high = min(neurons, low + _BLOCK)
+        v = v_end[n, low:high]
+        drive = bias[n % bias.shape[0], low:high]
+        v[:] = _I32(0)
         for t in range(steps):
-            weights = a[t, row]
-            for c in range(channels):
-                # The casts to 32 bit overflow exactly where Lava's int32 registers do.
-                current = np.int32(_decayed(u[c], keep_u) + (np.int64(weights[c]) << _SHIFT))
-                if current > _LIMIT:
-                    current = np.int32(current - _WRAP)
-                elif current <= -_LIMIT:
-                    current = np.int32(current + _WRAP)
-                u[c] = current
-                potential = np.int32(_decayed(v[c], keep_v) + np.int64(current) + drive[c])
-                potential = min(max(potential, np.int32(1 - _LIMIT)), np.int32(_LIMIT - 1))
+            sums = a[t, n, low:high]
+            if resets[t]:
+                v[:] = _I32(0)
+            for c in range(high - low):
+                current = _I32(_I32(sums[c]) << _SHIFT)
+                potential = _I32(_I32(_decayed(v[c], keep_v) + current) + drive[c])
+                potential = min(max(potential, _I32(-_TOP)), _TOP)
                 fired = potential > threshold
-                v[c] = np.int32(0) if fired else potential
-                weights[c] = np.float32(1.0) if fired else np.float32(0.0)
+                v[c] = _I32(0) if fired else potential
+                sums[c] = np.float32(1.0) if fired else np.float32(0.0)
+
+
+@numba.njit(parallel=True, cache=True)
+def _narrow(
+    a: Any, bias: Any, keep_u: Any, keep_v: Any, threshold: Any, resets: Any, v_end: Any, u_trace: Any, v_trace: Any
+) -> None:
+    """32 bit, with a current that remembers, traced or not."""
+    steps, images, neurons = a.shape
+    traced = u_trace.shape[0] == steps
+    blocks = (neurons + _BLOCK - 1) // _BLOCK
+    for job in numba.prange(images * blocks):
+        n, low = job // blocks, (job % blocks) * _BLOCK
+        high = min(neurons, low + _BLOCK)
+        v = v_end[n, low:high]
+        u = np.zeros(high - low, np.int32)
+        drive = bias[n % bias.shape[0], low:high]
+        v[:] = _I32(0)
+        for t in range(steps):
+            sums = a[t, n, low:high]
+            if resets[t]:
+                u[:] = _I32(0)
+                v[:] = _I32(0)
+            for c in range(high - low):
+                current = _I32(_decayed(u[c], keep_u) + _I32(_I32(sums[c]) << _SHIFT))
+                if current > _LIMIT:
+                    current = _I32(current - _WRAP)
+                elif current <= -_LIMIT:
+                    current = _I32(current + _WRAP)
+                u[c] = current
+                potential = _I32(_I32(_decayed(v[c], keep_v) + current) + drive[c])
+                potential = min(max(potential, _I32(-_TOP)), _TOP)
+                fired = potential > threshold
+                v[c] = _I32(0) if fired else potential
+                sums[c] = np.float32(1.0) if fired else np.float32(0.0)
             if traced:
-                u_trace[t, row] = u
-                v_trace[t, row] = v
-        v_end[row] = v
+                u_trace[t, n, low:high] = u
+                v_trace[t, n, low:high] = v
+
+
+@numba.njit(parallel=True, cache=True)
+def _wide(
+    a: Any,
+    bias: Any,
+    keep_u: Any,
+    keep_v: Any,
+    threshold: Any,
+    resets: Any,
+    v_end: Any,
+    u_trace: Any,
+    v_trace: Any,
+    wraps: Any,
+) -> None:
+    """64 bit, for sums that 32 bit might not hold on their way; where ``wraps``, sums are first brought to 24 bit."""
+    steps, images, neurons = a.shape
+    traced = u_trace.shape[0] == steps
+    for n in numba.prange(images):
+        v = v_end[n]
+        u = np.zeros(neurons, np.int32)
+        drive = bias[n % bias.shape[0]]
+        v[:] = _I32(0)
+        for t in range(steps):
+            sums = a[t, n]
+            if resets[t]:
+                u[:] = _I32(0)
+                v[:] = _I32(0)
+            for c in range(neurons):
+                arrived = _I64(sums[c])
+                if wraps:
+                    arrived = (arrived + _SUM_HALF) % _SUM_WRAP - _SUM_HALF
+                current = _I32(_decayed_wide(u[c], keep_u) + (arrived << _SHIFT))
+                if current > _LIMIT:
+                    current = _I32(current - _WRAP)
+                elif current <= -_LIMIT:
+                    current = _I32(current + _WRAP)
+                u[c] = current
+                potential = _I32(_decayed_wide(v[c], keep_v) + _I64(current) + _I64(drive[c]))
+                potential = min(max(potential, _I32(-_TOP)), _TOP)
+                fired = potential > threshold
+                v[c] = _I32(0) if fired else potential
+                sums[c] = 1.0 if fired else 0.0
+            if traced:
+                u_trace[t, n] = u
+                v_trace[t, n] = v
 
 
 def run_lif(
-    a: np.ndarray, bias: np.ndarray, neuron: Lif, *, trace: bool
+    a: np.ndarray,
+    bias: np.ndarray,
+    neuron: Lif,
+    *,
+    reach: int,
+    resets: np.ndarray | None = None,
+    wraps: bool = False,
+    trace: bool = False,
 ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
     """Runs the neurons of one layer from rest over a window.
 
     Args:
-        a: sums of weights, whole numbers in float32, contiguous ``(steps, rows, channels)``; **overwritten** with the
-            spikes, 0.0 or 1.0.
-        bias: bias mantissas int64 ``(1 or rows of one image, channels)``.
+        a: sums of weights, whole numbers in float32 or float64, contiguous ``(steps, images, neurons)``;
+            **overwritten** with the spikes, 0.0 or 1.0.
+        bias: bias mantissas, int32 ``(1 or images, neurons)``.
         neuron: decays and threshold.
+        reach: what no ``|a|`` is above, whatever spikes arrive.
+        resets: bool ``(steps,)``: where current and potential are set to zero before the update; None for nowhere.
+        wraps: whether sums are held in 24 bit (a convolution's are).
         trace: also return the states after every step.
 
     Returns:
-        Membrane potential after the last step, int32 ``(rows, channels)``; and, where traced, ``u`` and ``v`` after
-        every step, int32 ``(steps, rows, channels)``.
+        Membrane potential after the last step, int32 ``(images, neurons)``; and, where traced, ``u`` and ``v`` after
+        every step, int32 ``(steps, images, neurons)``.
     """
     v_end = np.empty(a.shape[1:], np.int32)
+    resets = np.zeros(len(a), bool) if resets is None else resets
+    drive = np.ascontiguousarray(bias.astype(np.int32) << _SHIFT)
+    keep_u, keep_v = (_I32(DECAY_UNITY - d) for d in (neuron.current_decay, neuron.voltage_decay))
+    threshold = _I32(neuron.threshold << STATE_SHIFT)
+    narrow = reach < NARROW_REACH and a.dtype == np.float32
+    if narrow and keep_u == 0 and not trace:
+        _memoryless(a, drive, keep_v, threshold, resets, v_end)
+        return v_end, None, None
     kept = a.shape if trace else (0, 0, 0)
     u_trace, v_trace = np.empty(kept, np.int32), np.empty(kept, np.int32)
-    keep_u, keep_v = (np.int64(DECAY_UNITY - d) for d in (neuron.current_decay, neuron.voltage_decay))
-    threshold = np.int64(neuron.threshold) << STATE_SHIFT
-    _lif_window(a, bias << STATE_SHIFT, keep_u, keep_v, threshold, v_end, u_trace, v_trace)
+    if narrow:
+        _narrow(a, drive, keep_u, keep_v, threshold, resets, v_end, u_trace, v_trace)
+    else:
+        _wide(a, drive, keep_u, keep_v, threshold, resets, v_end, u_trace, v_trace, wraps)
     return v_end, *((u_trace, v_trace) if trace else (None, None))

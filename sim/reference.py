@@ -16,19 +16,25 @@ One step::
     v <- clip(trunc(v, vDecay) + u + (bias << 6))
     s  = v > threshold << 6                                strictly above
     v  = 0 where s
+
+Before it, where the timing says so, ``u = v = 0``.  A synapse with a delay of d steps carries at step t what its input
+fired at step t - d; that store of spikes is empty at the start of a run and not touched by resets.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from export.formats import ACCUMULATOR_BITS, DECAY_SHIFT, DECAY_UNITY, STATE_LIMIT, STATE_SHIFT, STATE_WRAP
-from export.ir import Conv, ConvTranspose, Dense, Flatten, Lif, Network, Synapse
-from sim.trace import Trace, check_spikes
+from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, Lif, Network, Synapse
+from sim.stimulus import Stimulus, as_stimulus
+from sim.trace import Trace
 
-__all__ = ["decay", "lif_step", "simulate", "synapse_sum", "wrap_signed"]
+__all__ = ["decay", "delayed_sum", "lif_step", "simulate", "synapse_sum", "wrap_signed"]
 
 
 def wrap_signed(x: np.ndarray, bits: int) -> np.ndarray:
@@ -120,35 +126,85 @@ def _conv_transpose(layer: ConvTranspose, spikes: np.ndarray) -> np.ndarray:
     return full[..., py : py + rows, px : px + columns].reshape(n, out, rows, columns)
 
 
-def simulate(network: Network, spikes: np.ndarray) -> Iterator[Trace]:
-    """Runs ``network`` from rest over each image's window, layer by layer, aligned by sample.
+def delayed_sum(layer: Synapse, entering: np.ndarray, step: int) -> np.ndarray:
+    """The sums that reach the neurons at ``step``: of spikes of that step, or of earlier ones where delays say so.
+
+    Args:
+        layer: its synapses.
+        entering: the raster up to ``step`` at least, ``(images, steps, *input shape)``.
+        step: from 0.
+    """
+    if not isinstance(layer, Dense) or layer.delay is None:
+        return synapse_sum(layer, entering[:, step])
+    total = np.zeros((len(entering), layer.weight.shape[0]), np.int64)
+    for delay in range(int(layer.delay.max()) + 1):
+        if delay <= step:
+            delayed = replace(layer, weight=np.where(layer.delay == delay, layer.weight, 0))
+            total += synapse_sum(delayed, entering[:, step - delay])
+    return total
+
+
+def simulate(network: Network, entering: np.ndarray | Stimulus) -> Iterator[Trace]:
+    """Runs ``network`` from rest, layer by layer.
 
     Args:
         network: integer network.
-        spikes: 0 or 1, ``(images, steps, *input shape)``.
+        entering: spikes ``(images, steps, *input shape)``, aligned by sample and without resets; or a stimulus, which
+            may also hold images for input neurons, resets and staggered time.
 
     Yields:
         For each layer with neurons, in file order: its trace, arrays ``(images, steps, *layer shape)``.
 
     Raises:
-        DataError: spikes that do not fit the network.
+        DataError: a stimulus that does not fit the network.
     """
-    entering = check_spikes(network, spikes)
+    given = as_stimulus(network, entering)
+    number = 0
+    if given.images is not None and network.input_neurons is not None:
+        nothing = np.zeros((len(given), given.steps, *network.input_shape), np.int64)
+        resets = given.timing.resets(0, given.steps)
+        trace = _neurons(lambda t: nothing[:, t], given.images, network.input_neurons.neuron, nothing.shape, resets)
+        yield trace
+        raster, number = trace.s, 1
+    else:
+        assert given.spikes is not None
+        raster = given.spikes
     for layer in network.layers:
         if isinstance(layer, Flatten):
-            entering = entering.reshape(*entering.shape[:2], -1)
+            raster = raster.reshape(*raster.shape[:2], -1)
             continue
-        assert isinstance(layer.neuron, Lif)  # Network.__post_init__ raised otherwise
-        images, steps = entering.shape[:2]
-        shape = (images, *layer.output_shape(entering.shape[2:]))
+        if given.timing.stagger:
+            raster = np.concatenate([np.zeros_like(raster[:, :1]), raster[:, :-1]], axis=1)
+        shape = layer.output_shape(raster.shape[2:])
         bias = np.zeros(1, np.int64) if layer.bias is None else layer.bias.astype(np.int64)
-        if bias.shape != shape[1:]:
-            bias = bias.reshape(-1, *[1] * (len(shape) - 2))
-        u, v = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-        states = []
-        for t in range(steps):
-            u, v, s = lif_step(u, v, synapse_sum(layer, entering[:, t]), bias, layer.neuron)
-            states.append((u, v, s))
-        trace = Trace(*(np.stack(state, axis=1) for state in zip(*states, strict=True)))
+        if bias.shape != shape:
+            bias = bias.reshape(-1, *[1] * (len(shape) - 1))
+        trace = _neurons(
+            partial(delayed_sum, layer, raster),
+            bias,
+            layer.neuron,
+            (*raster.shape[:2], *shape),
+            given.timing.resets(number, given.steps),
+        )
         yield trace
-        entering = trace.s
+        raster = trace.s
+        number += 1
+
+
+def _neurons(
+    sums: Callable[[int], np.ndarray],
+    bias: np.ndarray,
+    neuron: Lif | FloatLif,
+    shape: tuple[int, ...],
+    resets: np.ndarray,
+) -> Trace:
+    """One layer's neurons from rest over ``shape``: (images, steps, *layer shape); ``sums`` gives ``a`` of a step."""
+    assert isinstance(neuron, Lif)  # Network.__post_init__ raised otherwise
+    u, v = (np.zeros((shape[0], *shape[2:]), np.int64) for _ in "uv")
+    states = []
+    for t in range(shape[1]):
+        if resets[t]:
+            u, v = np.zeros_like(u), np.zeros_like(v)
+        u, v, s = lif_step(u, v, sums(t), bias, neuron)
+        states.append((u, v, s))
+    return Trace(*(np.stack(state, axis=1) for state in zip(*states, strict=True)))

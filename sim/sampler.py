@@ -22,12 +22,16 @@ __all__ = [
     "codes_from_rates",
     "draw_latents",
     "initial_states",
+    "posterior_latents",
     "prior_rates",
     "sample_spikes",
 ]
 
 #: Feedback taps 32, 30, 26, 25 of a maximal-length 32 bit Galois LFSR that shifts right (Xilinx XAPP 052, table 3).
 LFSR_TAPS = 0xA3000000
+
+#: Bits of a rate code where a network does not say.
+_RATE_BITS = 8
 
 _U64 = np.uint64
 
@@ -135,3 +139,34 @@ def draw_latents(network: Network, seed: int, images: np.ndarray) -> np.ndarray:
     codes = codes_from_rates(prior_rates(network.prior, seed, images), bits)
     states = initial_states(seed, images, codes.shape[1])
     return sample_spikes(codes, states, network.time_steps, bits)
+
+
+def posterior_latents(network: Network, counts: np.ndarray, seed: int, images: np.ndarray) -> np.ndarray:
+    """Latent spikes from what an encoder fired: counts over the window become rate codes, and these are sampled anew.
+
+    The spikes of an image depend on its counts, its number and the seed alone, so every backend draws the same.
+
+    Args:
+        network: with a window; its prior says how many bits a rate code has (8 where it has none).
+        counts: spikes of each latent neuron over the window, whole numbers 0 to the number of steps,
+            ``(images, latents)``.
+        seed: as in :func:`draw_latents`.
+        images: image numbers, ``(images,)``.
+
+    Returns:
+        uint8 ``(images, steps, latents)`` of 0 and 1.
+
+    Raises:
+        DataError: no window, or counts that do not fit network and image numbers.
+    """
+    if network.time_steps is None:
+        raise DataError("this network has no window, so spikes cannot be counted over it")
+    counts = np.asarray(counts)
+    wanted = (len(images), int(np.prod(network.input_shape)))
+    if counts.shape != wanted:
+        raise DataError(f"counts have shape {counts.shape}, expected {wanted}: images and latent neurons")
+    if counts.dtype.kind not in "iu" or (counts.size and not 0 <= counts.min() <= counts.max() <= network.time_steps):
+        raise DataError(f"counts must be whole numbers from 0 to {network.time_steps}, the steps of the window")
+    bits = _RATE_BITS if network.prior is None else network.prior.rate_bits
+    codes = codes_from_counts(counts, network.time_steps, bits)
+    return sample_spikes(codes, initial_states(seed, images, counts.shape[1]), network.time_steps, bits)

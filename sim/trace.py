@@ -1,25 +1,26 @@
-"""What a simulation gives back, and the check that spikes fit the network that they enter."""
+"""What a simulation gives back: states of each layer after each step, by name, and where two runs part."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 
-from esvae.errors import DataError
+from esvae.errors import ConfigError, DataError
 from esvae.files import atomic_path
-from export.ir import Network
 
-__all__ = ["Trace", "check_spikes", "first_difference", "named_traces", "save_traces"]
+__all__ = ["Trace", "first_difference", "named_traces", "save_traces", "trace_writer"]
 
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """State of one layer after each step, aligned by sample; all arrays ``(images, steps, *layer shape)``.
+    """State of one layer after each step; all arrays ``(images, steps, *layer shape)``.
 
     Attributes:
         u: current, integer.
@@ -32,38 +33,62 @@ class Trace:
     s: np.ndarray
 
 
-def check_spikes(network: Network, spikes: np.ndarray) -> np.ndarray:
-    """Returns ``spikes`` as uint8 ``(images, steps, *input shape)``.
-
-    A latent ``(images, steps, features)`` raster is taken by a network whose input is ``(features, 1, 1)`` too.
-
-    Raises:
-        DataError: wrong number of axes, wrong sizes, empty, or values other than 0 and 1.
-    """
-    spikes = np.asarray(spikes)
-    wanted = network.input_shape
-    if wanted[1:] == (1, 1) and spikes.ndim == 3:
-        spikes = spikes[..., None, None]
-    if spikes.shape[2:] != wanted or 0 in spikes.shape[:2]:
-        axes = ", ".join(map(str, wanted))
-        raise DataError(f"input spikes have shape {spikes.shape}, expected (images, steps, {axes}), none empty")
-    if spikes.dtype.kind not in "iubf" or not np.isin(spikes, (0, 1)).all():
-        raise DataError("input spikes must be 0 or 1; binarize them first")
-    return spikes.astype(np.uint8, copy=False)
-
-
 def named_traces(traces: Sequence[Trace]) -> dict[str, np.ndarray]:
     """``layer{k}.u``, ``.v`` and ``.s`` by name, k counting the layers with neurons from 0 in file order."""
     return {f"layer{k}.{name}": getattr(trace, name) for k, trace in enumerate(traces) for name in ("u", "v", "s")}
 
 
+#: Names of trace files that are HDF5 and written piece by piece; all others are ``.npz``, written at once.
+_HDF5_SUFFIXES = (".h5", ".hdf5")
+
+
+@contextmanager
+def trace_writer(target: str | os.PathLike[str], images: int) -> Iterator[Callable[[Mapping[str, np.ndarray]], None]]:
+    """Gives a function that takes the named traces of the next images, until ``images`` are written.
+
+    An ``.h5`` file holds one data set a name, ``(images, steps, *layer shape)``, in compressed chunks of one image, and
+    takes no more memory than the images that are given at a time. An ``.npz`` file is written at the end. States are
+    int32, spikes uint8. The file appears whole or not at all.
+
+    Raises:
+        ConfigError: a name that ends in neither ``.npz`` nor ``.h5``.
+    """
+    target = Path(target)
+    if target.suffix not in (".npz", *_HDF5_SUFFIXES):
+        raise ConfigError(f"trace file {target}: expected a name that ends in .npz or .h5")
+    with atomic_path(target) as temporary:
+        if target.suffix == ".npz":
+            pieces: list[dict[str, np.ndarray]] = []
+            yield lambda traces: pieces.append(_compact(traces))
+            arrays: dict[str, Any] = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+            with temporary.open("wb") as handle:
+                np.savez_compressed(handle, **arrays)
+            return
+        with h5py.File(temporary, "w") as file:
+            done = 0
+
+            def append(traces: Mapping[str, np.ndarray]) -> None:
+                nonlocal done
+                count = 0
+                for name, values in _compact(traces).items():
+                    count, shape = len(values), values.shape[1:]
+                    if name not in file:
+                        options = {"chunks": (1, *shape), "compression": "gzip", "compression_opts": 1, "shuffle": True}
+                        file.create_dataset(name, (images, *shape), values.dtype, **options)
+                    file[name][done : done + count] = values
+                done += count
+
+            yield append
+
+
+def _compact(traces: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: x.astype(np.uint8 if name.endswith(".s") else np.int32, copy=False) for name, x in traces.items()}
+
+
 def save_traces(target: str | os.PathLike[str], traces: Mapping[str, np.ndarray]) -> None:
-    """Writes named traces as a compressed ``.npz``, whole or not at all; states as int32, spikes as uint8."""
-    arrays: dict[str, Any] = {
-        name: values.astype(np.uint8 if name.endswith(".s") else np.int32) for name, values in traces.items()
-    }
-    with atomic_path(Path(target)) as temporary, temporary.open("wb") as handle:
-        np.savez_compressed(handle, **arrays)
+    """Writes named traces as ``.npz`` or ``.h5`` by the name of ``target``, whole or not at all."""
+    with trace_writer(target, len(next(iter(traces.values())))) as append:
+        append(traces)
 
 
 def first_difference(

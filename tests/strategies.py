@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from hypothesis import strategies as st
 
-from export.formats import BIAS, DECAY_UNITY, THRESHOLD, WEIGHT
-from export.ir import Conv, ConvTranspose, Dense, Flatten, Layer, Lif, Network, Shape
+from export.formats import BIAS, DECAY_UNITY, DELAY, THRESHOLD, WEIGHT
+from export.ir import (
+    INTEGRATOR,
+    NEVER_FIRES,
+    Conv,
+    ConvTranspose,
+    Dense,
+    Flatten,
+    InputNeurons,
+    Layer,
+    Lif,
+    Network,
+    Shape,
+)
+from sim.stimulus import Stimulus, Timing
 
-__all__ = ["lifs", "networks", "spikes_for", "weights"]
+__all__ = ["foreign_networks", "lifs", "networks", "spikes_for", "stimuli_for", "weights"]
 
 decays = st.one_of(st.sampled_from([0, 1, 819, 2048, 3072, 4095, DECAY_UNITY]), st.integers(0, DECAY_UNITY))
 
@@ -137,3 +151,49 @@ def spikes_for(draw: st.DrawFn, network: Network, *, images: int = 3) -> np.ndar
     rate = draw(st.sampled_from([0.1, 0.5, 0.9, 1.0]))
     shape = (images, network.time_steps or 4, *network.input_shape)
     return (rng.random(shape) < rate).astype(np.uint8)
+
+
+@st.composite
+def delays(draw: st.DrawFn, shape: Shape) -> np.ndarray | None:
+    """None, one delay for all, one an output, one an input, or one a synapse; the longest is 62."""
+    kind = draw(st.sampled_from(["none", "one", "output", "input", "synapse"]))
+    if kind == "none":
+        return None
+    size = {"one": (1, 1), "output": (shape[0], 1), "input": (1, shape[1]), "synapse": shape}[kind]
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    longest = draw(st.sampled_from([0, 2, 5, DELAY.max]))
+    return np.broadcast_to(rng.integers(0, longest + 1, size), shape).copy()
+
+
+@st.composite
+def foreign_networks(draw: st.DrawFn, *, transposed: bool = False, loadable: bool = True) -> Network:
+    """As :func:`networks`, with input neurons, delays, neurons that cannot fire and dense layers without neuron."""
+    base = draw(networks(transposed=transposed, loadable=loadable))
+    layers = list(base.layers)
+    for index, layer in enumerate(layers):
+        if isinstance(layer, Dense):
+            neuron = layer.neuron
+            kind = draw(st.sampled_from(["plain", "plain", "silent", "integrator"]))
+            if kind == "silent":
+                neuron = replace(neuron, threshold=NEVER_FIRES)
+            elif kind == "integrator":
+                neuron = INTEGRATOR
+            layers[index] = replace(layer, neuron=neuron, delay=draw(delays(layer.weight.shape)))
+    neurons = None
+    if draw(st.booleans()):
+        neurons = InputNeurons(draw(lifs()), draw(st.integers(-100, 100)), draw(st.integers(-100, 100)))
+    return replace(base, layers=tuple(layers), input_neurons=neurons)
+
+
+@st.composite
+def stimuli_for(draw: st.DrawFn, network: Network, *, images: int = 2) -> Stimulus:
+    """Spikes, or images for input neurons, with every kind of timing; small images (which let neurons fire) often."""
+    interval = draw(st.one_of(st.none(), st.integers(1, 5)))
+    timing = Timing(interval, draw(st.integers(0, 6)) if interval else 0, draw(st.booleans()))
+    if network.input_neurons is None:
+        spikes = draw(spikes_for(network, images=images))
+        return Stimulus(spikes, None, spikes.shape[1], timing)
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    span = draw(st.sampled_from([1, 300, BIAS.max]))
+    pictures = rng.integers(-span, span + 1, (images, *network.input_shape))
+    return Stimulus(None, pictures.astype(np.int32), network.time_steps or 4, timing)

@@ -15,12 +15,28 @@ __all__ = ["simulate"]
 def simulate(
     net: Net,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="PNG file for the pictures.")] = None,
-    images: Annotated[int, typer.Option("-n", "--images", help="How many.")] = 64,
+    images: Annotated[
+        int | None, typer.Option("-n", "--images", help="How many to draw (64), or to take of those given (all).")
+    ] = None,
     seed: Seed = 0,
     backend: Annotated[str, typer.Option(help="twin, reference or lava.")] = "twin",
     latents: Annotated[Path | None, typer.Option(help="Latent spikes (images, steps, features) as .npy.")] = None,
     save_latents: Annotated[Path | None, typer.Option(help="Write the latent spikes that were used, as .npy.")] = None,
-    trace: Annotated[Path | None, typer.Option(help="Write u, v and s of every layer and step, as .npz.")] = None,
+    trace: Annotated[
+        Path | None, typer.Option(help="Write u, v and s of every layer and step, as .npz or .h5.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda, for the twin.")] = "cpu",
+    spikes: Annotated[
+        Path | None, typer.Option(help="Spikes for any network, (images, steps, C, H, W) or (..., features) as .npy.")
+    ] = None,
+    image: Annotated[
+        str | None, typer.Option(help="Biases of input neurons, integers (images, C, H, W) as .npy; or: zeros.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps to run; spikes are cut or padded.")] = None,
+    layers: Annotated[int | None, typer.Option(min=1, help="Run only so many of the file's layer groups.")] = None,
+    reset_interval: Annotated[int | None, typer.Option(help="Reset the neurons every so many steps.")] = None,
+    reset_offset: Annotated[int, typer.Option(help="Reset the first layer at steps 1 + this, + interval, ...")] = 0,
+    stagger: Annotated[bool, typer.Option(help="Count time as Lava does: each layer a step later.")] = False,
     loader: Loader = "stock",
     sampler: Sampler = "host",
     target: Target = "cpu",
@@ -29,10 +45,13 @@ def simulate(
     """Draw images with a network file, in the chip's integers.
 
     [bold]Example:[/] esvae simulate decoder.net -n 64 --seed 0 -o images.png --trace trace.npz
+
+    [bold]Any LIF network:[/] esvae simulate foreign.net --image pixels.npy --steps 32 --trace trace.h5
     """
     from deploy.console import bar, emit_json, say
     from deploy.lava_run import LavaSettings
     from deploy.simulate import simulate_file
+    from sim.stimulus import Timing
 
     with bar(f"simulate ({backend})") as report:
         result = simulate_file(
@@ -41,6 +60,12 @@ def simulate(
             seed=seed,
             backend=backend,
             latents=latents,
+            spikes=spikes,
+            image=image,
+            steps=steps,
+            layers=layers,
+            timing=Timing(reset_interval, reset_offset, stagger),
+            device=device,
             picture=out,
             save_latents=save_latents,
             trace=trace,

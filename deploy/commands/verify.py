@@ -17,6 +17,8 @@ def verify(
     images: Annotated[int, typer.Option("-n", "--images", help="How many.")] = 4,
     seed: Seed = 0,
     against: Annotated[str, typer.Option(help="Backends, by comma: reference, lava.")] = "reference,lava",
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps to run, where the file has no window.")] = None,
+    layers: Annotated[int | None, typer.Option(min=1, help="Run only so many of the file's layer groups.")] = None,
     loader: Loader = "stock",
     sampler: Sampler = "host",
     target: Target = "cpu",
@@ -39,6 +41,8 @@ def verify(
             net,
             images,
             seed=seed,
+            steps=steps,
+            layers=layers,
             against=names,
             lava=LavaSettings(loader, sampler, target),  # type: ignore[arg-type]
             progress=report,

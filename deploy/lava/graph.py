@@ -24,9 +24,10 @@ import numpy as np
 from deploy.lava.inputs import Rates
 from deploy.lava.unroll import unrolled
 from deploy.planner import Plan, plan
+from esvae.errors import UnsupportedLayerError
 from export.formats import STATE_SHIFT
 from export.ir import Conv, Lif, Network, Shape, Synapse
-from sim.trace import check_spikes
+from sim.stimulus import check_spikes
 
 __all__ = ["UNROLL_BELOW", "Graph", "generator_graph"]
 
@@ -169,8 +170,10 @@ def generator_graph(
 
     Raises:
         DataError: no images, no steps, or spikes that do not fit.
-        UnsupportedLayerError: synapses with delays.
+        UnsupportedLayerError: synapses with delays, or input neurons.
     """
+    if network.input_neurons is not None:
+        raise UnsupportedLayerError("the input layer has neurons, which an image drives; use --loader stock")
     if isinstance(entering, Rates):
         graph = Graph(entering.images, entering.steps, sampler=entering, unroll_below=unroll_below)
     else:

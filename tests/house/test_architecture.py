@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LAYERS = ("esvae", "export", "sim", "deploy")  # each may import itself and those before it
 # These run in Lava's own interpreter, which has none of the project's packages: they are loaded by path, and import
 # lava inside functions, or in one folder that holds Lava processes and nothing else.
-LAVA_SIDE = {f"deploy/lava/{name}.py" for name in ("worker", "stock", "native", "loihi2")}
+LAVA_SIDE = {f"deploy/lava/{name}.py" for name in ("worker", "judge", "stock", "native", "loihi2")}
 LAVA_PROCESSES = "deploy/lava/processes/"
 PICKLES = {"pickle", "_pickle", "cloudpickle", "dill", "shelve"}
 IMPORTERS = {"import_module", "importlib.import_module", "__import__"}

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-TARGETS = ["help", "setup", "demo", "test", "lint", "types", "unit", "clean", "distclean"]
+TARGETS = ["help", "setup", "demo", "test", "lint", "types", "unit", "fuzz", "clean", "distclean"]
 TOOLS = ["sh", "cat", "cksum", "date", "dirname", "ls", "mkdir", "rm", "sleep", "tail", "cp", "chmod"]
 
 SHIM = '#!/bin/sh\necho "pyenv: python3.10: command not found" >&2\nexit 127\n'

@@ -1,0 +1,151 @@
+"""Turns the figures of ``benchmarks/simulate.py`` into ``docs/benchmarks.md`` and its plot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+__all__ = ["write_report"]
+
+_MARK = ("<!-- simulate: begin -->", "<!-- simulate: end -->")
+
+
+def write_report(found: dict[str, Any], folder: Path) -> None:
+    """Writes the part between the marks of ``benchmarks.md`` anew, and ``benchmarks_scaling.png``."""
+    results = {part: entry["result"] for part, entry in found.items()}
+    lines = [
+        "## The integer twin",
+        "",
+        "Made by `python -m benchmarks.simulate`; figures in `benchmarks/simulate.json`.",
+        "",
+    ]
+    machines = sorted({_machine(entry["machine"]) for entry in found.values()})
+    lines += [*machines, ""]
+    for part, write in (
+        ("lava", _lava),
+        ("limit", _limit),
+        ("events", _events),
+        ("memory", _memory),
+        ("scaling", _scaling),
+    ):
+        if part in results:
+            lines += [*write(results[part]), ""]
+    text = "\n".join([_MARK[0], *lines, _MARK[1]]) + "\n"
+    target = folder / "benchmarks.md"
+    folder.mkdir(exist_ok=True)
+    old = target.read_text("utf-8") if target.exists() else "# Benchmarks\n\n"
+    if _MARK[0] in old:
+        before, _, rest = old.partition(_MARK[0])
+        old, text = before, text + rest.partition(_MARK[1])[2].lstrip("\n")
+    target.write_text(old + text, "utf-8")
+    if "scaling" in results:
+        _plot(results["scaling"], folder / "benchmarks_scaling.png")
+
+
+def _machine(about: dict[str, Any]) -> str:
+    return (
+        f"Measured on {about['cores']} cores of {about['processor']}, {about['threads']} threads, "
+        f"Python {about['python']}, torch {about['torch']}, {about['date']}."
+    )
+
+
+def _table(header: list[str], rows: list[list[str]]) -> list[str]:
+    rule = ["---"] + ["---:"] * (len(header) - 1)
+    return ["| " + " | ".join(row) + " |" for row in (header, rule, *rows)]
+
+
+def _lava(rows: list[dict[str, Any]]) -> list[str]:
+    table = [
+        [r["network"], f"{r['Lava s']:.2f} s", f"{r['twin ms']:.3f} ms", f"{r['ratio']:,.0f}", str(r["equal"])]
+        for r in rows
+    ]
+    about = (
+        "Time an image, without loading, on the same file and latents. The MNIST decoder is unrolled to sparse dense"
+    )
+    return [
+        "### Against Lava's CPU simulator",
+        "",
+        f"{about} layers for Lava, which loads no transposed convolution.",
+        "",
+        *_table(["network", "Lava", "twin", "times faster", "potentials equal"], table),
+    ]
+
+
+def _limit(rows: list[dict[str, Any]]) -> list[str]:
+    table = [
+        [
+            r["network"],
+            f"{r['twin ms']:.3f}",
+            f"{r['twin dense ms']:.3f}",
+            f"{r['convolutions ms']:.3f}",
+            f"{r['convolutions, first as matrix, ms']:.3f}",
+            f"{r['ratio']:.2f}",
+            f"{r['ratio dense, first as matrix']:.2f}",
+        ]
+        for r in rows
+    ]
+    rest = [
+        f"{r['network']}: sums {r['sums ms']:.3f} ms, neurons {r['neurons ms']:.3f} ms, "
+        f"all else {max(0.0, r['twin dense ms'] - r['sums ms'] - r['neurons ms']):.3f} ms; "
+        f"layers are {', '.join(f'{a:.0%}' for a in r['activity'])} active"
+        for r in rows
+    ]
+    return [
+        "### Against the bare convolutions",
+        "",
+        "Milliseconds an image: the twin; the twin without its event-driven sums; torch's float32 convolutions of the",
+        "same shapes alone; the same with the first one, on a 1x1 map, as the matrix product that it is. The last two",
+        "columns are convolutions over twin: as given, and in the strictest reading (first as matrix, no events).",
+        "",
+        *_table(["network", "twin", "dense", "convolutions", "first as matrix", "ratio", "strictest"], table),
+        "",
+        "Where the time of the dense twin goes: " + "; ".join(rest) + ".",
+    ]
+
+
+def _events(rows: list[dict[str, Any]]) -> list[str]:
+    activities = [key for key in rows[0] if key != "layer"]
+    table = [[r["layer"], *(f"{r[a]:.2f}" for a in activities)] for r in rows]
+    return [
+        "### Event-driven sums",
+        "",
+        "Time of the full product over that of the event-driven one, by the share of inputs that spike; above 1,",
+        "events are faster. The engine takes them up to 6 % with 32 output channels or more, else up to 2 %.",
+        "",
+        *_table(["layer", *activities], table),
+    ]
+
+
+def _memory(rows: list[dict[str, float]]) -> list[str]:
+    table = [[f"{r['images']:,.0f}", f"{r['seconds']:.1f} s", f"{r['ms']:.3f}", f"{r['peak MB']:.0f} MB"] for r in rows]
+    return [
+        "### Any number of images",
+        "",
+        "The chip-native decoder; memory is the whole process, all latent spikes included.",
+        "",
+        *_table(["images", "time", "ms an image", "largest memory"], table),
+    ]
+
+
+def _scaling(result: dict[str, list[dict[str, float]]]) -> list[str]:
+    lines = ["### Scaling", "", "Milliseconds an image of the chip-native decoder.", ""]
+    for name, rows in result.items():
+        header = [name, *(f"{r[name]:.0f}" for r in rows)]
+        lines += [*_table(header, [["ms", *(f"{r['ms']:.3f}" for r in rows)]]), ""]
+    return [*lines, "![Time an image over steps, channels and images](benchmarks_scaling.png)"]
+
+
+def _plot(result: dict[str, list[dict[str, float]]], target: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, len(result), figsize=(9, 3), sharey=True, layout="constrained")
+    for axis, (name, rows) in zip(axes, result.items(), strict=True):
+        axis.loglog([r[name] for r in rows], [r["ms"] for r in rows], "o-", color="black")
+        axis.set_xlabel(name)
+        axis.grid(True, which="both", alpha=0.3)
+    axes[0].set_ylabel("ms an image")
+    figure.savefig(target, dpi=120)
+    pyplot.close(figure)

@@ -1,0 +1,287 @@
+"""Speed of the integer twin: against bare convolutions, against Lava, by activity, by size, and on 100,000 images.
+
+    python -m benchmarks.simulate [limit events scaling memory lava] [--out benchmarks/simulate.json]
+
+Figures of one line are taken alternately in one run, each the best of several repeats, and compared as ratios: a shared
+machine makes absolute times vary. Results of parts that are not run again are kept from the JSON file; from all of them
+``docs/benchmarks.md`` and its plot are written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.networks import latents, mnist_decoder, subpixel_decoder
+from benchmarks.report import write_report
+from export.ir import Conv, ConvTranspose, Lif, Network
+from export.netx_write import write_netx
+from export.passes import lower_dense
+from sim.engine import Engine
+from sim.synapses import map_sums
+
+ROOT = Path(__file__).resolve().parents[1]
+DECODERS = {"chip-native decoder": subpixel_decoder, "paper's MNIST decoder": mnist_decoder}
+REPEATS = 7
+
+
+def best(*functions: Callable[[], object], repeats: int = REPEATS) -> list[float]:
+    """Shortest time of each function in seconds, all of them in turn, ``repeats`` times, after one run to warm up."""
+    times = [float("inf")] * len(functions)
+    for repeat in range(repeats + 1):
+        for k, function in enumerate(functions):
+            start = time.perf_counter()
+            function()
+            if repeat:
+                times[k] = min(times[k], time.perf_counter() - start)
+    return times
+
+
+def bare_convolutions(network: Network, images: int, *, first_as_matrix: bool) -> Callable[[], None]:
+    """The layers' convolutions alone, in float32 with channels innermost, on rasters that lie ready.
+
+    On a 1x1 map a convolution with full padding multiplies mostly zeros; ``first_as_matrix`` spares it those.
+    """
+    calls: list[Callable[[], torch.Tensor]] = []
+    for layer, before, after in network.synapses():
+        assert isinstance(layer, (Conv, ConvTranspose))
+        x = (torch.rand(images * (network.time_steps or 1), *before) < 0.2).float()
+        x = x.contiguous(memory_format=torch.channels_last)
+        if first_as_matrix and before[1:] == (1, 1):
+            matrix, rows = torch.rand(before[0], int(np.prod(after))), x.reshape(len(x), -1)
+            calls.append(lambda rows=rows, matrix=matrix: rows @ matrix)
+            continue
+        weight = torch.from_numpy(layer.weight.astype(np.float32)).contiguous(memory_format=torch.channels_last)
+        calls.append(lambda layer=layer, x=x, weight=weight: map_sums(layer, x, weight))
+
+    def run() -> None:
+        with torch.inference_mode():
+            for call in calls:
+                call()
+
+    return run
+
+
+def measure_limit() -> list[dict[str, Any]]:
+    """The twin against the bare convolutions of the same shapes, the same number of images at a time."""
+    rows = []
+    for name, make in DECODERS.items():
+        network = make()
+        engine, dense = Engine(network), Engine(network, path="dense")
+        chunk = engine._chunk(network.time_steps or 1, kept=False, trace=False)
+        spikes = latents(network, chunk)
+        literal = bare_convolutions(network, chunk, first_as_matrix=False)
+        spared = bare_convolutions(network, chunk, first_as_matrix=True)
+        times = best(
+            lambda e=engine, s=spikes: e.final_potentials(s),
+            lambda e=dense, s=spikes: e.final_potentials(s),
+            literal,
+            spared,
+            repeats=3 * REPEATS,
+        )
+        auto, full, literal_time, spared_time = (t / chunk * 1e3 for t in times)
+        activity = [float(layer.spikes.mean()) for layer in next(engine.run(spikes[: min(chunk, 8)]))][:-1]
+        stages = stage_times(dense, spikes)
+        rows.append(
+            {
+                "network": name,
+                "images at a time": chunk,
+                "activity": activity,
+                "twin ms": auto,
+                "twin dense ms": full,
+                "convolutions ms": literal_time,
+                "convolutions, first as matrix, ms": spared_time,
+                "ratio": literal_time / auto,
+                "ratio, first as matrix": spared_time / auto,
+                "ratio dense, first as matrix": spared_time / full,
+                **stages,
+            }
+        )
+    return rows
+
+
+def stage_times(engine: Engine, spikes: np.ndarray) -> dict[str, float]:
+    """Milliseconds an image in sums and in neurons, all layers together."""
+    resets = np.zeros(spikes.shape[1], bool)
+    sums = neurons = 0.0
+    with torch.inference_mode():
+        raster = engine._entered(spikes)
+        for stage in engine._stages:
+            found = [float("inf")] * 2
+            for _ in range(REPEATS):
+                start = time.perf_counter()
+                a = stage.sums(raster)
+                middle = time.perf_counter()
+                stage._neurons.run(a, stage._bias, resets, False)
+                found = [min(found[0], middle - start), min(found[1], time.perf_counter() - middle)]
+            sums, neurons, raster = sums + found[0], neurons + found[1], a.to(torch.float32)
+    return {"sums ms": sums / len(spikes) * 1e3, "neurons ms": neurons / len(spikes) * 1e3}
+
+
+def measure_events() -> list[dict[str, Any]]:
+    """Dense sums against event-driven ones of one layer, at several activities."""
+    rng = np.random.default_rng(0)
+    neuron = Lif(4096, 3072, 100)
+
+    def weight(*shape: int) -> np.ndarray:
+        return rng.integers(-60, 61, shape) * 2
+
+    shapes: dict[str, tuple[Any, tuple[int, int, int]]] = {
+        "conv 3x3, 64 to 64, 8x8": (Conv(weight(64, 64, 3, 3), None, neuron, padding=(1, 1)), (64, 8, 8)),
+        "conv 3x3, 64 to 16, 8x8": (Conv(weight(16, 64, 3, 3), None, neuron, padding=(1, 1)), (64, 8, 8)),
+        "conv 3x3 stride 2, 32 to 64, 16x16": (
+            Conv(weight(64, 32, 3, 3), None, neuron, (2, 2), (1, 1)),
+            (32, 16, 16),
+        ),
+        "transposed 3x3 stride 2, 64 to 32, 8x8": (
+            ConvTranspose(weight(64, 32, 3, 3), None, neuron, (2, 2), (1, 1), output_padding=(1, 1)),
+            (64, 8, 8),
+        ),
+    }
+    rows = []
+    for name, (layer, shape) in shapes.items():
+        network = Network(shape, (layer,), time_steps=16)
+        dense, events = (Engine(network, path=path)._stages[0] for path in ("dense", "events"))
+        row: dict[str, Any] = {"layer": name}
+        for activity in (0.02, 0.05, 0.1, 0.3):
+            raster = (torch.rand(16, 16, int(np.prod(shape))) < activity).float()
+            with torch.inference_mode():
+                slow, fast = best(partial(dense.sums, raster), partial(events.sums, raster))
+            row[f"{activity:.0%}"] = slow / fast
+        rows.append(row)
+    return rows
+
+
+def measure_scaling() -> dict[str, list[dict[str, float]]]:
+    """Milliseconds an image of the chip-native decoder over steps, channels and images."""
+
+    def per_image(network: Network, images: int) -> float:
+        engine, spikes = Engine(network), latents(network, images)
+        return best(lambda: engine.final_potentials(spikes))[0] / images * 1e3
+
+    return {
+        "steps": [{"steps": t, "ms": per_image(subpixel_decoder(steps=t), 32)} for t in (4, 8, 16, 32, 64)],
+        "channels": [{"channels": c, "ms": per_image(subpixel_decoder(channels=c), 32)} for c in (16, 32, 64, 128)],
+        "images": [{"images": n, "ms": per_image(subpixel_decoder(), n)} for n in (1, 4, 16, 64, 256)],
+    }
+
+
+def measure_memory() -> list[dict[str, float]]:
+    """Time and largest memory of whole processes over ever more images."""
+    rows = []
+    for images in (1_000, 10_000, 100_000):
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.simulate", "--stream", str(images)],
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        rows.append(json.loads(done.stdout.splitlines()[-1]))
+    return rows
+
+
+def stream(images: int) -> dict[str, float]:
+    """Runs ``images`` through the chip-native decoder, and keeps of each only the sum of its potentials."""
+    network = subpixel_decoder()
+    engine, spikes = Engine(network), latents(network, images)
+    engine.final_potentials(spikes[:16])
+    start, total = time.perf_counter(), 0
+    for potentials in engine.potentials(spikes):
+        total += int(potentials.sum(dtype=np.int64))
+    seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"images": images, "seconds": seconds, "ms": seconds / images * 1e3, "peak MB": peak, "checksum": total}
+
+
+def measure_lava() -> list[dict[str, Any]]:
+    """Lava's time for its steps, without loading, against the twin's on the same file and spikes."""
+    from deploy.lava import run_lava
+
+    rows = []
+    for name, make, images in (
+        ("chip-native decoder", subpixel_decoder, 4),
+        ("paper's MNIST decoder", mnist_decoder, 1),
+    ):
+        network = make()
+        spikes = latents(network, images)
+        sparse = name != "chip-native decoder"
+        loadable = lower_dense(network) if sparse else network
+        engine = Engine(network)
+        many = latents(network, 64)
+        with tempfile.TemporaryDirectory() as folder:
+            path = write_netx(loadable, Path(folder) / "decoder.net")
+            entering = spikes.reshape(images, -1, int(np.prod(network.input_shape))) if sparse else spikes
+            run = run_lava(path, entering, sparse=sparse, stall_timeout=600)
+        twin = engine.final_potentials(spikes)
+        seconds = run.seconds["running"] / images
+        own = best(lambda e=engine, s=many: e.final_potentials(s))[0] / len(many)
+        rows.append(
+            {
+                "network": name,
+                "images in Lava": images,
+                "Lava s": seconds,
+                "twin ms": own * 1e3,
+                "ratio": seconds / own,
+                "equal": bool(np.array_equal(run.readout.reshape(images, -1), twin.reshape(images, -1))),
+            }
+        )
+    return rows
+
+
+def machine() -> dict[str, Any]:
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+    return {
+        "processor": model,
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "date": datetime.date.today().isoformat(),
+    }
+
+
+PARTS: dict[str, Callable[[], Any]] = {
+    "limit": measure_limit,
+    "events": measure_events,
+    "scaling": measure_scaling,
+    "memory": measure_memory,
+    "lava": measure_lava,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help="what to measure; all where none is named")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "simulate.json")
+    parser.add_argument("--stream", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.stream:
+        sys.stdout.write(json.dumps(stream(options.stream)) + "\n")
+        return
+    found = json.loads(options.out.read_text("utf-8")) if options.out.exists() else {}
+    for part in options.parts or PARTS:
+        sys.stderr.write(f"{part}\n")
+        found[part] = {"machine": machine(), "result": PARTS[part]()}
+        options.out.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+        write_report(found, ROOT / "docs")
+
+
+if __name__ == "__main__":
+    main()

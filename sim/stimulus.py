@@ -1,0 +1,150 @@
+"""What enters a network, for how long, and when its neurons are reset: the same for every backend.
+
+Time is counted in one of two ways. Aligned by sample, step t of every layer is what the sample's step t has come to
+there, and every layer starts from rest. Staggered, it is Lava's: every synapse holds its sums back by one step, all
+layers start from rest at the first step, and before a spike has reached a layer, that layer runs on its bias.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from esvae.errors import ConfigError, DataError
+from export.formats import BIAS
+from export.ir import Network
+
+__all__ = ["Stimulus", "Timing", "as_stimulus", "check_images", "check_spikes"]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """When neurons are reset, and how time is counted.
+
+    Attributes:
+        reset_interval: steps from one reset of current and potential to the next, or None for none. Spikes that a
+            delay holds back are not reset, as in Lava.
+        reset_offset: the first layer is reset at the steps congruent to ``1 + reset_offset``, counted from 1.  Where
+            time is staggered, each later layer is a step later (netx: ``reset_interval``, ``reset_offset``).
+        stagger: count time as Lava does.
+
+    Raises:
+        ConfigError: an interval below 1, an offset below 0.
+    """
+
+    reset_interval: int | None = None
+    reset_offset: int = 0
+    stagger: bool = False
+
+    def __post_init__(self) -> None:
+        if self.reset_interval is not None and self.reset_interval < 1:
+            raise ConfigError(f"reset interval {self.reset_interval}: expected at least 1 step")
+        if self.reset_offset < 0:
+            raise ConfigError(f"reset offset {self.reset_offset}: expected at least 0 steps")
+
+    def resets(self, layer: int, steps: int) -> np.ndarray:
+        """At which steps the neurons of a layer are reset before they are updated: bool ``(steps,)``.
+
+        Args:
+            layer: number among the layers with neurons, from 0.
+            steps: length of the run.
+        """
+        if self.reset_interval is None:
+            return np.zeros(steps, bool)
+        phase = self.reset_offset + (layer if self.stagger else 0)
+        return np.arange(steps) % self.reset_interval == phase % self.reset_interval
+
+
+@dataclass(frozen=True, eq=False)
+class Stimulus:
+    """Spikes or images, one after the other, each into a network at rest.
+
+    Attributes:
+        spikes: 0 or 1, ``(images, steps, *input shape)``, or None.
+        images: whole numbers ``(images, *input shape)``, the biases of the input neurons at every step, or None.
+        steps: length of each run.
+        timing: resets and alignment.
+    """
+
+    spikes: np.ndarray | None
+    images: np.ndarray | None
+    steps: int
+    timing: Timing = Timing()
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        entering = self.spikes if self.spikes is not None else self.images
+        assert entering is not None
+        return len(entering)
+
+    def part(self, start: int, stop: int) -> Stimulus:
+        """Samples ``start`` to ``stop``, as a view."""
+        spikes, images = (None if x is None else x[start:stop] for x in (self.spikes, self.images))
+        return replace(self, spikes=spikes, images=images)
+
+
+def as_stimulus(network: Network, given: np.ndarray | Stimulus) -> Stimulus:
+    """Checks that ``given`` fits ``network``; an array is spikes, aligned by sample, without resets.
+
+    Raises:
+        DataError: values or shapes that do not fit, spikes for input neurons, or images for a network without them.
+    """
+    if not isinstance(given, Stimulus):
+        given = Stimulus(np.asarray(given), None, np.shape(given)[1] if np.ndim(given) > 1 else 1)
+    if network.input_neurons is not None:
+        if given.images is None:
+            raise DataError("the input layer has neurons, which take images and no spikes; give --image FILE.npy")
+        if given.steps < 1:
+            raise DataError(f"{given.steps} steps: expected at least 1")
+        return replace(given, spikes=None, images=check_images(network, given.images))
+    if given.spikes is None:
+        raise DataError("the input layer has no neurons to take images; give spikes with --spikes FILE.npy")
+    spikes = check_spikes(network, given.spikes)
+    return replace(given, spikes=spikes, images=None, steps=spikes.shape[1])
+
+
+def check_spikes(network: Network, spikes: np.ndarray) -> np.ndarray:
+    """Returns ``spikes`` as uint8 ``(images, steps, *input shape)``.
+
+    A latent ``(images, steps, features)`` raster is taken by a network whose input is ``(features, 1, 1)`` too, and by
+    one that flattens its input first.
+
+    Raises:
+        DataError: wrong number of axes, wrong sizes, empty, or values other than 0 and 1.
+    """
+    spikes = np.asarray(spikes)
+    wanted = network.input_shape
+    if spikes.ndim == 3 and len(wanted) == 3 and spikes.shape[2] == np.prod(wanted):
+        spikes = spikes.reshape(*spikes.shape[:2], *wanted)
+    if spikes.shape[2:] != wanted or 0 in spikes.shape[:2]:
+        axes = ", ".join(map(str, wanted))
+        raise DataError(f"input spikes have shape {spikes.shape}, expected (images, steps, {axes}), none empty")
+    if spikes.dtype != np.uint8 or spikes.max() > 1:
+        if spikes.dtype.kind not in "iubf" or not ((spikes == 0) | (spikes == 1)).all():
+            raise DataError("input spikes must be 0 or 1; binarize them first")
+        spikes = spikes.astype(np.uint8)
+    return spikes
+
+
+def check_images(network: Network, images: np.ndarray) -> np.ndarray:
+    """Returns ``images`` as int32 ``(images, *input shape)``: the bias of each input neuron.
+
+    Raises:
+        DataError: wrong shape, empty, fractions, or beyond the 13 bit of a bias; says how to make integers of pixels.
+    """
+    images = np.asarray(images)
+    wanted = network.input_shape
+    if images.shape[1:] != wanted or len(images) == 0:
+        axes = ", ".join(map(str, wanted))
+        raise DataError(f"input images have shape {images.shape}, expected (images, {axes}), none empty")
+    neurons = network.input_neurons
+    assert neurons is not None
+    how = f"round(x * {neurons.weight} + {neurons.bias}) makes them of the pixels that the network was trained with"
+    if images.dtype.kind not in "iub" and not (images.dtype.kind == "f" and (images == np.rint(images)).all()):
+        raise DataError(f"input images must be whole numbers, the biases of the input neurons; {how}")
+    if images.min() < BIAS.min or images.max() > BIAS.max:
+        raise DataError(
+            f"input images range from {images.min()} to {images.max()}, outside [{BIAS.min}, {BIAS.max}]; {how}"
+        )
+    return images.astype(np.int32)

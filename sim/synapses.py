@@ -1,0 +1,184 @@
+"""Sums of weights in floating point that are whole numbers, exactly: which type is wide enough, and the sums.
+
+A type holds a sum exactly, in any order of summation, where the weights of no neuron add up to its largest exact whole
+number: every partial sum is then a whole number within it. That holds for a direct summation, products with 0 or 1,
+as a matrix product and a direct convolution do it. It does not for a Winograd or Fourier kernel, whose intermediate
+numbers are no partial sums; torch's CPU convolutions by oneDNN are direct (those by NNPACK, which stands in where it is
+missing, are not, and are turned off), a GPU's need not be, so there it is a matrix product.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from export.ir import Conv, ConvTranspose, Dense, Shape, Synapse
+
+__all__ = [
+    "DenseSums",
+    "exact_type",
+    "is_direct",
+    "map_sums",
+    "memory_order",
+    "portable_map_sums",
+    "reach",
+    "reached",
+    "sent_from_a_point",
+]
+
+#: Whole numbers up to here in magnitude are exact in each type, and so is the sum of any two whose sum is within it.
+_EXACT = ((torch.float32, 1 << 24), (torch.float64, 1 << 53))
+
+
+def reach(layer: Synapse) -> int:
+    """What no ``|a|`` of the layer is above, whatever spikes arrive: the largest sum of ``|w|`` of one neuron."""
+    weight = np.abs(layer.weight.astype(np.int64))
+    if not isinstance(layer, ConvTranspose):
+        return int(weight.reshape(len(weight), -1).sum(axis=1).max())
+    inputs, outputs = weight.shape[0] // layer.groups, weight.shape[1]
+    grouped = weight.reshape(layer.groups, inputs, outputs, -1)
+    return int(grouped.sum(axis=(1, 3)).max())
+
+
+def exact_type(layer: Synapse) -> torch.dtype:
+    """The narrowest float type that holds every partial sum of the layer's weights exactly.
+
+    Raises:
+        ValueError: none does.
+    """
+    bound = reach(layer)
+    for dtype, limit in _EXACT:
+        if bound < limit:
+            return dtype
+    raise ValueError(f"weights of one neuron sum to {bound}, beyond what float64 holds exactly")
+
+
+def is_direct(layer: Conv | ConvTranspose, output_shape: Shape) -> bool:
+    """Whether torch's CPU convolution is a sound direct summation for this layer.
+
+    torch 2.3.1's oneDNN kernels give wrong sums, or crash, where a stride along a row meets an output of one row or
+    column, or a padding as wide as the kernel; ``tests/sim/test_engine_kernels.py`` holds what is let through to
+    matrix products.
+    """
+    if isinstance(layer, ConvTranspose) or layer.stride[1] == 1:
+        return True
+    reaches = [d * (k - 1) + 1 for d, k in zip(layer.dilation, layer.weight.shape[2:], strict=True)]
+    return min(output_shape[1:]) > 1 and all(p < r for p, r in zip(layer.padding, reaches, strict=True))
+
+
+def map_sums(layer: Conv | ConvTranspose, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Sums for spikes ``(N, *input shape)`` by torch's direct CPU convolution: ``(N, *output shape)``.
+
+    For layers that :func:`is_direct` lets through.
+    """
+    if isinstance(layer, Conv):
+        return functional.conv2d(x, weight, None, layer.stride, layer.padding, layer.dilation, layer.groups)
+    return functional.conv_transpose2d(
+        x, weight, None, layer.stride, layer.padding, layer.output_padding, layer.groups, layer.dilation
+    )
+
+
+def portable_map_sums(layer: Conv | ConvTranspose, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """As :func:`map_sums`, as a matrix product on any device; exact in float64 whatever the order of summation."""
+    n, groups = len(x), layer.groups
+    out_shape = layer.output_shape(tuple(x.shape[1:]))
+    kernel = (weight.shape[2], weight.shape[3])
+    if isinstance(layer, Conv):
+        columns = functional.unfold(x, kernel, layer.dilation, layer.padding, layer.stride)
+        columns = columns.reshape(n, groups, -1, columns.shape[-1])
+        return (weight.reshape(1, groups, len(weight) // groups, -1) @ columns).reshape(n, *out_shape)
+    inputs = len(weight) // groups
+    matrix = weight.reshape(1, groups, inputs, -1).transpose(2, 3)
+    columns = (matrix @ x.reshape(n, groups, inputs, -1)).reshape(n, -1, x.shape[2] * x.shape[3])
+    # Room for every target; then what the padding cuts away is cut, and what the output padding adds is added.
+    full = tuple(
+        (size - 1) * s + d * (k - 1) + 1
+        for size, s, d, k in zip(x.shape[2:], layer.stride, layer.dilation, kernel, strict=True)
+    )
+    maps = functional.fold(columns, full, kernel, layer.dilation, 0, layer.stride)
+    maps = functional.pad(maps, (0, layer.output_padding[1], 0, layer.output_padding[0]))
+    (top, left), (height, width) = layer.padding, out_shape[1:]
+    return maps[:, :, top : top + height, left : left + width].contiguous()
+
+
+class DenseSums:
+    """Sums of a dense layer over a whole window, delays included.
+
+    Args:
+        layer: the layer.
+        columns: order of its inputs in memory, or None where it is the layer's own.
+        dtype, device: of the sums.
+    """
+
+    def __init__(self, layer: Dense, columns: np.ndarray | None, dtype: torch.dtype, device: torch.device) -> None:
+        weight = layer.weight if columns is None else layer.weight[:, columns]
+        self._outputs = len(weight)
+        self._prompt: torch.Tensor | None = None
+        self._parts: list[tuple[int, torch.Tensor, torch.Tensor, torch.Tensor]] = []
+        if layer.delay is None:
+            self._prompt = _matrix(weight, dtype, device)
+            return
+        delay = layer.delay if columns is None else layer.delay[:, columns]
+        for steps in np.unique(delay).tolist():
+            part = np.where(delay == steps, weight, 0)
+            outputs, inputs = (np.flatnonzero(part.any(axis=axis)) for axis in (1, 0))
+            if len(outputs):
+                taken, given = (torch.from_numpy(index).to(device) for index in (inputs, outputs))
+                self._parts.append((steps, taken, given, _matrix(part[np.ix_(outputs, inputs)], dtype, device)))
+
+    def __call__(self, raster: torch.Tensor) -> torch.Tensor:
+        """Spikes ``(steps, images, inputs)`` to sums ``(steps, images, outputs)``."""
+        steps, images = raster.shape[:2]
+        if self._prompt is not None:
+            return _product(raster, self._prompt)
+        total = raster.new_zeros(steps, images, self._outputs)
+        for delay, inputs, outputs, matrix in self._parts:
+            if delay < steps:
+                sums = _product(raster[: steps - delay].index_select(2, inputs), matrix)
+                total[delay:].index_add_(2, outputs, sums)
+        return total
+
+
+def _matrix(weight: np.ndarray, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(weight.T)).to(device, dtype)
+
+
+def _product(raster: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
+    steps, images, inputs = raster.shape
+    return (raster.reshape(-1, inputs) @ matrix).reshape(steps, images, -1)
+
+
+def memory_order(shape: Shape) -> np.ndarray | None:
+    """Position among ``(C, H, W)`` of each value of a raster that has channels innermost; None for features."""
+    if len(shape) != 3:
+        return None
+    return np.arange(int(np.prod(shape))).reshape(shape).transpose(1, 2, 0).ravel()
+
+
+def reached(layer: Conv | ConvTranspose, at: int, tap: int, axis: int) -> int | None:
+    """Which output the pixel ``at`` reaches through ``tap`` along an axis, borders not yet considered."""
+    stride, padding, dilation = layer.stride[axis], layer.padding[axis], layer.dilation[axis]
+    if isinstance(layer, ConvTranspose):
+        return at * stride - padding + tap * dilation
+    target = at + padding - tap * dilation
+    return None if target % stride else target // stride
+
+
+def sent_from_a_point(layer: Conv | ConvTranspose, output_shape: Shape) -> np.ndarray:
+    """Of a layer on a 1x1 map, where it is a matrix: weights ``(neurons in memory order, input channels)``."""
+    channels, height, width = output_shape
+    inputs = layer.weight.shape[1] * layer.groups if isinstance(layer, Conv) else layer.weight.shape[0]
+    sent = np.zeros((height, width, channels, inputs), np.int64)
+    outputs_each, inputs_each = channels // layer.groups, inputs // layer.groups
+    for ky in range(layer.weight.shape[2]):
+        for kx in range(layer.weight.shape[3]):
+            y, x = reached(layer, 0, ky, 0), reached(layer, 0, kx, 1)
+            if y is None or x is None or not (0 <= y < height and 0 <= x < width):
+                continue
+            tap = layer.weight[:, :, ky, kx] if isinstance(layer, Conv) else layer.weight[:, :, ky, kx].T
+            for group in range(layer.groups):
+                outs = slice(group * outputs_each, (group + 1) * outputs_each)
+                ins = slice(group * inputs_each, (group + 1) * inputs_each)
+                sent[y, x, outs, ins] = tap[outs] if isinstance(layer, Conv) else tap[:, ins]
+    return sent.reshape(-1, inputs)

@@ -1,0 +1,129 @@
+"""Random networks on stock netx and Lava against the twin: what CI runs a few of, and ``make fuzz N=1000`` many.
+
+    python tests/fuzz.py -n 1000 --seed 0 --out fuzz [--reference]
+
+Networks and stimuli come from the suite's Hypothesis strategies: every layer type that netx loads, delays, input
+neurons, resets, either clock. A case on which the two differ, or which Lava refuses, is kept as ``case{number}.net``,
+``case{number}.npy`` (spikes, or images for input neurons) and ``case{number}.json`` (steps, timing, what differs).
+With ``--reference`` the numpy reference stands in for Lava: a hundred times as many networks in the same time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+from deploy.lava.replay import LavaJob, replay
+from export.ir import Network
+from export.netx_read import read_netx
+from export.netx_write import write_netx
+from sim import reference
+from sim.engine import Engine
+from sim.stimulus import Stimulus, as_stimulus
+from sim.trace import first_difference, named_traces
+from strategies import foreign_networks, stimuli_for
+
+__all__ = ["Case", "cases", "differences"]
+
+Case = tuple[Network, Stimulus]
+
+#: Cases that share one interpreter; it is started anew then, so that a long run holds nothing for long.
+_BATCH = 50
+_MOST_NEURONS = 400
+
+
+def cases(count: int, number: int = 0) -> list[Case]:
+    """``count`` networks with stimuli, the same for the same ``number``; small, for Lava's sake."""
+    found: list[Case] = []
+
+    @seed(number)
+    @settings(
+        max_examples=count,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.data())
+    def collect(data: st.DataObject) -> None:
+        network = data.draw(foreign_networks())
+        stimulus = data.draw(stimuli_for(network))
+        if sum(int(np.prod(shape)) for shape in network.shapes) <= _MOST_NEURONS:
+            found.append((network, as_stimulus(network, stimulus)))
+
+    collect()
+    return found
+
+
+def differences(drawn: list[Case], out: Path, *, first: int = 0, lava: bool = True) -> Iterator[str | None]:
+    """Runs each case in Lava, or in the reference; None where all integers are equal, else where they part, the case kept in ``out``."""
+    with tempfile.TemporaryDirectory() as folder:
+        jobs = []
+        for number, (network, stimulus) in enumerate(drawn):
+            path = write_netx(network, Path(folder) / f"{number}.net")
+            jobs.append(LavaJob(path, stimulus))
+        answers = replay(jobs, stall_timeout=300) if lava else map(_reference, jobs)
+        for number, (job, got) in enumerate(zip(jobs, answers, strict=True)):
+            network = read_netx(job.net)
+            if isinstance(got, Exception):
+                said: str | None = str(got)
+            else:
+                found = first_difference(got, named_traces(Engine(network).traces(job.stimulus)))
+                said = None if found is None else f"{found[0]} at {found[1]}: expected {found[2]}, twin {found[3]}"
+            if said is not None:
+                _keep(out / f"case{first + number}", network, job.stimulus, said)
+            yield said
+
+
+def _reference(job: LavaJob) -> dict[str, np.ndarray]:
+    return named_traces(list(reference.simulate(read_netx(job.net), job.stimulus)))
+
+
+def _keep(stem: Path, network: Network, stimulus: Stimulus, said: str) -> None:
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    write_netx(network, stem.with_suffix(".net"))
+    entering = stimulus.spikes if stimulus.spikes is not None else stimulus.images
+    assert entering is not None
+    np.save(stem.with_suffix(".npy"), entering)
+    about = {"steps": stimulus.steps, **asdict(stimulus.timing), "said": said}
+    stem.with_suffix(".json").write_text(json.dumps(about, indent=1), "utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("-n", type=int, default=1000, help="networks")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("fuzz"), help="folder for cases that fail")
+    parser.add_argument("--reference", action="store_true", help="the numpy reference instead of Lava")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so long")
+    options = parser.parse_args()
+    start, done, failed, number = time.perf_counter(), 0, 0, options.seed * 1_000_003
+    while done < options.n and time.perf_counter() - start < options.seconds:
+        drawn = cases(min(_BATCH, options.n - done), number)
+        number += 1
+        for said in differences(drawn, options.out, first=done, lava=not options.reference):
+            done += 1
+            failed += said is not None
+            if said is not None:
+                sys.stdout.write(f"case {done - 1}: {said}\n")
+            elapsed = time.perf_counter() - start
+            sys.stderr.write(f"\r{done} of {options.n} networks, {failed} differ, {elapsed / done:.2f} s each")
+            if elapsed > options.seconds:
+                break
+    judge = "the reference" if options.reference else "Lava"
+    sys.stdout.write(f"\n{done} networks on {judge}, {failed} differ from the twin\n")
+    sys.exit(1 if failed or not done else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""The twin, and what runs off the CPU, against the definition: any layers, any delays, either clock, any resets."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from export.ir import Network
+from sim import reference
+from sim.engine import Engine
+from sim.stages import Path
+from sim.stimulus import Stimulus
+from sim.trace import first_difference, named_traces
+from strategies import foreign_networks, stimuli_for
+
+
+def assert_twin_is_exact(network: Network, stimulus: Stimulus, path: Path = "auto", *, portable: bool = False) -> None:
+    engine = Engine(network, path=path)
+    if portable:
+        engine._make(True, path)
+    expected = named_traces(list(reference.simulate(network, stimulus)))
+    assert first_difference(expected, named_traces(engine.traces(stimulus))) is None
+    last = expected[f"layer{network.depth - 1}.v"][:, -1]
+    assert (engine.final_potentials(stimulus) == last).all()
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.data())
+def test_fuzz_twin_equals_reference(data: st.DataObject) -> None:
+    network = data.draw(foreign_networks(transposed=True, loadable=False))
+    stimulus = data.draw(stimuli_for(network))
+    assert_twin_is_exact(network, stimulus, data.draw(st.sampled_from(["auto", "dense", "events"])))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_fuzz_what_runs_off_the_cpu_equals_reference(data: st.DataObject) -> None:
+    network = data.draw(foreign_networks(transposed=True, loadable=False))
+    assert_twin_is_exact(network, data.draw(stimuli_for(network)), portable=True)
