@@ -41,7 +41,11 @@ def _root(
 
 
 for _verb in commands.__all__:
-    app.command()(getattr(commands, _verb))
+    _command = getattr(commands, _verb)
+    if isinstance(_command, typer.Typer):
+        app.add_typer(_command)  # a group of commands, such as `esvae lava install`
+    else:
+        app.command()(_command)
 
 
 def main(arguments: list[str] | None = None) -> None:

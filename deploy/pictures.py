@@ -50,10 +50,10 @@ def image_grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
     return grid.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
-def save_grid(images: np.ndarray, target: str | os.PathLike[str]) -> None:
+def save_grid(images: np.ndarray, target: str | os.PathLike[str], columns: int | None = None) -> None:
     """Writes :func:`image_grid` as PNG, whole or not at all."""
     with atomic_path(target) as temporary:
-        Image.fromarray(image_grid(images)).save(temporary, format="PNG")
+        Image.fromarray(image_grid(images, columns)).save(temporary, format="PNG")
 
 
 def save_comparison(real: np.ndarray, left: np.ndarray, right: np.ndarray, target: str | os.PathLike[str]) -> None:

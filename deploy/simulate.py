@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from deploy.backends import BACKENDS, Progress, run_backend
+from deploy.lava.inputs import rates_from_prior
+from deploy.lava_run import LavaSettings, run_in_lava
 from deploy.pictures import save_grid
 from esvae.errors import ConfigError, DataError
 from esvae.files import atomic_path
@@ -17,6 +19,7 @@ from export.netx_read import read_netx
 from sim.readout import images_from_potentials
 from sim.sampler import draw_latents
 from sim.stimulus import Stimulus, Timing, as_stimulus, check_spikes
+from sim.trace import save_traces
 
 __all__ = ["DEFAULT_IMAGES", "Simulation", "load_latents", "simulate_file"]
 
@@ -60,6 +63,7 @@ def simulate_file(
     picture: str | os.PathLike[str] | None = None,
     save_latents: str | os.PathLike[str] | None = None,
     trace: str | os.PathLike[str] | None = None,
+    lava: LavaSettings = LavaSettings(),  # noqa: B008 - frozen
     progress: Progress | None = None,
 ) -> Simulation:
     """Runs a network file.
@@ -78,6 +82,7 @@ def simulate_file(
         timing: resets, and whether time is counted as Lava does.
         device: of the twin.
         picture, save_latents, trace: files to write: PNG; ``.npy``; ``.npz`` or ``.h5``.
+        lava: how Lava runs it; other than by default it takes whole windows of spikes.
         progress: called as the work goes on.
 
     Raises:
@@ -85,6 +90,8 @@ def simulate_file(
     """
     if backend not in BACKENDS:
         raise ConfigError(f"--backend {backend}: expected {', '.join(BACKENDS)}")
+    whole = image is None and steps is None and layers is None and timing == Timing()
+    lava.check(backend, drawn=latents is None and spikes is None, whole=whole)
     if images is not None and images < 1:
         raise DataError(f"{images} images: expected at least 1")
     if steps is not None and steps < 1:
@@ -108,9 +115,17 @@ def simulate_file(
         stimulus = as_stimulus(network, Stimulus(_lasting(raster, steps), None, 1, timing))
     if picture is not None and network.readout is None:
         images_from_potentials(network, np.zeros(0))  # says that there are no pictures before any work is done
-    run = run_backend(
-        backend, path, network, stimulus, trace_file=trace, layers=layers, device=device, progress=progress
-    )
+    if lava.plain:
+        run = run_backend(
+            backend, path, network, stimulus, trace_file=trace, layers=layers, device=device, progress=progress
+        )
+    else:
+        graph = lava.sampler == "graph"
+        entering = rates_from_prior(network, seed, np.arange(images or DEFAULT_IMAGES)) if graph else stimulus.spikes
+        assert entering is not None  # an image does not come here: lava.check
+        run = run_in_lava(path, network, entering, lava, trace=trace is not None, progress=progress)
+        if trace is not None and run.traces is not None:
+            save_traces(trace, run.traces)
     files: dict[str, str] = {}
     if picture is not None:
         save_grid(images_from_potentials(network, run.potentials), picture)

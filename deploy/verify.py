@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from deploy.backends import Backend, Progress, run_backend
-from esvae.errors import DataError
+from deploy.lava.inputs import Rates, rates_from_prior
+from deploy.lava_run import LavaSettings, run_in_lava
+from esvae.errors import ConfigError, DataError
 from export.ir import Network
 from export.netx_read import read_netx
-from sim.sampler import draw_latents, initial_states, sample_spikes
+from sim.sampler import initial_states
 from sim.stimulus import Stimulus, as_stimulus
 from sim.trace import first_difference
 
@@ -81,6 +83,7 @@ def verify(
     steps: int | None = None,
     layers: int | None = None,
     against: Sequence[Backend] = ("reference", "lava"),
+    lava: LavaSettings = LavaSettings(),  # noqa: B008 - frozen
     progress: Progress | None = None,
 ) -> Verdict:
     """Runs a file on the twin and on other backends with the same input spikes.
@@ -93,6 +96,7 @@ def verify(
         steps: length of the run, where the file has no window.
         layers: run only so many of the file's layer groups, input and flatten included.
         against: the other backends.
+        lava: how Lava runs it; where its sampler is in the graph, the twin gets the spikes of the sampler's definition.
         progress: called as the work goes on.
 
     Raises:
@@ -103,8 +107,10 @@ def verify(
     network = read_netx(path, layers=layers)
     if images < 1:
         raise DataError(f"{images} images: expected at least 1")
-    entering = _entering(network, seed, images, steps)
-    return verify_spikes(path, network, entering, layers=layers, against=against, progress=progress)
+    entering, rates = _entering(network, seed, images, steps)
+    return verify_spikes(
+        path, network, entering, layers=layers, against=against, lava=lava, rates=rates, progress=progress
+    )
 
 
 def verify_spikes(
@@ -114,9 +120,13 @@ def verify_spikes(
     *,
     layers: int | None = None,
     against: Sequence[Backend] = ("reference", "lava"),
+    lava: LavaSettings = LavaSettings(),  # noqa: B008 - frozen
+    rates: Rates | None = None,
     progress: Progress | None = None,
 ) -> Verdict:
-    """As :func:`verify`, for input spikes of your own, ``(images, steps, *input shape)``, or any stimulus."""
+    """As :func:`verify`, for spikes of your own, ``(images, steps, *input shape)``, or any stimulus, and its rates."""
+    if not lava.plain and layers is not None:
+        raise ConfigError("--layers needs --loader stock --sampler host")
     stimulus = as_stimulus(network, entering)
     twin = run_backend("twin", path, network, stimulus, trace=True)
     assert twin.traces is not None
@@ -124,7 +134,13 @@ def verify_spikes(
     seconds: dict[str, float] = {"twin": twin.seconds}
     about: dict[str, dict[str, str]] = {}
     for backend in against:
-        run = run_backend(backend, Path(path), network, stimulus, trace=True, layers=layers, progress=progress)
+        if backend == "lava" and not lava.plain:
+            given = stimulus.spikes if rates is None or lava.sampler == "host" else rates
+            if given is None:
+                raise ConfigError("a network that images drive needs --loader stock --sampler host")
+            run = run_in_lava(path, network, given, lava, trace=True, progress=progress)
+        else:
+            run = run_backend(backend, Path(path), network, stimulus, trace=True, layers=layers, progress=progress)
         assert run.traces is not None
         found = _part(twin.traces, run.traces)
         differences[backend] = found or _part({"readout.v": twin.potentials}, {"readout.v": run.potentials})
@@ -143,16 +159,20 @@ def _part(twin: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> Differen
     return Difference(name, index[0], index[1], index[2:], expected, got)
 
 
-def _entering(network: Network, seed: int, images: int, steps: int | None) -> np.ndarray | Stimulus:
+def _entering(
+    network: Network, seed: int, images: int, steps: int | None
+) -> tuple[np.ndarray | Stimulus, Rates | None]:
+    """What enters, and the rates behind it where it is spikes."""
     numbers = np.arange(images)
     if network.prior is not None and steps in (None, network.time_steps):
-        return draw_latents(network, seed, numbers)
+        rates = rates_from_prior(network, seed, numbers)
+        return rates.spikes().reshape(images, rates.steps, *network.input_shape), rates
     steps = steps or network.time_steps
     if steps is None:
         raise DataError("this file has neither a prior nor a window; say for how many steps to verify it with --steps")
     states = initial_states(seed, numbers, int(np.prod(network.input_shape)))
     if network.input_neurons is not None:
         pixels = (states & np.uint32((1 << _PIXEL_BITS) - 1)).astype(np.int32) - (1 << (_PIXEL_BITS - 2))
-        return Stimulus(None, pixels.reshape(images, *network.input_shape), steps)
-    half = sample_spikes(np.full(states.shape, 1 << 7), states, steps, 8)
-    return half.reshape(*half.shape[:2], *network.input_shape)
+        return Stimulus(None, pixels.reshape(images, *network.input_shape), steps), None
+    rates = Rates(np.full(states.shape, 1 << 7), states, steps, 8)
+    return rates.spikes().reshape(images, steps, *network.input_shape), rates

@@ -16,10 +16,11 @@ from typing import Any
 import h5py
 import numpy as np
 
-from esvae.errors import NetFileError, UnsupportedLayerError
+from esvae.errors import HardwareRangeError, NetFileError, UnsupportedLayerError
 from export.ir import (
     INTEGRATOR,
     Conv,
+    ConvTranspose,
     Dense,
     Flatten,
     ImageReadout,
@@ -38,7 +39,7 @@ __all__ = ["read_netx"]
 #: More elements than this in one array is taken for a damaged or hostile file (the paper's largest layer has 67 M).
 _MAX_ELEMENTS = 1 << 27
 _MAX_LAYERS = 256
-_SUPPORTED = "input, conv, dense (with delays, or without neuron) and flatten, with LOIHI or CUBA neurons"
+_SUPPORTED = "input, conv, convT, dense (with delays, or without neuron) and flatten, with LOIHI or CUBA neurons"
 #: What the file may say beside the neuron's parameters, and netx passes over: only these values change nothing.
 _IGNORED = {"refDelay": (0, 1), "wgtExp": (0,), "weight_exp": (0,)}
 
@@ -101,6 +102,8 @@ def _opened(path: Path) -> Iterator[h5py.File]:
     try:
         with h5py.File(path, "r") as file:
             yield file
+    except (NetFileError, HardwareRangeError) as error:
+        raise error if str(error).startswith(str(path)) else type(error)(f"{path}: {error}") from None
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError, OverflowError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise NetFileError(f"{path}: corrupt, truncated or not a netx HDF5 file ({reason})") from error
@@ -199,7 +202,7 @@ def _layer_or_hint(group: h5py.Group, kind: str, where: str, index: int) -> Laye
 def _layer(group: h5py.Group, kind: str, where: str) -> Layer:
     if kind == "flatten":
         return Flatten()
-    if kind not in ("conv", "dense") or "weight_rec" in group:
+    if kind not in ("conv", "convT", "dense") or "weight_rec" in group:
         what = f"'{kind}' with 'weight_rec'" if "weight_rec" in group else f"type '{kind}'"
         raise UnsupportedLayerError(f"{where}: {what} is not supported; supported are {_SUPPORTED}")
     if isinstance(group.get("weight"), h5py.Group):
@@ -220,20 +223,18 @@ def _layer(group: h5py.Group, kind: str, where: str) -> Layer:
             None if delay is None else delay_from_file(delay, weight.shape, where),
         )
     if "neuron" not in group:
-        raise UnsupportedLayerError(f"{where}: 'conv' without neuron is not supported; supported are {_SUPPORTED}")
+        raise UnsupportedLayerError(f"{where}: '{kind}' without neuron is not supported; supported are {_SUPPORTED}")
     if "delay" in group and _whole(group, "delay", where).any():
         raise UnsupportedLayerError(
-            f"{where}: 'conv' with 'delay': netx passes over it, so does not run what was meant"
+            f"{where}: '{kind}' with 'delay': netx passes over it, so does not run what was meant"
         )
-    return Conv(
-        weight_from_file(weight, 4, where),
-        bias,
-        _neuron(group, where),
-        stride=_pair(group, "stride", where),
-        padding=_pair(group, "padding", where),
-        dilation=_pair(group, "dilation", where),
-        groups=_number(group, "groups", where),
-    )
+    neuron = _neuron(group, where)
+    weight, groups = weight_from_file(weight, 4, where), _number(group, "groups", where)
+    pairs = {key: _pair(group, key, where) for key in ("stride", "padding", "dilation")}
+    if kind == "convT":
+        slack = _pair(group, "output_padding", where) if "output_padding" in group else (0, 0)
+        return ConvTranspose(weight, bias, neuron, **pairs, output_padding=slack, groups=groups)
+    return Conv(weight, bias, neuron, **pairs, groups=groups)
 
 
 def _neuron(group: h5py.Group, where: str) -> Lif:

@@ -70,7 +70,8 @@ def check_loadable(network: Network) -> None:
     for index, layer in enumerate(network.layers):
         if isinstance(layer, ConvTranspose):
             raise UnsupportedLayerError(
-                f"layer {index}: netx cannot load a transposed convolution; lower it first (--lowering dense)"
+                f"layer {index}: netx cannot load a transposed convolution; lower it first (export --lowering dense), "
+                "or let our own loader do it (--loader native)"
             )
         if isinstance(layer, Flatten):
             continue

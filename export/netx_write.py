@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from esvae.files import atomic_path
-from export.ir import INTEGRATOR, Conv, Dense, Flatten, FloatLif, Lif, Network
+from export.ir import INTEGRATOR, Conv, ConvTranspose, Dense, Flatten, FloatLif, Lif, Network
 from export.netx_layout import bias_to_file, delay_to_file
 from export.netx_rules import check_loadable
 
@@ -28,14 +28,21 @@ FORMAT_VERSION = 1
 _COMPRESS_ABOVE = 1 << 14
 
 
-def write_netx(network: Network, target: str | os.PathLike[str]) -> Path:
+def write_netx(network: Network, target: str | os.PathLike[str], *, stock: bool = True) -> Path:
     """Writes ``network`` to ``target``, whole or not at all; the same network gives the same bytes.
+
+    Args:
+        network: an integer network.
+        target: the ``.net`` file.
+        stock: refuse what stock netx would not load exactly; without it, transposed convolutions are written as
+            ``convT``, as slayer does, which this project's native loader takes.
 
     Raises:
         HardwareRangeError, UnsupportedLayerError: stock netx would not load it exactly.
         EsvaeError: the file cannot be written.
     """
-    check_loadable(network)
+    if stock:
+        check_loadable(network)
     with atomic_path(target) as temporary, h5py.File(temporary, "w", track_order=False) as file:
         layers = file.create_group("layer")
         _write_input(layers.create_group("0"), network)
@@ -47,10 +54,11 @@ def write_netx(network: Network, target: str | os.PathLike[str]) -> Path:
             elif isinstance(layer, Dense):
                 _write_type(group, "dense")
                 _write_synapse(group, layer)
-            elif isinstance(layer, Conv):
-                _write_type(group, "conv")
+            elif isinstance(layer, Conv | ConvTranspose):
+                transposed = isinstance(layer, ConvTranspose)
+                _write_type(group, "convT" if transposed else "conv")
                 _write_synapse(group, layer)
-                for key in ("stride", "padding", "dilation"):
+                for key in ("stride", "padding", "dilation", *(["output_padding"] if transposed else [])):
                     group[key] = np.array(getattr(layer, key), np.int64)
                 group["groups"] = np.int64(layer.groups)
         _write_generator(file.create_group(GROUP), network)
@@ -70,7 +78,7 @@ def _write_type(group: h5py.Group, name: str) -> None:
     group.create_dataset("type", (1,), "S10", [name.encode("ascii")])
 
 
-def _write_synapse(group: h5py.Group, layer: Conv | Dense) -> None:
+def _write_synapse(group: h5py.Group, layer: Conv | ConvTranspose | Dense) -> None:
     weight = layer.weight.astype(np.int16)
     options = {"chunks": True, "compression": "gzip", "shuffle": True} if weight.size > _COMPRESS_ABOVE else {}
     group.create_dataset("weight", data=weight, **options)

@@ -15,8 +15,9 @@ from export.passes import LayerQuantization, LayerRange, check_ranges, fold_norm
 
 __all__ = ["Exported", "Lowering", "export_run", "integer_network"]
 
-#: ``none`` keeps the layers as trained; ``dense`` unrolls them; ``auto`` unrolls only what netx cannot load.
-Lowering: TypeAlias = Literal["auto", "none", "dense"]
+#: ``none`` keeps the layers as trained; ``dense`` unrolls them; ``auto`` unrolls only what netx cannot load; ``native``
+#: keeps them and writes a file that stock netx refuses but our own loader takes (``--loader native``).
+Lowering: TypeAlias = Literal["auto", "none", "dense", "native"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,5 +62,5 @@ def export_run(
     """
     network, lowering, report = integer_network(run, weight_bits=weight_bits, lowering=lowering)
     ranges = check_ranges(network)
-    path = write_netx(network, target)
+    path = write_netx(network, target, stock=lowering != "native")
     return Exported(path, network, lowering, report, ranges)

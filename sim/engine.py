@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from esvae.allocator import keep_large_blocks
 from esvae.errors import ConfigError
 from export.ir import Flatten, InputNeurons, Network, Shape, Synapse
-from sim.memory import keep_large_blocks
 from sim.stages import InputStage, Path, Stage, States, logical
 from sim.stimulus import Stimulus, as_stimulus
 from sim.trace import Trace

@@ -66,7 +66,8 @@ def cases(count: int, number: int = 0) -> list[Case]:
 
 
 def differences(drawn: list[Case], out: Path, *, first: int = 0, lava: bool = True) -> Iterator[str | None]:
-    """Runs each case in Lava or the reference; None where all is equal, else where they part, the case kept."""
+    """Runs each case in Lava, or in the reference; None where all integers are equal, else where they part,
+    the case kept in ``out``."""
     with tempfile.TemporaryDirectory() as folder:
         jobs = []
         for number, (network, stimulus) in enumerate(drawn):

@@ -63,7 +63,7 @@ def weights(draw: st.DrawFn, shape: Shape, *, exact_dense: bool = False) -> np.n
         values = np.clip(values & ~1, -254, 254)
     if exact_dense and kind == "limits" and (values < 0).all():
         values = np.maximum(values, -254)
-    if not values.any():
+    if not values.any() or (exact_dense and values.max() == 0):
         values.flat[0] = 2
     return values.astype(np.int32)
 

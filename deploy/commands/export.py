@@ -17,7 +17,7 @@ def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="The .net file to write.")],
     weight_bits: Annotated[int, typer.Option(help="2 to 8, sign included.")] = 8,
-    lowering: Annotated[str, typer.Option(help="auto, none or dense (every layer unrolled).")] = "auto",
+    lowering: Annotated[str, typer.Option(help="auto, none, dense (every layer unrolled), native.")] = "auto",
     json: Json = False,
 ) -> None:
     """Quantize a trained decoder and write it as a Lava-DL netx file.
@@ -28,8 +28,8 @@ def export(
     from esvae.run import load_run
     from export.pipeline import export_run
 
-    if lowering not in ("auto", "none", "dense"):
-        raise ConfigError(f"--lowering {lowering}: expected auto, none or dense")
+    if lowering not in ("auto", "none", "dense", "native"):
+        raise ConfigError(f"--lowering {lowering}: expected auto, none, dense or native")
     done = export_run(load_run(run), out, weight_bits=weight_bits, lowering=lowering)  # type: ignore[arg-type]
     size = done.path.stat().st_size
     if json:

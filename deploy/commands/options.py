@@ -7,8 +7,11 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Json", "Net", "Seed"]
+__all__ = ["Json", "Loader", "Net", "Sampler", "Seed", "Target"]
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Seed = Annotated[int, typer.Option(help="Seed of the latent spikes; with the image number it decides each image.")]
+Loader = Annotated[str, typer.Option(help="Who builds Lava's graph: stock (netx) or native (large networks).")]
+Sampler = Annotated[str, typer.Option(help="Where Lava's latent spikes are drawn: host, or in the graph.")]
+Target = Annotated[str, typer.Option(help="What Lava runs on: cpu or loihi2.")]
 Net = Annotated[Path, typer.Argument(metavar="F.net", help="A network file.")]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.commands.options import Json, Net, Seed
+from deploy.commands.options import Json, Loader, Net, Sampler, Seed, Target
 
 __all__ = ["simulate"]
 
@@ -37,6 +37,9 @@ def simulate(
     reset_interval: Annotated[int | None, typer.Option(help="Reset the neurons every so many steps.")] = None,
     reset_offset: Annotated[int, typer.Option(help="Reset the first layer at steps 1 + this, + interval, ...")] = 0,
     stagger: Annotated[bool, typer.Option(help="Count time as Lava does: each layer a step later.")] = False,
+    loader: Loader = "stock",
+    sampler: Sampler = "host",
+    target: Target = "cpu",
     json: Json = False,
 ) -> None:
     """Draw images with a network file, in the chip's integers.
@@ -46,6 +49,7 @@ def simulate(
     [bold]Any LIF network:[/] esvae simulate foreign.net --image pixels.npy --steps 32 --trace trace.h5
     """
     from deploy.console import bar, emit_json, say
+    from deploy.lava_run import LavaSettings
     from deploy.simulate import simulate_file
     from sim.stimulus import Timing
 
@@ -65,6 +69,7 @@ def simulate(
             picture=out,
             save_latents=save_latents,
             trace=trace,
+            lava=LavaSettings(loader, sampler, target),  # type: ignore[arg-type]
             progress=report,
         )
     if json:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from deploy.commands.options import Json, Net, Seed
+from deploy.commands.options import Json, Loader, Net, Sampler, Seed, Target
 from esvae.errors import ConfigError
 
 __all__ = ["verify"]
@@ -19,6 +19,9 @@ def verify(
     against: Annotated[str, typer.Option(help="Backends, by comma: reference, lava.")] = "reference,lava",
     steps: Annotated[int | None, typer.Option(min=1, help="Steps to run, where the file has no window.")] = None,
     layers: Annotated[int | None, typer.Option(min=1, help="Run only so many of the file's layer groups.")] = None,
+    loader: Loader = "stock",
+    sampler: Sampler = "host",
+    target: Target = "cpu",
     json: Json = False,
 ) -> None:
     """Run the same latent spikes on several backends and compare every integer; exit 0 only if all are equal.
@@ -27,13 +30,23 @@ def verify(
     """
     from deploy.backends import BACKENDS
     from deploy.console import bar, emit_json
+    from deploy.lava_run import LavaSettings
     from deploy.verify import verify as run_verify
 
     names: list[Any] = [name.strip() for name in against.split(",") if name.strip()]
     if not names or not set(names) <= set(BACKENDS) - {"twin"}:
         raise ConfigError(f"--against {against}: expected some of reference, lava")
     with bar("verify") as report:
-        verdict = run_verify(net, images, seed=seed, steps=steps, layers=layers, against=names, progress=report)
+        verdict = run_verify(
+            net,
+            images,
+            seed=seed,
+            steps=steps,
+            layers=layers,
+            against=names,
+            lava=LavaSettings(loader, sampler, target),  # type: ignore[arg-type]
+            progress=report,
+        )
     if json:
         emit_json({"equal": verdict.equal, **vars(verdict)})
     else:

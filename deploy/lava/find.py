@@ -14,16 +14,26 @@ from pathlib import Path
 
 from esvae.errors import LavaMissingError
 
-__all__ = ["FIX", "LAVA_PYTHON_VARIABLE", "find_lava_python"]
+__all__ = [
+    "FIX",
+    "LAVA_PYTHON_VARIABLE",
+    "LAVA_PYTHON_VERSION",
+    "clean_environment",
+    "data_folder",
+    "find_lava_python",
+    "remembered_python",
+]
 
 LAVA_PYTHON_VARIABLE = "ESVAE_LAVA_PYTHON"
 LAVA_PYTHON_VERSION = (3, 10)
 """The one minor version of Python that Lava's last release runs on."""
 PROBE_SECONDS = 60.0
 FIX = (
-    "on Python 3.10: pip install 'esvae-loihi[lava]'; otherwise make a Python 3.10 environment, in it "
-    f"pip install lava-dl==0.6.0, and set {LAVA_PYTHON_VARIABLE} to that environment's python"
+    "run: esvae lava install; or on Python 3.10: pip install 'esvae-loihi[lava]'; or make a Python 3.10 environment, "
+    f"in it pip install lava-dl==0.6.0, and set {LAVA_PYTHON_VARIABLE} to that environment's python"
 )
+REMEMBERED = "lava-python"
+"""Name of the file in :func:`data_folder` that holds the path of the interpreter that was installed last."""
 
 _PROBE = """\
 import json, sys
@@ -41,18 +51,38 @@ def find_lava_python() -> Path:
     """The interpreter to run Lava with.
 
     That is the running one, where it is Python 3.10 and has lava-dl; else the one that the environment variable
-    ``ESVAE_LAVA_PYTHON`` names (a path, or a command on ``PATH``), once it has been run and found to have lava-dl.
+    ``ESVAE_LAVA_PYTHON`` names (a path, or a command on ``PATH``); else the one that ``esvae lava install`` made. The
+    latter two are run once and must be found to have lava-dl.
 
     Raises:
         LavaMissingError: there is none, or the one named does not run, is not Python 3.10 or lacks lava-dl.
     """
     if _running_interpreter_has_lava():
         return Path(sys.executable)
-    named = os.environ.get(LAVA_PYTHON_VARIABLE, "")
-    if not named:
-        running = f"this Python {sys.version_info[0]}.{sys.version_info[1]} has no lava-dl"
-        raise LavaMissingError(f"Lava was not found: {running} and {LAVA_PYTHON_VARIABLE} is not set; {FIX}")
-    return _probed(named)
+    if named := os.environ.get(LAVA_PYTHON_VARIABLE, ""):
+        return _probed(named, f"{LAVA_PYTHON_VARIABLE}={named}")
+    if installed := remembered_python():
+        return _probed(str(installed), f"the environment that esvae lava install made, {installed},")
+    running = f"this Python {sys.version_info[0]}.{sys.version_info[1]} has no lava-dl"
+    raise LavaMissingError(
+        f"Lava was not found: {running}, {LAVA_PYTHON_VARIABLE} is not set and esvae lava install has not been run; "
+        f"{FIX}"
+    )
+
+
+def data_folder() -> Path:
+    """The user's folder for this project: below ``XDG_DATA_HOME``, or ``~/.local/share``."""
+    base = os.environ.get("XDG_DATA_HOME", "")
+    return (Path(base) if base else Path.home() / ".local" / "share") / "esvae-loihi"
+
+
+def remembered_python() -> Path | None:
+    """The interpreter that ``esvae lava install`` made last, whether or not it still runs."""
+    try:
+        text = (data_folder() / REMEMBERED).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError, RuntimeError):
+        return None
+    return Path(text) if text else None
 
 
 def _running_interpreter_has_lava() -> bool:
@@ -66,10 +96,9 @@ def _running_interpreter_has_lava() -> bool:
 
 
 @functools.cache
-def _probed(named: str) -> Path:
-    """The interpreter ``named`` as an absolute path, after running it once."""
+def _probed(named: str, where: str) -> Path:
+    """The interpreter ``named`` as an absolute path, after running it once; errors call it ``where``."""
     path = shutil.which(os.path.expanduser(named))  # noqa: PTH111 - a bare command name must stay one
-    where = f"{LAVA_PYTHON_VARIABLE}={named}"
     if path is None:
         raise LavaMissingError(f"{where} is not a program that can be run; {FIX}")
     try:
@@ -80,7 +109,7 @@ def _probed(named: str) -> Path:
             text=True,
             timeout=PROBE_SECONDS,
             check=True,
-            env=_clean_environment(),
+            env=clean_environment(),
         ).stdout
         found = json.loads(answer.strip().splitlines()[-1])
         minor, version = tuple(found["minor"]), found["lava-dl"]
@@ -95,7 +124,7 @@ def _probed(named: str) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow a virtual environment's link out of it
 
 
-def _clean_environment() -> dict[str, str]:
+def clean_environment() -> dict[str, str]:
     """The environment without what belongs to the running interpreter alone."""
     foreign = ("PYTHONHOME", "PYTHONPATH", "PYTHONWARNINGS", "__PYVENV_LAUNCHER__")
     return {name: value for name, value in os.environ.items() if name not in foreign}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import select
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 from deploy.lava.find import FIX, find_lava_python
 from deploy.lava.group import end_group
+from deploy.lava.inputs import Rates
 from esvae.errors import (
     DataError,
     EsvaeError,
@@ -32,7 +34,7 @@ from esvae.errors import (
     UnsupportedLayerError,
 )
 
-__all__ = ["LavaProgress", "LavaRun", "run_lava"]
+__all__ = ["LavaProgress", "LavaRun", "carry_out", "run_lava"]
 
 WORKER = Path(__file__).with_name("worker.py")
 POLL_SECONDS = 0.5  # between looks at the clock while nothing arrives
@@ -81,17 +83,19 @@ class LavaRun:
             sample.
         versions: of ``lava-nc``, ``lava-dl``, ``python`` and ``numpy``.
         seconds: wall time by stage.
+        measured: what a board's own probes measured, by name with unit; empty on a CPU.
     """
 
     readout: NDArray[np.int32]
     trace: dict[str, NDArray[Any]] | None
     versions: dict[str, str]
     seconds: dict[str, float]
+    measured: dict[str, float] = field(default_factory=dict)
 
 
 def run_lava(
     net_file: str | os.PathLike[str],
-    latents: NDArray[Any],
+    entering: NDArray[Any] | Rates,
     *,
     trace: bool = False,
     sparse: bool = False,
@@ -106,8 +110,9 @@ def run_lava(
 
     Args:
         net_file: the ``.net`` file.
-        latents: spikes, 0/1 in a boolean or integer dtype, shape ``(images, steps, features)`` or
-            ``(images, steps, C, H, W)``.
+        entering: spikes, 0/1 in a boolean or integer dtype, shape ``(images, steps, features)`` or
+            ``(images, steps, C, H, W)``; or the rates at which a sampler in the graph fires, whose spikes are then
+            traced as ``latent.s`` and whose images are read by a process in the graph.
         trace: record u, v and s of every layer at every step, too.
         sparse: have netx load dense layers as sparse ones (``sparse_fc_layer``).
         stall_timeout: seconds without any progress after which the run is given up. Files with many weights get more
@@ -124,31 +129,69 @@ def run_lava(
         LavaDiedError: one of Lava's processes was killed or raised.
         LavaError: anything else that Lava raised.
     """
-    spikes = _checked(latents)
-    if not stall_timeout > 0:
-        raise DataError(f"stall_timeout is {stall_timeout}; expected seconds above 0")
+    spikes = None if isinstance(entering, Rates) else _checked(entering)
+    _check_patience(stall_timeout)
     net = Path(net_file).absolute()
     if not net.is_file():
         raise NetFileError(f"{net_file}: no such file")
+
+    def fill(scratch: Path) -> dict[str, Any]:
+        job = {"loader": "stock", "net": str(net), "sparse": bool(sparse), "sampler": None, "readout": False}
+        if isinstance(entering, Rates):
+            neurons = entering.states.shape[1:]
+            return job | {
+                "sampler": entering.write(scratch),
+                "readout": True,
+                "images": entering.images,
+                "steps": entering.steps,
+                "sample": neurons,
+            }
+        assert spikes is not None
+        np.save(scratch / "latents.npy", spikes)
+        images, steps, *sample = spikes.shape
+        return job | {"latents": str(scratch / "latents.npy"), "images": images, "steps": steps, "sample": sample}
+
+    return carry_out(fill, net, trace=trace, stall_timeout=stall_timeout, progress=progress, python=python)
+
+
+def carry_out(
+    fill: Callable[[Path], dict[str, Any]],
+    about: str | os.PathLike[str],
+    *,
+    trace: bool = False,
+    target: str = "cpu",
+    stall_timeout: float = 60.0,
+    progress: Callable[[LavaProgress], None] | None = None,
+    python: str | os.PathLike[str] | None = None,
+) -> LavaRun:
+    """Carries out one job of the worker; arguments and errors as for :func:`run_lava`.
+
+    Args:
+        fill: writes what the job needs into the folder that it is given, and returns the job's entries.
+        about: what is run, for error messages.
+        target: ``cpu``, or ``loihi2`` for a board.
+    """
+    _check_patience(stall_timeout)
     interpreter = Path(python) if python is not None else find_lava_python()
     with tempfile.TemporaryDirectory(prefix="esvae-", ignore_cleanup_errors=True) as folder:
         scratch = Path(folder)
-        np.save(scratch / "latents.npy", spikes)
-        job = {
-            "net": str(net),
-            "latents": str(scratch / "latents.npy"),
-            "trace": bool(trace),
-            "sparse": bool(sparse),
-            "result": str(scratch / "result.npz"),
-            "scratch": folder,
-        }
-        (scratch / "job.json").write_text(json.dumps(job), encoding="utf-8")
-        run = _Run(interpreter, net, scratch, stall_timeout, progress or (lambda _: None))
+        try:
+            job = fill(scratch)
+            job |= {"trace": bool(trace), "target": target, "result": str(scratch / "result.npz"), "scratch": folder}
+            (scratch / "job.json").write_text(json.dumps(job), encoding="utf-8")
+        except OSError as error:
+            raise LavaError(f"cannot write to {folder}: {error.strerror}; free space or set TMPDIR") from error
+        run = _Run(interpreter, Path(about), scratch, stall_timeout, progress or (lambda _: None))
         run.carry_out()
         with np.load(scratch / "result.npz") as result:
             readout = result["readout"]
             traces = {name: result[name] for name in result.files if name != "readout"} if trace else None
-    return LavaRun(readout, traces, run.versions, run.seconds)
+    return LavaRun(readout, traces, run.versions, run.seconds, run.measured)
+
+
+def _check_patience(stall_timeout: float) -> None:
+    if not stall_timeout > 0:
+        raise DataError(f"stall_timeout is {stall_timeout}; expected seconds above 0")
 
 
 def _checked(latents: NDArray[Any]) -> NDArray[np.uint8]:
@@ -180,6 +223,7 @@ class _Run:
         self.now = LavaProgress()
         self.versions: dict[str, str] = {}
         self.seconds: dict[str, float] = {}
+        self.measured: dict[str, float] = {}
 
     def carry_out(self) -> None:
         """Starts the worker and follows it to its result; raises what :func:`run_lava` raises."""
@@ -194,6 +238,7 @@ class _Run:
             for event in self._events(worker, receive):
                 if event["event"] == "done":
                     self.seconds.update(event["seconds"])
+                    self.measured.update(event["measured"])
                     break
                 self._take(event)
             else:
@@ -281,12 +326,17 @@ class _Run:
             return DataError(f"{said}; the file is {self.net}")
         if kind == "NetError":
             return NetFileError(f"{self.net}: not a readable .net file: {said}; export it again")
+        if kind == "BoardError":
+            return LavaMissingError(said)
+        if kind == "OSError" and event.get("errno") == errno.ENOSPC:
+            return LavaError(f"Lava ran out of space while {self.now}: {said}; free space in {self.scratch.parent}")
         if kind in ("UnsupportedError", "NotImplementedError"):
             return UnsupportedLayerError(f"{self.net}: netx cannot run it: {said}")
         if stage == "importing":
             return LavaMissingError(f"{self.python} cannot import Lava: {kind}: {said}; {FIX}")
         if stage == "building" and kind != "MemoryError":
-            return NetFileError(f"{self.net}: netx cannot build it: {kind}: {said}")
+            builder = "netx" if self.net.suffix else "Lava"
+            return NetFileError(f"{self.net}: {builder} cannot build it: {kind}: {said}")
         return LavaError(f"Lava failed while {self.now}: {kind}: {said}{self._tail()}")
 
     def _died(self, event: dict[str, Any]) -> LavaDiedError:

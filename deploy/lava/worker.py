@@ -1,17 +1,16 @@
-"""Runs one ``.net`` file in Lava; started as a script, by path, inside the interpreter that has lava-dl.
+"""Runs one network in Lava; started as a script, by path, inside the interpreter that has Lava.
 
-The only file of the project that imports lava. Of the project it loads but its neighbours ``group.py`` and
-``watch.py``, by path; beyond that it needs the standard library, numpy and h5py.
+This file, its neighbours ``stock.py``, ``native.py`` and ``loihi2.py``, and the folder ``processes`` import lava. They
+and ``group.py`` and ``watch.py`` are loaded by path; beyond that they need the standard library, numpy, scipy and h5py.
 
-Call: ``python worker.py JOB.json DESCRIPTOR``. The job holds ``net``, ``latents`` (an ``.npy`` of 0/1, shape
-``(images, steps, features)`` or ``(images, steps, C, H, W)``), ``trace``, ``sparse``, ``result`` and ``scratch`` (a
-folder). The descriptor is a pipe's write end: JSON objects go there, one a line, each with an ``event``: ``stage``,
-``step``, ``image``, ``done``, ``error`` or ``died``. Lava and netx print on stdout as they please. Standard input is
-a pipe that the parent holds open as long as it lives.
+Call: ``python worker.py JOB.json DESCRIPTOR``. The job holds ``loader`` (``stock`` or ``native``) and what that one
+builds from, ``images``, ``steps``, ``latents`` (an ``.npy`` of 0/1 spikes) or ``sampler``, ``readout`` (whether a
+process reads the images), ``trace``, ``target``, ``result`` and ``scratch`` (a folder). The descriptor is a pipe's
+write end: JSON objects go there, one a line, each with an ``event``: ``stage``, ``step``, ``image``, ``done``,
+``error`` or ``died``. Lava and netx print on stdout as they please. Standard input is a pipe that the parent holds open
+as long as it lives.
 
-Lava's time, as netx builds it: with the source's step t counted from 1, layer k (from 0) works on a sample's step t at
-time step ``t + k + 1``, since every synapse holds its sums back by one step. ``reset_interval=T, reset_offset=1``
-resets each layer at the first step of its window, so N images of T steps run back to back in ``N * T + depth`` steps.
+When each layer works on each image is said in ``deploy/planner.py``.
 """
 
 from __future__ import annotations
@@ -28,26 +27,14 @@ import time
 import traceback
 import types
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-LAVA_DL_VERSION = "0.6.0"  # the release whose imports `deferred_imports` knows
-LIF_NAMES = ("LOIHI", "CUBA")  # what netx calls the neuron types that it builds as LIF
 SLICE_SECONDS = 0.25  # aim for the time between two progress events while running
-LOAD_SECONDS_PER_WEIGHT = 5e-7  # generous: stock netx was measured at about 1.3e-7
 
 
 class LatentsError(ValueError):
     """The latents do not fit the network."""
-
-
-class NetError(ValueError):
-    """The ``.net`` file cannot be read."""
-
-
-class UnsupportedError(ValueError):
-    """The network holds something that this worker does not run."""
 
 
 def load_neighbour(name: str) -> types.ModuleType:
@@ -58,61 +45,6 @@ def load_neighbour(name: str) -> types.ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-def look_at(net_file: str) -> dict[str, Any]:
-    """What must be known before netx reads the file: its input, its weights' number, whether all neurons are LIF."""
-    import h5py
-
-    def text(dataset: Any) -> str:
-        value = dataset[0] if dataset.shape else dataset[()]
-        return value.decode("ascii") if isinstance(value, bytes) else str(value)
-
-    found: dict[str, Any] = {"weights": 0, "lif_only": True, "input_shape": False, "input_neuron": False}
-    try:
-        with h5py.File(net_file, "r") as file:
-            layers = file["layer"]
-            for layer in layers.values():
-                if isinstance(layer.get("weight"), h5py.Dataset):
-                    found["weights"] += layer["weight"].size
-                if "neuron" in layer:
-                    found["lif_only"] &= text(layer["neuron/type"]) in LIF_NAMES
-            if "0" in layers and text(layers["0/type"]) == "input":
-                found["input_shape"] = "shape" in layers["0"]
-                found["input_neuron"] = "neuron" in layers["0"]
-    except (OSError, KeyError, AttributeError, TypeError, UnicodeDecodeError) as error:
-        raise NetError(str(error).strip("'\"")) from error
-    return found
-
-
-@contextlib.contextmanager
-def deferred_imports(apply: bool) -> Iterator[None]:
-    """Lets netx load and compile LIF networks without importing lava-dl's training half (slayer) and torch.
-
-    netx needs slayer for the parameters of resonate-and-fire neurons alone, and torch for stream utilities that no
-    network uses, yet imports both, and Lava's compiler then executes every file of the netx folder once more. For the
-    time of this context empty modules stand in for them; what they hold is never called for LIF networks. No code that
-    builds or runs the network is touched. Measured: 5 s become 1 s for a small network.
-    """
-    if not apply:
-        yield
-        return
-    import lava
-
-    stand_ins: dict[str, Any] = {"torch": None}  # None makes an import raise; the compiler then passes the file over
-    for name in ("dl.slayer", "dl.slayer.neuron", "dl.slayer.neuron.rf", "dl.netx.sequential_modules"):
-        module = types.ModuleType(f"lava.lib.{name}")
-        # the compiler asks every module beside netx for its file
-        module.__file__ = str(Path(next(iter(lava.__path__)), "lib", *name.split(".")).with_suffix(".py"))
-        stand_ins[module.__name__] = module
-    stand_ins["lava.lib.dl.slayer.neuron.rf"].neuron_params = None
-    sys.modules.update(stand_ins)
-    try:
-        yield
-    finally:
-        for name, stand_in in stand_ins.items():
-            if name in sys.modules and sys.modules[name] is stand_in:
-                del sys.modules[name]
 
 
 def process_names(executable: Any, labels: dict[int, str]) -> list[str]:
@@ -149,7 +81,52 @@ def exact(values: Any, what: str) -> Any:
     return whole
 
 
-def add_monitors(network: Any, total: int, scratch: Path) -> tuple[dict[Any, Any], dict[int, str]]:
+def make_source(job: dict[str, Any], native: types.ModuleType) -> Any:
+    """A function from the shape of the input to the process that sends spikes into it, and its label."""
+    import numpy as np
+
+    def make(shape: tuple[int, ...], node: dict[str, Any] | None = None) -> tuple[Any, dict[int, str]]:
+        about = node or {"first": 1, "counted": False}
+        if job["sampler"] is not None:
+            given = job["sampler"]
+            process = native._process("sampler", "PoissonSampler")(
+                states=np.load(given["states"]),
+                codes=np.load(given["codes"]),
+                counted=about["counted"],
+                shape=shape,
+                steps=job["steps"],
+                rate_bits=given["rate_bits"],
+                taps=given["taps"],
+                first=about["first"],
+            )
+            return process, {id(process): "sampler"}
+        from lava.proc.io.source import RingBuffer
+
+        spikes = np.zeros((*shape, job["total"]), np.int32)  # the source is cyclic: pad with silence
+        start = about["first"] - 1
+        spikes[..., start : start + job["images"] * job["steps"]] = fitted(np.load(job["latents"]), shape)
+        process = RingBuffer(data=spikes)
+        return process, {id(process): "spike source"}
+
+    return make
+
+
+def add_readout(job: dict[str, Any], made: dict[str, Any], native: types.ModuleType) -> dict[int, str]:
+    """Connects a readout to the last layer, which writes v of each image's last step to a file; gives its label."""
+    import numpy as np
+
+    _, neuron, first = made["layers"][-1]
+    record = str(Path(job["scratch"], "readout.npy"))
+    np.lib.format.open_memmap(record, mode="w+", dtype=np.int64, shape=(job["images"], *neuron.v.shape)).flush()
+    readout = native._process("readout", "Readout")(
+        shape=neuron.v.shape, steps=job["steps"], first=first, record=record
+    )
+    readout.v.connect_var(neuron.v)
+    made["readout"] = readout  # held, so that it lives as long as the network
+    return {id(readout): "readout"}
+
+
+def add_monitors(layers: list[Any], total: int, scratch: Path) -> tuple[dict[Any, Any], dict[int, str], list[Any]]:
     """Puts Lava's Monitors on u, v and s_out of every layer; gives the model to run them under, and their labels.
 
     The Monitor process is Lava's; the model here writes each step straight to a memory-mapped ``.npy`` of shape
@@ -176,116 +153,132 @@ def add_monitors(network: Any, total: int, scratch: Path) -> tuple[dict[Any, Any
             if not self.of_state:
                 self.record[self.time_step - 1] = self.in_port_0.recv()
 
-    labels = {}
-    for index, layer in enumerate(network.layers):
-        for name, target in (("u", layer.neuron.u), ("v", layer.neuron.v), ("s", layer.neuron.s_out)):
-            record = str(scratch / f"layer{index}.{name}.npy")
+    labels, monitors = {}, []
+    for name, process, _ in layers:
+        for quantity in quantities(process):
+            target = process.s_out if quantity == "s" else getattr(process, quantity)
+            record = str(scratch / f"{name}.{quantity}.npy")
             np.lib.format.open_memmap(record, mode="w+", dtype=np.int64, shape=(total, *target.shape)).flush()
             monitor = Monitor()
             monitor.probe(target, 1)
             monitor.proc_params["record"] = record
-            labels[id(monitor)] = f"monitor of layer {index} {name}"
-    return {Monitor: FileMonitorModel}, labels
+            labels[id(monitor)] = f"monitor of {name} {quantity}"
+            monitors.append(monitor)
+    return {Monitor: FileMonitorModel}, labels, monitors
 
 
-def collected(layers: int, images: int, steps: int, scratch: Path, messages: Any) -> dict[str, Any]:
+def quantities(process: Any) -> str:
+    """What of a process is recorded: neurons have states, a sampler only spikes."""
+    return "uvs" if hasattr(process, "v") else "s"
+
+
+def collected(layers: list[Any], images: int, steps: int, scratch: Path, messages: Any) -> dict[str, Any]:
     """The records by image, aligned by sample: ``(images, steps, C, H, W)`` or ``(images, steps, features)``."""
     import numpy as np
 
     arrays = {}
-    for index in range(layers):
-        for name in "uvs":
-            record = np.load(scratch / f"layer{index}.{name}.npy", mmap_mode="r")
-            window = exact(record[index + 1 : index + 1 + images * steps], f"layer {index} {name}")
+    for layer, process, first in layers:
+        for quantity in quantities(process):
+            record = np.load(scratch / f"{layer}.{quantity}.npy", mmap_mode="r")
+            window = exact(record[first - 1 : first - 1 + images * steps], f"{layer} {quantity}")
             turned = window.transpose(0, *range(window.ndim - 1, 0, -1)).reshape(images, steps, *window.shape[:0:-1])
-            arrays[f"layer{index}.{name}"] = turned.astype(np.uint8) if name == "s" else turned
+            arrays[f"{layer}.{quantity}"] = turned.astype(np.uint8) if quantity == "s" else turned
         messages.send("step")
     return arrays
 
 
-def run_images(network: Any, images: int, steps: int, messages: Any) -> Any:
+def run_images(made: dict[str, Any], job: dict[str, Any], messages: Any) -> Any:
     """Runs to the end, with an event every few time steps; v of the last layer as each image's window closes."""
     import numpy as np
     from lava.magma.core.run_conditions import RunSteps
 
+    _, neuron, first = made["layers"][-1]
+    by_process = "readout" in made
     readout, done, count = [], 0, 1
-    for image in range(images):
-        end = (image + 1) * steps + len(network.layers)
+    for image in range(job["images"]):
+        end = (image + 1) * job["steps"] + first - 1
         while done < end:
-            count = min(count, end - done)
+            # Without a readout process Lava has to stop where each image ends, for its potential to be read
+            count = min(count, (job["total"] if by_process else end) - done)
             since = time.perf_counter()
-            network.run(RunSteps(count))
+            made["main"].run(RunSteps(count))
             done += count
             messages.send("step", done=done)
             count = max(1, int(count * min(8.0, SLICE_SECONDS / (time.perf_counter() - since))))
-        readout.append(exact(network.out_layer.neuron.v.get(), "readout").transpose())
+        if not by_process:
+            readout.append(exact(neuron.v.get(), "readout").transpose())
         messages.send("image", image=image + 1)
+    if by_process:
+        record = exact(np.load(Path(job["scratch"], "readout.npy")), "readout")
+        return record.transpose(0, *range(record.ndim - 1, 0, -1))
     return np.stack(readout)
 
 
-def run(job: dict[str, Any], messages: Any, watcher: types.ModuleType) -> None:
+def package_versions() -> dict[str, str]:
+    """Of what decides the numbers."""
     import numpy as np
 
-    latents = np.load(job["latents"])
-    images, steps = latents.shape[:2]
+    found = {"python": platform.python_version(), "numpy": np.__version__}
+    for name in ("lava-nc", "lava-dl"):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def run(job: dict[str, Any], messages: Any, watcher: types.ModuleType) -> None:
+    """Builds, compiles, runs, and leaves the result where the job wants it."""
+    import numpy as np
+
     scratch, result = Path(job["scratch"]), Path(job["result"])
-    known = look_at(job["net"])
-    versions = {name: importlib.metadata.version(name) for name in ("lava-nc", "lava-dl")}
-    versions |= {"python": platform.python_version(), "numpy": np.__version__}
+    native = load_neighbour("native")
+    loader = native if job["loader"] == "native" else load_neighbour("stock")
+    target = load_neighbour("loihi2") if job["target"] == "loihi2" else None
+    known = loader.look_at(job)
+    versions = package_versions()
     # Lava's compiler warns of each file beside a process that it cannot import in its search for models
     warnings.filterwarnings("ignore", message="Cannot import module")
-    with deferred_imports(known["lif_only"] and versions["lava-dl"] == LAVA_DL_VERSION):
-        from lava.lib.dl.netx import hdf5
+    with loader.imports(known, versions):
         from lava.magma.core.run_configs import Loihi2SimCfg
-        from lava.proc.io.source import RingBuffer
-        from lava.proc.lif.process import LIFReset
 
-        allow = known["weights"] * LOAD_SECONDS_PER_WEIGHT
-        messages.enter("building", versions=versions, allow=allow)
-        if known["input_neuron"]:
-            raise UnsupportedError("layer 0 (input) has a neuron, which netx drives by its bias: spikes cannot go in")
-        shape = tuple(int(size) for size in latents.shape[:1:-1])
-        given = None if known["input_shape"] else shape if len(shape) == 3 else (1, 1, *shape)
-        network = hdf5.Network(
-            job["net"], input_shape=given, reset_interval=steps, reset_offset=1, sparse_fc_layer=job["sparse"]
-        )
-        for index, layer in enumerate(network.layers):
-            if not isinstance(layer.neuron, LIFReset):
-                raise UnsupportedError(f"layer {index} has a {type(layer.neuron).__name__} neuron, expected LIF")
-        depth = len(network.layers)
-        total = images * steps + depth
-        spikes = np.zeros((*network.inp.shape, total), np.int32)  # the source is cyclic: pad with silence
-        spikes[..., : images * steps] = fitted(latents, network.inp.shape)
-        source = RingBuffer(data=spikes)
-        source.s_out.connect(network.inp)
-        labels = {id(source): "spike source"}
-        for index, layer in enumerate(network.layers):
-            labels |= {id(layer.neuron): f"layer {index} neuron", id(layer.synapse): f"layer {index} synapse"}
-        models, more = add_monitors(network, total, scratch) if job["trace"] else ({}, {})
+        messages.enter("building", versions=versions, allow=known["allow"])
+        if target is not None:
+            target.check_installed()
+        made = loader.build(job, known, make_source(job, native), target)
+        labels = made["labels"] | (add_readout(job, made, native) if job["readout"] else {})
+        models, more, monitors = add_monitors(made["layers"], job["total"], scratch) if job["trace"] else ({}, {}, [])
 
-        messages.enter("compiling", allow=allow)
-        executable = network.compile(Loihi2SimCfg(select_tag="fixed_pt", exception_proc_model_map=models))
-    watch = watcher.Watch(messages, network, process_names(executable, labels | more))
+        messages.enter("compiling", allow=known["allow"])
+        if target is not None:
+            config = target.run_config(models)
+        else:
+            config = Loihi2SimCfg(select_tag="fixed_pt", exception_proc_model_map=models)
+        profile = target.start_profiler(config, job) if target is not None else None
+        executable = made["main"].compile(config)
+    watch = watcher.Watch(messages, made["main"], process_names(executable, labels | more))
     watch.start()
     try:
-        network.create_runtime(executable=executable)
-        messages.enter("running", processes=watch.pids(), images=images, total=total)
-        readout = run_images(network, images, steps, messages)
+        made["main"].create_runtime(executable=executable)
+        messages.enter("running", processes=watch.pids(), images=job["images"], total=job["total"])
+        readout = run_images(made, job, messages)
     except Exception:
         watch.report()  # says more, if it was one of Lava's processes that failed
         raise
     watch.quiet.set()
     messages.enter("collecting")
-    arrays = collected(depth, images, steps, scratch, messages) if job["trace"] else {}
+    arrays = collected(made["layers"], job["images"], job["steps"], scratch, messages) if job["trace"] else {}
     temporary = result.with_name(f".{result.name}.part")
     with temporary.open("wb") as handle:
         np.savez(handle, readout=readout, **arrays)
         handle.flush()
         os.fsync(handle.fileno())
     temporary.replace(result)
+    measured = target.measured(profile) if target is not None else {}
     messages.enter("stopping")
-    messages.send("done", seconds=messages.seconds)
-    network.stop()
+    messages.send("done", seconds=messages.seconds, measured=measured)
+    made["main"].stop()
+    del monitors
 
 
 def main(job_file: str, descriptor: int) -> None:
@@ -306,7 +299,9 @@ def main(job_file: str, descriptor: int) -> None:
     try:
         run(job, messages, watcher)
     except Exception as error:
-        messages.send("error", type=type(error).__name__, message=str(error), traceback=traceback.format_exc())
+        number = getattr(error, "errno", None)
+        told = traceback.format_exc()
+        messages.send("error", type=type(error).__name__, message=str(error), errno=number, traceback=told)
         watcher.finish(1)
     with contextlib.suppress(OSError):
         os.kill(guard, signal.SIGKILL)

@@ -14,7 +14,7 @@ from esvae.run import Run, versions
 from export.float_network import FloatLayer, FloatNetwork, Norm
 from export.ir import Conv, ConvTranspose, Dense, FloatLif, ImageReadout, Prior, Synapse
 
-__all__ = ["from_run"]
+__all__ = ["from_run", "synapse_of"]
 
 
 def from_run(run: Run) -> FloatNetwork:
@@ -29,8 +29,8 @@ def from_run(run: Run) -> FloatNetwork:
         shape = None
         if isinstance(layer.synapse, nn.Linear):
             shape = (layer.synapse.out_features // decoder.base_size**2, decoder.base_size, decoder.base_size)
-        layers.append(FloatLayer(_synapse(layer.synapse, neuron), Norm(scale, shift), shape))
-    layers.append(FloatLayer(_synapse(decoder.readout, FloatLif(decoder.keep, math.inf))))
+        layers.append(FloatLayer(synapse_of(layer.synapse, neuron), Norm(scale, shift), shape))
+    layers.append(FloatLayer(synapse_of(decoder.readout, FloatLif(decoder.keep, math.inf))))
     size = config.data.image_size
     weight, bias, share = (values.numpy().copy() for values in model.prior.components())
     return FloatNetwork(
@@ -48,7 +48,8 @@ def from_run(run: Run) -> FloatNetwork:
     )
 
 
-def _synapse(module: nn.Module, neuron: FloatLif) -> Synapse:
+def synapse_of(module: nn.Module, neuron: FloatLif) -> Synapse:
+    """The node of a torch module, float64, with the given neuron."""
     if isinstance(module, nn.Linear):
         return Dense(_array(module.weight), _array(module.bias), neuron)
     assert isinstance(module, nn.Conv2d | nn.ConvTranspose2d)

@@ -42,7 +42,7 @@ def lower_dense(network: Network) -> Network:
         if inputs * outputs > _MAX_ELEMENTS:
             raise HardwareRangeError(
                 f"layer {index} ({type(layer).__name__}): unrolled it has {outputs} x {inputs} elements, above "
-                f"{_MAX_ELEMENTS}; use fewer channels, a smaller image, or the subpixel decoder"
+                f"{_MAX_ELEMENTS}; use --lowering native, fewer channels, a smaller image, or the subpixel decoder"
             )
         bias = layer.bias
         if bias is not None:

@@ -20,8 +20,9 @@ from esvae.errors import DataError, LavaMissingError, NetFileError
 
 
 @pytest.fixture(autouse=True)
-def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+def _fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     find._probed.cache_clear()
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setattr(find, "_running_interpreter_has_lava", lambda: False)
     monkeypatch.delenv(find.LAVA_PYTHON_VARIABLE, raising=False)
 
@@ -60,7 +61,8 @@ def test_link_of_a_virtual_environment_is_kept(monkeypatch: pytest.MonkeyPatch, 
 
 def test_none_named() -> None:
     with pytest.raises(
-        LavaMissingError, match=r"ESVAE_LAVA_PYTHON is not set.*pip install 'esvae-loihi\[lava\]'.*0\.6\.0"
+        LavaMissingError,
+        match=r"ESVAE_LAVA_PYTHON is not set.*run: esvae lava install.*pip install 'esvae-loihi\[lava\]'.*0\.6\.0",
     ):
         find.find_lava_python()
 

@@ -14,8 +14,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 LAYERS = ("esvae", "export", "sim", "deploy")  # each may import itself and those before it
-LAVA_WORKER = "deploy/lava/worker.py"  # runs in Lava's own interpreter
-IN_LAVA = (LAVA_WORKER, "deploy/lava/judge.py")
+# These run in Lava's own interpreter, which has none of the project's packages: they are loaded by path, and import
+# lava inside functions, or in one folder that holds Lava processes and nothing else.
+LAVA_SIDE = {f"deploy/lava/{name}.py" for name in ("worker", "judge", "stock", "native", "loihi2")}
+LAVA_PROCESSES = "deploy/lava/processes/"
 PICKLES = {"pickle", "_pickle", "cloudpickle", "dill", "shelve"}
 IMPORTERS = {"import_module", "importlib.import_module", "__import__"}
 MAX_LINES = 400
@@ -72,12 +74,30 @@ def arrows_against_the_layers(path: str, tree: ast.Module) -> list[str]:
 
 
 def lava_outside_its_worker(path: str, tree: ast.Module) -> list[str]:
-    if path in IN_LAVA:
+    if path.startswith(LAVA_PROCESSES):
+        return []
+    nodes = at_import(tree) if path in LAVA_SIDE else ast.walk(tree)
+    where = "inside its functions alone" if path in LAVA_SIDE else f"only {LAVA_PROCESSES} and its like may"
+    return [
+        f"{path}:{line}: imports {name}; {where}" for line, name in imports(path, nodes) if name.split(".")[0] == "lava"
+    ]
+
+
+def project_on_lavas_side(path: str, tree: ast.Module) -> list[str]:
+    if path not in LAVA_SIDE and not path.startswith(LAVA_PROCESSES):
         return []
     return [
-        f"{path}:{line}: imports {name}; only {' and '.join(IN_LAVA)} may"
+        f"{path}:{line}: imports {name}, which Lava's interpreter does not have"
         for line, name in imports(path, ast.walk(tree))
-        if name.split(".")[0] == "lava"
+        if name.split(".")[0] in (*LAYERS, "torch", "numba")
+    ]
+
+
+def processes_from_outside(path: str, tree: ast.Module) -> list[str]:
+    return [
+        f"{path}:{line}: imports {name}; Lava processes are loaded by path, inside Lava's interpreter"
+        for line, name in imports(path, ast.walk(tree))
+        if name.startswith(LAVA_PROCESSES.replace("/", ".").rstrip("."))
     ]
 
 
@@ -118,7 +138,13 @@ RULES: dict[Rule, list[tuple[str, str]]] = {
     lava_outside_its_worker: [
         ("deploy/lava/client.py", "import lava.lib.dl.netx"),
         ("sim/engine.py", "def f():\n    from lava.magma.core import run_configs"),
+        ("deploy/lava/native.py", "import lava"),
     ],
+    project_on_lavas_side: [
+        ("deploy/lava/processes/sampler.py", "from sim.sampler import LFSR_TAPS"),
+        ("deploy/lava/stock.py", "def f():\n    import torch"),
+    ],
+    processes_from_outside: [("deploy/lava/graph.py", "from deploy.lava.processes.sampler import PoissonSampler")],
     torchvision_at_import: [
         ("esvae/data.py", "import torchvision"),
         ("esvae/data.py", "try:\n    from torchvision import datasets\nexcept ImportError:\n    pass"),
@@ -139,7 +165,16 @@ ALLOWED: dict[Rule, list[tuple[str, str]]] = {
         ("export/passes/fold.py", "from ..ir import Layer\nfrom .sim import local"),
         ("esvae/model.py", "import simplejson, exporter"),
     ],
-    lava_outside_its_worker: [(LAVA_WORKER, "import lava"), ("deploy/cli.py", "from deploy.lava import client")],
+    lava_outside_its_worker: [
+        ("deploy/lava/worker.py", "def f():\n    import lava"),
+        ("deploy/lava/processes/sampler.py", "import lava"),
+        ("deploy/cli.py", "from deploy.lava import client"),
+    ],
+    project_on_lavas_side: [
+        ("deploy/lava/processes/sampler.py", "import numpy, lava"),
+        ("deploy/lava/graph.py", "import sim"),
+    ],
+    processes_from_outside: [("deploy/lava/graph.py", "from deploy.lava.runner import carry_out")],
     torchvision_at_import: [("esvae/data.py", "def f():\n    import torchvision")],
     unsafe_loading: [("esvae/a.py", "import numpy as np, torch\ntorch.load('x', weights_only=True)\nnp.load('x')")],
 }

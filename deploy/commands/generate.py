@@ -1,0 +1,41 @@
+"""``esvae generate``: many images into a folder, chunk by chunk, to be continued after any interruption."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deploy.commands.options import Json, Loader, Net, Sampler, Seed, Target
+
+__all__ = ["generate"]
+
+
+def generate(
+    net: Net,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the images; one that was begun is continued.")],
+    images: Annotated[int, typer.Option("-n", "--images", help="How many in all.")] = 1000,
+    seed: Seed = 0,
+    backend: Annotated[str, typer.Option(help="twin, reference or lava.")] = "twin",
+    loader: Loader = "stock",
+    sampler: Sampler = "host",
+    target: Target = "cpu",
+    chunk: Annotated[int | None, typer.Option(help="Images to a file (64).")] = None,
+    json: Json = False,
+) -> None:
+    """Draw many images; a run that was killed goes on where it stopped, with the same pictures.
+
+    [bold]Example:[/] esvae generate decoder.net -n 10000 --out generated --backend lava --loader native
+    """
+    from deploy.console import bar, emit_json, say
+    from deploy.generate import generate_file
+    from deploy.lava_run import LavaSettings
+
+    settings = LavaSettings(loader, sampler, target)  # type: ignore[arg-type]
+    with bar(f"generate ({backend})") as report:
+        done = generate_file(net, images, out, seed=seed, backend=backend, lava=settings, chunk=chunk, progress=report)
+    if json:
+        emit_json(done)
+    else:
+        say(f"{done.images} images in {done.folder}, {done.drawn} of them drawn now in {done.seconds:.2f} s")

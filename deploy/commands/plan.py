@@ -1,0 +1,43 @@
+"""``esvae plan``: the time steps of a run of back-to-back images."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from deploy.commands.options import Json, Net
+
+__all__ = ["plan"]
+
+_SHOWN_WINDOWS = 3
+
+
+def plan(
+    net: Net,
+    images: Annotated[int, typer.Option("-n", "--images", help="How many, back to back.")] = 1,
+    steps: Annotated[int | None, typer.Option(help="Window of one image, where the file does not say.")] = None,
+    json: Json = False,
+) -> None:
+    """Show when each layer works on each image: latency, resets, steps to run, and when to read the pictures.
+
+    [bold]Example:[/] esvae plan decoder.net -n 64
+    """
+    from deploy.console import emit_json, print_table, say
+    from deploy.planner import plan as make_plan
+    from export.netx_read import read_netx
+
+    made = make_plan(read_netx(net), images, steps=steps)
+    if json:
+        emit_json({**vars(made), "windows": made.windows, "step_overhead": made.step_overhead})
+        return
+    rows = [
+        [layer.layer.removeprefix("layer "), str(layer.first), f"{layer.reset_phase} mod {made.steps}"]
+        for layer in made.layers
+    ]
+    print_table(f"{net}: {images} images of {made.steps} steps", ["layer", "first at", "reset at"], rows)
+    say(f"time steps to run: {made.total} ({made.step_overhead:.1%} of them fill the pipeline)")
+    say(f"latency: {made.latency} time steps; netx: reset_interval={made.steps}, reset_offset={made.reset_offset}")
+    shown = ", ".join(f"{first}-{last}" for first, last in made.windows[:_SHOWN_WINDOWS])
+    more = f", ... {made.windows[-1][0]}-{made.windows[-1][1]}" if images > _SHOWN_WINDOWS else ""
+    say(f"the last layer's windows, potential to be read after the last step of each: {shown}{more}")

@@ -1,0 +1,197 @@
+"""Drawing many images in chunks, each kept as soon as it is done, so that a run that was killed goes on where it was.
+
+An image's integers depend on the network, the seed and its number alone: not on the chunk, the backend, or what was
+drawn before. So a folder of chunks can be continued, extended, and even finished on another backend::
+
+    FOLDER/generation.json           what is drawn: hash of the network, seed, images to a chunk, shapes
+    FOLDER/potentials-00000000.npy   int32 (images of the chunk, *layer shape), named after its first image
+    FOLDER/potentials-00000064.npy   ...
+
+Each file is written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from deploy.backends import BACKENDS, BackendRun, Progress, run_backend
+from deploy.lava.inputs import rates_from_prior
+from deploy.lava_run import LavaSettings, run_in_lava
+from esvae.errors import ConfigError, DataError
+from esvae.files import atomic_path, write_text
+from export.ir import Network
+from export.netx_read import read_netx
+from sim.sampler import draw_latents
+
+__all__ = ["DEFAULT_CHUNK", "Generation", "draw", "generate_file"]
+
+DEFAULT_CHUNK = 64
+_ABOUT = "generation.json"
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A folder of drawn images.
+
+    Attributes:
+        folder: where.
+        images: how many are there.
+        drawn: how many of them by this call.
+        chunk: images to a file.
+        seconds: this call took.
+    """
+
+    folder: Path
+    images: int
+    drawn: int
+    chunk: int
+    seconds: float
+
+    def potentials(self) -> np.ndarray:
+        """The last layer's potentials after each image's last step: int32 ``(images, *layer shape)``."""
+        starts = range(0, self.images, self.chunk)
+        return np.concatenate([np.load(_file(self.folder, start)) for start in starts])[: self.images]
+
+
+def draw(
+    path: str | os.PathLike[str],
+    network: Network,
+    numbers: np.ndarray,
+    *,
+    seed: int = 0,
+    backend: str = "twin",
+    lava: LavaSettings = LavaSettings(),  # noqa: B008 - frozen
+    trace: bool = False,
+    progress: Progress | None = None,
+) -> BackendRun:
+    """Draws the images of the given numbers from the network's prior, on any backend: the same integers on each.
+
+    Raises:
+        ConfigError: an unknown backend, or settings of Lava for another one.
+        EsvaeError: as :func:`deploy.backends.run_backend`.
+    """
+    if backend not in BACKENDS:
+        raise ConfigError(f"--backend {backend}: expected {', '.join(BACKENDS)}")
+    lava.check(backend)
+    if not lava.plain:
+        graph = lava.sampler == "graph"
+        entering = rates_from_prior(network, seed, numbers) if graph else draw_latents(network, seed, numbers)
+        return run_in_lava(path, network, entering, lava, trace=trace, progress=progress)
+    latents = draw_latents(network, seed, numbers)
+    return run_backend(backend, path, network, latents, trace=trace, progress=progress)  # type: ignore[arg-type]
+
+
+def generate_file(
+    path: str | os.PathLike[str],
+    images: int,
+    folder: str | os.PathLike[str],
+    *,
+    seed: int = 0,
+    backend: str = "twin",
+    lava: LavaSettings = LavaSettings(),  # noqa: B008 - frozen
+    chunk: int | None = None,
+    progress: Progress | None = None,
+) -> Generation:
+    """Draws images 0 to ``images - 1`` into a folder; what is there already is kept.
+
+    Args:
+        path: the ``.net`` file, with a prior.
+        images: how many in all.
+        folder: new, or begun by an earlier call with the same network and seed.
+        seed: of the prior and of the sampler.
+        backend, lava: what draws them.
+        chunk: images to a file; as before where the folder was begun, else 64.
+        progress: called with the share done, images, steps a second, and the time left.
+
+    Raises:
+        ConfigError: the folder holds images of another network or seed, or in chunks of another size.
+        EsvaeError: a file cannot be read or written, or the backend failed; the chunks before it are kept.
+    """
+    network = read_netx(path)
+    if images < 1:
+        raise DataError(f"{images} images: expected at least 1")
+    if network.prior is None or network.time_steps is None:
+        draw_latents(network, seed, np.arange(1))  # says what is missing
+    assert network.time_steps is not None
+    target = Path(folder)
+    chunk = _begun(target, network, seed, chunk)
+    started = time.perf_counter()
+    todo = [start for start in range(0, images, chunk) if _kept(target, start, min(chunk, images - start)) is None]
+    before = images - sum(min(chunk, images - start) for start in todo)
+    drawn = 0
+
+    def report(share_of_chunk: float, count: int) -> None:
+        done = drawn + share_of_chunk * count
+        seconds = max(time.perf_counter() - started, 1e-9)
+        left = seconds * (images - before - done) / done if done else 0.0
+        rate = done * (network.time_steps or 0) / seconds
+        text = f"{before + int(done)} of {images} images, {rate:.0f} steps/s"
+        if progress is not None:
+            progress((before + done) / images, text + (f", {_clock(left)} left" if done else ""))
+
+    for start in todo:
+        count = min(chunk, images - start)
+        report(0.0, count)
+        run = draw(
+            path,
+            network,
+            np.arange(start, start + count),
+            seed=seed,
+            backend=backend,
+            lava=lava,
+            progress=lambda share, text, count=count: report(share, count),  # type: ignore[misc]
+        )
+        with atomic_path(_file(target, start)) as temporary, temporary.open("wb") as handle:
+            np.save(handle, run.potentials.astype(np.int32), allow_pickle=False)
+        drawn += count
+        report(0.0, 0)
+    return Generation(target, images, drawn, chunk, round(time.perf_counter() - started, 3))
+
+
+def _begun(folder: Path, network: Network, seed: int, chunk: int | None) -> int:
+    """Begins the folder, or checks that it was begun for the same images; gives the size of its chunks."""
+    about = {"content_hash": network.content_hash(), "seed": seed, "layer_shape": list(network.shapes[-1])}
+    if chunk is not None and chunk < 1:
+        raise DataError(f"chunks of {chunk} images: expected at least 1")
+    file = folder / _ABOUT
+    if not file.exists():
+        if folder.is_dir() and any(folder.iterdir()):
+            raise ConfigError(f"{folder} is there and holds something else; name another folder")
+        write_text(file, json.dumps({**about, "chunk": chunk or DEFAULT_CHUNK}, indent=1) + "\n")
+        return chunk or DEFAULT_CHUNK
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        size = int(found["chunk"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{file}: damaged ({' '.join(str(error).split())}); name another folder") from None
+    for name, value in about.items():
+        if found.get(name) != value:
+            raise ConfigError(f"{folder}: was begun with {name} {found.get(name)}, here {value}; name another folder")
+    if chunk is not None and chunk != size:
+        raise ConfigError(f"{folder}: was begun in chunks of {size} images, here {chunk}; leave --chunk out")
+    return size
+
+
+def _file(folder: Path, start: int) -> Path:
+    return folder / f"potentials-{start:08d}.npy"
+
+
+def _kept(folder: Path, start: int, wanted: int) -> np.ndarray | None:
+    """The chunk where it is there with all images that are wanted; None where it must be drawn."""
+    try:
+        values = np.load(_file(folder, start), mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return values if len(values) >= wanted else None
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,60 @@
+"""The whole autoencoder as one Lava graph: image, encoder, spike counter, sampler, decoder, image.
+
+An image's window passes through the encoder while the image before it is drawn and decoded::
+
+    time step        1 .. T                 layer 0 of the encoder on image 0
+    latents          D .. D + T - 1         D: layers of the encoder
+    counter          hands over its count after step D + T - 1
+    sampler          D + T .. D + 2 T - 1   starts the step after
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from deploy.lava.graph import UNROLL_BELOW, Graph
+from deploy.lava.inputs import Rates
+from deploy.planner import plan
+from export.encoder import Encoder
+from export.ir import Network
+from sim.autoencoder import check_pair
+from sim.sampler import initial_states
+
+__all__ = ["autoencoder_graph"]
+
+
+def autoencoder_graph(
+    encoder: Encoder, decoder: Network, images: np.ndarray, seed: int = 0, *, unroll_below: int = UNROLL_BELOW
+) -> Graph:
+    """The graph for :func:`deploy.lava.native_run.run_graph`.
+
+    Its traces are ``encoder{k}.*``, ``sampled.s`` and ``decoder{k}.*``; ``encoder0`` are the neurons that the image
+    drives.
+
+    Args:
+        encoder, decoder: of the same run.
+        images: ``(N, C, H, W)`` in [-1, 1].
+        seed: of the sampler.
+        unroll_below: see :class:`deploy.lava.graph.Graph`.
+
+    Raises:
+        DataError: networks that do not belong together, or images that do not fit.
+    """
+    steps, bits = check_pair(encoder, decoder)
+    coding, latents = encoder.coding, encoder.latents
+    currents = coding.currents(images)
+    states = initial_states(seed, np.arange(len(currents)), latents)
+    graph = Graph(len(currents), steps, sampler=Rates(None, states, steps, bits), unroll_below=unroll_below)
+    flat = graph.add_array("currents", currents.reshape(len(currents), -1))
+    graph.nodes.append({"kind": "currents", "currents": flat, "first": 1})
+    graph.add_neurons(coding.neuron, coding.shape, "encoder0", 1)
+    encoding = plan(encoder.network, graph.images, steps=steps)
+    for k, (layer, before, after) in enumerate(encoder.network.synapses()):
+        graph.add_layer(layer, before, after, f"encoder{k + 1}", encoding.layers[k].first)
+    counted = encoding.layers[-1].first
+    graph.nodes.append({"kind": "counter", "shape": (latents,), "rate_bits": bits, "first": counted})
+    decoding = plan(decoder, graph.images, steps=steps, start=counted + steps)
+    graph.add_source(decoder, decoding.start, counted=True, name="sampled")
+    graph.add_layers(decoder, decoding, "decoder")
+    graph.total = decoding.total
+    return graph

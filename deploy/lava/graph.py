@@ -1,0 +1,187 @@
+"""Describes a Lava graph, node by node, for ``native.py`` to build inside Lava's interpreter.
+
+The one place where axis orders change between ours and Lava's processes:
+
+==============  ============================  =======================================================
+                ours                          Lava
+==============  ============================  =======================================================
+map             ``(C, H, W)``                 ``(W, H, C)``
+conv kernel     ``O I/groups kh kw``          ``O kw kh I/groups``, flipped in both directions of space
+pairs           ``(y, x)``                    ``(x, y)``
+sparse layer    features, channels outermost  the same
+==============  ============================  =======================================================
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deploy.lava.inputs import Rates
+from deploy.lava.unroll import unrolled
+from deploy.planner import Plan, plan
+from esvae.errors import UnsupportedLayerError
+from export.formats import STATE_SHIFT
+from export.ir import Conv, Lif, Network, Shape, Synapse
+from sim.stimulus import check_spikes
+
+__all__ = ["UNROLL_BELOW", "Graph", "generator_graph"]
+
+#: On a CPU: 8 million synapses take 64 MB and some 10 ms a step.
+UNROLL_BELOW = 1 << 23
+CSR_PARTS = ("data", "indices", "indptr")
+
+
+@dataclass
+class Graph:
+    """What ``native.py`` builds.
+
+    Attributes:
+        nodes: in the order in which spikes pass through them; arrays by the name of their file.
+        arrays: by file name.
+        shapes: ours, of what is recorded, by name.
+        images, steps, total: images, window, and time steps to run.
+        synapses: how many weights are stored.
+        sampler: first states, codes and more of a sampler in the graph, or None.
+        latents: spikes that enter instead, ``(images, steps, features)``, or None.
+        unroll_below: convolutions with fewer synapses than this, once unrolled, become sparse matrices; 0 keeps all.
+            Lava's convolution calls scipy once for each pair of channels and step, which a sparse product outruns by
+            far; the chip would rather share its kernels.
+    """
+
+    images: int
+    steps: int
+    total: int = 0
+    nodes: list[dict[str, Any]] = field(default_factory=list)
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    shapes: dict[str, Shape] = field(default_factory=dict)
+    synapses: int = 0
+    sampler: Rates | None = None
+    latents: np.ndarray | None = None
+    unroll_below: int = UNROLL_BELOW
+
+    def add_array(self, name: str, values: np.ndarray) -> str:
+        """Keeps an array under ``name.npy`` and gives that."""
+        self.arrays[f"{name}.npy"] = values
+        return f"{name}.npy"
+
+    def add_layers(self, network: Network, made: Plan, name: str) -> None:
+        """Appends the network's layers, on the plan's clock, as ``{name}0``, ``{name}1``, ..."""
+        for k, (layer, before, after) in enumerate(network.synapses()):
+            self.add_layer(layer, before, after, f"{name}{k}", made.layers[k].first)
+
+    def add_layer(self, layer: Synapse, before: Shape, after: Shape, name: str, first: int) -> None:
+        """Appends one layer: synapses, and LIF neurons that are reset at time step ``first`` and every window later."""
+        as_map = self.keeps(layer, after)
+        node = self.add_neurons(layer.neuron, after, name, first, as_map=as_map, bias=layer.bias)
+        if as_map:
+            assert isinstance(layer, Conv)
+            kernel = layer.weight.astype(np.int32).transpose(0, 3, 2, 1)[:, ::-1, ::-1]
+            node |= {
+                "synapse": "conv",
+                "weight": self.add_array(f"{name}.weight", np.ascontiguousarray(kernel)),
+                "input_shape": before[::-1],
+                "groups": layer.groups,
+            }
+            node |= {key: getattr(layer, key)[::-1] for key in ("stride", "padding", "dilation")}
+            self.synapses += layer.weight.size
+            return
+        matrix = unrolled(layer, before)
+        node |= {
+            "synapse": "sparse",
+            "weight": {key: self.add_array(f"{name}.{key}", getattr(matrix, key)) for key in CSR_PARTS},
+            "weight_shape": matrix.shape,
+        }
+        self.synapses += matrix.nnz
+
+    def keeps(self, layer: Synapse, after: Shape) -> bool:
+        """Whether a layer stays a convolution in the graph: its neurons then form a map."""
+        if not isinstance(layer, Conv):
+            return False
+        return math.prod(after) * math.prod(layer.weight.shape[1:]) >= self.unroll_below
+
+    def add_neurons(
+        self, neuron: Any, shape: Shape, name: str, first: int, *, as_map: bool = False, bias: np.ndarray | None = None
+    ) -> dict[str, Any]:
+        """Appends neurons fed directly by what comes before, without synapses; gives the node, to be added to."""
+        assert isinstance(neuron, Lif)
+        full = np.zeros(shape, np.int32)
+        if bias is not None:
+            full += (bias if bias.ndim == len(shape) else bias[:, None, None]).astype(np.int32)
+        node = {
+            "kind": "layer",
+            "name": name,
+            "title": f"{name.rstrip('0123456789')} {name[len(name.rstrip('0123456789')) :]}",
+            "synapse": "none",
+            "shape": shape[::-1] if as_map else (math.prod(shape),),
+            "bias": self.add_array(f"{name}.bias", np.ascontiguousarray(full.T) if as_map else full.reshape(-1)),
+            "bias_exp": STATE_SHIFT,
+            "current_decay": neuron.current_decay,
+            "voltage_decay": neuron.voltage_decay,
+            "threshold": neuron.threshold,
+            "first": first,
+        }
+        self.nodes.append(node)
+        self.shapes[name] = shape
+        return node
+
+    def add_source(self, network: Network, start: int, *, counted: bool = False, name: str = "") -> None:
+        """Appends what sends spikes into the network's first layer: the sampler where there is one, else a source."""
+        layer, _, after = next(network.synapses())
+        shape = network.input_shape
+        as_map = self.keeps(layer, after)
+        node_shape = shape[::-1] if as_map else (math.prod(shape),)
+        self.nodes.append({"kind": "source", "shape": node_shape, "first": start, "counted": counted, "name": name})
+        if name:
+            self.shapes[name] = shape if as_map else (math.prod(shape),)
+
+    def write(self, scratch: Path) -> dict[str, Any]:
+        """Writes the arrays into a folder and gives the part of the job that describes the graph."""
+        for name, values in self.arrays.items():
+            np.save(scratch / name, values)
+        job: dict[str, Any] = {
+            "nodes": self.nodes,
+            "images": self.images,
+            "steps": self.steps,
+            "total": self.total,
+            "synapses": self.synapses,
+            "sampler": None if self.sampler is None else self.sampler.write(scratch),
+        }
+        if self.latents is not None:
+            np.save(scratch / "latents.npy", self.latents.reshape(*self.latents.shape[:2], -1))
+            job["latents"] = str(scratch / "latents.npy")
+        return job
+
+
+def generator_graph(
+    network: Network, entering: np.ndarray | Rates, *, name: str = "layer", unroll_below: int = UNROLL_BELOW
+) -> Graph:
+    """Source or sampler, then the network's layers.
+
+    Args:
+        network: an integer network without delays.
+        entering: spikes ``(images, steps, *input shape)``, or what the sampler needs to draw them.
+        name: what the layers are called in traces, before their number.
+        unroll_below: see :class:`Graph`.
+
+    Raises:
+        DataError: no images, no steps, or spikes that do not fit.
+        UnsupportedLayerError: synapses with delays, or input neurons.
+    """
+    if network.input_neurons is not None:
+        raise UnsupportedLayerError("the input layer has neurons, which an image drives; use --loader stock")
+    if isinstance(entering, Rates):
+        graph = Graph(entering.images, entering.steps, sampler=entering, unroll_below=unroll_below)
+    else:
+        latents = check_spikes(network, entering)
+        images, steps = latents.shape[:2]
+        graph = Graph(images, steps, latents=latents, unroll_below=unroll_below)
+    made = plan(network, graph.images, steps=graph.steps)
+    graph.total = made.total
+    graph.add_source(network, made.start, name="" if graph.sampler is None else "latent")
+    graph.add_layers(network, made, name)
+    return graph

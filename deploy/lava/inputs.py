@@ -1,0 +1,68 @@
+"""What enters a graph whose sampler draws the spikes itself: rate codes and the registers' first states, no spikes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from esvae.errors import DataError
+from export.ir import Network
+from sim.sampler import LFSR_TAPS, codes_from_rates, initial_states, prior_rates, sample_spikes
+
+__all__ = ["Rates", "rates_from_prior"]
+
+
+@dataclass(frozen=True, eq=False)
+class Rates:
+    """The sampler's input for a number of images.
+
+    Attributes:
+        codes: rate codes 0 to ``2^rate_bits``, ``(images, neurons)``; None where a counter in the graph gives them.
+        states: of the shift registers at the start of each image, uint32 ``(images, neurons)``.
+        steps: window of an image.
+        rate_bits: by which the registers advance each step.
+    """
+
+    codes: np.ndarray | None
+    states: np.ndarray
+    steps: int
+    rate_bits: int
+
+    @property
+    def images(self) -> int:
+        """How many."""
+        return len(self.states)
+
+    def spikes(self) -> np.ndarray:
+        """What the sampler in the graph must draw, by its definition: uint8 ``(images, steps, neurons)``.
+
+        Raises:
+            DataError: the codes are not known here.
+        """
+        if self.codes is None:
+            raise DataError("these rates are counted in the graph, so their spikes are not known before it has run")
+        return sample_spikes(self.codes, self.states, self.steps, self.rate_bits)
+
+    def write(self, scratch: Path) -> dict[str, Any]:
+        """Writes both arrays into a folder and says where they are, as the worker wants it."""
+        codes = np.zeros(self.states.shape, np.int32) if self.codes is None else self.codes.astype(np.int32)
+        files = {"states": scratch / "sampler.states.npy", "codes": scratch / "sampler.codes.npy"}
+        np.save(files["states"], self.states.astype(np.int64))
+        np.save(files["codes"], codes)
+        return {**{key: str(path) for key, path in files.items()}, "rate_bits": self.rate_bits, "taps": LFSR_TAPS}
+
+
+def rates_from_prior(network: Network, seed: int, images: np.ndarray) -> Rates:
+    """The rates and states behind :func:`sim.sampler.draw_latents`, for the given image numbers.
+
+    Raises:
+        DataError: the network has no prior or no window.
+    """
+    if network.prior is None or network.time_steps is None:
+        raise DataError("this network has no prior, so there are no rates for its sampler; use --sampler host")
+    bits = network.prior.rate_bits
+    codes = codes_from_rates(prior_rates(network.prior, seed, images), bits)
+    return Rates(codes, initial_states(seed, images, codes.shape[1]), network.time_steps, bits)

@@ -1,0 +1,168 @@
+"""The encoder of a run for the chip: the image as a constant current, then spiking layers down to the latents.
+
+Direct coding shows the same image at every step, so the first convolution is the same at every step too. The host does
+it once, in integers; what it gives is the bias current of the first layer's neurons, 13 bits a neuron. From there on
+everything is spikes. A pixel ``x`` in [-1, 1] is the whole number ``p = round(255 x)``, which is exact for images of 8
+bits; zero, as the convolution pads, stays zero::
+
+    current = (sum(weight * p) + bias + 2^(shift - 1)) >> shift
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from esvae.errors import DataError
+from esvae.layers import SpikingLayer
+from esvae.run import Run
+from export.float_network import FloatLayer, FloatNetwork, Norm
+from export.formats import BIAS, DECAY_UNITY, THRESHOLD
+from export.frontends.esvae_run import synapse_of
+from export.ir import Conv, Dense, FloatLif, ImageReadout, Lif, Network, Shape
+from export.passes import LayerQuantization, fold_norm, quantize
+
+__all__ = ["PIXEL_SCALE", "DirectCoding", "Encoder", "integer_encoder"]
+
+#: Whole numbers to 1.0 of a pixel: an 8 bit pixel ``k`` is ``x = k / 127.5 - 1 = (2 k - 255) / 255``.
+PIXEL_SCALE = 255
+#: Fractional bits of the host's weights.
+_SHIFT = 12
+
+
+@dataclass(frozen=True, eq=False)
+class DirectCoding:
+    """The host's convolution and the neurons that its result drives.
+
+    Attributes:
+        weight: int64 ``(O, I, kh, kw)``, ``bias``: int64 ``(O,)``; both scaled by ``2^shift``.
+        stride, padding: ``(y, x)``.
+        shift: by which sums are brought down to the bias register.
+        neuron: of the first layer.
+        image_shape: ``(I, H, W)``.
+        shape: ``(O, H', W')`` of the first layer.
+        scale: integers of the current for 1.0 of the float layer.
+    """
+
+    weight: np.ndarray
+    bias: np.ndarray
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    shift: int
+    neuron: Lif
+    image_shape: Shape
+    shape: Shape
+    scale: float
+
+    def currents(self, images: np.ndarray) -> np.ndarray:
+        """What drives the first layer at every step: int32 ``(N, O, H', W')`` from images ``(N, I, H, W)`` in [-1, 1].
+
+        Raises:
+            DataError: images of another shape, or outside [-1, 1].
+        """
+        images = np.asarray(images, np.float64)
+        if images.shape[1:] != self.image_shape or not len(images):
+            raise DataError(f"images have shape {images.shape}, expected (N, {', '.join(map(str, self.image_shape))})")
+        if not (np.abs(images) <= 1).all():
+            raise DataError("images must be within [-1, 1]")
+        pixels = torch.from_numpy(np.rint(images * PIXEL_SCALE))
+        # Whole numbers far below 2^53, so that float64 sums are exact in any order.
+        sums = functional.conv2d(
+            pixels, torch.from_numpy(self.weight.astype(np.float64)), None, self.stride, self.padding
+        )
+        whole = sums.numpy().astype(np.int64) + self.bias[:, None, None] + (1 << (self.shift - 1))
+        currents: np.ndarray = (whole >> self.shift).astype(np.int32)
+        return currents
+
+
+@dataclass(frozen=True, eq=False)
+class Encoder:
+    """An integer encoder.
+
+    Attributes:
+        coding: image to the first layer's currents and neurons.
+        network: the layers behind it; its input shape is the first layer's, its output ``(latents, 1, 1)``.
+        quantization: what quantizing did to the layers of ``network``.
+    """
+
+    coding: DirectCoding
+    network: Network
+    quantization: list[LayerQuantization]
+
+    @property
+    def depth(self) -> int:
+        """Layers with neurons, the first included."""
+        return self.network.depth + 1
+
+    @property
+    def latents(self) -> int:
+        """How many latent neurons."""
+        return math.prod(self.network.shapes[-1])
+
+
+def integer_encoder(run: Run, *, weight_bits: int = 8) -> Encoder:
+    """The integer encoder of a run; the run is left as it is.
+
+    The last layer, dense on a map, becomes a convolution whose kernel covers the map.
+
+    Raises:
+        HardwareRangeError, ConfigError: as :func:`export.passes.quantize`.
+    """
+    config, encoder = run.config, run.model.encoder
+    spiking = [*encoder.layers, encoder.latent]
+    folded = []
+    size, channels = config.data.image_size, config.data.image_channels
+    for layer in spiking:
+        assert isinstance(layer, SpikingLayer)
+        scale, shift = (values.numpy() for values in layer.norm.scale_and_shift())
+        synapse = synapse_of(layer.synapse, FloatLif(layer.neuron.keep, layer.neuron.threshold))
+        folded.append(FloatLayer(synapse, Norm(scale, shift)))
+    image_shape = (channels, size, size)
+    network = fold_norm(
+        FloatNetwork(image_shape, tuple(folded), config.model.time_steps, None, ImageReadout(1.0, (1, 1, 1)))
+    )
+    stem, *rest = (layer.synapse for layer in network.layers)
+    assert isinstance(stem, Conv)
+    shape = stem.output_shape(image_shape)
+    before = shape
+    for layer in rest[:-1]:
+        before = layer.output_shape(before)
+    last = rest[-1]
+    assert isinstance(last, Dense)
+    covering = Conv(last.weight.reshape(-1, *before), last.bias, last.neuron)
+    latents = (last.weight.shape[0], 1, 1)
+    integer, report = quantize(
+        replace(
+            network,
+            input_shape=shape,
+            layers=(*(FloatLayer(each) for each in rest[:-1]), FloatLayer(covering)),
+            readout=ImageReadout(1.0, latents),
+        ),
+        weight_bits,
+    )
+    return Encoder(_coding(stem, image_shape, shape), replace(integer, readout=None), report)
+
+
+def _coding(stem: Conv, image_shape: Shape, shape: Shape) -> DirectCoding:
+    neuron = stem.neuron
+    assert isinstance(neuron, FloatLif)
+    bias = np.zeros(len(stem.weight)) if stem.bias is None else stem.bias
+    # The largest current that any image could give, rounding included, still fits the register.
+    reach = float((np.abs(stem.weight).sum(axis=(1, 2, 3)) + np.abs(bias)).max())
+    scale = min((BIAS.max - 1) / reach, THRESHOLD.max / neuron.threshold)
+    fine = scale * (1 << _SHIFT)
+    return DirectCoding(
+        weight=np.rint(stem.weight * (fine / PIXEL_SCALE)).astype(np.int64),
+        bias=np.rint(bias * fine).astype(np.int64),
+        stride=stem.stride,
+        padding=stem.padding,
+        shift=_SHIFT,
+        neuron=Lif(DECAY_UNITY, round(DECAY_UNITY * (1 - neuron.keep)), round(neuron.threshold * scale)),
+        image_shape=image_shape,
+        shape=shape,
+        scale=scale,
+    )

@@ -1,0 +1,144 @@
+"""Graphs of the project's own making in Lava, and the sampler within, against the twin and the sampler's definition."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from deploy.lava import find_lava_python, run_lava
+from deploy.lava.graph import generator_graph
+from deploy.lava.inputs import Rates, rates_from_prior
+from deploy.lava.native_run import run_graph
+from esvae.errors import DataError, LavaMissingError
+from export.ir import Conv, ConvTranspose, Dense, Flatten, Lif, Network, Prior
+from export.netx_write import write_netx
+from sim.engine import Engine
+from sim.sampler import draw_latents, initial_states, sample_spikes
+from sim.trace import first_difference, named_traces
+from strategies import networks, spikes_for
+
+try:
+    find_lava_python()
+    WHY = ""
+except LavaMissingError as error:
+    WHY = str(error)
+
+pytestmark = [pytest.mark.lava, pytest.mark.skipif(bool(WHY), reason=WHY)]
+
+
+def small(**more: object) -> Network:
+    """A convolution on the latents, a transposed one, a plain one, and a dense readout; every kind of connection."""
+    rng = np.random.default_rng(5)
+
+    def weight(*shape: int) -> np.ndarray:
+        return rng.integers(-60, 90, shape) * 2
+
+    layers = (
+        Conv(weight(4, 6, 2, 3), rng.integers(-30, 60, 4), Lif(4096, 3072, 150), padding=(1, 2)),
+        ConvTranspose(
+            weight(4, 4, 3, 3),
+            rng.integers(-30, 60, (4, 4, 6)),
+            Lif(2048, 3072, 200),
+            (2, 2),
+            (1, 1),
+            (1, 1),
+            (1, 1),
+            1,
+        ),
+        Conv(weight(2, 2, 3, 2), None, Lif(4096, 1024, 300), padding=(1, 0), groups=2),
+        Flatten(),
+        Dense(weight(5, 40), rng.integers(-30, 30, 5), Lif(4096, 819, 131071)),
+    )
+    return Network((6, 1, 1), layers, time_steps=5, **more)  # type: ignore[arg-type]
+
+
+def with_prior(network: Network) -> Network:
+    rng = np.random.default_rng(8)
+    latents = int(np.prod(network.input_shape))
+    prior = Prior(
+        weight=rng.normal(0, 1, (2, latents, 3)).astype(np.float32),
+        bias=rng.normal(0, 1, (2, latents)).astype(np.float32),
+        share=np.array([0.3, 0.7], np.float32),
+    )
+    return Network(network.input_shape, network.layers, network.time_steps, prior)
+
+
+def assert_equal(network: Network, spikes: np.ndarray, run: object) -> None:
+    expected = named_traces(Engine(network).traces(spikes))
+    found = first_difference(expected, run.trace)  # type: ignore[attr-defined]
+    assert found is None, found
+    np.testing.assert_array_equal(run.readout, expected[f"layer{network.depth - 1}.v"][:, -1])  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("unroll_below", [0, 100, 1 << 20])
+def test_every_kind_of_layer(unroll_below: int) -> None:
+    """Convolutions kept, some of them unrolled, all unrolled."""
+    network = small()
+    spikes = (np.random.default_rng(1).random((3, 5, 6, 1, 1)) < 0.6).astype(np.uint8)
+    spikes[2] = spikes[0]
+    run = run_graph(generator_graph(network, spikes, unroll_below=unroll_below), trace=True)
+    assert_equal(network, spikes, run)
+    np.testing.assert_array_equal(run.readout[2], run.readout[0])
+    assert run.trace is not None
+    assert all(0.02 < run.trace[f"layer{k}.s"].mean() < 0.98 for k in range(3)), "the test network should spike"
+
+
+@settings(max_examples=8, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_random_networks(data: st.DataObject) -> None:
+    network = data.draw(networks(transposed=True))
+    spikes = data.draw(spikes_for(network))
+    below = data.draw(st.sampled_from([0, 1 << 20]))
+    assert_equal(network, spikes, run_graph(generator_graph(network, spikes, unroll_below=below), trace=True))
+
+
+@pytest.mark.parametrize(("seed", "steps", "bits"), [(0, 5, 8), (2**64 - 1, 1, 16), (77, 16, 1)])
+def test_the_sampler_draws_what_its_definition_says(seed: int, steps: int, bits: int) -> None:
+    """Every code of interest, every step, images with large numbers: one comparison of every spike."""
+    images, neurons = np.array([0, 5, 10**9]), 40
+    codes = np.linspace(0, 1 << bits, 3 * neurons).round().astype(np.int64).reshape(3, neurons)
+    rates = Rates(codes, initial_states(seed, images, neurons), steps, bits)
+    network = Network((neurons,), (Dense(np.eye(neurons, dtype=np.int32) * 2, None, Lif(4096, 0, 131071)),), steps)
+    run = run_graph(generator_graph(network, rates), trace=True)
+    expected = sample_spikes(codes, rates.states, steps, bits)
+    assert run.trace is not None
+    np.testing.assert_array_equal(run.trace["latent.s"], expected)
+    np.testing.assert_array_equal(run.readout, expected.astype(np.int64).sum(axis=1) * 2 << 6)
+    by_neuron = run.trace["latent.s"].transpose(0, 2, 1)
+    assert by_neuron[codes == 1 << bits].all()
+    assert not by_neuron[codes == 0].any()
+
+
+def test_images_of_the_prior(tmp_path: Path) -> None:
+    """The same pictures from the host's sampler and the graph's, in stock netx and in the native graph."""
+    rng = np.random.default_rng(2)
+    plain = Network(
+        (6, 1, 1),
+        (
+            Conv(rng.integers(-60, 90, (3, 6, 2, 2)) * 2, None, Lif(4096, 3072, 200), padding=(1, 1)),
+            Conv(rng.integers(-60, 90, (2, 3, 1, 1)) * 2, np.array([7, -9]), Lif(4096, 819, 131071)),
+        ),
+        time_steps=4,
+    )
+    network = with_prior(plain)
+    path = write_netx(network, tmp_path / "generator.net")
+    numbers = np.array([0, 1, 7])
+    rates = rates_from_prior(network, 3, numbers)
+    spikes = draw_latents(network, 3, numbers)
+    np.testing.assert_array_equal(rates.spikes().reshape(spikes.shape), spikes)
+    for run in (run_graph(generator_graph(network, rates), trace=True), run_lava(path, rates, trace=True)):
+        assert run.trace is not None
+        np.testing.assert_array_equal(run.trace["latent.s"].reshape(spikes.shape), spikes)
+        assert_equal(network, spikes[..., None, None], run)
+
+
+def test_what_has_no_rates() -> None:
+    with pytest.raises(DataError, match="has no prior, so there are no rates for its sampler"):
+        rates_from_prior(small(), 0, np.arange(2))
+    counted = Rates(None, initial_states(0, np.arange(2), 3), 4, 8)
+    with pytest.raises(DataError, match="counted in the graph"):
+        counted.spikes()

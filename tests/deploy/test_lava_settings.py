@@ -1,0 +1,139 @@
+"""Every way to run a file in Lava, from the command line: the same integers, and one clear line where it cannot be."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import deploy
+from deploy.cli import main
+from deploy.generate import generate_file
+from deploy.lava import find_lava_python
+from deploy.lava_run import LavaSettings, run_in_lava
+from esvae.errors import LavaMissingError
+from export.ir import Conv, ConvTranspose, ImageReadout, Lif, Network, Prior
+from export.netx_read import read_netx
+from export.netx_write import write_netx
+from sim.engine import Engine
+
+try:
+    find_lava_python()
+    WHY = ""
+except LavaMissingError as error:
+    WHY = str(error)
+
+
+@pytest.fixture
+def net(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(2)
+    network = Network(
+        (6, 1, 1),
+        (
+            Conv(rng.integers(-60, 90, (3, 6, 2, 2)) * 2, None, Lif(4096, 3072, 200), padding=(1, 1)),
+            Conv(rng.integers(-60, 90, (1, 3, 1, 1)) * 2, np.array([7]), Lif(4096, 819, 131071)),
+        ),
+        time_steps=4,
+        prior=Prior(
+            rng.normal(0, 1, (1, 6, 3)).astype(np.float32), np.zeros((1, 6), np.float32), np.ones(1, np.float32)
+        ),
+        readout=ImageReadout(9000.0, (1, 2, 2)),
+    )
+    return write_netx(network, tmp_path / "generator.net")
+
+
+def called(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, dict[str, object]]:
+    with pytest.raises(SystemExit) as left:
+        main([*map(str, arguments), "--json"])
+    out = capsys.readouterr().out
+    return int(left.value.code or 0), json.loads(out)
+
+
+@pytest.mark.lava
+@pytest.mark.skipif(bool(WHY), reason=WHY)
+@pytest.mark.parametrize(("loader", "sampler"), [("native", "host"), ("native", "graph"), ("stock", "graph")])
+def test_verify(net: Path, capsys: pytest.CaptureFixture[str], loader: str, sampler: str) -> None:
+    more = ("-n", 2, "--against", "lava", "--loader", loader, "--sampler", sampler)
+    code, told = called(capsys, "verify", net, *more)
+    assert (code, told["equal"]) == (0, True)
+    assert told["about"]["lava"]["lava-nc"] == "0.10.0"  # type: ignore[index]
+
+
+@pytest.mark.lava
+@pytest.mark.skipif(bool(WHY), reason=WHY)
+def test_simulate_generate_and_notebook_draw_the_twins_pictures(
+    net: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = deploy.load(net)
+    twin = model.generate(n=5, seed=4)
+    lava = model.generate(n=3, seed=4, first=2, backend="lava", loader="native", sampler="graph")
+    np.testing.assert_array_equal(lava.potentials, twin.potentials[2:])
+    settings = LavaSettings("native", "graph")
+    told: list[str] = []
+    done = generate_file(
+        net,
+        3,
+        tmp_path / "out",
+        seed=4,
+        backend="lava",
+        lava=settings,
+        chunk=2,
+        progress=lambda _, text: told.append(text),
+    )
+    np.testing.assert_array_equal(done.potentials(), twin.potentials[:3])
+    assert told[-1].startswith("3 of 3 images, ")
+    more = ("--seed", 4, "--backend", "lava", "--loader", "native", "--sampler", "graph")
+    code, _ = called(capsys, "simulate", net, "-n", 5, "-o", tmp_path / "lava.png", *more)
+    assert code == 0
+    twin.save(tmp_path / "twin.png")
+    assert (tmp_path / "lava.png").read_bytes() == (tmp_path / "twin.png").read_bytes()
+
+
+@pytest.mark.lava
+@pytest.mark.skipif(bool(WHY), reason=WHY)
+def test_no_board(net: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    more = ("--backend", "lava", "--loader", "native", "--target", "loihi2")
+    code, told = called(capsys, "simulate", net, "-n", 1, *more)
+    assert code == 1
+    assert "lava-loihi, Intel's compiler for the chip, is not installed" in str(told["error"])
+    assert "available to members of the Intel Neuromorphic Research Community" in str(told["error"])
+    assert "\n" not in str(told["error"])
+
+
+@pytest.mark.lava
+@pytest.mark.skipif(bool(WHY), reason=WHY)
+def test_native_takes_what_stock_netx_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(1)
+    layer = ConvTranspose(rng.integers(-60, 90, (6, 2, 3, 3)) * 2, None, Lif(4096, 819, 131071), (2, 2))
+    network = Network((6, 2, 1), (layer,), time_steps=2)
+    spikes = (rng.random((2, 2, 6, 2, 1)) < 0.5).astype(np.uint8)
+    path = write_netx(network, tmp_path / "native.net", stock=False)
+    back = read_netx(path)
+    assert back.content_hash() == network.content_hash()
+    run = run_in_lava(path, back, spikes, LavaSettings("native"))
+    np.testing.assert_array_equal(run.potentials, Engine(network).final_potentials(spikes))
+    code, told = called(capsys, "verify", path, "-n", 1, "--against", "reference,lava", "--loader", "native")
+    assert (code, told["equal"]) == (0, True)
+    code, told = called(capsys, "verify", path, "-n", 1, "--against", "lava")
+    assert code == 1
+    assert "netx cannot load a transposed convolution" in str(told["error"])
+    assert "--loader native" in str(told["error"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--loader", "native"], "are Lava's; add --backend lava"),
+        (["--backend", "lava", "--target", "loihi2"], "--target loihi2 needs --loader native"),
+        (["--backend", "lava", "--sampler", "chip"], "--sampler chip: expected host or graph"),
+        (["--backend", "lava", "--sampler", "graph", "--latents", "L.npy"], "draws the latent spikes itself"),
+    ],
+)
+def test_settings_that_do_not_go_together(
+    net: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    code, told = called(capsys, "simulate", net, *arguments)
+    assert code == 1
+    assert message in str(told["error"])
