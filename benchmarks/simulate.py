@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import itertools
 import json
 import os
 import platform
@@ -24,6 +25,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 import torch
 
@@ -31,7 +33,6 @@ from benchmarks.networks import latents, mnist_decoder, subpixel_decoder
 from benchmarks.report import write_report
 from export.ir import Conv, ConvTranspose, Lif, Network
 from export.netx_write import write_netx
-from export.passes import lower_dense
 from sim.engine import Engine
 from sim.synapses import map_sums
 
@@ -42,14 +43,17 @@ REPEATS = 7
 
 def best(*functions: Callable[[], object], repeats: int = REPEATS) -> list[float]:
     """Shortest time of each function in seconds, all of them in turn, ``repeats`` times, after one run to warm up."""
-    times = [float("inf")] * len(functions)
-    for repeat in range(repeats + 1):
-        for k, function in enumerate(functions):
-            start = time.perf_counter()
-            function()
-            if repeat:
-                times[k] = min(times[k], time.perf_counter() - start)
-    return times
+    return turns(*functions, repeats=repeats).min(axis=0).tolist()
+
+
+def turns(*functions: Callable[[], object], repeats: int) -> np.ndarray:
+    """Seconds of each function in each turn, ``(repeats, functions)``."""
+    times = np.empty((repeats + 1, len(functions)))
+    for repeat, k in itertools.product(range(repeats + 1), range(len(functions))):
+        start = time.perf_counter()
+        functions[k]()
+        times[repeat, k] = time.perf_counter() - start
+    return times[1:]
 
 
 def bare_convolutions(network: Network, images: int, *, first_as_matrix: bool) -> Callable[[], None]:
@@ -80,39 +84,48 @@ def bare_convolutions(network: Network, images: int, *, first_as_matrix: bool) -
 def measure_limit() -> list[dict[str, Any]]:
     """The twin against the bare convolutions of the same shapes, the same number of images at a time."""
     rows = []
-    for name, make in DECODERS.items():
+    for threads, (name, make) in itertools.product(sorted({1, torch.get_num_threads()}), DECODERS.items()):
+        use_threads(threads)
         network = make()
         engine, dense = Engine(network), Engine(network, path="dense")
         chunk = engine._chunk(network.time_steps or 1, kept=False, trace=False)
         spikes = latents(network, chunk)
         literal = bare_convolutions(network, chunk, first_as_matrix=False)
         spared = bare_convolutions(network, chunk, first_as_matrix=True)
-        times = best(
+        times = turns(
             lambda e=engine, s=spikes: e.final_potentials(s),
             lambda e=dense, s=spikes: e.final_potentials(s),
             literal,
             spared,
-            repeats=3 * REPEATS,
+            repeats=5 * REPEATS,
         )
-        auto, full, literal_time, spared_time = (t / chunk * 1e3 for t in times)
+        auto, full, literal_time, spared_time = np.median(times, axis=0) / chunk * 1e3
+        ratio, strict, strictest = np.median(times[:, [2, 3, 3]] / times[:, [0, 0, 1]], axis=0)
         activity = [float(layer.spikes.mean()) for layer in next(engine.run(spikes[: min(chunk, 8)]))][:-1]
         stages = stage_times(dense, spikes)
         rows.append(
             {
                 "network": name,
+                "threads": threads,
                 "images at a time": chunk,
                 "activity": activity,
                 "twin ms": auto,
                 "twin dense ms": full,
                 "convolutions ms": literal_time,
                 "convolutions, first as matrix, ms": spared_time,
-                "ratio": literal_time / auto,
-                "ratio, first as matrix": spared_time / auto,
-                "ratio dense, first as matrix": spared_time / full,
+                "ratio": ratio,
+                "ratio, first as matrix": strict,
+                "ratio dense, first as matrix": strictest,
                 **stages,
             }
         )
     return rows
+
+
+def use_threads(count: int) -> None:
+    """Of torch and of numba alike."""
+    torch.set_num_threads(count)
+    numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))
 
 
 def stage_times(engine: Engine, spikes: np.ndarray) -> dict[str, float]:
@@ -134,7 +147,8 @@ def stage_times(engine: Engine, spikes: np.ndarray) -> dict[str, float]:
 
 
 def measure_events() -> list[dict[str, Any]]:
-    """Dense sums against event-driven ones of one layer, at several activities."""
+    """Dense sums against event-driven ones of one layer, at several activities, on one thread."""
+    use_threads(1)
     rng = np.random.default_rng(0)
     neuron = Lif(4096, 3072, 100)
 
@@ -168,7 +182,8 @@ def measure_events() -> list[dict[str, Any]]:
 
 
 def measure_scaling() -> dict[str, list[dict[str, float]]]:
-    """Milliseconds an image of the chip-native decoder over steps, channels and images."""
+    """Milliseconds an image of the chip-native decoder over steps, channels and images, on one thread."""
+    use_threads(1)
 
     def per_image(network: Network, images: int) -> float:
         engine, spikes = Engine(network), latents(network, images)
@@ -209,39 +224,29 @@ def stream(images: int) -> dict[str, float]:
     return {"images": images, "seconds": seconds, "ms": seconds / images * 1e3, "peak MB": peak, "checksum": total}
 
 
-def measure_lava() -> list[dict[str, Any]]:
+def measure_lava(images: int = 4) -> list[dict[str, Any]]:
     """Lava's time for its steps, without loading, against the twin's on the same file and spikes."""
     from deploy.lava import run_lava
 
-    rows = []
-    for name, make, images in (
-        ("chip-native decoder", subpixel_decoder, 4),
-        ("paper's MNIST decoder", mnist_decoder, 1),
-    ):
-        network = make()
-        spikes = latents(network, images)
-        sparse = name != "chip-native decoder"
-        loadable = lower_dense(network) if sparse else network
-        engine = Engine(network)
-        many = latents(network, 64)
-        with tempfile.TemporaryDirectory() as folder:
-            path = write_netx(loadable, Path(folder) / "decoder.net")
-            entering = spikes.reshape(images, -1, int(np.prod(network.input_shape))) if sparse else spikes
-            run = run_lava(path, entering, sparse=sparse, stall_timeout=600)
-        twin = engine.final_potentials(spikes)
-        seconds = run.seconds["running"] / images
-        own = best(lambda e=engine, s=many: e.final_potentials(s))[0] / len(many)
-        rows.append(
-            {
-                "network": name,
-                "images in Lava": images,
-                "Lava s": seconds,
-                "twin ms": own * 1e3,
-                "ratio": seconds / own,
-                "equal": bool(np.array_equal(run.readout.reshape(images, -1), twin.reshape(images, -1))),
-            }
-        )
-    return rows
+    network = subpixel_decoder()
+    spikes, many = latents(network, images), latents(network, 256)
+    engine = Engine(network)
+    with tempfile.TemporaryDirectory() as folder:
+        path = write_netx(network, Path(folder) / "decoder.net")
+        own = best(lambda: engine.final_potentials(many))[0] / len(many)
+        run = run_lava(path, spikes, stall_timeout=600)
+        own = min(own, best(lambda: engine.final_potentials(many))[0] / len(many))
+    seconds = run.seconds["running"] / images
+    return [
+        {
+            "network": "chip-native decoder",
+            "images in Lava": images,
+            "Lava s": seconds,
+            "twin ms": own * 1e3,
+            "ratio": seconds / own,
+            "equal": bool(np.array_equal(run.readout, engine.final_potentials(spikes))),
+        }
+    ]
 
 
 def machine() -> dict[str, Any]:
@@ -278,7 +283,9 @@ def main() -> None:
     found = json.loads(options.out.read_text("utf-8")) if options.out.exists() else {}
     for part in options.parts or PARTS:
         sys.stderr.write(f"{part}\n")
+        threads = torch.get_num_threads()
         found[part] = {"machine": machine(), "result": PARTS[part]()}
+        use_threads(threads)
         options.out.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
         write_report(found, ROOT / "docs")
 

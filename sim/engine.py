@@ -26,7 +26,7 @@ __all__ = ["DEFAULT_MEMORY", "Engine", "LayerActivity"]
 #: Bytes that a chunk of images may take, where the caller does not say.
 DEFAULT_MEMORY = 1 << 29
 #: Bytes of the widest layer's raster that still lie in a processor's last cache together with the next one's.
-_CACHED = 1 << 22
+_CACHED = 1 << 23
 _FLOAT = 4
 
 

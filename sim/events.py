@@ -20,7 +20,7 @@ __all__ = ["EVENT_ACTIVITY", "EventSums"]
 
 #: Share of inputs that spike below which events are faster than a full product, by the least number of output
 #: channels; measured by ``benchmarks/simulate.py``.
-EVENT_ACTIVITY = {1: 0.02, 32: 0.06}
+EVENT_ACTIVITY = {1: 0.01, 32: 0.04}
 
 
 @numba.njit(parallel=True, cache=True)
