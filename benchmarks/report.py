@@ -114,8 +114,8 @@ def _events(rows: list[dict[str, Any]]) -> list[str]:
         "### Event-driven sums",
         "",
         "On one thread. Time of the full product over that of the event-driven one, by the share of inputs that",
-        "spike; above 1, events are faster. The engine takes them up to 4 % with 32 output channels or more, else up to",
-        "1 %.",
+        "spike; above 1, events are faster. The engine takes them up to 4 % with 32 output channels or more, else up",
+        "to 1 %.",
         "",
         *_table(["layer", *activities], table),
     ]

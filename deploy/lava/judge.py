@@ -99,7 +99,8 @@ def run(job: dict[str, Any], worker: types.ModuleType) -> None:
         layer.neuron.bias_mant.init = np.broadcast_to(first if leads[k] == 0 else 0, layer.neuron.bias_mant.shape)
     with tempfile.TemporaryDirectory(dir=Path(job["result"]).parent) as folder:
         scratch = Path(folder)
-        models, _ = worker.add_monitors(network, samples * length, scratch)
+        probed = [(f"layer{k}", layer.neuron, 1) for k, layer in enumerate(layers)]
+        models, _, _monitors = worker.add_monitors(probed, samples * length, scratch)  # held as long as the network
         executable = network.compile(Loihi2SimCfg(select_tag="fixed_pt", exception_proc_model_map=models))
         network.create_runtime(executable=executable)
         started = False
@@ -144,11 +145,11 @@ def main(jobs_file: str) -> None:
     sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != here]
     jobs = json.loads(Path(jobs_file).read_text(encoding="utf-8"))
     load_neighbour("group").start_guard(os.getppid(), sys.stdin.fileno(), str(Path(jobs_file).parent))
-    worker = load_neighbour("worker")
+    worker, stock = load_neighbour("worker"), load_neighbour("stock")
     versions = {name: importlib.metadata.version(name) for name in ("lava-nc", "lava-dl")}
     versions |= {"python": platform.python_version(), "numpy": importlib.metadata.version("numpy")}
     warnings.filterwarnings("ignore")
-    with worker.deferred_imports(versions["lava-dl"] == worker.LAVA_DL_VERSION):
+    with stock.imports({"lif_only": True}, versions):
         import lava.lib.dl.netx.hdf5
         import lava.magma.core.run_configs
         import lava.proc.io.source
