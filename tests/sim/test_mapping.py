@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -30,13 +28,6 @@ NEURON = Lif(4096, 3072, 60)
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 #: So small that small networks need several cores.
 TINY = dataclasses.replace(LOIHI2, neurons=7, memory_words=60, input_axons=40, usable_cores=5)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _without_onednn() -> Iterator[None]:
-    """torch 2.3.1 reads past its memory where oneDNN meets a strided and padded 1x1 kernel with channels innermost."""
-    with torch.backends.mkldnn.flags(enabled=False):
-        yield
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=SLOW)

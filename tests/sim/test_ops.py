@@ -28,13 +28,6 @@ NEURON = Lif(4096, 3072, 60)
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _without_onednn() -> Iterator[None]:
-    """torch 2.3.1 reads past its memory where oneDNN meets a strided and padded 1x1 kernel with channels innermost."""
-    with torch.backends.mkldnn.flags(enabled=False):
-        yield
-
-
 def targets(layer: Synapse, before: Shape, source: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
     """Every neuron that a spike of ``source`` reaches over a weight that is not zero."""
     after = layer.output_shape(before)
