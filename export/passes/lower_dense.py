@@ -54,12 +54,13 @@ def lower_dense(network: Network) -> Network:
 @torch.inference_mode()
 def _matrix(layer: Conv | ConvTranspose, before: Shape, outputs: int) -> np.ndarray:
     """What each input neuron alone sends: int32 ``(outputs, inputs)``."""
-    weight = torch.from_numpy(layer.weight.astype(np.float32))  # every output is one weight, exact in float32
+    # In float64, which torch convolves by itself; for some shapes its float32 libraries give wrong sums.
+    weight = torch.from_numpy(layer.weight.astype(np.float64))
     inputs = math.prod(before)
     matrix = np.zeros((outputs, inputs), np.int32)
     for start in range(0, inputs, _BATCH):
         count = min(_BATCH, inputs - start)
-        basis = torch.zeros(count, inputs)
+        basis = torch.zeros(count, inputs, dtype=torch.float64)
         basis[torch.arange(count), torch.arange(start, start + count)] = 1
         maps = basis.reshape(count, *before)
         if isinstance(layer, Conv):
