@@ -147,7 +147,7 @@ class Stage:
         """What arrives: whole numbers ``(steps, images, neurons)``, in memory of their own."""
         steps, images = raster.shape[:2]
         # The last step tells well enough how active the window is, and the sums do not depend on the choice.
-        if self._events is not None and float(raster[-1].numpy().mean()) <= self._events.activity:
+        if self._events is not None and float(raster[-1].mean()) <= self._events.activity:
             return self._events(raster)
         x = raster.to(self.dtype)
         if self._matrix is not None:
