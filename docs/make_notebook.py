@@ -38,7 +38,10 @@ CELLS = [
 
 
 def executed(source: str, names: dict[str, Any]) -> list[dict[str, Any]]:
-    """Runs one cell; gives its outputs as a notebook holds them."""
+    """Runs one cell; gives its outputs as a notebook holds them.
+
+    What is executed are the cells written out in this file, nothing that is read from anywhere.
+    """
     tree = ast.parse(source)
     last = ast.Expression(tree.body.pop().value) if isinstance(tree.body[-1], ast.Expr) else None  # type: ignore[attr-defined]
     printed = io.StringIO()
