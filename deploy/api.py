@@ -18,10 +18,10 @@ from PIL import Image
 from deploy.backends import Progress
 from deploy.generate import draw
 from deploy.lava_run import LavaSettings, Loader, SamplerPlace, Target
-from deploy.pictures import image_grid, save_grid
 from deploy.planner import Plan, plan
 from deploy.verify import Verdict, verify
 from esvae.errors import DataError
+from esvae.pictures import image_grid, save_grid
 from export.ir import Network
 from export.netx_read import read_netx
 from sim.readout import images_from_potentials

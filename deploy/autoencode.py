@@ -12,9 +12,9 @@ from deploy.backends import Progress
 from deploy.lava import LavaProgress
 from deploy.lava.autoencoder import autoencoder_graph
 from deploy.lava.native_run import run_graph
-from deploy.pictures import save_grid
 from esvae.data import load_images
 from esvae.errors import ConfigError, DataError
+from esvae.pictures import save_grid
 from esvae.run import load_run
 from export.encoder import integer_encoder
 from export.pipeline import integer_network

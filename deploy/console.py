@@ -46,7 +46,7 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
-def _display() -> Progress:
+def _display(*, shown: bool = True) -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -56,13 +56,14 @@ def _display() -> Progress:
         TimeRemainingColumn(),
         TextColumn("{task.fields[text]}"),
         console=_err,
+        disable=not shown,
     )
 
 
 @contextmanager
-def bar(title: str) -> Iterator[Report]:
+def bar(title: str, *, shown: bool = True) -> Iterator[Report]:
     """A progress bar; gives the callback that takes the share done, 0 to 1, and what is being done."""
-    with _display() as display:
+    with _display(shown=shown) as display:
         task = display.add_task(title, total=1.0, text="")
         yield lambda share, text: display.update(task, completed=share, text=text)
         display.update(task, completed=1.0, text="")

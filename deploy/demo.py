@@ -13,12 +13,12 @@ import torch
 
 from deploy.backends import Backend, Progress
 from deploy.lava import find_lava_python
-from deploy.pictures import save_comparison, save_grid
 from deploy.verify import Verdict, verify
 from esvae.config import Config
 from esvae.data import load_images
 from esvae.errors import LavaMissingError
-from esvae.train import evaluate_mse, train
+from esvae.pictures import save_comparison, save_grid
+from esvae.training import evaluate_mse, train
 from export.pipeline import export_run
 from sim.engine import Engine
 from sim.ops import LayerCounts, count
@@ -102,7 +102,7 @@ def run_demo(
         from_float = run.model.decoder(raster).numpy()
     counts = list(count(network, activity).layers)
     save_grid(integer, out / "images.png")
-    save_comparison(images.test[:_SHOWN_IMAGES].numpy(), from_float, integer, out / "comparison.png")
+    save_comparison(images.test.head(_SHOWN_IMAGES).tensor().numpy(), from_float, integer, out / "comparison.png")
 
     against, skipped = _available()
     report = watch.start("verify")

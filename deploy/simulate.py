@@ -11,9 +11,9 @@ import numpy as np
 from deploy.backends import BACKENDS, Progress, run_backend
 from deploy.lava.inputs import rates_from_prior
 from deploy.lava_run import LavaSettings, run_in_lava
-from deploy.pictures import save_grid
 from esvae.errors import ConfigError, DataError
 from esvae.files import atomic_path
+from esvae.pictures import save_grid
 from export.ir import Network
 from export.netx_read import read_netx
 from sim.readout import images_from_potentials

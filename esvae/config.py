@@ -42,6 +42,7 @@ class DataConfig(_Section):
     """Height and width in pixels."""
     image_channels: int = Field(1, ge=1, le=3)
     """1 grey, 3 colour."""
+    flip: bool = False
 
 
 class NeuronConfig(_Section):
@@ -100,15 +101,35 @@ class TrainConfig(_Section):
 
     epochs: int = Field(300, ge=1)
     batch_size: int = Field(64, ge=2)
+    """Images to a step, over all processes."""
     learning_rate: float = Field(3e-3, gt=0)
     schedule: Literal["constant", "cosine"] = "constant"
     """``cosine`` lets the learning rate fall to zero over all steps; the paper keeps it constant."""
+    warmup_steps: int = Field(0, ge=0)
+    """Steps over which the learning rate first rises in a straight line; none in the paper."""
     weight_decay: float = Field(1e-3, ge=0)
+    gradient_clip: float | None = Field(None, gt=0)
+    """Largest norm of the gradient of all parameters together; the paper does not limit it."""
     prior_rate_factor: float = Field(10.0, gt=0)
     """Learning rate of the prior's layer over that of the rest."""
     mmd_weight: float = Field(1e-3, ge=0)
     """Weight of the maximum mean discrepancy between posterior and prior rates."""
+    activity_weight: float = Field(0.0, ge=0)
+    """Weight of the decoder's activity: the share of its synaptic operations, which cost the chip its energy, that
+    take place. The paper has none."""
+    precision: Literal["32", "64", "bf16-mixed", "16-mixed"] = "32"
+    """Of the arithmetic; ``16-mixed`` needs a GPU. Membrane potentials are never below 32 bit."""
+    validation_images: int = Field(0, ge=0)
+    """Taken from the end of the training set, never trained on, to stop early and to keep the best epoch by."""
+    patience: int | None = Field(None, ge=1)
+    """Stop after so many epochs without a better reconstruction of the validation images."""
     seed: int = Field(0, ge=0, lt=2**32)
+
+    @model_validator(mode="after")
+    def _stops_by_something(self) -> TrainConfig:
+        if self.patience is not None and not self.validation_images:
+            raise ValueError("patience needs validation_images to judge an epoch by")
+        return self
 
 
 class Config(_Section):

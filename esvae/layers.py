@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional
 
 from esvae.config import NeuronConfig
+from esvae.distributed import all_sum, processes
 from esvae.lif import lif
 
 __all__ = ["Expand", "SpikingLayer", "ThresholdNorm"]
@@ -30,6 +31,8 @@ class ThresholdNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(channels))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training and processes() > 1:
+            return self._over_processes(x)
         return functional.batch_norm(
             x,
             self.running_mean,
@@ -40,6 +43,20 @@ class ThresholdNorm(nn.Module):
             self.momentum,
             self.eps,
         )
+
+    def _over_processes(self, x: torch.Tensor) -> torch.Tensor:
+        """With the statistics of all processes' parts of the batch."""
+        axes = [axis for axis in range(x.ndim) if axis != 1]
+        count = processes() * x.numel() // x.shape[1]
+        mean = all_sum(x.sum(axes)) / count
+        centred = x - mean.view(1, -1, *[1] * (x.ndim - 2))
+        variance = all_sum(centred.square().sum(axes)) / count
+        with torch.no_grad():
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
+        scale = self.weight * self.threshold / torch.sqrt(variance + self.eps)
+        shape = (1, -1, *[1] * (x.ndim - 2))
+        return centred * scale.view(shape) + self.bias.view(shape)
 
     def scale_and_shift(self) -> tuple[torch.Tensor, torch.Tensor]:
         """What the layer computes in evaluation: ``y = scale * x + shift``, both ``(C,)`` float64."""

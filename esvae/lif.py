@@ -113,6 +113,8 @@ def lif(
     Returns:
         0.0 or 1.0, ``(steps * N, ...)``, in the memory format of ``x``.
     """
+    if x.dtype in (torch.float16, torch.bfloat16):
+        x = x.float()  # mixed precision ends at the membrane
     channels_last = x.ndim == 4 and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
     rows = x.permute(0, 2, 3, 1) if channels_last else x.contiguous()
     drives = 1 if constant else steps

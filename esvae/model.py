@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from esvae.activity import recording
 from esvae.config import Config
 from esvae.decoder import Decoder
+from esvae.distributed import all_rows, draw_rows
 from esvae.layers import SpikingLayer
 from esvae.prior import Prior
 
@@ -18,11 +20,22 @@ __all__ = ["ESVAE", "Encoder", "Losses", "mmd"]
 
 @dataclass(frozen=True)
 class Losses:
-    """Parts of the loss, each a scalar tensor; ``total`` is what is minimized."""
+    """Parts of the loss, each a scalar tensor; ``total``, their weighted sum, is what is minimized.
+
+    Attributes:
+        reconstruction: mean squared error of the pixels.
+        mmd: between posterior and prior rates.
+        activity: share of the decoder's synaptic operations that take place; zero where it has no weight.
+    """
 
     total: torch.Tensor
     reconstruction: torch.Tensor
     mmd: torch.Tensor
+    activity: torch.Tensor
+
+    def parts(self) -> dict[str, torch.Tensor]:
+        """All of them by name."""
+        return dict(vars(self))
 
 
 class Encoder(nn.Module):
@@ -71,7 +84,8 @@ class ESVAE(nn.Module):
     def sample(self, rates: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
         """Poisson spikes ``(T, N, latent)`` of rates ``(N, latent)``; the gradient passes straight through."""
         steps = self.config.model.time_steps
-        uniform = torch.rand(steps, *rates.shape, generator=generator, dtype=rates.dtype).to(rates.device)
+        shape = (steps, *rates.shape)
+        uniform = draw_rows(torch.rand, shape, rates, generator, axis=1, shared=self.training)
         spikes = (rates > uniform).to(rates.dtype)
         return spikes + (rates - rates.detach())
 
@@ -81,11 +95,24 @@ class ESVAE(nn.Module):
         return reconstruction
 
     def losses(self, images: torch.Tensor, generator: torch.Generator | None = None) -> Losses:
-        """MSE of the reconstruction plus weighted MMD between posterior and prior rates (ESVAE, eq. 14)."""
+        """MSE of the reconstruction plus weighted MMD between posterior and prior rates (ESVAE, eq. 14).
+
+        Where several processes train together, ``images`` are this one's share of the batch, and ``generator`` is in
+        the same state in all of them.
+        """
+        settings = self.config.train
         posterior = self.posterior_rates(images)
-        reconstruction = torch.nn.functional.mse_loss(self.decoder(self.sample(posterior, generator)), images)
-        distance = mmd(posterior, self.prior(len(images), generator))
-        return Losses(reconstruction + self.config.train.mmd_weight * distance, reconstruction, distance)
+        spikes = self.sample(posterior, generator)
+        if settings.activity_weight:
+            with recording(self.decoder) as record:
+                output = self.decoder(spikes)
+            activity = record.used()
+        else:
+            output, activity = self.decoder(spikes), posterior.new_zeros(())
+        reconstruction = torch.nn.functional.mse_loss(output, images)
+        distance = mmd(all_rows(posterior), all_rows(self.prior(len(images), generator)))
+        total = reconstruction + settings.mmd_weight * distance + settings.activity_weight * activity
+        return Losses(total, reconstruction, distance, activity)
 
 
 def mmd(x: torch.Tensor, y: torch.Tensor, kernels: int = 5) -> torch.Tensor:

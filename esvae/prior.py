@@ -16,6 +16,7 @@ from sklearn.mixture import GaussianMixture
 from torch import nn
 
 from esvae.config import ModelConfig
+from esvae.distributed import draw_rows
 
 __all__ = ["Prior"]
 
@@ -55,7 +56,7 @@ class Prior(nn.Module):
     def forward(self, count: int, generator: torch.Generator | None = None) -> torch.Tensor:
         """Rates ``(count, latent)`` in (0, 1) of the bottleneck, which the training matches to the posterior's."""
         weight = self.bottleneck.weight
-        noise = torch.randn(count, weight.shape[1], generator=generator, dtype=weight.dtype).to(weight.device)
+        noise = draw_rows(torch.randn, (count, weight.shape[1]), weight, generator, shared=self.training)
         return torch.sigmoid(self.bottleneck(noise))
 
     def fit(self, rates: torch.Tensor, seed: int) -> None:

@@ -4,7 +4,10 @@
 
     RUN/config.yaml           every key, defaults included
     RUN/weights.safetensors   parameters and running statistics; no pickle anywhere
-    RUN/training.json         losses by epoch, seconds, versions
+    RUN/training.json         losses and activity by epoch, seconds, versions; whether it is finished
+    RUN/metrics.csv           the epochs as a table
+    RUN/samples/              grids of images drawn from the prior in the course of the training
+    RUN/checkpoint.safetensors  optimizer and progress, to continue from; not needed to use the run
 
 Each file is written whole or not at all, weights last: a directory with weights is complete up to that epoch.
 """
@@ -29,7 +32,7 @@ from esvae.errors import CheckpointError, ConfigError
 from esvae.files import atomic_path, sha256_file, write_text
 from esvae.model import ESVAE
 
-__all__ = ["Run", "load_run", "save_run", "versions"]
+__all__ = ["Run", "load_run", "read_record", "save_record", "save_run", "versions"]
 
 _CONFIG, _WEIGHTS, _RECORD = "config.yaml", "weights.safetensors", "training.json"
 
@@ -67,11 +70,25 @@ def save_run(directory: str | os.PathLike[str], model: ESVAE, record: dict[str, 
     """
     directory = Path(directory)
     write_text(directory / _CONFIG, config_to_yaml(model.config))
-    write_text(directory / _RECORD, json.dumps({**record, "versions": versions()}, indent=1) + "\n")
-    tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    save_record(directory, record)
+    tensors = {name: value.detach().cpu().float().contiguous() for name, value in model.state_dict().items()}
     with atomic_path(directory / _WEIGHTS) as temporary:
         temporary.write_bytes(save(tensors))
     return directory
+
+
+def save_record(directory: str | os.PathLike[str], record: dict[str, Any]) -> None:
+    """Writes ``training.json`` alone, whole or not at all."""
+    write_text(Path(directory) / _RECORD, json.dumps({**record, "versions": versions()}, indent=1) + "\n")
+
+
+def read_record(directory: str | os.PathLike[str]) -> dict[str, Any]:
+    """What ``training.json`` holds; empty where there is none that can be read."""
+    try:
+        record = json.loads((Path(directory) / _RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
 
 
 def load_run(directory: str | os.PathLike[str]) -> Run:

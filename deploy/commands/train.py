@@ -18,6 +18,18 @@ def train(
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the config's.")] = None,
     max_steps: Annotated[int | None, typer.Option(min=1, help="Stop after so many optimizer steps.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Instead of the config's.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run, if there is one.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an unfinished run.")] = False,
+    checkpoint_steps: Annotated[
+        int | None, typer.Option(min=1, help="Write a checkpoint after so many steps too, not only after every epoch.")
+    ] = None,
+    accelerator: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
+    devices: Annotated[int, typer.Option(min=1, help="Processes, each with a part of every batch.")] = 1,
+    precision: Annotated[
+        str | None, typer.Option(help="32, 64, bf16-mixed or 16-mixed, instead of the config's.")
+    ] = None,
+    samples_every: Annotated[int, typer.Option(min=0, help="Epochs between grids of samples; 0 for none.")] = 10,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard's events too.")] = False,
     json: Json = False,
 ) -> None:
     """Train a model and leave it in a run directory.
@@ -27,20 +39,31 @@ def train(
     from deploy.console import bar, emit_json, say
     from esvae.config import config_from_dict, load_config
     from esvae.data import load_images
-    from esvae.train import evaluate_mse
-    from esvae.train import train as run_training
+    from esvae.distributed import rank
+    from esvae.training import Machine, evaluate_mse
+    from esvae.training import train as run_training
 
     content = load_config(config).model_dump()
-    content["train"].update({k: v for k, v in (("epochs", epochs), ("seed", seed)) if v is not None})
+    changes = {"epochs": epochs, "seed": seed, "precision": precision}
+    content["train"].update({key: value for key, value in changes.items() if value is not None})
     checked = config_from_dict(content, config)
-    with bar(f"train {checked.name}") as report:
+    images = load_images(checked.data)
+    with bar(f"train {checked.name}", shown=rank() == 0) as report:
         run = run_training(
             checked,
             out,
+            images=images,
             max_steps=max_steps,
+            resume=resume,
+            overwrite=overwrite,
+            machine=Machine(accelerator, devices, checkpoint_steps),  # type: ignore[arg-type]
+            samples_every=samples_every,
+            tensorboard=tensorboard,
             progress=lambda step, steps, mse: report(step / steps, f"reconstruction MSE {mse:.4f}"),
         )
-    test_mse = evaluate_mse(run.model, load_images(checked.data).test)
+    if rank() != 0:
+        return
+    test_mse = evaluate_mse(run.model, images.test)
     last = run.record["epochs"][-1]
     if json:
         emit_json({"run": out, "steps": run.record["steps"], "last_epoch": last, "test_mse": test_mse})

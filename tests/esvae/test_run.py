@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from esvae.config import Config, config_from_dict
 from esvae.errors import CheckpointError, EsvaeError
 from esvae.run import load_run, save_run
-from esvae.train import evaluate_mse, train
+from esvae.training import evaluate_mse, train
 
 
 def tiny(seed: int = 0, **settings: float) -> Config:

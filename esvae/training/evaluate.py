@@ -1,0 +1,43 @@
+"""What is computed from a trained model and images, without gradients."""
+
+from __future__ import annotations
+
+import torch
+
+from esvae.data import ImageSet
+from esvae.model import ESVAE
+
+__all__ = ["evaluate_mse", "fit_prior"]
+
+Images = torch.Tensor | ImageSet
+
+
+@torch.no_grad()
+def fit_prior(model: ESVAE, images: Images, *, batch: int = 256) -> None:
+    """Fits the model's mixture to the posterior rates of training images ``(N, C, H, W)``."""
+    was_training = model.training
+    model.eval()
+    model.prior.fit(torch.cat([model.posterior_rates(part) for part in images.split(batch)]), model.config.train.seed)
+    model.train(was_training)
+
+
+@torch.no_grad()
+def evaluate_mse(model: ESVAE, images: Images, *, seed: int = 0, batch: int = 256) -> float:
+    """Mean squared error per pixel of reconstructions, pixels in [-1, 1].
+
+    Args:
+        model: judged in evaluation mode, left in the one in which it is.
+        images: ``(N, C, H, W)``, moved to the model's device.
+        seed: of the posterior's spikes.
+        batch: images to a pass.
+    """
+    draws = torch.Generator().manual_seed(seed)
+    parameter = next(model.parameters())
+    was_training = model.training
+    model.eval()
+    total = 0.0
+    for part in images.split(batch):
+        part = part.to(parameter.device, parameter.dtype)
+        total += float((model(part, draws) - part).square().mean()) * len(part)
+    model.train(was_training)
+    return total / len(images)

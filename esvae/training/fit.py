@@ -1,0 +1,269 @@
+"""The loop: Lightning steps, a record and a usable run after every epoch, and a checkpoint to continue from."""
+
+from __future__ import annotations
+
+import logging
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning
+import torch
+from lightning.pytorch.strategies import DDPStrategy, Strategy
+
+from esvae.config import TrainConfig
+from esvae.errors import CheckpointError, ConfigError
+from esvae.training.batches import Batches
+from esvae.training.checkpoint import load_state, save_state
+from esvae.training.module import OptimizationModule
+from esvae.training.monitor import Monitor, write_csv
+
+__all__ = ["CHECKPOINT", "Machine", "Progress", "fit"]
+
+CHECKPOINT = "checkpoint.safetensors"
+
+#: Called after every step with: steps done, steps in all, reconstruction MSE of the step.
+Progress = Callable[[int, int, float], None]
+#: Writes the run: its record so far, and whether the weights go with it.
+Save = Callable[[dict[str, Any], bool], None]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where a training runs and how often it is saved; none of it changes what one process computes on one device.
+
+    Attributes:
+        accelerator: ``auto`` takes a GPU where there is one.
+        devices: processes, each with a device (on the CPU, a share of the cores) and an equal part of every batch.
+        checkpoint_steps: write a checkpoint after so many steps too, not only after every epoch.
+    """
+
+    accelerator: Literal["auto", "cpu", "gpu"] = "cpu"
+    devices: int = 1
+    checkpoint_steps: int | None = None
+
+
+@dataclass
+class _Progressed:
+    """How far a training is."""
+
+    step: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    weights_epoch: int = 0
+
+
+def fit(
+    model: torch.nn.Module,
+    settings: TrainConfig,
+    batches: Batches,
+    directory: Path,
+    save: Save,
+    *,
+    total: int,
+    fingerprint: dict[str, Any],
+    machine: Machine,
+    monitor: Callable[[int], Monitor] | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> None:
+    """Trains ``model`` and keeps ``directory`` in a state that it can be continued from.
+
+    Args:
+        model: has ``losses(images, generator)``, see :class:`~esvae.training.module.Trainable`.
+        settings: optimizer, precision, early stopping; its seed decides order and draws.
+        batches: of the training set; yields from the first step that is left.
+        directory: of the run; gets ``checkpoint.safetensors`` and ``metrics.csv``.
+        save: writes the run; called by one process alone.
+        total: steps in all.
+        fingerprint: what has to be the same for a run to be continued.
+        machine: where.
+        monitor: makes what looks at the model after every epoch, from the number of the first step.
+        resume: continue from the checkpoint, if there is one.
+        progress: called after every step.
+
+    Raises:
+        EsvaeError: the loss is not finite, a file cannot be written.
+        CheckpointError: the checkpoint is damaged or of another training.
+        ConfigError: the machine has no such device.
+    """
+    done, state = _Progressed(), None
+    if resume and (directory / CHECKPOINT).exists():
+        state = load_state(directory / CHECKPOINT)
+        done = _continued(model, state, fingerprint, directory / CHECKPOINT)
+    stopped = settings.patience is not None and _epochs_without_gain(done.history) >= settings.patience
+    if done.step >= total or stopped:
+        return
+    batches.first, batches.total = done.step, total
+    module = OptimizationModule(
+        model,
+        settings,
+        done.step,
+        total,
+        None if state is None else state["optimizer"],  # type: ignore[arg-type]
+    )
+    if state is not None:
+        module.sums = dict(state["sums"])
+    keeper = _Keeper(done, state, batches, directory, save, fingerprint, machine, monitor, progress)
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        # Lightning advises worker processes and parallel data loading, which images in memory do not need.
+        warnings.filterwarnings("ignore", module=r"lightning\..*")
+        trainer = _trainer(settings, machine, total - done.step, keeper)
+        try:
+            trainer.fit(module, batches)
+        except SystemExit:  # what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from None
+
+
+def _trainer(settings: TrainConfig, machine: Machine, steps: int, keeper: lightning.Callback) -> lightning.Trainer:
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+    precision = {"32": "32-true", "64": "64-true"}.get(settings.precision, settings.precision)
+    gpu = machine.accelerator == "gpu" or (machine.accelerator == "auto" and torch.cuda.is_available())
+    if settings.precision == "16-mixed" and not gpu:
+        raise ConfigError("train.precision 16-mixed needs a GPU; use bf16-mixed or 32 on the CPU")
+    strategy: str | Strategy = "auto"
+    if machine.devices > 1:
+        # Every process keeps the running statistics of the whole batch, so there is nothing to broadcast.
+        strategy = DDPStrategy(process_group_backend="nccl" if gpu else "gloo", broadcast_buffers=False)
+    if machine.accelerator not in ("auto", "cpu", "gpu"):
+        raise ConfigError(f"accelerator '{machine.accelerator}' is unknown; choose auto, cpu or gpu")
+    try:
+        return lightning.Trainer(
+            max_steps=steps,
+            max_epochs=-1,
+            accelerator="gpu" if gpu else "cpu",
+            devices=machine.devices,
+            strategy=strategy,
+            precision=precision,  # type: ignore[arg-type]
+            gradient_clip_val=settings.gradient_clip,
+            use_distributed_sampler=False,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            callbacks=[keeper],
+        )
+    except (MisconfigurationException, ValueError) as error:
+        raise ConfigError(f"cannot train here: {str(error).splitlines()[0]}") from None
+
+
+def _continued(model: torch.nn.Module, state: dict[str, Any], fingerprint: dict[str, Any], path: Path) -> _Progressed:
+    """Puts a checkpoint's weights into the model."""
+    found = state.get("fingerprint")
+    if found != fingerprint:
+        name = _first_difference(fingerprint, found if isinstance(found, dict) else {})
+        raise CheckpointError(
+            f"{path}: of another training ({name} differs); give the same settings, another --out, or --overwrite"
+        )
+    model.load_state_dict(state["model"])
+    return _Progressed(state["step"], list(state["history"]), state["weights_epoch"])
+
+
+def _first_difference(left: dict[str, Any], right: dict[str, Any], prefix: str = "") -> str:
+    for key in sorted(left.keys() | right.keys()):
+        one, other = left.get(key), right.get(key)
+        if isinstance(one, dict) and isinstance(other, dict) and one != other:
+            return _first_difference(one, other, f"{prefix}{key}.")
+        if one != other:
+            return f"{prefix}{key}"
+    return prefix
+
+
+def _epochs_without_gain(history: list[dict[str, Any]]) -> int:
+    scores = [record["validation_mse"] for record in history if "validation_mse" in record]
+    return len(scores) - 1 - min(range(len(scores)), key=scores.__getitem__) if scores else 0
+
+
+class _Keeper(lightning.Callback):
+    """Records, saves, and tells how far it got."""
+
+    def __init__(
+        self,
+        done: _Progressed,
+        state: dict[str, Any] | None,
+        batches: Batches,
+        directory: Path,
+        save: Save,
+        fingerprint: dict[str, Any],
+        machine: Machine,
+        monitor: Callable[[int], Monitor] | None,
+        progress: Progress | None,
+    ) -> None:
+        self.done, self.state, self.batches, self.directory, self.save = done, state, batches, directory, save
+        self.fingerprint, self.machine, self.make_monitor, self.progress = fingerprint, machine, monitor, progress
+        self.monitor: Monitor | None = None
+        self.counted = done.step % batches.epoch_steps
+
+    def on_fit_start(self, trainer: lightning.Trainer, module: Any) -> None:
+        self.batches.spread(trainer.global_rank, trainer.world_size)
+        if self.state is not None:
+            trainer.precision_plugin.load_state_dict(self.state["precision"])
+            module.sums = {name: value.to(module.device) for name, value in module.sums.items()}
+        self.state = None
+        self.monitor = None if self.make_monitor is None else self.make_monitor(self.done.step)
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, module: Any, *ignored: Any) -> None:
+        self.done.step = step = module.step
+        self.counted += 1
+        if step % self.batches.epoch_steps == 0 or step == module.total:
+            self._end_epoch(trainer, module)
+        elif self.machine.checkpoint_steps and step % self.machine.checkpoint_steps == 0:
+            self._checkpoint(trainer, module)
+        if self.progress is not None and module.writes:
+            self.progress(step, module.total, module.last_mse)
+
+    def on_train_end(self, trainer: lightning.Trainer, module: Any) -> None:
+        if self.monitor is not None:
+            self.monitor.close()
+
+    def _end_epoch(self, trainer: lightning.Trainer, module: Any) -> None:
+        number = math.ceil(self.done.step / self.batches.epoch_steps)
+        losses = {name: float(trainer.strategy.reduce(total)) / self.counted for name, total in module.sums.items()}
+        losses["reconstruction_mse"] = losses.pop("reconstruction")
+        losses["learning_rate"] = trainer.optimizers[0].param_groups[0]["lr"]
+        record: dict[str, Any] = {"epoch": number, "step": self.done.step, **losses}
+        if self.monitor is not None:
+            record = self.monitor.epoch(number, self.done.step, losses, writes=module.writes)
+        self.done.history.append(record)
+        module.sums, self.counted = {}, 0
+        idle = _epochs_without_gain(self.done.history)
+        better = idle == 0
+        if better:
+            self.done.weights_epoch = number
+        stop = module.settings.patience is not None and idle >= module.settings.patience
+        # All processes have computed the same, yet one that differed by a rounding would leave the others waiting.
+        trainer.should_stop = trainer.strategy.reduce_boolean_decision(stop, all=False)
+        if module.writes:
+            finished = trainer.should_stop or self.done.step >= module.total
+            self.save(self.record(finished), better)
+            write_csv(self.directory / "metrics.csv", self.done.history)
+        self._checkpoint(trainer, module)
+
+    def record(self, finished: bool) -> dict[str, Any]:
+        done = self.done
+        return {
+            "epochs": done.history,
+            "steps": done.step,
+            "weights_epoch": done.weights_epoch,
+            "finished": finished,
+        }
+
+    def _checkpoint(self, trainer: lightning.Trainer, module: Any) -> None:
+        sums = {name: trainer.strategy.reduce(total) for name, total in module.sums.items()}
+        if not module.writes:
+            return
+        state = {
+            "fingerprint": self.fingerprint,
+            "step": self.done.step,
+            "history": self.done.history,
+            "weights_epoch": self.done.weights_epoch,
+            "sums": sums,
+            "model": module.model.state_dict(),
+            "optimizer": trainer.optimizers[0].state_dict(),
+            "precision": trainer.precision_plugin.state_dict(),
+        }
+        save_state(self.directory / CHECKPOINT, state)

@@ -1,0 +1,227 @@
+"""A training can be killed, continued, spread over processes, stopped early and looked into."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save
+
+from esvae.config import Config, config_from_dict, config_to_yaml
+from esvae.errors import CheckpointError, ConfigError
+from esvae.run import load_run, read_record
+from esvae.training import Machine, train
+from esvae.training.checkpoint import load_state, save_state
+from esvae.training.fit import CHECKPOINT
+
+
+def tiny(epochs: int = 3, **settings: Any) -> Config:
+    model = {
+        "latent": 6,
+        "time_steps": 3,
+        "encoder_channels": [4, 4],
+        "decoder": {"kind": "subpixel", "base_size": 4, "channels": [4, 4]},
+    }
+    content = {
+        "name": "tiny",
+        "data": {"image_size": 8},
+        "model": model,
+        "train": {"epochs": epochs, "batch_size": 250, "seed": 3, "learning_rate": 1e-2, **settings},
+    }
+    return config_from_dict(content, "test")  # 1,500 images: 6 steps an epoch
+
+
+def command(config: Config, folder: Path, *options: str) -> list[str]:
+    path = folder / "tiny.yaml"
+    path.write_text(config_to_yaml(config))
+    return [sys.executable, "-m", "deploy.cli", "train", str(path), "--accelerator", "cpu", *options]
+
+
+@pytest.mark.parametrize("settings", [{}, {"schedule": "cosine", "warmup_steps": 4, "gradient_clip": 0.5}])
+@pytest.mark.parametrize("stop", [6, 8, 11])
+def test_a_stopped_run_continues_to_the_same_weights(stop: int, settings: dict[str, Any], tmp_path: Path) -> None:
+    config = tiny(**settings)
+    whole = train(config, tmp_path / "whole", machine=Machine(checkpoint_steps=1))
+
+    class Stop(Exception):
+        pass
+
+    def progress(step: int, steps: int, mse: float) -> None:
+        if step == stop:
+            raise Stop
+
+    machine = Machine(checkpoint_steps=4)
+    with pytest.raises(Stop):
+        train(config, tmp_path / "parts", machine=machine, progress=progress)
+    steps = []
+    resumed = train(
+        config, tmp_path / "parts", machine=machine, resume=True, progress=lambda step, *_: steps.append(step)
+    )
+    assert (
+        steps[0] == stop // 4 * 4 + 1 if stop != 6 else 7
+    )  # from the last checkpoint, of every 4 steps and 6 an epoch
+    assert resumed.weights_hash == whole.weights_hash
+    for left, right in zip(resumed.record["epochs"], whole.record["epochs"], strict=True):
+        assert {**left, "seconds": 0} == {**right, "seconds": 0}
+
+
+def test_a_killed_process_continues_to_the_same_weights(tmp_path: Path) -> None:
+    config = tiny(epochs=400)
+    arguments = command(config, tmp_path, "--out", str(tmp_path / "run"), "--max-steps", "2400", "--json")
+    process = subprocess.Popen(arguments, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    try:
+        while len(read_record(tmp_path / "run").get("epochs", [])) < 2:
+            assert process.poll() is None, "ended before it could be killed"
+            time.sleep(0.02)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    killed = read_record(tmp_path / "run")
+    assert not killed["finished"]
+    steps = killed["steps"] + 12
+    with pytest.raises(CheckpointError, match="holds an unfinished run; continue it with --resume"):
+        train(config, tmp_path / "run", max_steps=steps)
+    resumed = train(config, tmp_path / "run", max_steps=steps, resume=True)
+    whole = train(config, tmp_path / "whole", max_steps=steps)
+    assert resumed.record["steps"] == whole.record["steps"] == steps
+    assert resumed.weights_hash == whole.weights_hash
+
+
+def test_a_finished_run_stays_and_can_be_prolonged(tmp_path: Path) -> None:
+    run = train(tiny(epochs=1), tmp_path / "run")
+    assert run.record["finished"]
+    assert train(tiny(epochs=1), tmp_path / "run", resume=True).weights_hash == run.weights_hash
+    longer = train(tiny(epochs=2), tmp_path / "run", resume=True)
+    assert longer.weights_hash == train(tiny(epochs=2), tmp_path / "whole").weights_hash
+    with pytest.raises(CheckpointError, match=r"of another training \(train\.mmd_weight differs\)"):
+        train(tiny(epochs=3, mmd_weight=0.1), tmp_path / "run", resume=True)
+    assert train(tiny(epochs=1), tmp_path / "run").weights_hash == run.weights_hash  # a finished run is replaced
+
+
+def test_two_processes_train_as_one(tmp_path: Path) -> None:
+    config = tiny(precision="64", activity_weight=0.01)
+    alone = train(config, tmp_path / "one")
+    arguments = command(config, tmp_path, "--out", str(tmp_path / "two"), "--devices", "2", "--json")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1"}
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=120, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["steps"] == 18  # one object: only one process speaks
+    together = load_run(tmp_path / "two")
+    for left, right in zip(together.record["epochs"], alone.record["epochs"], strict=True):
+        for name in ("total", "reconstruction_mse", "mmd", "activity"):
+            assert left[name] == pytest.approx(right[name], rel=1e-9), name
+    for name, value in together.model.state_dict().items():
+        assert torch.allclose(value, alone.model.state_dict()[name], rtol=1e-5, atol=1e-6), name
+
+
+def test_a_batch_that_cannot_be_spread(tmp_path: Path) -> None:
+    arguments = command(tiny(), tmp_path, "--out", str(tmp_path / "run"), "--devices", "3")
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=120)
+    assert done.returncode != 0
+    assert "train.batch_size 250 cannot be spread evenly over 3 processes" in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+
+
+def test_early_stopping_keeps_the_best_epoch(tmp_path: Path) -> None:
+    # A learning rate far too high, so that the best epoch is not the last.
+    run = train(tiny(epochs=40, learning_rate=0.3, validation_images=300, patience=2), tmp_path)
+    scores = [epoch["validation_mse"] for epoch in run.record["epochs"]]
+    best = scores.index(min(scores))
+    assert len(scores) == best + 3 < 40
+    assert run.record["weights_epoch"] == best + 1
+    assert run.record["finished"]
+    from esvae.data import load_images
+    from esvae.training import evaluate_mse
+
+    held_out = load_images(run.config.data).train.tensor()[-300:]
+    assert evaluate_mse(run.model, held_out, seed=3) == pytest.approx(min(scores))
+    assert train(run.config, tmp_path, resume=True).weights_hash == run.weights_hash  # stays stopped
+
+
+def test_patience_needs_images_to_judge_by() -> None:
+    with pytest.raises(ConfigError, match="patience needs validation_images"):
+        tiny(patience=2)
+    with pytest.raises(ConfigError, match="leaves none of the 1500 training images"):
+        train(tiny(validation_images=1500), "nowhere")
+    with pytest.raises(ConfigError, match=r"train\.batch_size 1600 is more than the 1500 training images"):
+        train(tiny(batch_size=1600), "nowhere")
+
+
+def test_the_activity_penalty_silences_the_decoder(tmp_path: Path) -> None:
+    def rates(weight: float) -> float:
+        run = train(tiny(epochs=4, activity_weight=weight), tmp_path / str(weight))
+        return sum(rate for name, rate in run.record["epochs"][-1]["rates"].items() if name.startswith("decoder"))
+
+    assert rates(1.0) < 0.5 * rates(0.0)
+
+
+def test_what_is_recorded(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    train(tiny(epochs=2), tmp_path, samples_every=2, tensorboard=True)
+    with (tmp_path / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert [row["step"] for row in rows] == ["6", "12"]
+    for name in ("reconstruction_mse", "mmd", "learning_rate", "rate/encoder.latent", "dead/decoder.layers.1"):
+        assert 0 <= float(rows[-1][name]) <= 1, name
+    assert [path.name for path in (tmp_path / "samples").iterdir()] == ["epoch_0002.png"]
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert [event.step for event in events.Scalars("reconstruction_mse")] == [6, 12]
+    assert [event.step for event in events.Images("samples")] == [12]
+
+
+def test_mixed_precision_trains_and_gives_a_run_of_the_same_kind(tmp_path: Path) -> None:
+    mixed = train(tiny(precision="bf16-mixed"), tmp_path / "mixed")
+    plain = train(tiny(), tmp_path / "plain")
+    assert mixed.weights_hash != plain.weights_hash
+    left, right = (run.record["epochs"][-1]["reconstruction_mse"] for run in (mixed, plain))
+    assert left == pytest.approx(right, rel=0.1)
+    with pytest.raises(ConfigError, match="16-mixed needs a GPU"):
+        train(tiny(precision="16-mixed"), tmp_path / "half")
+    with pytest.raises(ConfigError, match="accelerator 'tpu' is unknown"):
+        train(tiny(), tmp_path / "tpu", machine=Machine("tpu"))  # type: ignore[arg-type]
+
+
+def test_states_come_back_as_they_were(tmp_path: Path) -> None:
+    parameter = torch.nn.Parameter(torch.ones(3, 2))
+    optimizer = torch.optim.AdamW([parameter])
+    parameter.sum().backward()
+    optimizer.step()
+    state = {"optimizer": optimizer.state_dict(), "shared": [parameter, parameter[0]], "x": (1, None, "a", 1.5, True)}
+    save_state(tmp_path / CHECKPOINT, state)
+    back = load_state(tmp_path / CHECKPOINT)
+    assert back["x"] == state["x"]
+    assert back["optimizer"]["param_groups"] == state["optimizer"]["param_groups"]  # type: ignore[index]
+    assert torch.equal(back["optimizer"]["state"][0]["exp_avg"], optimizer.state_dict()["state"][0]["exp_avg"])
+    assert torch.equal(back["shared"][1], parameter[0])
+    with pytest.raises(TypeError, match="set cannot go into a checkpoint"):
+        save_state(tmp_path / CHECKPOINT, {"x": {1}})
+    assert load_state(tmp_path / CHECKPOINT)["x"] == state["x"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"PK\x03\x04",
+        save({"t0": torch.zeros(1)}),
+        save({}, {"state": "{}"}),
+        save({}, {"state": '{"tensor": "t9"}'}),
+    ]
+    + [save({}, {"state": '{"value": 1}'})],
+)
+def test_damaged_checkpoints(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / CHECKPOINT).write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"checkpoint\.safetensors: .*--overwrite") as caught:
+        train(tiny(), tmp_path, resume=True)
+    assert "\n" not in str(caught.value)
