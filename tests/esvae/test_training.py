@@ -217,8 +217,8 @@ def test_states_come_back_as_they_were(tmp_path: Path) -> None:
         save({"t0": torch.zeros(1)}),
         save({}, {"state": "{}"}),
         save({}, {"state": '{"tensor": "t9"}'}),
-    ]
-    + [save({}, {"state": '{"value": 1}'})],
+        save({}, {"state": '{"value": 1}'}),
+    ],
 )
 def test_damaged_checkpoints(content: bytes, tmp_path: Path) -> None:
     (tmp_path / CHECKPOINT).write_bytes(content)
