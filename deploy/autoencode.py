@@ -54,6 +54,7 @@ def autoencode_run(
     *,
     seed: int = 0,
     backend: str = "twin",
+    data_root: str | os.PathLike[str] | None = None,
     picture: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> AutoencodeResult:
@@ -63,6 +64,7 @@ def autoencode_run(
         run: the run directory.
         images: how many; at most as many as there are.
         seed: of the sampler.
+        data_root: where the run's data set is; see :func:`esvae.data.data_root`.
         backend: ``twin`` or ``lava``.
         picture: PNG file: a row of images, below it what came back, and so on.
         progress: called as the work goes on.
@@ -78,7 +80,7 @@ def autoencode_run(
         raise DataError(f"{images} images: expected at least 1")
     trained = load_run(run)
     encoder, (decoder, _, _) = integer_encoder(trained), integer_network(trained, lowering="none")
-    pictures = load_images(trained.config.data).test[:images].numpy()
+    pictures = load_images(trained.config.data, data_root).test.head(images).tensor().numpy()
     started = time.perf_counter()
     twin = autoencode(encoder, decoder, pictures, seed)
     equal, integers = True, 0

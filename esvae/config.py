@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from esvae.errors import ConfigError
 
 __all__ = [
+    "DATA_NAMES",
     "Config",
     "DataConfig",
     "DecoderConfig",
@@ -26,6 +27,9 @@ __all__ = [
     "load_config",
 ]
 
+DataName = Literal["digits", "mnist", "fashion_mnist", "cifar10", "celeba", "folder"]
+DATA_NAMES: tuple[str, ...] = get_args(DataName)
+
 Channels = Annotated[list[Annotated[int, Field(ge=1, le=4096)]], Field(min_length=1)]
 
 
@@ -36,13 +40,15 @@ class _Section(BaseModel):
 class DataConfig(_Section):
     """Which images, and how large."""
 
-    name: Literal["digits"] = "digits"
-    """The data set; ``digits`` is scikit-learn's 1,797 embedded 8x8 images, resized to ``image_size``."""
+    name: DataName = "digits"
+    """The data set: ``digits`` is scikit-learn's 1,797 embedded 8x8 images; ``folder`` is any folder of images; the
+    others come through torchvision."""
     image_size: int = Field(16, ge=8, le=128)
-    """Height and width in pixels."""
-    image_channels: int = Field(1, ge=1, le=3)
-    """1 grey, 3 colour."""
+    """Height and width in pixels; images are resized to it, CelebA's after its centre of 148x148 is cut out."""
+    image_channels: Literal[1, 3] = 1
+    """1 grey, 3 colour; images are converted to it."""
     flip: bool = False
+    """Mirror each training image with probability one half; the paper does with CIFAR-10 and CelebA."""
 
 
 class NeuronConfig(_Section):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.commands.options import Json, Seed
+from deploy.commands.options import DataRoot, Json, Seed
 
 __all__ = ["autoencode"]
 
@@ -18,6 +18,7 @@ def autoencode(
     images: Annotated[int, typer.Option("-n", "--images", help="How many.")] = 4,
     seed: Seed = 0,
     backend: Annotated[str, typer.Option(help="twin, or lava: one graph, verified against the twin.")] = "twin",
+    data_root: DataRoot = None,
     json: Json = False,
 ) -> None:
     """Image, encoder, spike counter, sampler, decoder, image: in the chip's integers throughout.
@@ -28,7 +29,9 @@ def autoencode(
     from deploy.console import bar, emit_json, say
 
     with bar(f"autoencode ({backend})") as report:
-        done = autoencode_run(run, images, seed=seed, backend=backend, picture=out, progress=report)
+        done = autoencode_run(
+            run, images, seed=seed, backend=backend, data_root=data_root, picture=out, progress=report
+        )
     if json:
         emit_json(done)
     else:

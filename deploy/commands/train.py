@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.commands.options import Json
+from deploy.commands.options import DataRoot, Json
 
 __all__ = ["train"]
 
@@ -15,6 +15,11 @@ __all__ = ["train"]
 def train(
     config: Annotated[str, typer.Argument(metavar="CONFIG", help="A YAML file, or the name of a shipped config.")],
     out: Annotated[Path, typer.Option("--out", help="The run directory to write.")],
+    data: Annotated[
+        str | None,
+        typer.Option(help="Another data set, resized to the config's size: its name, or a folder of images."),
+    ] = None,
+    data_root: DataRoot = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the config's.")] = None,
     max_steps: Annotated[int | None, typer.Option(min=1, help="Stop after so many optimizer steps.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Instead of the config's.")] = None,
@@ -35,9 +40,11 @@ def train(
     """Train a model and leave it in a run directory.
 
     [bold]Example:[/] esvae train digits --out runs/digits
+
+    [bold]Example:[/] esvae train fashion_mnist --out runs/fashion --data-root ~/data --resume
     """
     from deploy.console import bar, emit_json, say
-    from esvae.config import config_from_dict, load_config
+    from esvae.config import DATA_NAMES, config_from_dict, load_config
     from esvae.data import load_images
     from esvae.distributed import rank
     from esvae.training import Machine, evaluate_mse
@@ -46,8 +53,12 @@ def train(
     content = load_config(config).model_dump()
     changes = {"epochs": epochs, "seed": seed, "precision": precision}
     content["train"].update({key: value for key, value in changes.items() if value is not None})
+    if data is not None:
+        folder = Path(data).is_dir() and data not in DATA_NAMES
+        content["data"]["name"], data_root = ("folder", Path(data)) if folder else (data, data_root)
     checked = config_from_dict(content, config)
-    images = load_images(checked.data)
+    with bar("images") as report:
+        images = load_images(checked.data, data_root, report)
     with bar(f"train {checked.name}", shown=rank() == 0) as report:
         run = run_training(
             checked,

@@ -8,8 +8,7 @@ import numpy as np
 import torch
 
 from esvae.allocator import keep_large_blocks
-from esvae.config import DataConfig, load_config
-from esvae.data import load_images
+from esvae.config import load_config
 from esvae.model import ESVAE
 from export.ir import Prior as IntegerPrior
 from sim.sampler import prior_rates
@@ -33,18 +32,6 @@ def test_a_fitted_mixture_draws_rates_like_those_it_was_fitted_to() -> None:
     # The regularization of the logits widens each cluster; its mean moves by less than a twentieth.
     np.testing.assert_allclose(drawn[near_low].mean(0), low, atol=0.05)
     np.testing.assert_allclose(drawn[~near_low].mean(0), high, atol=0.05)
-
-
-def test_digits_are_split_the_same_way_every_time_and_lie_in_range() -> None:
-    first, again = (load_images(DataConfig(image_size=16)) for _ in range(2))
-    assert first.train.shape == (1500, 1, 16, 16)
-    assert first.test.shape == (297, 1, 16, 16)
-    assert torch.equal(first.train, again.train)
-    assert first.train.min() == -1
-    assert first.train.max() == 1
-    native = load_images(DataConfig(image_size=8, image_channels=3))
-    assert native.train.shape == (1500, 3, 8, 8)
-    assert ((native.train + 1) * 8 % 1 == 0).all(), "at 8x8 the 17 grey levels are left as they are"
 
 
 def test_the_allocator_is_told_where_there_is_glibc() -> None:

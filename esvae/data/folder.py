@@ -1,0 +1,66 @@
+"""Any folder of images."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import torch
+from PIL import Image, UnidentifiedImageError
+
+from esvae.config import DataConfig
+from esvae.data.images import ImageSet, ImageSplits
+from esvae.data.prepare import Report, prepared
+from esvae.errors import DataError
+
+__all__ = ["from_folder"]
+
+_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+_TEST_EVERY = 10  # where there are no train/ and test/ folders, every tenth image is held out
+
+
+def from_folder(config: DataConfig, root: Path, report: Report | None = None) -> ImageSplits:
+    """Images below ``root`` (png, jpg and such), the largest centre square of each resized to the config's size.
+
+    Where it has folders ``train`` and ``test``, these are the splits; else every tenth image, by name, is for testing.
+
+    Raises:
+        DataError: no folder, no images in it, or one that cannot be read.
+    """
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder of images; name one with --data-root")
+    if (root / "train").is_dir() and (root / "test").is_dir():
+        train, test = _images(root / "train"), _images(root / "test")
+    else:
+        paths = _images(root)
+        test = paths[_TEST_EVERY - 1 :: _TEST_EVERY]
+        train = [path for index, path in enumerate(paths) if index % _TEST_EVERY != _TEST_EVERY - 1]
+        if not test:
+            raise DataError(f"{root}: {len(paths)} images are too few to hold one in {_TEST_EVERY} out; add some")
+    return ImageSplits(*(_loaded(paths, config, report) for paths in (train, test)))
+
+
+def _images(folder: Path) -> list[Path]:
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
+    if not paths:
+        raise DataError(f"{folder}: no images in it; it takes {', '.join(sorted(_SUFFIXES))}")
+    return paths
+
+
+def _loaded(paths: list[Path], config: DataConfig, report: Report | None) -> ImageSet:
+    array = prepared(map(_opened, paths), len(paths), config, crop=None, title=paths[0].parent.name, report=report)
+    return ImageSet(torch.from_numpy(array))
+
+
+def _opened(path: Path) -> Image.Image:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as picture:
+                picture.load()
+                return picture.convert("RGB") if picture.mode != "L" else picture.copy()
+    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        reason = " ".join(str(error).split())
+    except Image.DecompressionBombWarning:
+        reason = "far too large"
+    raise DataError(f"{path}: cannot be read as an image ({reason[:80]}); mend or remove it")

@@ -1,0 +1,76 @@
+"""From PIL images to arrays of one size: cropped, resized, and kept on disk for the next time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from esvae.config import DataConfig
+from esvae.data.images import ImageSet
+from esvae.errors import DataError
+from esvae.files import atomic_path
+
+__all__ = ["Report", "kept_on_disk", "prepared"]
+
+#: Called with the share done, 0 to 1, and what is being done.
+Report = Callable[[float, str], None]
+
+_EVERY = 500  # images between reports
+
+
+def prepared(
+    pictures: Iterable[Image.Image],
+    count: int,
+    config: DataConfig,
+    *,
+    crop: int | None,
+    title: str,
+    report: Report | None,
+) -> np.ndarray:
+    """Crops the centre and resizes (bilinear with antialiasing), as torchvision does with PIL images.
+
+    Args:
+        pictures: of any size and mode.
+        count: how many.
+        config: size and channels wanted.
+        crop: side of the square in the centre that is kept, in pixels; the largest there is where None.
+        title: goes into the progress report.
+        report: shows the progress.
+
+    Returns:
+        uint8 ``(count, C, H, W)``.
+    """
+    size, channels = config.image_size, config.image_channels
+    mode = "L" if channels == 1 else "RGB"
+    pixels = np.empty((count, channels, size, size), np.uint8)
+    for index, picture in enumerate(pictures):
+        side = min(picture.size) if crop is None else crop
+        left, top = (round((extent - side) / 2) for extent in picture.size)
+        if picture.size != (side, side):
+            picture = picture.crop((left, top, left + side, top + side))
+        small = picture.convert(mode).resize((size, size), Image.Resampling.BILINEAR)
+        pixels[index] = np.asarray(small).reshape(size, size, channels).transpose(2, 0, 1)
+        if report is not None and index % _EVERY == 0:
+            report(index / count, f"preparing {title}")
+    return pixels
+
+
+def kept_on_disk(path: Path, make: Callable[[], np.ndarray]) -> ImageSet:
+    """The array that ``make`` gives, from ``path`` if it is there, else made, written there and mapped.
+
+    Raises:
+        DataError: the file there is damaged.
+    """
+    if not path.exists():
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            np.save(file, make(), allow_pickle=False)
+    try:
+        # Copy on write: torch wants memory that it could write to.
+        pixels = np.load(path, mmap_mode="c", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path}: damaged ({str(error).splitlines()[0]}); remove it, it will be made again") from None
+    return ImageSet(torch.from_numpy(pixels))
