@@ -112,8 +112,8 @@ def _clear_errors(source: Source, root: Path) -> Iterator[None]:
     except (OSError, RuntimeError, ImportError, ValueError, EOFError) as error:  # no network is an OSError
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(
-            f"{source.title} is not in {root} and cannot be fetched or read ({reason[:120]}); put {source.place} there, "
-            "or name another folder with --data-root or ESVAE_DATA"
+            f"{source.title} is not in {root} and cannot be fetched or read ({reason[:120]}); "
+            f"put {source.place} there, or name another folder with --data-root or ESVAE_DATA"
         ) from None
     finally:
         socket.setdefaulttimeout(before)

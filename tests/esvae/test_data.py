@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -81,7 +80,7 @@ def write_idx(folder: Path, pixels: np.ndarray, part: str) -> None:
 
 
 @pytest.fixture
-def no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Downloads fail as they do without a network."""
     import urllib.request
     from urllib.error import URLError
@@ -90,7 +89,6 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         raise URLError("no network")
 
     monkeypatch.setattr(urllib.request, "urlopen", refuse)
-    yield
 
 
 @pytest.mark.parametrize(("name", "folder"), [("mnist", "MNIST"), ("fashion_mnist", "FashionMNIST")])
@@ -109,7 +107,7 @@ def test_idx_files_are_resized_once_and_kept(name: str, folder: str, tmp_path: P
     assert torch.equal(load_images(config, tmp_path).train.pixels, splits.train.pixels)  # from what was kept
     kept = tmp_path / "prepared" / f"{name}_32x32x1_train.npy"
     kept.write_bytes(kept.read_bytes()[:100])
-    with pytest.raises(DataError, match="damaged .* remove it, it will be made again"):
+    with pytest.raises(DataError, match=r"damaged .* remove it, it will be made again"):
         load_images(config, tmp_path)
 
 
