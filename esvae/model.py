@@ -94,6 +94,12 @@ class ESVAE(nn.Module):
         reconstruction: torch.Tensor = self.decoder(self.sample(self.posterior_rates(images), generator))
         return reconstruction
 
+    @torch.no_grad()
+    def generate(self, count: int, generator: torch.Generator | None = None) -> torch.Tensor:
+        """New images ``(count, C, H, W)`` in [-1, 1], from rates of the prior."""
+        images: torch.Tensor = self.decoder(self.sample(self.prior.draw(count, generator), generator))
+        return images
+
     def losses(self, images: torch.Tensor, generator: torch.Generator | None = None) -> Losses:
         """MSE of the reconstruction plus weighted MMD between posterior and prior rates (ESVAE, eq. 14).
 

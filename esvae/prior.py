@@ -59,6 +59,17 @@ class Prior(nn.Module):
         noise = draw_rows(torch.randn, (count, weight.shape[1]), weight, generator, shared=self.training)
         return torch.sigmoid(self.bottleneck(noise))
 
+    def draw(self, count: int, generator: torch.Generator | None = None) -> torch.Tensor:
+        """Rates ``(count, latent)`` in (0, 1) as the generator draws them, of the mixture where there is one."""
+        weight, bias, share = self.components()
+        chosen = torch.multinomial(share.cpu().double(), count, replacement=True, generator=generator).to(weight.device)
+        noise = torch.randn(count, weight.shape[2], generator=generator, dtype=weight.dtype).to(weight.device)
+        logits = bias.new_empty(count, weight.shape[1])
+        for index in chosen.unique():  # one product a component
+            rows = chosen == index
+            logits[rows] = noise[rows] @ weight[index].T + bias[index]
+        return torch.sigmoid(logits)
+
     def fit(self, rates: torch.Tensor, seed: int) -> None:
         """Fits the mixture to the posterior's rates ``(N, latent)``, by expectation maximization on their logits.
 

@@ -3,7 +3,9 @@
 from deploy.commands.autoencode import autoencode
 from deploy.commands.demo import demo
 from deploy.commands.energy import energy
+from deploy.commands.evaluate import evaluate
 from deploy.commands.export import export
+from deploy.commands.fad import fad
 from deploy.commands.fit import fit
 from deploy.commands.generate import generate
 from deploy.commands.lava import lava
@@ -16,7 +18,9 @@ __all__ = [
     "autoencode",
     "demo",
     "energy",
+    "evaluate",
     "export",
+    "fad",
     "fit",
     "generate",
     "lava",

@@ -1,0 +1,102 @@
+"""Distances between two sets of features, each ``(N, D)``: Fréchet, kernel, and precision and recall."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+__all__ = ["Moments", "frechet_distance", "kernel_distance", "moments", "precision_recall"]
+
+_ROWS = 1000  # of a distance matrix at a time, which bounds the memory
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean ``(D,)`` and covariance ``(D, D)`` of features, float64."""
+
+    mean: np.ndarray
+    covariance: np.ndarray
+
+
+def moments(features: np.ndarray, weights: np.ndarray | None = None) -> Moments:
+    """Mean and unbiased covariance.
+
+    Args:
+        features: ``(N, D)``, N at least 2.
+        weights: how often each row counts, ``(N,)`` integers; once each where None.
+    """
+    if len(features) < 2:
+        raise ValueError(f"moments need at least 2 rows, got {len(features)}")
+    x = features.astype(np.float64)
+    w = np.ones(len(x)) if weights is None else weights.astype(np.float64)
+    mean = w @ x / w.sum()
+    centred = x - mean
+    return Moments(mean, (centred * w[:, None]).T @ centred / (w.sum() - 1))
+
+
+def frechet_distance(left: Moments, right: Moments) -> float:
+    """Squared Fréchet distance of two Gaussians (Dowson and Landau, 1982; Heusel et al., 2017).
+
+    ``|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2))``. The trace of the root is the sum of the singular values of
+    ``C1^(1/2) C2^(1/2)``, which exist for singular covariances too.
+    """
+    gap = left.mean - right.mean
+    root = np.linalg.svd(_root(left.covariance) @ _root(right.covariance), compute_uv=False).sum()
+    squared = gap @ gap + np.trace(left.covariance) + np.trace(right.covariance) - 2 * root
+    return max(0.0, float(squared))
+
+
+def _root(covariance: np.ndarray) -> np.ndarray:
+    values, vectors = np.linalg.eigh(covariance)
+    root: np.ndarray = (vectors * np.sqrt(values.clip(0))) @ vectors.T
+    return root
+
+
+def kernel_distance(left: np.ndarray, right: np.ndarray) -> float:
+    """Squared maximum mean discrepancy with the kernel ``(x.y / D + 1)^3``: KID (Bińkowski et al., 2018).
+
+    The unbiased estimate: zero on average for equal distributions, so it can be below zero.
+
+    Args:
+        left, right: ``(N, D)`` and ``(M, D)``, at least 2 rows each.
+    """
+    x, y = left.astype(np.float64), right.astype(np.float64)
+    n, m = len(x), len(y)
+
+    def total(a: np.ndarray, b: np.ndarray) -> float:
+        return float(sum(((part @ b.T / a.shape[1] + 1) ** 3).sum() for part in np.array_split(a, -(-len(a) // _ROWS))))
+
+    def itself(a: np.ndarray) -> float:
+        return float((((a * a).sum(1) / a.shape[1] + 1) ** 3).sum())
+
+    within = (total(x, x) - itself(x)) / (n * (n - 1)) + (total(y, y) - itself(y)) / (m * (m - 1))
+    return within - 2 * total(x, y) / (n * m)
+
+
+def precision_recall(generated: np.ndarray, real: np.ndarray, neighbours: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """Which generated features lie among the real ones, and which real ones among the generated.
+
+    (Kynkäänniemi et al., NeurIPS 2019.) A feature lies among a set where it is no further from one of its members
+    than that member's ``neighbours``-th nearest neighbour in the set.
+
+    Args:
+        generated, real: ``(N, D)`` and ``(M, D)``.
+        neighbours: k.
+
+    Returns:
+        bool ``(N,)`` and ``(M,)``; their means are precision and recall.
+    """
+    g, r = torch.from_numpy(generated).double(), torch.from_numpy(real).double()
+    return _covered(g, r, _radii(r, neighbours)), _covered(r, g, _radii(g, neighbours))
+
+
+def _radii(points: torch.Tensor, neighbours: int) -> torch.Tensor:
+    k = min(neighbours, len(points) - 1)
+    return torch.cat([torch.cdist(part, points).kthvalue(k + 1, dim=1).values for part in points.split(_ROWS)])
+
+
+def _covered(points: torch.Tensor, centres: torch.Tensor, radii: torch.Tensor) -> np.ndarray:
+    covered = [(torch.cdist(part, centres) <= radii).any(1) for part in points.split(_ROWS)]
+    return torch.cat(covered).numpy()  # type: ignore[no-any-return]

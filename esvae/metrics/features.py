@@ -1,0 +1,148 @@
+"""The autoencoder in whose code FAD is measured (FSVAE, Kamata et al., AAAI 2022), and what it makes of images.
+
+Stride-2 3x3 convolutions with batch norm and leaky ReLU, 32-64-128-256 (and 512 for 64x64 images), a linear layer to
+the code; the way back mirrors it. Parameters have the names of the published weights, so that these can be loaded.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from pickle import UnpicklingError  # what torch raises on a file that is none of its own
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import nn
+from torch.nn import functional
+
+from esvae.errors import CheckpointError
+from esvae.files import atomic_path
+
+__all__ = ["PROTOCOLS", "FeatureNet", "Protocol", "extract", "load_features", "save_features"]
+
+Protocol = Literal["eval", "published"]
+#: ``eval``: batch norm with its running statistics, so that an image's code is its own; ``published``: batch norm with
+#: the statistics of each batch of 256, as the published figures were made.
+PROTOCOLS: tuple[str, ...] = get_args(Protocol)
+
+_CHANNELS = (32, 64, 128, 256)
+_LARGE_CHANNELS = (*_CHANNELS, 512)
+_BATCH = 256
+
+
+def _block(synapse: nn.Module, channels: int) -> nn.Sequential:
+    return nn.Sequential(synapse, nn.BatchNorm2d(channels), nn.LeakyReLU())
+
+
+def _up(before: int, after: int) -> nn.Module:
+    return nn.ConvTranspose2d(before, after, 3, stride=2, padding=1, output_padding=1)
+
+
+class FeatureNet(nn.Module):
+    """An autoencoder of 32x32 or 64x64 images.
+
+    Args:
+        image_channels: 1 or 3.
+        code: features of an image (64 for grey, 128 for colour images in the published ones).
+        large: for 64x64 images instead of 32x32.
+    """
+
+    def __init__(self, image_channels: int, code: int, *, large: bool = False) -> None:
+        super().__init__()
+        channels = _LARGE_CHANNELS if large else _CHANNELS
+        self.image_channels, self.code, self.large, self.size = image_channels, code, large, 64 if large else 32
+        down = itertools.pairwise((image_channels, *channels))
+        self.encoder = nn.Sequential(*(_block(nn.Conv2d(a, b, 3, stride=2, padding=1), b) for a, b in down))
+        self.latent_layer = nn.Linear(4 * channels[-1], code)
+        self.decoder_input = nn.Linear(code, 4 * channels[-1])
+        self.decoder = nn.Sequential(*(_block(_up(a, b), b) for a, b in itertools.pairwise(channels[::-1])))
+        last = channels[0]
+        self.final_layer = nn.Sequential(
+            *_block(_up(last, last), last), nn.ConvTranspose2d(last, image_channels, 3, padding=1), nn.Tanh()
+        )
+
+    def encode(self, images: torch.Tensor) -> torch.Tensor:
+        """Codes ``(N, code)`` of images ``(N, C, H, W)`` in [-1, 1], resized where they are of another size."""
+        if images.shape[-1] != self.size:
+            images = functional.interpolate(images, (self.size, self.size), mode="bilinear", antialias=True)
+        codes: torch.Tensor = self.latent_layer(self.encoder(images).flatten(1))
+        return codes
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Reconstructions ``(N, C, size, size)``."""
+        codes = self.encode(images)
+        back: torch.Tensor = self.final_layer(self.decoder(self.decoder_input(codes).unflatten(1, (-1, 2, 2))))
+        return back
+
+
+@torch.no_grad()
+def extract(
+    net: FeatureNet,
+    batches: Iterable[torch.Tensor],
+    protocol: Protocol = "eval",
+    seen: Callable[[int], None] | None = None,
+) -> np.ndarray:
+    """Codes of images.
+
+    Args:
+        net: left as it was.
+        batches: of images ``(B, C, H, W)`` in [-1, 1]; with ``published``, of 256, the last of which counts only where
+            it has at least two.
+        protocol: how batch norm works.
+        seen: called with the number of images so far.
+
+    Returns:
+        float64 ``(N, code)``.
+    """
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"protocol '{protocol}' is unknown; choose {' or '.join(PROTOCOLS)}")
+    state = {name: value.clone() for name, value in net.state_dict().items()}
+    was_training = net.training
+    net.train(protocol == "published")
+    found, count = [], 0
+    for images in batches:
+        if protocol == "published" and len(images) < 2:
+            continue
+        found.append(net.encode(images.to(net.latent_layer.weight.device)).double().cpu().numpy())
+        count += len(images)
+        if seen is not None:
+            seen(count)
+    net.load_state_dict(state)  # batch norm in training mode moves its running statistics
+    net.train(was_training)
+    return np.concatenate(found)
+
+
+def save_features(path: str | os.PathLike[str], net: FeatureNet) -> None:
+    """Writes the weights as safetensors, whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(save({name: value.contiguous() for name, value in net.state_dict().items()}))
+
+
+def load_features(path: str | os.PathLike[str]) -> FeatureNet:
+    """Reads weights: safetensors, or a published ``.pth`` (as tensors alone: nothing in it is executed).
+
+    Raises:
+        CheckpointError: missing, damaged, or of another network.
+    """
+    path = Path(path)
+    try:
+        if path.suffix == ".safetensors":
+            state = load(path.read_bytes())
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        code, image_channels = len(state["latent_layer.weight"]), state["encoder.0.0.weight"].shape[1]
+        net = FeatureNet(image_channels, code, large="encoder.4.0.weight" in state)
+        net.load_state_dict(state)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such autoencoder; make one with: esvae fad train DATA") from None
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from None
+    except (SafetensorError, KeyError, RuntimeError, ValueError, TypeError, EOFError, UnpicklingError) as error:
+        reason = " ".join(str(error).split())[:100]
+        raise CheckpointError(f"{path}: not the weights of a FAD autoencoder ({reason}); train one anew") from None
+    return net.eval()

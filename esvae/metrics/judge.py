@@ -1,0 +1,145 @@
+"""All that is said about a generator: reconstruction, and distances of its images from real ones with their floor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from esvae.data import ImageSet, ImageSplits
+from esvae.errors import DataError, EsvaeError
+from esvae.metrics.distances import precision_recall
+from esvae.metrics.features import FeatureNet, Protocol, extract
+from esvae.metrics.inception import inception_scores
+from esvae.metrics.uncertainty import Estimate, frechet_estimate, kernel_estimate, mean_estimate, share_estimate
+from esvae.model import ESVAE
+
+__all__ = ["METRICS", "Judgement", "compare_sets", "judge", "reconstruction_errors"]
+
+#: What can be asked for; all of one code except ``inception``, which stands for FID and Inception score.
+METRICS = ("mse", "fad", "kid", "precision", "recall", "inception")
+
+_BATCH = 256
+_FEWEST = 100  # images that a distance between distributions needs at the least
+Report = Callable[[float, str], None]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What was measured.
+
+    Attributes:
+        images: how many were generated, and compared with all test images.
+        protocol: of the autoencoder's batch norm.
+        values: by metric; FAD, KID, precision and recall of generated images against the test set.
+        floor: the same of as many training images against the test set: what a perfect generator would get.
+        missing: metrics that could not be computed, with the reason.
+    """
+
+    images: int
+    protocol: str
+    values: dict[str, Estimate] = field(default_factory=dict)
+    floor: dict[str, Estimate] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+
+
+def judge(
+    model: ESVAE,
+    images: ImageSplits,
+    net: FeatureNet | EsvaeError,
+    *,
+    count: int = 5000,
+    seed: int = 0,
+    protocol: Protocol = "eval",
+    metrics: tuple[str, ...] = METRICS,
+    report: Report | None = None,
+) -> Judgement:
+    """Judges a trained model.
+
+    Args:
+        model: in evaluation mode.
+        images: the data set that it was trained on.
+        net: FAD's autoencoder, or why there is none.
+        count: images to generate; the paper's figures are of 5,000.
+        seed: of all draws.
+        protocol: see :data:`~esvae.metrics.features.Protocol`.
+        metrics: which, of :data:`METRICS`.
+        report: shows the progress.
+
+    Raises:
+        DataError: too few images for a distance.
+    """
+    if unknown := set(metrics) - set(METRICS):
+        raise DataError(f"unknown metric '{min(unknown)}'; choose of {', '.join(METRICS)}")
+    say = report or (lambda share, text: None)
+    result = Judgement(count, protocol)
+    if "mse" in metrics:
+        say(0.0, "reconstructions")
+        result.values["mse"] = mean_estimate(reconstruction_errors(model, images.test, seed))
+    if not set(metrics) - {"mse"}:
+        return result
+    if min(count, len(images.test)) < _FEWEST:
+        raise DataError(
+            f"a distance between distributions needs at least {_FEWEST} images on both sides, got {count} generated "
+            f"and {len(images.test)} of the test set"
+        )
+    draws = torch.Generator().manual_seed(seed)
+    parts = []
+    for start in range(0, count, _BATCH):
+        say(0.2 + 0.3 * start / count, "generated images")
+        parts.append(model.generate(min(_BATCH, count - start), draws).cpu())
+    generated = ImageSet(torch.cat(parts))
+    wanted = [name for name in metrics if name in ("fad", "kid", "precision", "recall")]
+    if isinstance(net, EsvaeError):
+        result.missing.update(dict.fromkeys(wanted, str(net)))
+    elif wanted:
+        say(0.5, "features")
+        sets = (generated, images.train.head(count), images.test)
+        codes, real, test = (extract(net, part.split(_BATCH), protocol) for part in sets)
+        say(0.7, "distances")
+        result.values.update(compare_sets(codes, test, wanted, seed))
+        say(0.8, "floor")
+        result.floor.update(compare_sets(real, test, wanted, seed))
+    if "inception" in metrics:
+        say(0.9, "Inception")
+        device = next(model.parameters()).device
+        try:
+            scores = inception_scores(images.test.split(_BATCH), generated.split(_BATCH), device)
+        except DataError as error:
+            result.missing["inception"] = str(error)
+        else:
+            spread = scores["inception_score_std"]
+            score, fid = scores["inception_score"], scores["fid"]
+            result.values["inception_score"] = Estimate(score, score - 1.96 * spread, score + 1.96 * spread)
+            result.values["fid"] = Estimate(fid)
+    return result
+
+
+def compare_sets(features: np.ndarray, real: np.ndarray, metrics: list[str], seed: int = 0) -> dict[str, Estimate]:
+    """FAD, KID, precision and recall, those that are asked for, of features ``(N, D)`` against ``(M, D)``."""
+    found: dict[str, Estimate] = {}
+    if "fad" in metrics:
+        found["fad"] = frechet_estimate(features, real, seed)
+    if "kid" in metrics:
+        found["kid"] = kernel_estimate(features, real, seed)
+    if {"precision", "recall"} & set(metrics):
+        # As many on both sides: the radii shrink with the number.
+        count = min(len(features), len(real))
+        hits: Any = dict(zip(("precision", "recall"), precision_recall(features[:count], real[:count]), strict=True))
+        found.update({name: share_estimate(hits[name]) for name in hits if name in metrics})
+    return found
+
+
+@torch.no_grad()
+def reconstruction_errors(model: ESVAE, images: ImageSet, seed: int = 0) -> np.ndarray:
+    """Mean squared error of each image's reconstruction ``(N,)``, pixels in [-1, 1]."""
+    draws = torch.Generator().manual_seed(seed)
+    parameter = next(model.parameters())
+    errors = []
+    for batch in images.split(_BATCH):
+        batch = batch.to(parameter.device, parameter.dtype)
+        errors.append((model(batch, draws) - batch).square().flatten(1).mean(1).double().cpu())
+    return torch.cat(errors).numpy()  # type: ignore[no-any-return]
