@@ -96,6 +96,9 @@ class ModelConfig(_Section):
     decoder: DecoderConfig
     neuron: NeuronConfig = NeuronConfig()
     prior: PriorConfig = PriorConfig()
+    sampling_gradient: Literal["straight_through", "rectangular"] = "straight_through"
+    """How the gradient of a sampled spike ``r > U`` reaches the rate r: as it is; or, as in the official code, only
+    where ``|r - U| < 0.5``."""
     readout_keep: float = Field(0.8, ge=0, le=1)
     """Share of the readout's potential that survives a step: ``tanh(sum_t 0.8^(T-1-t) x_t)``."""
     rate_bits: int = Field(8, ge=1, le=16)

@@ -9,6 +9,7 @@ from torch.nn import functional
 from esvae.config import NeuronConfig
 from esvae.distributed import all_sum, processes
 from esvae.lif import lif
+from esvae.norm_lif import norm_lif
 
 __all__ = ["Expand", "SpikingLayer", "ThresholdNorm"]
 
@@ -30,21 +31,22 @@ class ThresholdNorm(nn.Module):
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_var", torch.ones(channels))
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, copies: int = 1) -> torch.Tensor:
+        """The norm of ``x``, which stands for ``copies`` equal steps where it is constant over the window."""
         if self.training and processes() > 1:
-            return self._over_processes(x)
-        return functional.batch_norm(
-            x,
-            self.running_mean,
-            self.running_var,
-            self.weight * self.threshold,
-            self.bias,
-            self.training,
-            self.momentum,
-            self.eps,
-        )
+            return self._over_processes(x, copies)
+        scale = self.weight * self.threshold
+        if not self.training:
+            return functional.batch_norm(x, self.running_mean, self.running_var, scale, self.bias, eps=self.eps)
+        mean, var = torch.zeros_like(self.running_mean), torch.zeros_like(self.running_var)
+        y = functional.batch_norm(x, mean, var, scale, self.bias, True, 1.0, self.eps)
+        count = x.numel() // x.shape[1]  # torch has divided by one less than that
+        with torch.no_grad():
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(var * (copies * (count - 1) / (copies * count - 1)), self.momentum)
+        return y
 
-    def _over_processes(self, x: torch.Tensor) -> torch.Tensor:
+    def _over_processes(self, x: torch.Tensor, copies: int) -> torch.Tensor:
         """With the statistics of all processes' parts of the batch."""
         axes = [axis for axis in range(x.ndim) if axis != 1]
         count = processes() * x.numel() // x.shape[1]
@@ -53,7 +55,7 @@ class ThresholdNorm(nn.Module):
         variance = all_sum(centred.square().sum(axes)) / count
         with torch.no_grad():
             self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
+            self.running_var.lerp_(variance * (copies * count / (copies * count - 1)), self.momentum)
         scale = self.weight * self.threshold / torch.sqrt(variance + self.eps)
         shape = (1, -1, *[1] * (x.ndim - 2))
         return centred * scale.view(shape) + self.bias.view(shape)
@@ -99,12 +101,24 @@ class SpikingLayer(nn.Module):
 
     def forward(self, x: torch.Tensor, steps: int, *, constant: bool = False) -> torch.Tensor:
         """Spikes ``(T * N, ...)`` from spikes ``(T * N, ...)``, or from ``(N, ...)`` shown at every step."""
-        neuron = self.neuron
-        return lif(
-            self.norm(self.synapse(x)),
-            steps,
-            keep=neuron.keep,
-            threshold=neuron.threshold,
-            width=neuron.surrogate_width,
-            constant=constant,
-        )
+        current = self.synapse(x)
+        neuron = {
+            "keep": self.neuron.keep,
+            "threshold": self.neuron.threshold,
+            "width": self.neuron.surrogate_width,
+            "constant": constant,
+        }
+        if current.device.type == "cpu" and current.dtype == self.norm.weight.dtype and processes() == 1:
+            norm = self.norm
+            return norm_lif(
+                current,
+                steps,
+                norm.weight * norm.threshold,
+                norm.bias,
+                (norm.running_mean, norm.running_var),
+                training=self.training,
+                momentum=norm.momentum,
+                eps=norm.eps,
+                **neuron,
+            )
+        return lif(self.norm(current, copies=steps if constant else 1), steps, **neuron)

@@ -82,12 +82,16 @@ class ESVAE(nn.Module):
         return self.encoder(images).mean(0)
 
     def sample(self, rates: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
-        """Poisson spikes ``(T, N, latent)`` of rates ``(N, latent)``; the gradient passes straight through."""
+        """Poisson spikes ``(T, N, latent)`` of rates ``(N, latent)``; ``model.sampling_gradient`` says what of the
+        gradient passes through."""
         steps = self.config.model.time_steps
         shape = (steps, *rates.shape)
         uniform = draw_rows(torch.rand, shape, rates, generator, axis=1, shared=self.training)
         spikes = (rates > uniform).to(rates.dtype)
-        return spikes + (rates - rates.detach())
+        through = rates - rates.detach()  # zero, with the gradient of the rates
+        if self.config.model.sampling_gradient == "rectangular":
+            through = ((rates - uniform).abs() < 0.5) * through
+        return spikes + through
 
     def forward(self, images: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
         """Reconstructions ``(N, C, H, W)`` through sampled posterior spikes."""

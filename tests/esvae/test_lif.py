@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from esvae.layers import ThresholdNorm
 from esvae.lif import lif
+from esvae.norm_lif import norm_lif
 
 
 class _Spike(torch.autograd.Function):
@@ -76,3 +78,34 @@ def test_threshold_is_strict_and_the_surrogate_open() -> None:
     spikes.sum().backward()
     assert x.grad is not None
     assert x.grad.flatten().tolist() == [1.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("constant", [False, True])
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("shape", [(5,), (3, 4, 2), (600, 3, 5), (2, 1, 1)])
+def test_norm_and_lif_in_one_pass(shape: tuple[int, ...], training: bool, constant: bool) -> None:
+    steps, images = 4, 6
+    draws = torch.Generator().manual_seed(len(shape))
+    x = torch.randn(images * (1 if constant else steps), *shape, generator=draws, dtype=torch.float64) * 2 + 0.5
+    grad = torch.randn(images * steps, *shape, generator=draws, dtype=torch.float64)
+    neuron = {"keep": 0.3, "threshold": 0.2, "width": 0.4, "constant": constant}
+    results = []
+    for fused in (False, True):
+        norm = ThresholdNorm(shape[0], 0.2).double().train(training)
+        with torch.no_grad():
+            norm.weight.copy_(torch.linspace(0.5, 5, shape[0]))
+            norm.bias.copy_(torch.linspace(-0.3, 0.3, shape[0]))
+            norm.running_mean.fill_(0.4)
+        leaf = x.clone().requires_grad_()
+        if fused:
+            running = (norm.running_mean, norm.running_var)
+            scaled = norm.weight * norm.threshold
+            settings = {"training": training, "momentum": norm.momentum, "eps": norm.eps}
+            spikes = norm_lif(leaf, steps, scaled, norm.bias, running, **settings, **neuron)  # type: ignore[arg-type]
+        else:
+            spikes = lif(norm(leaf, copies=steps if constant else 1), steps, **neuron)  # type: ignore[arg-type]
+        spikes.backward(grad)
+        results.append([spikes, leaf.grad, norm.weight.grad, norm.bias.grad, norm.running_mean, norm.running_var])
+    assert 0.05 < float(results[0][0].detach().mean()) < 0.95
+    for left, right in zip(*results, strict=True):
+        assert torch.allclose(left, right, rtol=1e-9, atol=1e-11)

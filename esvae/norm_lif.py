@@ -1,0 +1,238 @@
+"""Batch norm and LIF in one pass over memory, forward and backward, for the CPU.
+
+Computes what :class:`~esvae.layers.ThresholdNorm` followed by :func:`~esvae.lif.lif` computes. Between the two lies no
+tensor: the membrane potential lives in a block that fits the cache, and the backward pass computes it again from the
+input, so that a layer keeps its input and its spikes alone. What is left is memory traffic: forward reads the input
+twice (statistics, then spikes) and writes the spikes; backward reads input and gradient and writes one gradient twice.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+import torch
+
+__all__ = ["norm_lif"]
+
+_BLOCK = 2048  # neurons whose potentials over the window are worked on at a time
+_ROWS = 128  # rows whose sums are taken in the tensor's own precision, before they go on in float64
+
+
+@numba.njit(parallel=True, cache=True, error_model="numpy")
+def _moments(x: Any, origin: Any, sums: Any) -> None:
+    """Per part of the rows of ``x (rows, C)``: sums ``(parts, 2, C)`` of ``x - origin`` and of its square."""
+    parts = sums.shape[0]
+    rows, channels = x.shape
+    for part in numba.prange(parts):
+        low, high = part * rows // parts, (part + 1) * rows // parts
+        first = np.zeros(channels, x.dtype)
+        second = np.zeros(channels, x.dtype)
+        for start in range(low, high, _ROWS):
+            first[:] = 0
+            second[:] = 0
+            for r in range(start, min(start + _ROWS, high)):
+                for c in range(channels):
+                    value = x[r, c] - origin[c]
+                    first[c] += value
+                    second[c] += value * value
+            for c in range(channels):
+                sums[part, 0, c] += first[c]
+                sums[part, 1, c] += second[c]
+
+
+@numba.njit(parallel=True, cache=True, error_model="numpy")
+def _forward(x: Any, scale: Any, shift: Any, keep: Any, threshold: Any, o: Any) -> None:
+    """Spikes ``o (steps, size)`` of ``x (drives, size)``; ``scale`` and ``shift`` are repeated over a block."""
+    drives = x.shape[0]
+    steps, size = o.shape
+    block = scale.shape[0]
+    for number in numba.prange((size + block - 1) // block):
+        low = number * block
+        width = min(block, size - low)
+        kept = np.zeros(width, x.dtype)
+        for t in range(steps):
+            drive = x[min(t, drives - 1), low : low + width]
+            out = o[t, low : low + width]
+            for i in range(width):
+                u = drive[i] * scale[i] + shift[i] + kept[i]
+                fired = u > threshold
+                out[i] = 1 if fired else 0
+                kept[i] = 0 if fired else keep * u
+
+
+@numba.njit(parallel=True, cache=True, error_model="numpy")
+def _backward(
+    grad: Any, x: Any, scale: Any, shift: Any, keep: Any, threshold: Any, half: Any, mean: Any, gy: Any, sums: Any
+) -> None:
+    """Gradient ``gy (drives, size)`` at the norm's output; sums ``(blocks, 2, C)`` of it, and of it times x - mean."""
+    drives = x.shape[0]
+    steps, size = grad.shape
+    block = scale.shape[0]
+    channels = mean.shape[0]
+    slope = 1 / (2 * half)
+    for number in numba.prange((size + block - 1) // block):
+        low = number * block
+        width = min(block, size - low)
+        u = np.empty((steps, width), x.dtype)
+        kept = np.zeros(width, x.dtype)
+        for t in range(steps):
+            drive = x[min(t, drives - 1), low : low + width]
+            for i in range(width):
+                value = drive[i] * scale[i] + shift[i] + kept[i]
+                u[t, i] = value
+                kept[i] = 0 if value > threshold else keep * value
+        later = np.zeros(width, x.dtype)
+        total = np.zeros(width, x.dtype)
+        for step in range(steps):
+            t = steps - 1 - step
+            into = gy[min(t, drives - 1), low : low + width]
+            come = grad[t, low : low + width]
+            for i in range(width):
+                value = u[t, i]
+                inside = slope if abs(value) < half else 0
+                silent = 0 if value > threshold else keep
+                here = inside * (come[i] - keep * value * later[i]) + silent * later[i]
+                later[i] = here
+                total[i] += here
+                into[i] = here if drives > 1 else total[i]
+        first = np.zeros(channels, np.float64)
+        second = np.zeros(channels, np.float64)
+        part = np.zeros(width, x.dtype)
+        for d in range(drives):
+            drive = x[d, low : low + width]
+            into = gy[d, low : low + width]
+            for i in range(width):
+                part[i] += into[i] * drive[i]
+        for i in range(width):
+            first[i % channels] += total[i]
+            second[i % channels] += part[i]
+        for c in range(channels):
+            sums[number, 0, c] = first[c]
+            sums[number, 1, c] = second[c] - mean[c] * first[c]
+
+
+@numba.njit(parallel=True, cache=True, error_model="numpy")
+def _through_norm(gy: Any, x: Any, scale: Any, by_x: Any, constant: Any) -> None:
+    """``gy * scale + x * by_x + constant``, in place; all three are repeated over a block."""
+    drives, size = gy.shape
+    block = scale.shape[0]
+    for number in numba.prange((size + block - 1) // block):
+        low = number * block
+        width = min(block, size - low)
+        for d in range(drives):
+            into = gy[d, low : low + width]
+            drive = x[d, low : low + width]
+            for i in range(width):
+                into[i] = into[i] * scale[i] + drive[i] * by_x[i] + constant[i]
+
+
+def _batch_moments(x: torch.Tensor, channels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and biased variance ``(C,)``, float64, of ``x (drives, positions * C)``."""
+    rows = x.numpy().reshape(-1, channels)
+    origin = rows[0].copy()  # near the mean, against cancellation
+    sums = np.zeros((4 * numba.get_num_threads(), 2, channels))
+    _moments(rows, origin, sums)
+    first, second = sums.sum(0) / len(rows)
+    return origin + first, np.maximum(second - first * first, 0)
+
+
+class _NormLif(torch.autograd.Function):
+    """Works on ``(drives, positions * C)``, channels innermost."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor,
+        mean: np.ndarray,
+        variance: np.ndarray,
+        settings: tuple[int, float, float, float, float, bool],
+    ) -> torch.Tensor:
+        steps, keep, threshold, _, eps, _ = settings
+        deviation = np.sqrt(variance + eps)
+        scale = weight.detach().double().numpy() / deviation
+        shift = bias.detach().double().numpy() - scale * mean
+        o = x.new_empty(steps, x.shape[1])
+        kind = o.numpy().dtype.type
+        blocks = [_repeated(values, kind) for values in (scale, shift)]
+        _forward(x.detach().numpy(), *blocks, kind(keep), kind(threshold), o.numpy())
+        ctx.save_for_backward(x)
+        ctx.settings, ctx.mean, ctx.deviation, ctx.scale, ctx.blocks = settings, mean, deviation, scale, blocks
+        return o
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        (x,) = ctx.saved_tensors
+        _, keep, threshold, half, _, batch_statistics = ctx.settings
+        drive, channels = x.detach().numpy(), len(ctx.mean)
+        kind = drive.dtype.type
+        scale, shift = ctx.blocks
+        gy = np.empty_like(drive)
+        sums = np.empty((-(-drive.shape[1] // len(scale)), 2, channels))
+        grad = grads[0].contiguous().numpy()
+        _backward(grad, drive, scale, shift, kind(keep), kind(threshold), kind(half), ctx.mean, gy, sums)
+        by_bias, by_centred = sums.sum(0)
+        by_x = constant = np.zeros(channels)
+        if batch_statistics:  # which depend on x too
+            count = drive.size // channels
+            by_x = -ctx.scale * by_centred / (ctx.deviation**2 * count)
+            constant = -ctx.scale * by_bias / count - by_x * ctx.mean
+        _through_norm(gy, drive, scale, _repeated(by_x, kind), _repeated(constant, kind))
+        by_weight = torch.from_numpy(by_centred / ctx.deviation).to(x.dtype)
+        return torch.from_numpy(gy), by_weight, torch.from_numpy(by_bias).to(x.dtype), None, None, None
+
+
+def _repeated(values: np.ndarray, kind: Any) -> np.ndarray:
+    """Per-channel values over a whole number of positions, about ``_BLOCK`` neurons."""
+    return np.tile(values.astype(kind), max(1, _BLOCK // len(values)))
+
+
+def norm_lif(
+    x: torch.Tensor,
+    steps: int,
+    weight: torch.Tensor,
+    bias: torch.Tensor,
+    running: tuple[torch.Tensor, torch.Tensor],
+    *,
+    training: bool,
+    momentum: float,
+    eps: float,
+    keep: float,
+    threshold: float,
+    width: float,
+    constant: bool = False,
+) -> torch.Tensor:
+    """Spikes of LIF neurons that are driven by ``weight * (x - mean) / sqrt(var + eps) + bias``.
+
+    Args:
+        x: on the CPU, ``(steps * N, C, ...)``, or ``(N, C, ...)``, the same at every step, where ``constant``.
+        steps: length of the window.
+        weight, bias: ``(C,)``.
+        running: mean and variance ``(C,)``; used in evaluation, updated in training.
+        training: take the statistics of ``x`` over all but the channels.
+        momentum, eps: of the norm.
+        keep, threshold, width: of the neuron, see :func:`~esvae.lif.lif`.
+        constant: see above.
+
+    Returns:
+        0.0 or 1.0, ``(steps * N, C, ...)``, channels last in memory.
+    """
+    channels, drives = x.shape[1], 1 if constant else steps
+    rows = x.permute(0, 2, 3, 1) if x.ndim == 4 else x
+    flat = rows.contiguous().reshape(drives, -1)
+    if training:
+        mean, variance = _batch_moments(flat.detach(), channels)
+        # Shown at every step or not, the window has this many values.
+        count = x.numel() // channels * (steps if constant else 1)
+        unbiased = variance * (count / (count - 1)) if count > 1 else variance
+        for kept, new in zip(running, (mean, unbiased), strict=True):
+            kept.lerp_(torch.from_numpy(new).to(kept.dtype), momentum)
+    else:
+        mean, variance = (value.double().numpy() for value in running)
+    settings = (steps, keep, threshold, width, eps, training)
+    spikes: torch.Tensor = _NormLif.apply(flat, weight, bias, mean, variance, settings)
+    shaped = spikes.reshape(len(rows) // drives * steps, *rows.shape[1:])
+    return shaped.permute(0, 3, 1, 2) if x.ndim == 4 else shaped
