@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -81,7 +82,7 @@ def _fan_out(synapse: nn.Module) -> float:
 
 
 @torch.no_grad()
-def layer_activity(model: nn.Module, images: torch.Tensor, generator: torch.Generator) -> list[LayerActivity]:
+def layer_activity(model: Any, images: torch.Tensor, generator: torch.Generator) -> list[LayerActivity]:
     """Rates and dead neurons of every spiking layer, encoder first, for reconstructions of ``images``.
 
     Args:
@@ -92,7 +93,7 @@ def layer_activity(model: nn.Module, images: torch.Tensor, generator: torch.Gene
     was_training = model.training
     model.eval()
     with recording(model) as record:
-        model(images, generator)
+        model.decoder.hidden(model.sample(model.posterior_rates(images), generator))
     model.train(was_training)
     return [
         LayerActivity(name, float(x.float().mean()), float((x.float().amax(0) == 0).float().mean()))

@@ -54,24 +54,41 @@ class Decoder(nn.Module):
 
     def potentials(self, spikes: torch.Tensor) -> torch.Tensor:
         """The readout's potential after the last step, as image: ``(N, C, H, W)``, before tanh."""
-        steps = len(spikes)
-        x = self.hidden(spikes)[-1]
+        steps, x = len(spikes), spikes.flatten(0, 1)
+        last = len(self.layers) - 1
+        for index in range(last):
+            x = self._layer(index, x, steps)
         # The readout is linear, so the weighted sum over time goes through the last layer once.
-        shares = self.keep ** torch.arange(steps - 1, -1, -1, device=x.device, dtype=x.dtype)
-        summed = torch.tensordot(shares, x.unflatten(0, (steps, -1)), dims=1)
+        shares = self._shares(steps, spikes)
+        return self._read(self._layer(last, x, steps, shares), shares)
+
+    def read(self, spikes: torch.Tensor) -> torch.Tensor:
+        """Images ``(N, C, H, W)`` from spikes of the last spiking layer ``(T * N, *layer shape)``."""
+        shares = self._shares(self.time_steps, spikes)
+        return torch.tanh(self._read(torch.tensordot(shares, spikes.unflatten(0, (len(shares), -1)), 1), shares))
+
+    def hidden(self, spikes: torch.Tensor) -> list[torch.Tensor]:
+        """Spikes of every spiking layer, each ``(T * N, *layer shape)``, from latent spikes ``(T, N, latent)``."""
+        steps, x = len(spikes), spikes.flatten(0, 1)
+        seen = []
+        for index in range(len(self.layers)):
+            x = self._layer(index, x, steps)
+            seen.append(x)
+        return seen
+
+    def _layer(self, index: int, x: torch.Tensor, steps: int, shares: torch.Tensor | None = None) -> torch.Tensor:
+        x = self.layers[index](x, steps, shares=shares)
+        if x.ndim == 2:
+            x = x.unflatten(1, (-1, self.base_size, self.base_size)).contiguous(memory_format=torch.channels_last)
+        return x
+
+    def _shares(self, steps: int, like: torch.Tensor) -> torch.Tensor:
+        """What is left of each step's input in the potential after the last, ``(T,)``."""
+        return self.keep ** torch.arange(steps - 1, -1, -1, device=like.device, dtype=like.dtype)
+
+    def _read(self, summed: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
+        """The potential as image, from the weighted sum of the last layer's spikes ``(N, *layer shape)``."""
         assert self.readout.bias is not None
         out = functional.conv2d(summed, self.readout.weight, None, padding=1)
         out = out + (self.readout.bias * shares.sum())[:, None, None]
         return functional.pixel_shuffle(out, self.upscale) if self.upscale > 1 else out
-
-    def hidden(self, spikes: torch.Tensor) -> list[torch.Tensor]:
-        """Spikes of every spiking layer, each ``(T * N, *layer shape)``, from latent spikes ``(T, N, latent)``."""
-        steps = len(spikes)
-        x = spikes.flatten(0, 1)
-        seen = []
-        for layer in self.layers:
-            x = layer(x, steps)
-            if x.ndim == 2:
-                x = x.unflatten(1, (-1, self.base_size, self.base_size)).contiguous(memory_format=torch.channels_last)
-            seen.append(x)
-        return seen

@@ -99,16 +99,17 @@ class SpikingLayer(nn.Module):
         super().__init__()
         self.synapse, self.norm, self.neuron = synapse, ThresholdNorm(channels, neuron.threshold), neuron
 
-    def forward(self, x: torch.Tensor, steps: int, *, constant: bool = False) -> torch.Tensor:
-        """Spikes ``(T * N, ...)`` from spikes ``(T * N, ...)``, or from ``(N, ...)`` shown at every step."""
+    def forward(
+        self, x: torch.Tensor, steps: int, *, constant: bool = False, shares: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Spikes ``(T * N, ...)`` from spikes ``(T * N, ...)``, or from ``(N, ...)`` shown at every step.
+
+        With ``shares (T,)``: their sum over time, weighted so, ``(N, ...)``; on the CPU no spike is written for it.
+        """
         current = self.synapse(x)
-        neuron = {
-            "keep": self.neuron.keep,
-            "threshold": self.neuron.threshold,
-            "width": self.neuron.surrogate_width,
-            "constant": constant,
-        }
-        if current.device.type == "cpu" and current.dtype == self.norm.weight.dtype and processes() == 1:
+        fused = current.device.type == "cpu" and current.dtype == self.norm.weight.dtype and processes() == 1
+        keep, threshold, width = self.neuron.keep, self.neuron.threshold, self.neuron.surrogate_width
+        if fused:
             norm = self.norm
             return norm_lif(
                 current,
@@ -119,6 +120,12 @@ class SpikingLayer(nn.Module):
                 training=self.training,
                 momentum=norm.momentum,
                 eps=norm.eps,
-                **neuron,
+                keep=keep,
+                threshold=threshold,
+                width=width,
+                constant=constant,
+                shares=shares,
             )
-        return lif(self.norm(current, copies=steps if constant else 1), steps, **neuron)
+        driven = self.norm(current, copies=steps if constant else 1)
+        spikes = lif(driven, steps, keep=keep, threshold=threshold, width=width, constant=constant)
+        return spikes if shares is None else torch.tensordot(shares, spikes.unflatten(0, (steps, -1)), dims=1)

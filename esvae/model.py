@@ -115,7 +115,7 @@ class ESVAE(nn.Module):
         spikes = self.sample(posterior, generator)
         if settings.activity_weight:
             with recording(self.decoder) as record:
-                output = self.decoder(spikes)
+                output = self.decoder.read(self.decoder.hidden(spikes)[-1])
             activity = record.used()
         else:
             output, activity = self.decoder(spikes), posterior.new_zeros(())

@@ -43,10 +43,13 @@ def _moments(x: Any, origin: Any, sums: Any) -> None:
 
 
 @numba.njit(parallel=True, cache=True, error_model="numpy")
-def _forward(x: Any, scale: Any, shift: Any, keep: Any, threshold: Any, o: Any) -> None:
-    """Spikes ``o (steps, size)`` of ``x (drives, size)``; ``scale`` and ``shift`` are repeated over a block."""
+def _forward(x: Any, scale: Any, shift: Any, keep: Any, threshold: Any, steps: int, shares: Any, o: Any) -> None:
+    """Spikes ``o (steps, size)`` of ``x (drives, size)``, or their sum ``(1, size)`` over time, weighted by ``shares``.
+
+    ``scale`` and ``shift`` are repeated over a block.
+    """
     drives = x.shape[0]
-    steps, size = o.shape
+    size = x.shape[1]
     block = scale.shape[0]
     for number in numba.prange((size + block - 1) // block):
         low = number * block
@@ -54,21 +57,43 @@ def _forward(x: Any, scale: Any, shift: Any, keep: Any, threshold: Any, o: Any) 
         kept = np.zeros(width, x.dtype)
         for t in range(steps):
             drive = x[min(t, drives - 1), low : low + width]
-            out = o[t, low : low + width]
-            for i in range(width):
-                u = drive[i] * scale[i] + shift[i] + kept[i]
-                fired = u > threshold
-                out[i] = 1 if fired else 0
-                kept[i] = 0 if fired else keep * u
+            if len(shares) == 0:
+                out = o[t, low : low + width]
+                for i in range(width):
+                    u = drive[i] * scale[i] + shift[i] + kept[i]
+                    fired = u > threshold
+                    out[i] = 1 if fired else 0
+                    kept[i] = 0 if fired else keep * u
+            else:
+                out = o[0, low : low + width]
+                share = shares[t]
+                for i in range(width):
+                    u = drive[i] * scale[i] + shift[i] + kept[i]
+                    fired = u > threshold
+                    out[i] += share if fired else 0
+                    kept[i] = 0 if fired else keep * u
 
 
 @numba.njit(parallel=True, cache=True, error_model="numpy")
 def _backward(
-    grad: Any, x: Any, scale: Any, shift: Any, keep: Any, threshold: Any, half: Any, mean: Any, gy: Any, sums: Any
+    grad: Any,
+    x: Any,
+    scale: Any,
+    shift: Any,
+    keep: Any,
+    threshold: Any,
+    half: Any,
+    weights: Any,
+    mean: Any,
+    gy: Any,
+    sums: Any,
 ) -> None:
-    """Gradient ``gy (drives, size)`` at the norm's output; sums ``(blocks, 2, C)`` of it, and of it times x - mean."""
+    """Gradient ``gy (drives, size)`` at the norm's output; sums ``(blocks, 2, C)`` of it, and of it times x - mean.
+
+    ``grad`` is ``(steps, size)``, or ``(1, size)``, the same at every step but for its ``weights (steps,)``.
+    """
     drives = x.shape[0]
-    steps, size = grad.shape
+    steps, size = len(weights), x.shape[1]
     block = scale.shape[0]
     channels = mean.shape[0]
     slope = 1 / (2 * half)
@@ -88,12 +113,13 @@ def _backward(
         for step in range(steps):
             t = steps - 1 - step
             into = gy[min(t, drives - 1), low : low + width]
-            come = grad[t, low : low + width]
+            come = grad[min(t, grad.shape[0] - 1), low : low + width]
+            weight = weights[t]
             for i in range(width):
                 value = u[t, i]
                 inside = slope if abs(value) < half else 0
                 silent = 0 if value > threshold else keep
-                here = inside * (come[i] - keep * value * later[i]) + silent * later[i]
+                here = inside * (weight * come[i] - keep * value * later[i]) + silent * later[i]
                 later[i] = here
                 total[i] += here
                 into[i] = here if drives > 1 else total[i]
@@ -149,17 +175,20 @@ class _NormLif(torch.autograd.Function):
         bias: torch.Tensor,
         mean: np.ndarray,
         variance: np.ndarray,
+        shares: np.ndarray | None,
         settings: tuple[int, float, float, float, float, bool],
     ) -> torch.Tensor:
         steps, keep, threshold, _, eps, _ = settings
         deviation = np.sqrt(variance + eps)
         scale = weight.detach().double().numpy() / deviation
         shift = bias.detach().double().numpy() - scale * mean
-        o = x.new_empty(steps, x.shape[1])
+        o = x.new_empty(steps, x.shape[1]) if shares is None else x.new_zeros(1, x.shape[1])
         kind = o.numpy().dtype.type
-        blocks = [_repeated(values, kind) for values in (scale, shift)]
-        _forward(x.detach().numpy(), *blocks, kind(keep), kind(threshold), o.numpy())
+        weights = np.empty(0, kind) if shares is None else shares.astype(kind)
+        blocks = (_repeated(scale, kind), _repeated(shift, kind))
+        _forward(x.detach().numpy(), blocks[0], blocks[1], kind(keep), kind(threshold), steps, weights, o.numpy())
         ctx.save_for_backward(x)
+        ctx.weights = np.ones(steps, kind) if shares is None else weights
         ctx.settings, ctx.mean, ctx.deviation, ctx.scale, ctx.blocks = settings, mean, deviation, scale, blocks
         return o
 
@@ -173,7 +202,7 @@ class _NormLif(torch.autograd.Function):
         gy = np.empty_like(drive)
         sums = np.empty((-(-drive.shape[1] // len(scale)), 2, channels))
         grad = grads[0].contiguous().numpy()
-        _backward(grad, drive, scale, shift, kind(keep), kind(threshold), kind(half), ctx.mean, gy, sums)
+        _backward(grad, drive, scale, shift, kind(keep), kind(threshold), kind(half), ctx.weights, ctx.mean, gy, sums)
         by_bias, by_centred = sums.sum(0)
         by_x = constant = np.zeros(channels)
         if batch_statistics:  # which depend on x too
@@ -182,12 +211,13 @@ class _NormLif(torch.autograd.Function):
             constant = -ctx.scale * by_bias / count - by_x * ctx.mean
         _through_norm(gy, drive, scale, _repeated(by_x, kind), _repeated(constant, kind))
         by_weight = torch.from_numpy(by_centred / ctx.deviation).to(x.dtype)
-        return torch.from_numpy(gy), by_weight, torch.from_numpy(by_bias).to(x.dtype), None, None, None
+        return torch.from_numpy(gy), by_weight, torch.from_numpy(by_bias).to(x.dtype), None, None, None, None
 
 
 def _repeated(values: np.ndarray, kind: Any) -> np.ndarray:
     """Per-channel values over a whole number of positions, about ``_BLOCK`` neurons."""
-    return np.tile(values.astype(kind), max(1, _BLOCK // len(values)))
+    with np.errstate(over="ignore"):  # of a training that diverges, which its loss tells
+        return np.tile(values.astype(kind), max(1, _BLOCK // len(values)))
 
 
 def norm_lif(
@@ -204,6 +234,7 @@ def norm_lif(
     threshold: float,
     width: float,
     constant: bool = False,
+    shares: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Spikes of LIF neurons that are driven by ``weight * (x - mean) / sqrt(var + eps) + bias``.
 
@@ -216,9 +247,10 @@ def norm_lif(
         momentum, eps: of the norm.
         keep, threshold, width: of the neuron, see :func:`~esvae.lif.lif`.
         constant: see above.
+        shares: ``(steps,)``; gives the sum of the spikes over time, weighted by them, instead of the spikes.
 
     Returns:
-        0.0 or 1.0, ``(steps * N, C, ...)``, channels last in memory.
+        0.0 or 1.0, ``(steps * N, C, ...)``, or, with ``shares``, ``(N, C, ...)``; channels last in memory.
     """
     channels, drives = x.shape[1], 1 if constant else steps
     rows = x.permute(0, 2, 3, 1) if x.ndim == 4 else x
@@ -233,6 +265,7 @@ def norm_lif(
     else:
         mean, variance = (value.double().numpy() for value in running)
     settings = (steps, keep, threshold, width, eps, training)
-    spikes: torch.Tensor = _NormLif.apply(flat, weight, bias, mean, variance, settings)
-    shaped = spikes.reshape(len(rows) // drives * steps, *rows.shape[1:])
+    over_time = None if shares is None else shares.numpy()
+    spikes: torch.Tensor = _NormLif.apply(flat, weight, bias, mean, variance, over_time, settings)
+    shaped = spikes.reshape(len(rows) // drives * len(spikes), *rows.shape[1:])
     return shaped.permute(0, 3, 1, 2) if x.ndim == 4 else shaped
