@@ -52,14 +52,22 @@ class DataConfig(_Section):
 
 
 class NeuronConfig(_Section):
-    """LIF: ``u = keep * u * (1 - o) + x; o = u > threshold`` (ESVAE, eq. 1 to 3)."""
+    """LIF: ``i = current_keep * i + s; u = keep * u * (1 - o) + norm(i); o = u > threshold``, s being what the synapses
+    send (ESVAE, eq. 1 to 3, where ``current_keep`` is 0)."""
 
+    cells: Literal["esvae", "norse", "slayer"] = "esvae"
+    """Whose neurons fire: ours, Norse's LIFBox, or Lava-DL's cuba; the last two are slower and have surrogate gradients
+    of their own."""
     keep: float = Field(0.25, ge=0, le=1)
     """Share of the membrane potential that survives a step."""
+    current_keep: float = Field(0.0, ge=0, lt=1)
+    """Share of the synaptic current that survives a step; none in the paper."""
     threshold: float = Field(0.2, gt=0)
     """The neuron fires strictly above it."""
     surrogate_width: float = Field(0.5, gt=0)
     """Half-width of the rectangular surrogate gradient around u = 0."""
+    surrogate: Literal["rectangle", "superspike"] = "rectangle"
+    """``superspike`` is Norse's, ``1 / (1 + |u - threshold|)^2``; of our own cells."""
 
 
 class DecoderConfig(_Section):

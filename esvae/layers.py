@@ -9,6 +9,7 @@ from torch.nn import functional
 from esvae.config import NeuronConfig
 from esvae.distributed import all_sum, processes
 from esvae.lif import lif
+from esvae.neurons import Cuba, run_norse, run_slayer, simulate
 from esvae.norm_lif import norm_lif
 
 __all__ = ["Expand", "SpikingLayer", "ThresholdNorm"]
@@ -98,6 +99,11 @@ class SpikingLayer(nn.Module):
     def __init__(self, synapse: nn.Module, channels: int, neuron: NeuronConfig) -> None:
         super().__init__()
         self.synapse, self.norm, self.neuron = synapse, ThresholdNorm(channels, neuron.threshold), neuron
+        self.stepwise: Cuba | None = None
+        if neuron.cells != "esvae" or neuron.current_keep or neuron.surrogate != "rectangle":
+            self.stepwise = Cuba(
+                neuron.keep, neuron.threshold, surrogate=neuron.surrogate, width=neuron.surrogate_width
+            )
 
     def forward(
         self, x: torch.Tensor, steps: int, *, constant: bool = False, shares: torch.Tensor | None = None
@@ -107,6 +113,8 @@ class SpikingLayer(nn.Module):
         With ``shares (T,)``: their sum over time, weighted so, ``(N, ...)``; on the CPU no spike is written for it.
         """
         current = self.synapse(x)
+        if self.stepwise is not None:
+            return _summed(self._step_by_step(current, steps, constant=constant), shares)
         fused = current.device.type == "cpu" and current.dtype == self.norm.weight.dtype and processes() == 1
         keep, threshold, width = self.neuron.keep, self.neuron.threshold, self.neuron.surrogate_width
         if fused:
@@ -127,5 +135,28 @@ class SpikingLayer(nn.Module):
                 shares=shares,
             )
         driven = self.norm(current, copies=steps if constant else 1)
-        spikes = lif(driven, steps, keep=keep, threshold=threshold, width=width, constant=constant)
-        return spikes if shares is None else torch.tensordot(shares, spikes.unflatten(0, (steps, -1)), dims=1)
+        return _summed(lif(driven, steps, keep=keep, threshold=threshold, width=width, constant=constant), shares)
+
+    def _step_by_step(self, current: torch.Tensor, steps: int, *, constant: bool) -> torch.Tensor:
+        """With synaptic currents that last, or other cells than our own."""
+        assert self.stepwise is not None
+        x = current.expand(steps, *current.shape) if constant else current.unflatten(0, (steps, -1))
+        copies = steps if constant else 1
+        if self.neuron.current_keep:
+            # On the chip a bias drives the potential, not the current.
+            bias = self.synapse.bias.view(-1, *[1] * (current.ndim - 2))  # type: ignore[union-attr,operator]
+            kept = [x[0] - bias]
+            for drive in x[1:]:
+                kept.append(self.neuron.current_keep * kept[-1] + drive - bias)
+            x, copies = torch.stack(kept) + bias, 1
+        if copies == 1:
+            driven = self.norm(x.flatten(0, 1)).unflatten(0, (steps, -1))
+        else:
+            driven = self.norm(current, copies).expand(steps, *current.shape)
+        run = {"esvae": simulate, "norse": run_norse, "slayer": run_slayer}[self.neuron.cells]
+        return run(self.stepwise, driven).flatten(0, 1)
+
+
+def _summed(spikes: torch.Tensor, shares: torch.Tensor | None) -> torch.Tensor:
+    """Spikes ``(T * N, ...)`` as they are, or their sum over time weighted by ``shares (T,)``."""
+    return spikes if shares is None else torch.tensordot(shares, spikes.unflatten(0, (len(shares), -1)), dims=1)

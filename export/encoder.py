@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from esvae.errors import DataError
+from esvae.errors import ConfigError, DataError
 from esvae.layers import SpikingLayer
 from esvae.run import Run
 from export.float_network import FloatLayer, FloatNetwork, Norm
@@ -113,13 +113,20 @@ def integer_encoder(run: Run, *, weight_bits: int = 8) -> Encoder:
         HardwareRangeError, ConfigError: as :func:`export.passes.quantize`.
     """
     config, encoder = run.config, run.model.encoder
+    if config.model.neuron.current_keep:
+        raise ConfigError(
+            "model.neuron.current_keep: an image enters as a constant bias, which no current keeps; "
+            "the encoder of such a run cannot be exported, its decoder can"
+        )
     spiking = [*encoder.layers, encoder.latent]
     folded = []
     size, channels = config.data.image_size, config.data.image_channels
     for layer in spiking:
         assert isinstance(layer, SpikingLayer)
         scale, shift = (values.numpy() for values in layer.norm.scale_and_shift())
-        synapse = synapse_of(layer.synapse, FloatLif(layer.neuron.keep, layer.neuron.threshold))
+        synapse = synapse_of(
+            layer.synapse, FloatLif(layer.neuron.keep, layer.neuron.threshold, layer.neuron.current_keep)
+        )
         folded.append(FloatLayer(synapse, Norm(scale, shift)))
     image_shape = (channels, size, size)
     network = fold_norm(

@@ -61,15 +61,17 @@ INTEGRATOR = Lif(0, DECAY_UNITY, 1 << 17)
 
 @dataclass(frozen=True)
 class FloatLif:
-    """The float neuron ``v <- keep * v + x; s = v > threshold; v[s] = 0``.
+    """The float neuron ``i <- current_keep * i + x; v <- keep * v + i + bias; s = v > threshold; v[s] = 0``.
 
     Attributes:
         keep: the share of the potential that survives a step, 0 to 1.
         threshold: ``math.inf`` for the readout, which never fires.
+        current_keep: the share of the synaptic current that survives a step.
     """
 
     keep: float
     threshold: float
+    current_keep: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,7 +24,7 @@ def from_run(run: Run) -> FloatNetwork:
     layers = []
     for layer in decoder.layers:
         assert isinstance(layer, SpikingLayer)
-        neuron = FloatLif(layer.neuron.keep, layer.neuron.threshold)
+        neuron = FloatLif(layer.neuron.keep, layer.neuron.threshold, layer.neuron.current_keep)
         scale, shift = (values.numpy() for values in layer.norm.scale_and_shift())
         shape = None
         if isinstance(layer.synapse, nn.Linear):

@@ -124,7 +124,7 @@ def _quantized(synapse: Synapse, bits: int, steps: int, where: str) -> tuple[Syn
         synapse,
         weight=(kept * step).astype(np.int32),
         bias=None if synapse.bias is None else integer_bias.astype(np.int32),
-        neuron=Lif(DECAY_UNITY, decay, threshold),
+        neuron=Lif(round(DECAY_UNITY * (1 - neuron.current_keep)), decay, threshold),
     )
     error = kept * step / scale - weight
     unit = 1.0 if readout else neuron.threshold
