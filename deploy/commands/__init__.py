@@ -8,6 +8,7 @@ from deploy.commands.export import export
 from deploy.commands.fad import fad
 from deploy.commands.fit import fit
 from deploy.commands.generate import generate
+from deploy.commands.import_official import import_official
 from deploy.commands.lava import lava
 from deploy.commands.plan import plan
 from deploy.commands.simulate import simulate
@@ -23,6 +24,7 @@ __all__ = [
     "fad",
     "fit",
     "generate",
+    "import_official",
     "lava",
     "plan",
     "simulate",
