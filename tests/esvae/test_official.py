@@ -127,7 +127,7 @@ def test_the_imported_model_computes_the_same(large: bool, tmp_path: Path, capsy
         noise = torch.randn(4, 7, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
         drawn = ours.prior(4, torch.Generator().manual_seed(1))
     assert torch.allclose(drawn, theirs.sample_layer(noise))
-    export_run(load_run(tmp_path / "run"), tmp_path / "a.net")  # and goes on to the chip
+    export_run(load_run(tmp_path / "run"), tmp_path / "a.net", lowering="native")  # and goes on to the chip
 
 
 @pytest.mark.parametrize(
