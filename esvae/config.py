@@ -90,6 +90,8 @@ class PriorConfig(_Section):
     rates once the rest is trained, which draws better pictures."""
     components: int = Field(32, ge=1, le=1024)
     """Of the mixture."""
+    images: int = Field(20_000, ge=1)
+    """Training images that the mixture is fitted to, at most; the time that it takes grows with them."""
 
 
 class ModelConfig(_Section):

@@ -98,7 +98,7 @@ def train(
     )
     if mixture and rank() == 0 and not read_record(directory).get("finished"):
         run = load_run(directory)
-        fit_prior(run.model, training)
+        fit_prior(run.model, training.head(config.model.prior.images))
         save_run(directory, run.model, {**run.record, "finished": True})
     if processes() > 1:
         torch.distributed.barrier()
