@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-__all__ = ["write_report"]
-
-_MARK = ("<!-- simulate: begin -->", "<!-- simulate: end -->")
+__all__ = ["replace_part", "table", "write_report"]
 
 
 def write_report(found: dict[str, Any], folder: Path) -> None:
@@ -30,16 +28,21 @@ def write_report(found: dict[str, Any], folder: Path) -> None:
     ):
         if part in results:
             lines += [*write(results[part]), ""]
-    text = "\n".join([_MARK[0], *lines, _MARK[1]]) + "\n"
-    target = folder / "benchmarks.md"
-    folder.mkdir(exist_ok=True)
-    old = target.read_text("utf-8") if target.exists() else "# Benchmarks\n\n"
-    if _MARK[0] in old:
-        before, _, rest = old.partition(_MARK[0])
-        old, text = before, text + rest.partition(_MARK[1])[2].lstrip("\n")
-    target.write_text(old + text, "utf-8")
+    replace_part("simulate", lines, folder / "benchmarks.md")
     if "scaling" in results:
         _plot(results["scaling"], folder / "benchmarks_scaling.png")
+
+
+def replace_part(name: str, lines: list[str], target: Path) -> None:
+    """Writes the part of a page that lies between ``<!-- name: begin -->`` and ``end`` anew, or adds it at the end."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    text = "\n".join([begin, *lines, end]) + "\n"
+    target.parent.mkdir(exist_ok=True)
+    old = target.read_text("utf-8") if target.exists() else "# Benchmarks\n\n"
+    if begin in old:
+        before, _, rest = old.partition(begin)
+        old, text = before, text + rest.partition(end)[2].lstrip("\n")
+    target.write_text(old + text, "utf-8")
 
 
 def _machine(about: dict[str, Any]) -> str:
@@ -49,13 +52,13 @@ def _machine(about: dict[str, Any]) -> str:
     )
 
 
-def _table(header: list[str], rows: list[list[str]]) -> list[str]:
+def table(header: list[str], rows: list[list[str]]) -> list[str]:
     rule = ["---"] + ["---:"] * (len(header) - 1)
     return ["| " + " | ".join(row) + " |" for row in (header, rule, *rows)]
 
 
 def _lava(rows: list[dict[str, Any]]) -> list[str]:
-    table = [
+    cells = [
         [r["network"], f"{r['Lava s']:.2f} s", f"{r['twin ms']:.3f} ms", f"{r['ratio']:,.0f}", str(r["equal"])]
         for r in rows
     ]
@@ -65,12 +68,12 @@ def _lava(rows: list[dict[str, Any]]) -> list[str]:
         "Time an image, without loading, on the same file and latents. The paper's decoder is not among them: stock",
         "netx loads no transposed convolution, and unrolled its last one is beyond what the pass writes.",
         "",
-        *_table(["network", "Lava", "twin", "times faster", "potentials equal"], table),
+        *table(["network", "Lava", "twin", "times faster", "potentials equal"], cells),
     ]
 
 
 def _limit(rows: list[dict[str, Any]]) -> list[str]:
-    table = [
+    cells = [
         [
             f"{r['network']}, {_threads(r)}",
             f"{r['twin ms']:.3f}",
@@ -96,7 +99,7 @@ def _limit(rows: list[dict[str, Any]]) -> list[str]:
         "columns are convolutions over twin: as given, and in the strictest reading (first as matrix, no events); all",
         "four take turns, and a ratio is the median over the turns.",
         "",
-        *_table(["network", "twin", "dense", "convolutions", "first as matrix", "ratio", "strictest"], table),
+        *table(["network", "twin", "dense", "convolutions", "first as matrix", "ratio", "strictest"], cells),
         "",
         "Where the time of the dense twin goes: " + "; ".join(rest) + ".",
         "Activity of the layers: " + "; ".join(f"{name} {shares}" for name, shares in active.items()) + ".",
@@ -109,7 +112,7 @@ def _threads(row: dict[str, Any]) -> str:
 
 def _events(rows: list[dict[str, Any]]) -> list[str]:
     activities = [key for key in rows[0] if key != "layer"]
-    table = [[r["layer"], *(f"{r[a]:.2f}" for a in activities)] for r in rows]
+    cells = [[r["layer"], *(f"{r[a]:.2f}" for a in activities)] for r in rows]
     return [
         "### Event-driven sums",
         "",
@@ -117,18 +120,18 @@ def _events(rows: list[dict[str, Any]]) -> list[str]:
         "spike; above 1, events are faster. The engine takes them up to 4 % with 32 output channels or more, else up",
         "to 1 %.",
         "",
-        *_table(["layer", *activities], table),
+        *table(["layer", *activities], cells),
     ]
 
 
 def _memory(rows: list[dict[str, float]]) -> list[str]:
-    table = [[f"{r['images']:,.0f}", f"{r['seconds']:.1f} s", f"{r['ms']:.3f}", f"{r['peak MB']:.0f} MB"] for r in rows]
+    cells = [[f"{r['images']:,.0f}", f"{r['seconds']:.1f} s", f"{r['ms']:.3f}", f"{r['peak MB']:.0f} MB"] for r in rows]
     return [
         "### Any number of images",
         "",
         "The chip-native decoder; memory is the whole process, all latent spikes included.",
         "",
-        *_table(["images", "time", "ms an image", "largest memory"], table),
+        *table(["images", "time", "ms an image", "largest memory"], cells),
     ]
 
 
@@ -136,7 +139,7 @@ def _scaling(result: dict[str, list[dict[str, float]]]) -> list[str]:
     lines = ["### Scaling", "", "Milliseconds an image of the chip-native decoder, on one thread.", ""]
     for name, rows in result.items():
         header = [name, *(f"{r[name]:.0f}" for r in rows)]
-        lines += [*_table(header, [["ms", *(f"{r['ms']:.3f}" for r in rows)]]), ""]
+        lines += [*table(header, [["ms", *(f"{r['ms']:.3f}" for r in rows)]]), ""]
     return [*lines, "![Time an image over steps, channels and images](benchmarks_scaling.png)"]
 
 

@@ -18,6 +18,7 @@ import json
 import os
 import platform
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,9 @@ from esvae.errors import CheckpointError, ConfigError
 from esvae.files import atomic_path, sha256_file, write_text
 from esvae.model import ESVAE
 
-__all__ = ["Run", "load_run", "read_record", "save_record", "save_run", "versions"]
+__all__ = ["Run", "load_run", "pretrained_names", "read_record", "save_record", "save_run", "versions"]
 
+_PRETRAINED = "pretrained:"
 _CONFIG, _WEIGHTS, _RECORD = "config.yaml", "weights.safetensors", "training.json"
 
 
@@ -92,12 +94,12 @@ def read_record(directory: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def load_run(directory: str | os.PathLike[str]) -> Run:
-    """Reads a run directory.
+    """Reads a run directory, or, given ``pretrained:NAME``, one that comes with the project.
 
     Raises:
         CheckpointError: missing, of another project, damaged, or weights that do not belong to the config.
     """
-    directory = Path(directory)
+    directory = _place(directory)
     if not directory.is_dir():
         raise CheckpointError(
             f"{directory}: no such run directory; make one with: esvae train digits --out {directory}"
@@ -122,6 +124,22 @@ def load_run(directory: str | os.PathLike[str]) -> Run:
     _check_tensors(directory, wanted, tensors)
     model.load_state_dict(tensors)
     return Run(model.eval(), record, sha256_file(directory / _WEIGHTS))
+
+
+def pretrained_names() -> list[str]:
+    """Runs that come with the project, to be named ``pretrained:NAME``."""
+    folder = Path(str(resources.files("esvae"))) / "pretrained"
+    return sorted(path.parent.name for path in folder.glob(f"*/{_WEIGHTS}"))
+
+
+def _place(directory: str | os.PathLike[str]) -> Path:
+    name = os.fspath(directory)
+    if not name.startswith(_PRETRAINED):
+        return Path(directory)
+    name = name.removeprefix(_PRETRAINED)
+    if name not in pretrained_names():
+        raise CheckpointError(f"{_PRETRAINED}{name}: there is none of that name, but {', '.join(pretrained_names())}")
+    return Path(str(resources.files("esvae"))) / "pretrained" / name
 
 
 def _check_tensors(directory: Path, wanted: dict[str, torch.Tensor], found: dict[str, torch.Tensor]) -> None:

@@ -33,25 +33,35 @@ class Spike(torch.autograd.Function):
         return grads[0] * (x.abs() < ctx.width) / (2 * ctx.width), None, None
 
 
-def lif(x: torch.Tensor, neuron: NeuronConfig) -> torch.Tensor:
+def lif(x: torch.Tensor, neuron: NeuronConfig, *, in_place: bool = False) -> torch.Tensor:
     """u_t = keep u_{t-1} (1 - o_{t-1}) + x_t, o_t = u_t > threshold."""
     u, o, seen = torch.zeros_like(x[..., 0]), torch.zeros_like(x[..., 0]), []
+    spikes = torch.zeros_like(x)
     for t in range(x.shape[-1]):
         u = neuron.keep * u * (1 - o) + x[..., t]
         o = Spike.apply(u, neuron.threshold, neuron.surrogate_width)
-        seen.append(o)
-    return torch.stack(seen, dim=-1)
+        if in_place:
+            spikes[..., t] = o
+        else:
+            seen.append(o)
+    return spikes if in_place else torch.stack(seen, dim=-1)
 
 
 class TimeLast(nn.Module):
     """The same model with the same parameters (copies of them, under the same names).
 
+    Args:
+        model: whose parameters are copied.
+        in_place: write the spikes of a window into one tensor step by step, as the reference implementation does,
+            instead of stacking them at the end; the same values and gradients.
+
     Attributes:
         parameters_by_name, buffers_by_name: names as in ``ESVAE.state_dict()``.
     """
 
-    def __init__(self, model: ESVAE) -> None:
+    def __init__(self, model: ESVAE, *, in_place: bool = False) -> None:
         super().__init__()
+        self.in_place = in_place
         self.config: Config = model.config
         self.parameters_by_name = {name: nn.Parameter(p.detach().clone()) for name, p in model.named_parameters()}
         self.buffers_by_name = {name: b.detach().clone() for name, b in model.named_buffers()}
@@ -86,7 +96,7 @@ class TimeLast(nn.Module):
 
     def spiking(self, x: torch.Tensor, name: str, stride: int = 1, kind: str = "conv") -> torch.Tensor:
         current = self.norm(self.synapse(x, f"{name}.synapse", stride, kind), f"{name}.norm")
-        return lif(current, self.config.model.neuron)
+        return lif(current, self.config.model.neuron, in_place=self.in_place)
 
     def posterior_rates(self, images: torch.Tensor) -> torch.Tensor:
         x = images.unsqueeze(-1).expand(*images.shape, self.config.model.time_steps)

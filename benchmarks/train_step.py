@@ -1,0 +1,237 @@
+"""Time and memory of one training step, against the plain time-last equations of ``tests/time_last.py``.
+
+    python -m benchmarks.train_step [--rounds 3] [--out benchmarks/train_step.json]
+
+A step is forward, backward and AdamW of the paper's MNIST network (batch 64, T 16, 32x32x1, latent 32). Each variant
+runs in processes of its own, the variants in turn, several rounds; figures are medians, ratios those of the rounds.
+"As run by default" means that our training tells glibc to keep large blocks (``esvae/allocator.py``) and plain code
+does not. The plain equations come in two ways of writing the spikes of a window: stacked at the end, and step by step
+into one tensor, as the reference implementation does, for which autograd copies that tensor at every step.
+
+Where there is a GPU, images a second and the share of time outside matrix products and convolutions come too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.report import replace_part, table
+from benchmarks.simulate import machine as about_machine
+
+ROOT = Path(__file__).resolve().parents[1]
+VARIANTS = {
+    "ours": ("ours", True),
+    "ours, default allocator": ("ours", False),
+    "plain, stacked": ("stacked", False),
+    "plain, stacked, same allocator": ("stacked", True),
+    "plain, in place": ("in place", False),
+    "plain, in place, same allocator": ("in place", True),
+}
+STEPS, BATCH = 16, 64
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
+    parser.add_argument("--child", nargs=4, metavar=("MODEL", "KEEP", "STEPS", "BATCH"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.child:
+        model, keep, steps, batch = arguments.child
+        print(json.dumps(measure(model, keep == "1", int(steps), int(batch))))
+        return
+    rounds = [
+        {name: child(model, keep, STEPS, BATCH) for name, (model, keep) in VARIANTS.items()}
+        for _ in range(arguments.rounds)
+    ]
+    found: dict[str, Any] = {"machine": about_machine(), "variants": {}, "ratios": {}}
+    for name in VARIANTS:
+        found["variants"][name] = {
+            key: statistics.median(each[name][key] for each in rounds) for key in ("ms", "peak MB")
+        }
+    for name in list(VARIANTS)[2:]:
+        ratios = sorted(each[name]["ms"] / each["ours"]["ms"] for each in rounds)
+        memory = statistics.median(each["ours"]["peak MB"] / each[name]["peak MB"] for each in rounds)
+        found["ratios"][name] = {
+            "median": statistics.median(ratios),
+            "from": ratios[0],
+            "to": ratios[-1],
+            "memory": memory,
+        }
+    found["by T"] = {steps: child("ours", True, steps, BATCH)["ms"] for steps in (4, 8, 16, 32)}
+    found["by batch"] = {batch: child("ours", True, STEPS, batch)["ms"] for batch in (16, 32, 64, 128)}
+    found["convolutions ms"] = convolutions()
+    if torch.cuda.is_available():
+        found["gpu"] = on_gpu()
+    arguments.out.write_text(json.dumps(found, indent=1) + "\n")
+    replace_part("train step", report(found), ROOT / "docs" / "benchmarks.md")
+    plot(found, ROOT / "docs" / "benchmarks_train_step.png")
+
+
+def child(model: str, keep: bool, steps: int, batch: int) -> dict[str, float]:
+    """:func:`measure` in a process of its own, whose memory is that of this variant alone."""
+    arguments = ["--child", model, str(int(keep)), str(steps), str(batch)]
+    command = [sys.executable, "-m", "benchmarks.train_step", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, env=os.environ)
+    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    print(f"{model:10s} kept blocks {keep!s:5s} T {steps:3d} batch {batch:4d}: {result['ms']:8.1f} ms", file=sys.stderr)
+    return result
+
+
+def measure(kind: str, keep: bool, steps: int, batch: int) -> dict[str, float]:
+    """Shortest of several steps in milliseconds, and the largest memory of the process in MB."""
+    sys.path.insert(0, str(ROOT / "tests"))
+    from esvae.allocator import keep_large_blocks
+    from esvae.config import config_from_dict, load_config
+    from esvae.model import ESVAE
+
+    if keep:
+        keep_large_blocks()
+    content = load_config("mnist").model_dump()
+    content["model"]["time_steps"] = steps
+    torch.manual_seed(0)
+    model: Any = ESVAE(config_from_dict(content, "mnist")).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if kind != "ours":
+        from time_last import TimeLast
+
+        model = TimeLast(model, in_place=kind == "in place")
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=1e-3)
+    images, draws = torch.rand(batch, 1, 32, 32) * 2 - 1, torch.Generator().manual_seed(0)
+    times = []
+    for _ in range(2 if kind != "ours" else 1):
+        step(model, optimizer, images, draws)
+    for _ in range(4 if kind != "ours" else 12):
+        start = time.perf_counter()
+        step(model, optimizer, images, draws)
+        times.append(time.perf_counter() - start)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"ms": 1000 * min(times), "peak MB": peak}
+
+
+def step(model: Any, optimizer: torch.optim.Optimizer, images: torch.Tensor, draws: torch.Generator) -> None:
+    losses = model.losses(images, draws)
+    total = losses[0] if isinstance(losses, tuple) else losses.total
+    optimizer.zero_grad()
+    total.backward()
+    optimizer.step()
+
+
+def convolutions() -> float:
+    """Milliseconds of the step's convolutions alone, forward and backward, which no rewriting around them removes."""
+    total = 0.0
+    encoder = [(32, 64, 16), (64, 128, 8), (128, 256, 4)]
+    decoder = [(256, 128, 2), (128, 64, 4), (64, 32, 8), (32, 32, 16)]
+    for number, (before, after, size) in enumerate([*encoder, *decoder]):
+        x = (torch.rand(STEPS * BATCH, before, size, size) < 0.2).float().contiguous(memory_format=torch.channels_last)
+        x.requires_grad_()
+        transposed = number >= len(encoder)
+        kind = torch.nn.ConvTranspose2d if transposed else torch.nn.Conv2d
+        more = {"output_padding": 1} if transposed else {}
+        layer = kind(before, after, 3, stride=2, padding=1, **more).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        times = []
+        for _ in range(6):
+            start = time.perf_counter()
+            y = layer(x)
+            forward = time.perf_counter() - start
+            grad = torch.ones_like(y)
+            start = time.perf_counter()
+            y.backward(grad)
+            times.append(forward + time.perf_counter() - start)
+        total += min(times)
+    return 1000 * total
+
+
+def on_gpu() -> dict[str, float]:
+    """Images a second, and the share of the device's time outside matrix products and convolutions."""
+    from torch.profiler import ProfilerActivity, profile
+
+    from esvae.config import load_config
+    from esvae.model import ESVAE
+
+    model = ESVAE(load_config("mnist")).cuda().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    images, draws = torch.rand(256, 1, 32, 32, device="cuda") * 2 - 1, torch.Generator().manual_seed(0)
+    for _ in range(5):
+        step(model, optimizer, images, draws)
+    torch.cuda.synchronize()
+    start = time.perf_counter()
+    for _ in range(20):
+        step(model, optimizer, images, draws)
+    torch.cuda.synchronize()
+    rate = 20 * len(images) / (time.perf_counter() - start)
+    with profile(activities=[ProfilerActivity.CUDA]) as record:
+        step(model, optimizer, images, draws)
+        torch.cuda.synchronize()
+    kernels = {event.key: event.self_device_time_total for event in record.key_averages()}
+    arithmetic = sum(
+        t for name, t in kernels.items() if any(word in name for word in ("gemm", "conv", "cudnn", "cutlass"))
+    )
+    return {"images a second": rate, "share outside products": 1 - arithmetic / sum(kernels.values())}
+
+
+def report(found: dict[str, Any]) -> list[str]:
+    variants, ratios, machine = found["variants"], found["ratios"], found["machine"]
+    rows = []
+    for name, entry in variants.items():
+        ratio = ratios.get(name)
+        text = "" if ratio is None else f"{ratio['median']:.1f} ({ratio['from']:.1f} to {ratio['to']:.1f})"
+        memory = "" if ratio is None else f"{ratio['memory']:.2f}"
+        rows.append([name, f"{entry['ms']:.0f}", f"{entry['peak MB']:.0f}", text, memory])
+    ours, bare = variants["ours"]["ms"], found["convolutions ms"]
+    return [
+        "## A training step",
+        "",
+        "Made by `python -m benchmarks.train_step`; figures in `benchmarks/train_step.json`. Forward, backward and",
+        "AdamW of the paper's MNIST network, batch 64, T 16. The plain equations are those of `tests/time_last.py`,",
+        "which the tests hold ours equal to; *in place* writes the spikes of a window into one tensor, as the",
+        "reference implementation does.",
+        "",
+        f"Measured on {machine['cores']} cores of {machine['processor']}, {machine['threads']} threads, "
+        f"Python {machine['python']}, torch {machine['torch']}, {machine['date']}.",
+        "",
+        *table(["", "ms", "largest memory, MB", "time over ours", "our memory over its"], rows),
+        "",
+        f"The convolutions alone take {bare:.0f} ms of the {ours:.0f} ms, forward and backward; the rest is norm and",
+        "LIF (one pass over memory each way), the linear layers and the optimizer. A plain step with kept blocks does",
+        "the same convolutions, so no rewriting around them is faster than it by more than their share allows.",
+        "",
+        *table(["time steps", *map(str, found["by T"])], [["ms", *(f"{ms:.0f}" for ms in found["by T"].values())]]),
+        "",
+        *table(["batch", *map(str, found["by batch"])], [["ms", *(f"{ms:.0f}" for ms in found["by batch"].values())]]),
+        "",
+        "![Time of a step over time steps and batch](benchmarks_train_step.png)",
+    ]
+
+
+def plot(found: dict[str, Any], target: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, 2, figsize=(7, 3), sharey=True, layout="constrained")
+    for axis, (name, label) in zip(axes, (("by T", "time steps"), ("by batch", "batch")), strict=True):
+        x, y = [int(key) for key in found[name]], list(found[name].values())
+        axis.plot(x, y, "o-", color="black")
+        axis.set_xlabel(label)
+        axis.set_xlim(left=0)
+        axis.grid(alpha=0.3)
+    axes[0].set_ylabel("ms a step")
+    axes[0].set_ylim(bottom=0)
+    figure.savefig(target, dpi=120)
+    pyplot.close(figure)
+
+
+if __name__ == "__main__":
+    main()
