@@ -101,7 +101,7 @@ def measure(kind: str, keep: bool, steps: int, batch: int) -> dict[str, float]:
     content = load_config("mnist").model_dump()
     content["model"]["time_steps"] = steps
     torch.manual_seed(0)
-    model: Any = ESVAE(config_from_dict(content, "mnist")).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model: Any = ESVAE(config_from_dict(content, "mnist")).arrange()
     if kind != "ours":
         from time_last import TimeLast
 
@@ -159,7 +159,7 @@ def on_gpu() -> dict[str, float]:
     from esvae.config import load_config
     from esvae.model import ESVAE
 
-    model = ESVAE(load_config("mnist")).cuda().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = ESVAE(load_config("mnist")).cuda().arrange()
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     images, draws = torch.rand(256, 1, 32, 32, device="cuda") * 2 - 1, torch.Generator().manual_seed(0)
     for _ in range(5):

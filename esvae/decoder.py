@@ -79,7 +79,7 @@ class Decoder(nn.Module):
     def _layer(self, index: int, x: torch.Tensor, steps: int, shares: torch.Tensor | None = None) -> torch.Tensor:
         x = self.layers[index](x, steps, shares=shares)
         if x.ndim == 2:
-            x = x.unflatten(1, (-1, self.base_size, self.base_size)).contiguous(memory_format=torch.channels_last)
+            x = x.unflatten(1, (-1, self.base_size, self.base_size))
         return x
 
     def _shares(self, steps: int, like: torch.Tensor) -> torch.Tensor:

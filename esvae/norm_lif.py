@@ -8,6 +8,8 @@ twice (statistics, then spikes) and writes the spikes; backward reads input and 
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import Any
 
 import numba
@@ -42,25 +44,46 @@ def _moments(x: Any, origin: Any, sums: Any) -> None:
                 sums[part, 1, c] += second[c]
 
 
+@numba.njit(parallel=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract"})
+def _plane_moments(x: Any, origin: Any, sums: Any) -> None:
+    """As :func:`_moments`, for ``x (images, C, plane)``."""
+    parts = sums.shape[0]
+    images, channels, plane = x.shape
+    for part in numba.prange(parts):
+        for n in range(part * images // parts, (part + 1) * images // parts):
+            for c in range(channels):
+                first = x.dtype.type(0)
+                second = x.dtype.type(0)
+                for i in range(plane):
+                    value = x[n, c, i] - origin[c]
+                    first += value
+                    second += value * value
+                sums[part, 0, c] += first
+                sums[part, 1, c] += second
+
+
 @numba.njit(parallel=True, cache=True, error_model="numpy")
 def _forward(x: Any, scale: Any, shift: Any, keep: Any, threshold: Any, steps: int, shares: Any, o: Any) -> None:
     """Spikes ``o (steps, size)`` of ``x (drives, size)``, or their sum ``(1, size)`` over time, weighted by ``shares``.
 
-    ``scale`` and ``shift`` are repeated over a block.
+    ``scale`` and ``shift`` are laid out over a period, which begins anew after its last element.
     """
     drives = x.shape[0]
     size = x.shape[1]
-    block = scale.shape[0]
-    for number in numba.prange((size + block - 1) // block):
-        low = number * block
-        width = min(block, size - low)
+    period = scale.shape[0]
+    pieces = (period + _BLOCK - 1) // _BLOCK
+    for number in numba.prange((size + period - 1) // period * pieces):
+        offset = number % pieces * _BLOCK
+        low = number // pieces * period + offset
+        width = max(0, min(_BLOCK, period - offset, size - low))
+        by, plus = scale[offset : offset + width], shift[offset : offset + width]
         kept = np.zeros(width, x.dtype)
         for t in range(steps):
             drive = x[min(t, drives - 1), low : low + width]
             if len(shares) == 0:
                 out = o[t, low : low + width]
                 for i in range(width):
-                    u = drive[i] * scale[i] + shift[i] + kept[i]
+                    u = drive[i] * by[i] + plus[i] + kept[i]
                     fired = u > threshold
                     out[i] = 1 if fired else 0
                     kept[i] = 0 if fired else keep * u
@@ -68,7 +91,7 @@ def _forward(x: Any, scale: Any, shift: Any, keep: Any, threshold: Any, steps: i
                 out = o[0, low : low + width]
                 share = shares[t]
                 for i in range(width):
-                    u = drive[i] * scale[i] + shift[i] + kept[i]
+                    u = drive[i] * by[i] + plus[i] + kept[i]
                     fired = u > threshold
                     out[i] += share if fired else 0
                     kept[i] = 0 if fired else keep * u
@@ -84,6 +107,7 @@ def _backward(
     threshold: Any,
     half: Any,
     weights: Any,
+    channel: Any,
     mean: Any,
     gy: Any,
     sums: Any,
@@ -94,18 +118,21 @@ def _backward(
     """
     drives = x.shape[0]
     steps, size = len(weights), x.shape[1]
-    block = scale.shape[0]
     channels = mean.shape[0]
     slope = 1 / (2 * half)
-    for number in numba.prange((size + block - 1) // block):
-        low = number * block
-        width = min(block, size - low)
+    period = scale.shape[0]
+    pieces = (period + _BLOCK - 1) // _BLOCK
+    for number in numba.prange((size + period - 1) // period * pieces):
+        offset = number % pieces * _BLOCK
+        low = number // pieces * period + offset
+        width = max(0, min(_BLOCK, period - offset, size - low))
+        by, plus = scale[offset : offset + width], shift[offset : offset + width]
         u = np.empty((steps, width), x.dtype)
         kept = np.zeros(width, x.dtype)
         for t in range(steps):
             drive = x[min(t, drives - 1), low : low + width]
             for i in range(width):
-                value = drive[i] * scale[i] + shift[i] + kept[i]
+                value = drive[i] * by[i] + plus[i] + kept[i]
                 u[t, i] = value
                 kept[i] = 0 if value > threshold else keep * value
         later = np.zeros(width, x.dtype)
@@ -123,6 +150,7 @@ def _backward(
                 later[i] = here
                 total[i] += here
                 into[i] = here if drives > 1 else total[i]
+        of = channel[offset : offset + width]
         first = np.zeros(channels, np.float64)
         second = np.zeros(channels, np.float64)
         part = np.zeros(width, x.dtype)
@@ -132,8 +160,8 @@ def _backward(
             for i in range(width):
                 part[i] += into[i] * drive[i]
         for i in range(width):
-            first[i % channels] += total[i]
-            second[i % channels] += part[i]
+            first[of[i]] += total[i]
+            second[of[i]] += part[i]
         for c in range(channels):
             sums[number, 0, c] = first[c]
             sums[number, 1, c] = second[c] - mean[c] * first[c]
@@ -141,31 +169,60 @@ def _backward(
 
 @numba.njit(parallel=True, cache=True, error_model="numpy")
 def _through_norm(gy: Any, x: Any, scale: Any, by_x: Any, constant: Any) -> None:
-    """``gy * scale + x * by_x + constant``, in place; all three are repeated over a block."""
+    """``gy * scale + x * by_x + constant``, in place; all three are laid out over a period."""
     drives, size = gy.shape
-    block = scale.shape[0]
-    for number in numba.prange((size + block - 1) // block):
-        low = number * block
-        width = min(block, size - low)
+    period = scale.shape[0]
+    pieces = (period + _BLOCK - 1) // _BLOCK
+    for number in numba.prange((size + period - 1) // period * pieces):
+        offset = number % pieces * _BLOCK
+        low = number // pieces * period + offset
+        width = max(0, min(_BLOCK, period - offset, size - low))
+        times, more, plus = (
+            scale[offset : offset + width],
+            by_x[offset : offset + width],
+            constant[offset : offset + width],
+        )
         for d in range(drives):
             into = gy[d, low : low + width]
             drive = x[d, low : low + width]
             for i in range(width):
-                into[i] = into[i] * scale[i] + drive[i] * by_x[i] + constant[i]
+                into[i] = into[i] * times[i] + drive[i] * more[i] + plus[i]
 
 
-def _batch_moments(x: torch.Tensor, channels: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and biased variance ``(C,)``, float64, of ``x (drives, positions * C)``."""
-    rows = x.numpy().reshape(-1, channels)
-    origin = rows[0].copy()  # near the mean, against cancellation
-    sums = np.zeros((4 * numba.get_num_threads(), 2, channels))
-    _moments(rows, origin, sums)
-    first, second = sums.sum(0) / len(rows)
-    return origin + first, np.maximum(second - first * first, 0)
+@dataclass(frozen=True)
+class _Layout:
+    """Where the channels of an image lie in memory.
+
+    Attributes:
+        channels: how many.
+        plane: elements of one channel that lie beside each other: 1 where channels are innermost, else H * W.
+    """
+
+    channels: int
+    plane: int
+
+    def over_period(self, values: np.ndarray, kind: Any) -> np.ndarray:
+        """Values by channel for every element of a whole number of images (or pixels), about ``_BLOCK`` or more."""
+        repeats = max(1, _BLOCK // (self.channels * self.plane))
+        with np.errstate(over="ignore"):  # of a training that diverges, which its loss tells
+            return np.tile(np.repeat(values.astype(kind), self.plane), repeats)
+
+    def moments(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and biased variance ``(C,)``, float64, of ``x (drives, size)``."""
+        parts = 4 * numba.get_num_threads()
+        sums = np.zeros((parts, 2, self.channels))
+        planes = x.reshape(-1, self.channels, self.plane)
+        origin = planes[0, :, 0].copy()  # near the mean, against cancellation
+        if self.plane == 1:
+            _moments(planes[:, :, 0], origin, sums)
+        else:
+            _plane_moments(planes, origin, sums)
+        first, second = sums.sum(0) / (x.size // self.channels)
+        return origin + first, np.maximum(second - first * first, 0)
 
 
 class _NormLif(torch.autograd.Function):
-    """Works on ``(drives, positions * C)``, channels innermost."""
+    """Works on ``(drives, size)``."""
 
     @staticmethod
     def forward(
@@ -175,6 +232,7 @@ class _NormLif(torch.autograd.Function):
         bias: torch.Tensor,
         mean: np.ndarray,
         variance: np.ndarray,
+        layout: _Layout,
         shares: np.ndarray | None,
         settings: tuple[int, float, float, float, float, bool],
     ) -> torch.Tensor:
@@ -185,39 +243,43 @@ class _NormLif(torch.autograd.Function):
         o = x.new_empty(steps, x.shape[1]) if shares is None else x.new_zeros(1, x.shape[1])
         kind = o.numpy().dtype.type
         weights = np.empty(0, kind) if shares is None else shares.astype(kind)
-        blocks = (_repeated(scale, kind), _repeated(shift, kind))
+        blocks = (layout.over_period(scale, kind), layout.over_period(shift, kind))
         _forward(x.detach().numpy(), blocks[0], blocks[1], kind(keep), kind(threshold), steps, weights, o.numpy())
         ctx.save_for_backward(x)
         ctx.weights = np.ones(steps, kind) if shares is None else weights
-        ctx.settings, ctx.mean, ctx.deviation, ctx.scale, ctx.blocks = settings, mean, deviation, scale, blocks
+        ctx.layout, ctx.settings, ctx.mean, ctx.deviation, ctx.scale, ctx.blocks = (
+            layout,
+            settings,
+            mean,
+            deviation,
+            scale,
+            blocks,
+        )
         return o
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         (x,) = ctx.saved_tensors
         _, keep, threshold, half, _, batch_statistics = ctx.settings
-        drive, channels = x.detach().numpy(), len(ctx.mean)
-        kind = drive.dtype.type
+        drive, layout = x.detach().numpy(), ctx.layout
+        channels, kind = layout.channels, drive.dtype.type
         scale, shift = ctx.blocks
         gy = np.empty_like(drive)
-        sums = np.empty((-(-drive.shape[1] // len(scale)), 2, channels))
+        sums = np.empty((-(-drive.shape[1] // len(scale)) * -(-len(scale) // _BLOCK), 2, channels))
+        channel = layout.over_period(np.arange(channels), np.int64)
         grad = grads[0].contiguous().numpy()
-        _backward(grad, drive, scale, shift, kind(keep), kind(threshold), kind(half), ctx.weights, ctx.mean, gy, sums)
+        _backward(
+            grad, drive, scale, shift, kind(keep), kind(threshold), kind(half), ctx.weights, channel, ctx.mean, gy, sums
+        )
         by_bias, by_centred = sums.sum(0)
         by_x = constant = np.zeros(channels)
         if batch_statistics:  # which depend on x too
             count = drive.size // channels
             by_x = -ctx.scale * by_centred / (ctx.deviation**2 * count)
             constant = -ctx.scale * by_bias / count - by_x * ctx.mean
-        _through_norm(gy, drive, scale, _repeated(by_x, kind), _repeated(constant, kind))
+        _through_norm(gy, drive, scale, layout.over_period(by_x, kind), layout.over_period(constant, kind))
         by_weight = torch.from_numpy(by_centred / ctx.deviation).to(x.dtype)
-        return torch.from_numpy(gy), by_weight, torch.from_numpy(by_bias).to(x.dtype), None, None, None, None
-
-
-def _repeated(values: np.ndarray, kind: Any) -> np.ndarray:
-    """Per-channel values over a whole number of positions, about ``_BLOCK`` neurons."""
-    with np.errstate(over="ignore"):  # of a training that diverges, which its loss tells
-        return np.tile(values.astype(kind), max(1, _BLOCK // len(values)))
+        return torch.from_numpy(gy), by_weight, torch.from_numpy(by_bias).to(x.dtype), None, None, None, None, None
 
 
 def norm_lif(
@@ -250,13 +312,15 @@ def norm_lif(
         shares: ``(steps,)``; gives the sum of the spikes over time, weighted by them, instead of the spikes.
 
     Returns:
-        0.0 or 1.0, ``(steps * N, C, ...)``, or, with ``shares``, ``(N, C, ...)``; channels last in memory.
+        0.0 or 1.0, ``(steps * N, C, ...)``, or, with ``shares``, ``(N, C, ...)``; in the memory format of ``x``.
     """
     channels, drives = x.shape[1], 1 if constant else steps
-    rows = x.permute(0, 2, 3, 1) if x.ndim == 4 else x
+    innermost = x.ndim == 4 and not x.is_contiguous()
+    rows = x.permute(0, 2, 3, 1) if innermost else x
+    layout = _Layout(channels, 1 if innermost else math.prod(x.shape[2:]))
     flat = rows.contiguous().reshape(drives, -1)
     if training:
-        mean, variance = _batch_moments(flat.detach(), channels)
+        mean, variance = layout.moments(flat.detach().numpy())
         # Shown at every step or not, the window has this many values.
         count = x.numel() // channels * (steps if constant else 1)
         unbiased = variance * (count / (count - 1)) if count > 1 else variance
@@ -266,6 +330,6 @@ def norm_lif(
         mean, variance = (value.double().numpy() for value in running)
     settings = (steps, keep, threshold, width, eps, training)
     over_time = None if shares is None else shares.numpy()
-    spikes: torch.Tensor = _NormLif.apply(flat, weight, bias, mean, variance, over_time, settings)
+    spikes: torch.Tensor = _NormLif.apply(flat, weight, bias, mean, variance, layout, over_time, settings)
     shaped = spikes.reshape(len(rows) // drives * len(spikes), *rows.shape[1:])
-    return shaped.permute(0, 3, 1, 2) if x.ndim == 4 else shaped
+    return shaped.permute(0, 3, 1, 2) if innermost else shaped

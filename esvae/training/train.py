@@ -65,7 +65,7 @@ def train(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         model = ESVAE(config)
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.arrange()
     batches = Batches(training, settings.batch_size, settings.seed, flip=config.data.flip)
     total = settings.epochs * batches.epoch_steps
     total = total if max_steps is None else min(max_steps, total)

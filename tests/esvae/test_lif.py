@@ -82,12 +82,15 @@ def test_threshold_is_strict_and_the_surrogate_open() -> None:
 
 @pytest.mark.parametrize("constant", [False, True])
 @pytest.mark.parametrize("training", [False, True])
-@pytest.mark.parametrize("shape", [(5,), (3, 4, 2), (600, 3, 5), (2, 1, 1)])
-def test_norm_and_lif_in_one_pass(shape: tuple[int, ...], training: bool, constant: bool) -> None:
+@pytest.mark.parametrize("innermost", [False, True])
+@pytest.mark.parametrize("shape", [(5,), (3, 4, 2), (600, 3, 5), (2, 1, 1), (2, 70, 40)])
+def test_norm_and_lif_in_one_pass(shape: tuple[int, ...], training: bool, constant: bool, innermost: bool) -> None:
     steps, images = 4, 6
     draws = torch.Generator().manual_seed(len(shape))
     x = torch.randn(images * (1 if constant else steps), *shape, generator=draws, dtype=torch.float64) * 2 + 0.5
     grad = torch.randn(images * steps, *shape, generator=draws, dtype=torch.float64)
+    if innermost and len(shape) == 3:
+        x = x.contiguous(memory_format=torch.channels_last)
     neuron = {"keep": 0.3, "threshold": 0.2, "width": 0.4, "constant": constant}
     results = []
     for fused in (False, True):
