@@ -192,3 +192,31 @@ def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
     path.write_bytes(b"hello")
     with pytest.raises(DataError, match=r"004\.png: cannot be read as an image"):
         load_images(config, tmp_path / "bad")
+
+
+def test_celeba_is_cut_at_its_centre_and_resized(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the paper does: the centre of 148x148, to 64x64; on pictures of the data set's 178x218."""
+    datasets = pytest.importorskip("torchvision").datasets
+    monkeypatch.setattr(datasets.CelebA, "_check_integrity", lambda self: True)
+    folder = tmp_path / "celeba" / "img_align_celeba"
+    folder.mkdir(parents=True)
+    names = [f"{number:06d}.png" for number in range(1, 6)]
+    for index, name in enumerate(names):
+        picture = np.zeros((218, 178, 3), np.uint8)
+        picture[35:183, 15:163] = 50 * index + 20  # what is cut out
+        Image.fromarray(picture).save(folder / name)
+    lists = tmp_path / "celeba"
+    (lists / "list_eval_partition.txt").write_text("".join(f"{n} {0 if i < 3 else 2}\n" for i, n in enumerate(names)))
+    (lists / "identity_CelebA.txt").write_text("".join(f"{n} 1\n" for n in names))
+    for file, columns in (
+        ("list_bbox_celeba", "x y w h"),
+        ("list_landmarks_align_celeba", "a b"),
+        ("list_attr_celeba", "c"),
+    ):
+        count = len(columns.split())
+        rows = "".join(f"{n} {' '.join(['1'] * count)}\n" for n in names)
+        (lists / f"{file}.txt").write_text(f"{len(names)}\n{columns}\n{rows}")
+    splits = load_images(DataConfig(name="celeba", image_size=64, image_channels=3), tmp_path)
+    assert splits.train.pixels.shape == (3, 3, 64, 64)
+    assert splits.test.pixels.shape == (2, 3, 64, 64)
+    assert (splits.train.pixels[1] == 70).all()
