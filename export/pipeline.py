@@ -5,19 +5,31 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from esvae.run import Run
 from export.frontends import from_run
-from export.ir import ConvTranspose, Network
+from export.ir import Network
 from export.netx_write import write_netx
-from export.passes import LayerQuantization, LayerRange, check_ranges, fold_norm, lower_dense, quantize
+from export.passes import (
+    LayerQuantization,
+    LayerRange,
+    LoweringCost,
+    check_ranges,
+    fold_norm,
+    lower_dense,
+    lower_subpixel,
+    lowering_costs,
+    quantize,
+)
 
-__all__ = ["Exported", "Lowering", "export_run", "integer_network"]
+__all__ = ["LOWERINGS", "Exported", "Lowering", "export_run", "integer_network", "lowered"]
 
-#: ``none`` keeps the layers as trained; ``dense`` unrolls them; ``auto`` unrolls only what netx cannot load; ``native``
-#: keeps them and writes a file that stock netx refuses but our own loader takes (``--loader native``).
-Lowering: TypeAlias = Literal["auto", "none", "dense", "native"]
+#: ``none`` keeps the layers as trained; ``subpixel`` puts transposed convolutions on the coarse grid; ``dense`` unrolls
+#: all layers; ``auto`` takes the cheaper of these two where netx cannot load a layer; ``native`` keeps the layers and
+#: writes a file that stock netx refuses but our own loader takes (``--loader native``).
+Lowering: TypeAlias = Literal["auto", "none", "subpixel", "dense", "native"]
+LOWERINGS: tuple[str, ...] = get_args(Lowering)
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +39,7 @@ class Exported:
     path: Path
     network: Network
     lowering: Lowering
+    costs: list[LoweringCost]
     quantization: list[LayerQuantization]
     ranges: list[LayerRange]
 
@@ -37,11 +50,20 @@ def integer_network(
     """The integer decoder of a run; the run is left as it is, and twice gives the same network."""
     folded = fold_norm(from_run(run))
     network, report = quantize(folded, weight_bits)
+    return *lowered(network, lowering), report
+
+
+def lowered(network: Network, lowering: Lowering) -> tuple[Network, Lowering]:
+    """The network with its layers as ``lowering`` says, and what ``auto`` came to."""
     if lowering == "auto":
-        lowering = "dense" if any(isinstance(layer, ConvTranspose) for layer in network.layers) else "none"
+        best = lowering_costs(network)[0]
+        # Where nothing fits, unrolling says what is too large and what to do.
+        lowering = "dense" if best.refused else best.lowering  # type: ignore[assignment]
     if lowering == "dense":
         network = lower_dense(network)
-    return network, lowering, report
+    elif lowering == "subpixel":
+        network = lower_subpixel(network)
+    return network, lowering
 
 
 def export_run(
@@ -60,7 +82,8 @@ def export_run(
         UnsupportedLayerError: netx cannot load a layer that was not lowered.
         EsvaeError: the file cannot be written.
     """
-    network, lowering, report = integer_network(run, weight_bits=weight_bits, lowering=lowering)
+    plain, report = quantize(fold_norm(from_run(run)), weight_bits)
+    network, lowering = lowered(plain, lowering)
     ranges = check_ranges(network)
     path = write_netx(network, target, stock=lowering != "native")
-    return Exported(path, network, lowering, report, ranges)
+    return Exported(path, network, lowering, lowering_costs(plain), report, ranges)

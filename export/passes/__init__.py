@@ -2,7 +2,20 @@
 
 from export.passes.fold_norm import fold_norm
 from export.passes.lower_dense import lower_dense
+from export.passes.lower_subpixel import lower_subpixel
+from export.passes.lowering_costs import LoweringCost, lowering_costs
 from export.passes.quantize import LayerQuantization, quantize
 from export.passes.ranges import LayerRange, check_ranges, layer_ranges
 
-__all__ = ["LayerQuantization", "LayerRange", "check_ranges", "fold_norm", "layer_ranges", "lower_dense", "quantize"]
+__all__ = [
+    "LayerQuantization",
+    "LayerRange",
+    "LoweringCost",
+    "check_ranges",
+    "fold_norm",
+    "layer_ranges",
+    "lower_dense",
+    "lower_subpixel",
+    "lowering_costs",
+    "quantize",
+]

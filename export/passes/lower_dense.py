@@ -20,10 +20,10 @@ from torch.nn import functional
 from esvae.errors import HardwareRangeError
 from export.ir import Conv, ConvTranspose, Dense, Layer, Network, Shape
 
-__all__ = ["lower_dense"]
+__all__ = ["MAX_ELEMENTS", "lower_dense"]
 
 #: Matrices above this many elements would take more than a gigabyte on the way.
-_MAX_ELEMENTS = 1 << 27
+MAX_ELEMENTS = 1 << 27
 _BATCH = 256
 
 
@@ -39,10 +39,10 @@ def lower_dense(network: Network) -> Network:
             layers.append(layer)
             continue
         inputs, outputs = math.prod(before), math.prod(after)
-        if inputs * outputs > _MAX_ELEMENTS:
+        if inputs * outputs > MAX_ELEMENTS:
             raise HardwareRangeError(
                 f"layer {index} ({type(layer).__name__}): unrolled it has {outputs} x {inputs} elements, above "
-                f"{_MAX_ELEMENTS}; use --lowering native, fewer channels, a smaller image, or the subpixel decoder"
+                f"{MAX_ELEMENTS}; use --lowering native, fewer channels, a smaller image, or the subpixel decoder"
             )
         bias = layer.bias
         if bias is not None:

@@ -1,0 +1,77 @@
+"""What each way of lowering a network costs, before it is done: the choice of ``--lowering auto``, with its reasons."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from export.ir import Conv, ConvTranspose, Network
+from export.passes.lower_dense import MAX_ELEMENTS
+from export.passes.lower_subpixel import MAX_WEIGHTS, subpixel_weights
+
+__all__ = ["LoweringCost", "lowering_costs"]
+
+_BYTES = 8  # netx reads a dense layer's weights into an array of float64
+
+
+@dataclass(frozen=True)
+class LoweringCost:
+    """One way to write the network.
+
+    Attributes:
+        lowering: ``none``, ``subpixel``, ``dense`` or ``native``.
+        weights: stored: kernels as they are, zeros included; of unrolled layers, the synapses that exist.
+        load_bytes: what stock netx allocates for the largest unrolled layer.
+        refused: why it cannot be, or None.
+    """
+
+    lowering: str
+    weights: int
+    load_bytes: int = 0
+    refused: str | None = None
+
+
+def lowering_costs(network: Network) -> list[LoweringCost]:
+    """All that can be done with a network, the best first: what stock netx loads with the fewest weights."""
+    plain = sum(layer.weight.size for layer, _, _ in network.synapses())
+    if not any(isinstance(layer, ConvTranspose) for layer in network.layers):
+        return [LoweringCost("none", plain)]
+    costs = [_subpixel(network), _dense(network)]
+    costs.sort(key=lambda cost: (cost.refused is not None, cost.weights))
+    return [*costs, LoweringCost("native", plain, refused="stock netx does not load transposed convolutions")]
+
+
+def _subpixel(network: Network) -> LoweringCost:
+    total, factor, refused = 0, (1, 1), None
+    started = False
+    for index, (layer, _, _) in enumerate(network.synapses()):
+        started = started or isinstance(layer, ConvTranspose)
+        if not started:
+            total += layer.weight.size
+            continue
+        if not isinstance(layer, Conv | ConvTranspose) or (isinstance(layer, Conv) and layer.stride != (1, 1)):
+            return LoweringCost("subpixel", 0, refused=f"layer {index} is no convolution of stride 1")
+        count = subpixel_weights(layer, factor)
+        if count > MAX_WEIGHTS and refused is None:
+            refused = f"layer {index} would have {count:,} weights"
+        total += count
+        if isinstance(layer, ConvTranspose):
+            factor = (factor[0] * layer.stride[0], factor[1] * layer.stride[1])
+    return LoweringCost("subpixel", total, refused=refused)
+
+
+def _dense(network: Network) -> LoweringCost:
+    total, largest, refused = 0, 0, None
+    for index, (layer, before, after) in enumerate(network.synapses()):
+        elements = math.prod(before) * math.prod(after)
+        largest = max(largest, elements)
+        if elements > MAX_ELEMENTS and refused is None:
+            refused = f"layer {index} would have {elements:,} elements"
+        if isinstance(layer, ConvTranspose):  # each input to each tap, borders not taken off
+            total += math.prod(before) * layer.weight.shape[1] * math.prod(layer.weight.shape[2:])
+        elif isinstance(layer, Conv):
+            taps = min(math.prod(layer.weight.shape[2:]), math.prod(before[1:]))
+            total += math.prod(after) * layer.weight.shape[1] * taps
+        else:
+            total += layer.weight.size
+    return LoweringCost("dense", total, largest * _BYTES, refused)
