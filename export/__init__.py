@@ -3,6 +3,6 @@
 from export.ir import Network
 from export.netx_read import read_netx
 from export.netx_write import write_netx
-from export.pipeline import Exported, export_run, integer_network
+from export.pipeline import Exported, export_network, export_run, integer_network
 
-__all__ = ["Exported", "Network", "export_run", "integer_network", "read_netx", "write_netx"]
+__all__ = ["Exported", "Network", "export_network", "export_run", "integer_network", "read_netx", "write_netx"]

@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from esvae.chip.formats import BIAS, DECAY_UNITY, THRESHOLD
 from esvae.errors import ConfigError, DataError
 from esvae.layers import SpikingLayer
 from esvae.run import Run
 from export.float_network import FloatLayer, FloatNetwork, Norm
-from export.formats import BIAS, DECAY_UNITY, THRESHOLD
 from export.frontends.esvae_run import synapse_of
 from export.ir import Conv, Dense, FloatLif, ImageReadout, Lif, Network, Shape
 from export.passes import LayerQuantization, fold_norm, quantize
@@ -132,7 +132,7 @@ def integer_encoder(run: Run, *, weight_bits: int = 8) -> Encoder:
     network = fold_norm(
         FloatNetwork(image_shape, tuple(folded), config.model.time_steps, None, ImageReadout(1.0, (1, 1, 1)))
     )
-    stem, *rest = (layer.synapse for layer in network.layers)
+    stem, *rest = (layer.synapse for layer in network.synapses)
     assert isinstance(stem, Conv)
     shape = stem.output_shape(image_shape)
     before = shape

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from export.ir import ImageReadout, Prior, Shape, Synapse
+from export.ir import Flatten, ImageReadout, Prior, Shape, Synapse
 
 __all__ = ["FloatLayer", "FloatNetwork", "Norm"]
 
@@ -28,23 +28,32 @@ class FloatLayer:
         synapse: the node; its neuron is a :class:`~export.ir.FloatLif`.
         norm: applied to the sums, bias included, before the neuron; None for none.
         map_shape: the ``(C, H, W)`` map as which a dense layer's features are read, or None.
+        scale: integers for 1.0 where the model was trained on the chip's grid, so that quantizing takes this scale
+            and changes nothing; None where the scale is still to be chosen.
     """
 
     synapse: Synapse
     norm: Norm | None = None
     map_shape: Shape | None = None
+    scale: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class FloatNetwork:
-    """A float generator before the passes; attributes as in :class:`~export.ir.Network`.
+    """A float network before the passes; attributes as in :class:`~export.ir.Network`.
 
-    The last layer is the readout: its neuron has an infinite threshold.  ``readout.unit`` is 1 here.
+    Of a generator the last layer is the readout, whose neuron has an infinite threshold; ``readout.unit`` is 1 here.
+    Prior and readout are None of other networks, ``time_steps`` where nothing says how long an input lasts.
     """
 
     input_shape: Shape
-    layers: tuple[FloatLayer, ...]
-    time_steps: int
-    prior: Prior | None
-    readout: ImageReadout
+    layers: tuple[FloatLayer | Flatten, ...]
+    time_steps: int | None
+    prior: Prior | None = None
+    readout: ImageReadout | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def synapses(self) -> tuple[FloatLayer, ...]:
+        """The layers with neurons, in order."""
+        return tuple(layer for layer in self.layers if isinstance(layer, FloatLayer))

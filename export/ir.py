@@ -17,8 +17,8 @@ from dataclasses import dataclass, field, fields
 
 import numpy as np
 
+from esvae.chip.formats import BIAS, DECAY, DELAY, STATE_LIMIT, THRESHOLD, WEIGHT
 from esvae.errors import HardwareRangeError, NetFileError
-from export.formats import BIAS, DECAY, DELAY, STATE_LIMIT, THRESHOLD, WEIGHT
 from export.layers import (
     INTEGRATOR,
     NEVER_FIRES,

@@ -13,8 +13,8 @@ from typing import TypeAlias
 
 import numpy as np
 
+from esvae.chip.formats import DECAY_UNITY
 from esvae.errors import NetFileError
-from export.formats import DECAY_UNITY
 
 __all__ = [
     "INTEGRATOR",

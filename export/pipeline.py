@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 from esvae.run import Run
+from export.float_network import FloatNetwork
 from export.frontends import from_run
 from export.ir import Network
 from export.netx_write import write_netx
@@ -23,7 +24,7 @@ from export.passes import (
     quantize,
 )
 
-__all__ = ["LOWERINGS", "Exported", "Lowering", "export_run", "integer_network", "lowered"]
+__all__ = ["LOWERINGS", "Exported", "Lowering", "export_network", "export_run", "integer_network", "lowered"]
 
 #: ``none`` keeps the layers as trained; ``subpixel`` puts transposed convolutions on the coarse grid; ``dense`` unrolls
 #: all layers; ``auto`` takes the cheaper of these two where netx cannot load a layer; ``native`` keeps the layers and
@@ -69,10 +70,17 @@ def lowered(network: Network, lowering: Lowering) -> tuple[Network, Lowering]:
 def export_run(
     run: Run, target: str | os.PathLike[str], *, weight_bits: int = 8, lowering: Lowering = "auto"
 ) -> Exported:
+    """:func:`export_network` of a trained run."""
+    return export_network(from_run(run), target, weight_bits=weight_bits, lowering=lowering)
+
+
+def export_network(
+    network: FloatNetwork, target: str | os.PathLike[str], *, weight_bits: int = 8, lowering: Lowering = "auto"
+) -> Exported:
     """Folds, quantizes, lowers, checks and writes.
 
     Args:
-        run: a trained run.
+        network: what a frontend made of a trained model (see :mod:`export.frontends`).
         target: the ``.net`` file.
         weight_bits: 2 to 8, sign included.
         lowering: see :data:`Lowering`.
@@ -82,8 +90,8 @@ def export_run(
         UnsupportedLayerError: netx cannot load a layer that was not lowered.
         EsvaeError: the file cannot be written.
     """
-    plain, report = quantize(fold_norm(from_run(run)), weight_bits)
-    network, lowering = lowered(plain, lowering)
-    ranges = check_ranges(network)
-    path = write_netx(network, target, stock=lowering != "native")
-    return Exported(path, network, lowering, lowering_costs(plain), report, ranges)
+    plain, report = quantize(fold_norm(network), weight_bits)
+    integer, lowering = lowered(plain, lowering)
+    ranges = check_ranges(integer)
+    path = write_netx(integer, target, stock=lowering != "native")
+    return Exported(path, integer, lowering, lowering_costs(plain), report, ranges)

@@ -17,7 +17,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from export.formats import ACCUMULATOR_BITS, DECAY_SHIFT, DECAY_UNITY, STATE_LIMIT, STATE_SHIFT, STATE_WRAP
+from esvae.chip.formats import ACCUMULATOR_BITS, DECAY_SHIFT, DECAY_UNITY, STATE_LIMIT, STATE_SHIFT, STATE_WRAP
 from export.ir import Lif
 
 __all__ = ["NARROW_REACH", "run_lif"]

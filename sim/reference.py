@@ -29,7 +29,7 @@ from functools import partial
 
 import numpy as np
 
-from export.formats import ACCUMULATOR_BITS, DECAY_SHIFT, DECAY_UNITY, STATE_LIMIT, STATE_SHIFT, STATE_WRAP
+from esvae.chip.formats import ACCUMULATOR_BITS, DECAY_SHIFT, DECAY_UNITY, STATE_LIMIT, STATE_SHIFT, STATE_WRAP
 from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, Lif, Network, Synapse
 from sim.stimulus import Stimulus, as_stimulus
 from sim.trace import Trace

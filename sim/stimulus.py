@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from esvae.chip.formats import BIAS
 from esvae.errors import ConfigError, DataError
-from export.formats import BIAS
 from export.ir import Network
 
 __all__ = ["Stimulus", "Timing", "as_stimulus", "check_images", "check_spikes"]

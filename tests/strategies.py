@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import strategies as st
 
-from export.formats import BIAS, DECAY_UNITY, DELAY, THRESHOLD, WEIGHT
+from esvae.chip.formats import BIAS, DECAY_UNITY, DELAY, THRESHOLD, WEIGHT
 from export.ir import (
     INTEGRATOR,
     NEVER_FIRES,

@@ -14,8 +14,8 @@ import numpy as np
 
 from deploy.lava.find import FIX, LAVA_PYTHON_VARIABLE, find_lava_python, remembered_python
 from deploy.lava.runner import run_lava
+from esvae.chip.formats import DECAY_UNITY, THRESHOLD
 from esvae.errors import EsvaeError, LavaMissingError
-from export.formats import DECAY_UNITY, THRESHOLD
 from export.ir import Conv, Dense, Flatten, Lif, Network
 from export.netx_write import write_netx
 from sim import reference

@@ -14,23 +14,26 @@ from dataclasses import replace
 import numpy as np
 
 from export.float_network import FloatLayer, FloatNetwork
-from export.ir import Conv, ConvTranspose, Dense, Shape, Synapse
+from export.ir import Conv, ConvTranspose, Dense, Flatten, Shape, Synapse
 
 __all__ = ["fold_norm"]
 
 
 def fold_norm(network: FloatNetwork) -> FloatNetwork:
     """Returns the network with every norm folded and every map shape resolved."""
-    layers = []
+    layers: list[FloatLayer | Flatten] = []
     input_shape = network.input_shape
     for index, layer in enumerate(network.layers):
+        if isinstance(layer, Flatten):
+            layers.append(layer)
+            continue
         synapse = _folded(layer)
         if layer.map_shape is not None:
             assert isinstance(synapse, Dense)
             synapse = _expanded(synapse, layer.map_shape)
             if index == 0:
                 input_shape = (synapse.weight.shape[1], 1, 1)
-        layers.append(FloatLayer(synapse))
+        layers.append(FloatLayer(synapse, scale=layer.scale))
     return replace(network, input_shape=input_shape, layers=tuple(layers))
 
 

@@ -20,8 +20,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from esvae.chip.formats import BIAS, DECAY_UNITY
 from esvae.errors import HardwareRangeError
-from export.formats import BIAS, DECAY_UNITY
 from export.ir import Conv, ConvTranspose, ImageReadout, Layer, Lif, Network, Synapse
 from export.layers import Pair
 

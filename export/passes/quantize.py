@@ -1,14 +1,7 @@
 """Pass: float weights, biases, thresholds and decays to the chip's integers, one scale a layer.
 
-A layer is scale-free: weights, bias and threshold multiplied by one factor fire the same. Of ``bits`` bit weights the
-levels are ``-(2^(bits-1) - 1) .. 2^(bits-1) - 1`` times a step that fills the register, so that thresholds and biases
-stay fine where weights are coarse; every weight is even, as mixed signs on the chip require. The scale is the largest
-at which
-
-1. the largest weight meets the largest level,
-2. the largest bias fits its 13 bit register,
-3. the threshold fits its 17 bit register,
-4. the readout can neither fire nor saturate, whatever spikes arrive.
+What rounding does to one layer, and what bounds its scale, is :mod:`esvae.chip.rounding`'s. A layer that was trained on
+the chip's grid brings its scale along. Not touched: flatten layers, the prior.
 """
 
 from __future__ import annotations
@@ -18,21 +11,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from esvae.errors import ConfigError, HardwareRangeError
-from export.float_network import FloatNetwork
-from export.formats import BIAS, DECAY_UNITY, STATE_SHIFT, THRESHOLD
-from export.ir import ConvTranspose, FloatLif, Lif, Network, Synapse
+from esvae.chip.formats import STATE_SHIFT
+from esvae.chip.rounding import MAX_WEIGHT_BITS, FloatValues, WeightGrid, round_layer
+from export.float_network import FloatLayer, FloatNetwork
+from export.ir import ConvTranspose, Flatten, FloatLif, Layer, Lif, Network, Synapse
 
-__all__ = ["MAX_WEIGHT_BITS", "LayerQuantization", "quantize"]
-
-MAX_WEIGHT_BITS = 8
-_MIN_WEIGHT_BITS = 2
-#: Bits that a signed weight register has below the level: mixed signs store even numbers in [-256, 254].
-_REGISTER_BITS = 9
-
-#: The readout's potential, in units of its weights, stays below this: its threshold, 2^17 - 1.
-_READOUT_ROOM = float(THRESHOLD.max)
-_SHRINK = 0.999
+__all__ = ["MAX_WEIGHT_BITS", "LayerQuantization", "float_values", "quantize"]
 
 
 @dataclass(frozen=True)
@@ -73,77 +57,56 @@ def quantize(network: FloatNetwork, bits: int = MAX_WEIGHT_BITS) -> tuple[Networ
         ConfigError: ``bits`` out of range.
         HardwareRangeError: a layer without weights, or values that are not finite.
     """
-    if not _MIN_WEIGHT_BITS <= bits <= MAX_WEIGHT_BITS:
-        raise ConfigError(f"weight bits {bits}: expected {_MIN_WEIGHT_BITS} to {MAX_WEIGHT_BITS}")
-    layers, report = [], []
-    for index, layer in enumerate(network.layers):
-        where = f"layer {index} ({type(layer.synapse).__name__})"
-        synapse, entry = _quantized(layer.synapse, bits, network.time_steps, where)
+    grid = WeightGrid(bits)
+    layers: list[Layer] = []
+    report: list[LayerQuantization] = []
+    for layer in network.layers:
+        if isinstance(layer, Flatten):
+            layers.append(layer)
+            continue
+        where = f"layer {len(report)} ({type(layer.synapse).__name__})"
+        synapse, entry = _quantized(layer, grid, network.time_steps, where)
         layers.append(synapse)
         report.append(entry)
-    unit = report[-1].scale * (1 << STATE_SHIFT)
-    readout = replace(network.readout, unit=network.readout.unit * unit)
+    readout = network.readout
+    if readout is not None:
+        readout = replace(readout, unit=readout.unit * report[-1].scale * (1 << STATE_SHIFT))
     integer = Network(
         network.input_shape, tuple(layers), network.time_steps, network.prior, readout, dict(network.provenance)
     )
     return integer, report
 
 
-def _quantized(synapse: Synapse, bits: int, steps: int, where: str) -> tuple[Synapse, LayerQuantization]:
+def float_values(synapse: Synapse) -> FloatValues:
+    """A node's floats, as :func:`~esvae.chip.rounding.round_layer` takes them."""
     neuron = synapse.neuron
     assert isinstance(neuron, FloatLif)
-    weight = synapse.weight
-    bias = np.zeros(1) if synapse.bias is None else synapse.bias
-    if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
-        raise HardwareRangeError(f"{where}: weights or biases are not finite; train again with a lower learning rate")
-    largest = float(np.abs(weight).max())
-    if largest == 0:
-        raise HardwareRangeError(f"{where}: all weights are zero, so the layer passes nothing on; train again")
-    step = 1 << (_REGISTER_BITS - bits)
-    top = ((1 << (bits - 1)) - 1) * step
-    readout = math.isinf(neuron.threshold)
-    limits = {"weight": top / largest}
-    if bias.any():
-        limits["bias"] = BIAS.max / float(np.abs(bias).max())
-    if readout:
-        limits["readout"] = _READOUT_ROOM / _reach(weight, bias, synapse, neuron.keep, steps)
-    else:
-        limits["threshold"] = THRESHOLD.max / neuron.threshold
-    bound_by = min(limits, key=lambda name: limits[name])
-    scale = limits[bound_by]
-    decay = round(DECAY_UNITY * (1 - neuron.keep))
-    while True:
-        levels = np.rint(weight * (scale / step))
-        kept = np.clip(levels, -top // step, top // step)
-        integer_bias = np.rint(bias * scale)
-        if not readout or _reach(kept * step, integer_bias, synapse, 1 - decay / DECAY_UNITY, steps) < _READOUT_ROOM:
-            break
-        bound_by, scale = "readout", scale * _SHRINK  # rounding may have added to the sums
-    threshold = THRESHOLD.max if readout else round(neuron.threshold * scale)
+    fan_in = (0, 2, 3) if isinstance(synapse, ConvTranspose) else tuple(range(1, synapse.weight.ndim))
+    return FloatValues(synapse.weight, synapse.bias, neuron.keep, neuron.threshold, fan_in, neuron.current_keep)
+
+
+def _quantized(layer: FloatLayer, grid: WeightGrid, steps: int | None, where: str) -> tuple[Synapse, LayerQuantization]:
+    values = float_values(layer.synapse)
+    rounded = round_layer(values, grid, steps, scale=layer.scale, where=where)
     integer = replace(
-        synapse,
-        weight=(kept * step).astype(np.int32),
-        bias=None if synapse.bias is None else integer_bias.astype(np.int32),
-        neuron=Lif(round(DECAY_UNITY * (1 - neuron.current_keep)), decay, threshold),
+        layer.synapse,
+        weight=rounded.weight,
+        bias=rounded.bias,
+        neuron=Lif(rounded.current_decay, rounded.voltage_decay, rounded.threshold),
     )
-    error = kept * step / scale - weight
-    unit = 1.0 if readout else neuron.threshold
+    silent = math.isinf(values.threshold)
+    error = rounded.weight / rounded.scale - values.weight
+    bias_error = 0.0
+    if values.bias is not None and rounded.bias is not None:
+        bias_error = float(np.abs(rounded.bias / rounded.scale - values.bias).max())
     return integer, LayerQuantization(
         layer=where,
-        bits=bits,
-        scale=scale,
-        bound_by=bound_by,
-        clipped=int((levels != kept).sum()),
-        weight_error=float(np.sqrt(np.mean(error**2) / np.mean(weight**2))),
-        bias_error=float(np.abs(integer_bias / scale - bias).max() / unit),
-        threshold_error=0.0 if readout else abs(threshold / scale / neuron.threshold - 1),
-        zeros=float((kept == 0).mean()),
+        bits=grid.bits,
+        scale=rounded.scale,
+        bound_by=rounded.bound_by,
+        clipped=rounded.clipped,
+        weight_error=float(np.sqrt(np.mean(error**2) / np.mean(values.weight**2))),
+        bias_error=bias_error / (1.0 if silent else values.threshold),
+        threshold_error=0.0 if silent else abs(rounded.threshold / rounded.scale / values.threshold - 1),
+        zeros=float((rounded.weight == 0).mean()),
     )
-
-
-def _reach(weight: np.ndarray, bias: np.ndarray, synapse: Synapse, keep: float, steps: int) -> float:
-    """The largest magnitude that a neuron's potential reaches over the window, whatever spikes arrive."""
-    axes = (0, 2, 3) if isinstance(synapse, ConvTranspose) else tuple(range(1, weight.ndim))
-    up = np.clip(weight, 0, None).sum(axis=axes).max() + max(float(bias.max()), 0.0)
-    down = np.clip(-weight, 0, None).sum(axis=axes).max() + max(float(-bias.min()), 0.0)
-    return float(max(up, down)) * sum(keep**t for t in range(steps))

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from esvae.chip.formats import DECAY_UNITY, STATE_LIMIT, STATE_SHIFT
 from esvae.errors import HardwareRangeError
-from export.formats import DECAY_UNITY, STATE_LIMIT, STATE_SHIFT
 from export.ir import Conv, Dense, Lif, Network, Shape, Synapse
 
 __all__ = ["LayerRange", "check_ranges", "layer_ranges"]

@@ -13,13 +13,13 @@ from deploy.cli import main
 from deploy.lava import find_lava_python
 from deploy.lava.autoencoder import autoencoder_graph
 from deploy.lava.native_run import run_graph
+from esvae.chip.formats import BIAS
 from esvae.config import config_from_dict
 from esvae.errors import DataError, LavaMissingError
 from esvae.layers import ThresholdNorm
 from esvae.model import ESVAE
 from esvae.run import Run, save_run
 from export.encoder import Encoder, integer_encoder
-from export.formats import BIAS
 from export.ir import Network
 from export.pipeline import integer_network
 from sim import reference

@@ -10,8 +10,8 @@ import pytest
 
 from deploy.lava import find_lava_python, run_lava
 from deploy.verify import verify_spikes
+from esvae.chip.formats import BIAS, THRESHOLD
 from esvae.errors import LavaMissingError
-from export.formats import BIAS, THRESHOLD
 from export.ir import Conv, Dense, Flatten, Layer, Lif, Network
 from export.netx_read import read_netx
 from export.netx_rules import loaded_dense_weight

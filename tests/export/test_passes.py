@@ -10,9 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from esvae.chip.formats import BIAS, STATE_LIMIT
 from esvae.errors import ConfigError, HardwareRangeError
 from export.float_network import FloatLayer, FloatNetwork, Norm
-from export.formats import BIAS, STATE_LIMIT
 from export.ir import Conv, ConvTranspose, Dense, FloatLif, ImageReadout, Lif, Network
 from export.passes import check_ranges, fold_norm, layer_ranges, lower_dense, quantize
 from sim import reference
@@ -34,7 +34,7 @@ def test_folding_a_norm_is_the_norm_after_the_sum(kind: type[Conv] | type[ConvTr
     shape = (4, 6 // groups, 3, 2) if kind is ConvTranspose else (6, 4 // groups, 3, 2)
     norm = Norm(rng.normal(size=6), rng.normal(size=6))
     layer = kind(rng.normal(size=shape), rng.normal(size=6), LIF, groups=groups)  # type: ignore[call-arg]
-    folded = fold_norm(float_network(FloatLayer(layer, norm), shape=(4, 5, 5))).layers[0].synapse
+    folded = fold_norm(float_network(FloatLayer(layer, norm), shape=(4, 5, 5))).synapses[0].synapse
     x = torch.from_numpy(rng.normal(size=(2, 4, 5, 5)))
     call = torch.nn.functional.conv_transpose2d if kind is ConvTranspose else torch.nn.functional.conv2d
 
@@ -50,7 +50,7 @@ def test_a_dense_layer_that_yields_a_map_becomes_a_convolution() -> None:
     dense = Dense(rng.normal(size=(2 * 3 * 4, 5)), rng.normal(size=24), LIF)
     norm = Norm(rng.normal(size=24), rng.normal(size=24))
     folded = fold_norm(float_network(FloatLayer(dense, norm, (2, 3, 4)), shape=(5,)))
-    conv = folded.layers[0].synapse
+    conv = folded.synapses[0].synapse
     assert isinstance(conv, Conv)
     assert folded.input_shape == (5, 1, 1)
     x = rng.normal(size=5)
@@ -100,7 +100,7 @@ def test_weights_lie_on_their_levels(bits: int) -> None:
     )
     integer, report = quantize(network, bits)
     step = 1 << (9 - bits)
-    for layer, entry, source in zip(integer.layers, report, network.layers, strict=True):
+    for layer, entry, source in zip(integer.layers, report, network.synapses, strict=True):
         weight = layer.weight  # type: ignore[union-attr]
         assert (weight % step == 0).all()
         assert np.abs(weight).max() <= ((1 << (bits - 1)) - 1) * step <= 254

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from esvae.chip.formats import STATE_LIMIT, STATE_WRAP, THRESHOLD
 from esvae.errors import DataError
-from export.formats import STATE_LIMIT, STATE_WRAP, THRESHOLD
 from export.ir import Conv, ConvTranspose, Dense, Flatten, Lif, Network
 from sim.reference import decay, lif_step, simulate, synapse_sum, wrap_signed
 

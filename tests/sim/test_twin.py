@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from export.formats import THRESHOLD
+from esvae.chip.formats import THRESHOLD
 from export.ir import Dense, Lif, Network
 from sim import reference
 from sim.engine import Engine

@@ -1,0 +1,204 @@
+"""How one layer's floats become the chip's integers: pure functions of arrays, used in training and in exporting alike.
+
+A layer is scale-free: weights, bias and threshold multiplied by one factor, the *scale*, fire the same. Of ``bits`` bit
+weights the levels are ``-(2^(bits-1) - 1) .. 2^(bits-1) - 1`` times a step that fills the register, so that thresholds
+and biases stay fine where weights are coarse; every weight is even, as mixed signs on the chip require::
+
+    weight    = step * clip(rint(w * scale / step), -+(2^(bits-1) - 1))        ties to even
+    bias      = rint(b * scale)                                               ties to even
+    threshold = rint(t * scale)
+    decay     = rint(4096 * (1 - keep))
+
+The arithmetic is float64 throughout, so that whoever calls gets the same integers on every machine.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from esvae.chip.formats import BIAS, DECAY_UNITY, THRESHOLD
+from esvae.errors import ConfigError, HardwareRangeError
+
+__all__ = ["MAX_WEIGHT_BITS", "MIN_WEIGHT_BITS", "FloatValues", "IntegerValues", "WeightGrid", "round_layer"]
+
+MIN_WEIGHT_BITS, MAX_WEIGHT_BITS = 2, 8
+
+#: Bits of a signed weight register in which mixed signs store even numbers, [-256, 254].
+_REGISTER_BITS = 9
+
+#: A potential that must not fire stays below this, in units of the weights: the largest threshold.
+_ROOM = float(THRESHOLD.max)
+_SHRINK = 0.999
+
+
+@dataclass(frozen=True)
+class WeightGrid:
+    """The levels of weights of so many bits, sign included.
+
+    Raises:
+        ConfigError: fewer than 2 or more than 8.
+    """
+
+    bits: int
+
+    def __post_init__(self) -> None:
+        if not MIN_WEIGHT_BITS <= self.bits <= MAX_WEIGHT_BITS:
+            raise ConfigError(f"weight bits {self.bits}: expected {MIN_WEIGHT_BITS} to {MAX_WEIGHT_BITS}")
+
+    @property
+    def step(self) -> int:
+        """Distance of two levels."""
+        return 1 << (_REGISTER_BITS - self.bits)
+
+    @property
+    def levels(self) -> int:
+        """Levels above zero, and as many below."""
+        return (1 << (self.bits - 1)) - 1
+
+    @property
+    def top(self) -> int:
+        """The largest weight, 128 to 254."""
+        return self.levels * self.step
+
+    def rounded(self, weight: np.ndarray, scale: float) -> np.ndarray:
+        """Levels of ``weight * scale``, before they are clipped: float64 whole numbers."""
+        return np.rint(weight * (scale / self.step))
+
+    def weights(self, weight: np.ndarray, scale: float) -> np.ndarray:
+        """``weight * scale`` on the grid, ties to even, clipped to it: float64 whole numbers, idempotent."""
+        return np.clip(self.rounded(weight, scale), -self.levels, self.levels) * self.step
+
+
+@dataclass(frozen=True, eq=False)
+class FloatValues:
+    """What is rounded, of one layer.
+
+    Attributes:
+        weight: float64, any shape.
+        bias: float64, or None.
+        keep, current_keep: shares of potential and current that survive a step.
+        threshold: infinite for a neuron that must not fire.
+        fan_in: axes of ``weight`` that one neuron sums over.
+    """
+
+    weight: np.ndarray
+    bias: np.ndarray | None
+    keep: float
+    threshold: float
+    fan_in: tuple[int, ...]
+    current_keep: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class IntegerValues:
+    """What came of it.
+
+    Attributes:
+        weight: int32. bias: int32, or None.
+        current_decay, voltage_decay, threshold: as the chip's registers hold them.
+        scale: integers for 1.0 of the float layer.
+        bound_by: what kept the scale from being larger: weight (or whatever was asked for), bias, threshold, readout.
+        clipped: weights beyond the largest level.
+    """
+
+    weight: np.ndarray
+    bias: np.ndarray | None
+    current_decay: int
+    voltage_decay: int
+    threshold: int
+    scale: float
+    bound_by: str
+    clipped: int
+
+
+def round_layer(
+    layer: FloatValues, grid: WeightGrid, steps: int | None, *, scale: float | None = None, where: str = "layer"
+) -> IntegerValues:
+    """Rounds a layer with the wanted scale, or the largest below it at which
+
+    1. the largest bias fits its 13 bit register,
+    2. the threshold fits its 17 bit register,
+    3. a neuron that must not fire can neither do so nor saturate within the window, whatever spikes arrive.
+
+    Args:
+        layer: its floats.
+        grid: of the weights.
+        steps: the window, None where it has no end.
+        scale: wanted; by default that at which the largest weight meets the largest level.
+        where: goes into errors.
+
+    Raises:
+        HardwareRangeError: all weights are zero, a value is not finite, or a sum has no bound.
+    """
+    weight = layer.weight
+    bias = np.zeros(1) if layer.bias is None else layer.bias
+    if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
+        raise HardwareRangeError(f"{where}: weights or biases are not finite; train again with a lower learning rate")
+    largest = float(np.abs(weight).max())
+    if largest == 0:
+        raise HardwareRangeError(f"{where}: all weights are zero, so the layer passes nothing on; train again")
+    silent = math.isinf(layer.threshold)
+    limits = {"weight": grid.top / largest if scale is None else scale}
+    if bias.any():
+        limits["bias"] = BIAS.max / float(np.abs(bias).max())
+    if silent:
+        reach = _reach(weight, bias, layer, steps)
+        if not math.isfinite(reach):
+            raise HardwareRangeError(
+                f"{where}: it sums up without a leak and without an end, so no register holds it; give the network a "
+                "number of time steps"
+            )
+        limits["readout"] = _ROOM / reach
+    else:
+        limits["threshold"] = THRESHOLD.max / layer.threshold
+    bound_by = min(limits, key=lambda name: limits[name])
+    scale = limits[bound_by]
+    while True:
+        integer = grid.weights(weight, scale)
+        integer_bias = np.rint(bias * scale)
+        if not silent or _reach(integer, integer_bias, layer, steps) < _ROOM:
+            break
+        bound_by, scale = "readout", scale * _SHRINK  # rounding may have added to the sums
+    return IntegerValues(
+        weight=integer.astype(np.int32),
+        bias=None if layer.bias is None else integer_bias.astype(np.int32),
+        current_decay=_decay(layer.current_keep),
+        voltage_decay=_decay(layer.keep),
+        threshold=THRESHOLD.max if silent else round(layer.threshold * scale),
+        scale=scale,
+        bound_by=bound_by,
+        clipped=int((np.abs(grid.rounded(weight, scale)) > grid.levels).sum()),
+    )
+
+
+def _decay(keep: float) -> int:
+    return round(DECAY_UNITY * (1 - keep))
+
+
+def _reach(weight: np.ndarray, bias: np.ndarray, layer: FloatValues, steps: int | None) -> float:
+    """The largest magnitude that a neuron's potential reaches over the window, whatever spikes arrive."""
+    up = np.clip(weight, 0, None).sum(axis=layer.fan_in).max()
+    down = np.clip(-weight, 0, None).sum(axis=layer.fan_in).max()
+    keep, current_keep = (1 - _decay(share) / DECAY_UNITY for share in (layer.keep, layer.current_keep))
+    above, below = max(float(bias.max()), 0.0), max(float(-bias.min()), 0.0)
+    return max(
+        _settled(float(up), above, keep, current_keep, steps), _settled(float(down), below, keep, current_keep, steps)
+    )
+
+
+def _settled(drive: float, bias: float, keep: float, current_keep: float, steps: int | None) -> float:
+    """The potential after ``steps`` of a constant drive; where it settles, if there is no end."""
+    if steps is None:
+        if not drive and not bias:
+            return 0.0
+        if keep == 1 or (drive and current_keep == 1):
+            return math.inf
+        return (drive / (1 - current_keep) + bias) / (1 - keep) if drive else bias / (1 - keep)
+    current = potential = 0.0
+    for _ in range(steps):
+        current = current_keep * current + drive
+        potential = keep * potential + current + bias
+    return potential
