@@ -11,6 +11,7 @@ from esvae.distributed import all_sum, processes
 from esvae.lif import lif
 from esvae.neurons import Cuba, run_norse, run_slayer, simulate
 from esvae.norm_lif import norm_lif
+from esvae.quantized import Rounding
 
 __all__ = ["Expand", "SpikingLayer", "ThresholdNorm"]
 
@@ -94,10 +95,14 @@ class SpikingLayer(nn.Module):
         synapse: a convolution, transposed convolution or linear layer.
         channels: its output channels or features.
         neuron: parameters of the LIF neuron.
+        rounding: computes in the chip's integers once it is active, or None.
     """
 
-    def __init__(self, synapse: nn.Module, channels: int, neuron: NeuronConfig) -> None:
+    def __init__(
+        self, synapse: nn.Module, channels: int, neuron: NeuronConfig, rounding: Rounding | None = None
+    ) -> None:
         super().__init__()
+        self.rounding = rounding
         self.synapse, self.norm, self.neuron = synapse, ThresholdNorm(channels, neuron.threshold), neuron
         self.stepwise: Cuba | None = None
         if neuron.cells != "esvae" or neuron.current_keep or neuron.surrogate != "rectangle":
@@ -112,6 +117,8 @@ class SpikingLayer(nn.Module):
 
         With ``shares (T,)``: their sum over time, weighted so, ``(N, ...)``; on the CPU no spike is written for it.
         """
+        if self.rounding is not None and self.rounding.active:
+            return _summed(self.rounding.spikes(self.synapse, self.norm, x, steps), shares)
         current = self.synapse(x)
         if self.stepwise is not None:
             return _summed(self._step_by_step(current, steps, constant=constant), shares)

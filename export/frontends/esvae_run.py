@@ -10,6 +10,7 @@ from torch import nn
 
 from esvae.config import config_to_yaml
 from esvae.layers import SpikingLayer
+from esvae.quantized import Rounding
 from esvae.run import Run, versions
 from export.float_network import FloatLayer, FloatNetwork, Norm
 from export.ir import Conv, ConvTranspose, Dense, FloatLif, ImageReadout, Prior, Synapse
@@ -29,8 +30,9 @@ def from_run(run: Run) -> FloatNetwork:
         shape = None
         if isinstance(layer.synapse, nn.Linear):
             shape = (layer.synapse.out_features // decoder.base_size**2, decoder.base_size, decoder.base_size)
-        layers.append(FloatLayer(synapse_of(layer.synapse, neuron), Norm(scale, shift), shape))
-    layers.append(FloatLayer(synapse_of(decoder.readout, FloatLif(decoder.keep, math.inf))))
+        layers.append(FloatLayer(synapse_of(layer.synapse, neuron), Norm(scale, shift), shape, _scale(layer.rounding)))
+    readout = synapse_of(decoder.readout, FloatLif(decoder.keep, math.inf))
+    layers.append(FloatLayer(readout, scale=_scale(decoder.readout_rounding)))
     size = config.data.image_size
     weight, bias, share = (values.numpy().copy() for values in model.prior.components())
     return FloatNetwork(
@@ -46,6 +48,10 @@ def from_run(run: Run) -> FloatNetwork:
             **{f"version {name}": text for name, text in versions().items()},
         },
     )
+
+
+def _scale(rounding: Rounding | None) -> float | None:
+    return rounding.scale if rounding is not None and rounding.active else None
 
 
 def synapse_of(module: nn.Module, neuron: FloatLif) -> Synapse:
