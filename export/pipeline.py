@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
+from esvae.errors import HardwareRangeError
 from esvae.run import Run
 from export.float_network import FloatNetwork
 from export.frontends import from_run
@@ -60,6 +61,11 @@ def lowered(network: Network, lowering: Lowering) -> tuple[Network, Lowering]:
         best = lowering_costs(network)[0]
         # Where nothing fits, unrolling says what is too large and what to do.
         lowering = "dense" if best.refused else best.lowering  # type: ignore[assignment]
+        if lowering == "subpixel":
+            try:
+                return lower_subpixel(network), lowering
+            except HardwareRangeError:  # neurons beyond the finer map that no bias holds silent
+                lowering = "dense"
     if lowering == "dense":
         network = lower_dense(network)
     elif lowering == "subpixel":

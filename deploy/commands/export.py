@@ -1,36 +1,60 @@
-"""``esvae export``: a run as a netx file."""
+"""``esvae export``: a trained network as a netx file."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from deploy.commands.options import Json
 from esvae.errors import ConfigError
 
+if TYPE_CHECKING:
+    from export.pipeline import Exported
+
 __all__ = ["export"]
 
 
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SOURCE", help="A run directory, pretrained:NAME, an official state dict (.pth), or a .net file."
+        ),
+    ],
     out: Annotated[Path, typer.Option("-o", "--out", help="The .net file to write.")],
-    weight_bits: Annotated[int, typer.Option(help="2 to 8, sign included.")] = 8,
+    weight_bits: Annotated[
+        int | None,
+        typer.Option(help="2 to 8, sign included; else 8, or a .net file's own integers.", show_default=False),
+    ] = None,
     lowering: Annotated[str, typer.Option(help="auto, none, subpixel, dense (unrolled), native.")] = "auto",
+    nir: Annotated[
+        Path | None, typer.Option("--nir", help="Also write the float network as a NIR graph, for other simulators.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Quantize a trained decoder and write it as a Lava-DL netx file.
+    """Quantize a trained decoder and write it as a Lava-DL netx file; or lower a netx file, its integers as they are.
 
     [bold]Example:[/] esvae export runs/digits -o decoder.net --weight-bits 8
     """
-    from deploy.console import emit_json, print_table, say
-    from esvae.run import load_run
-    from export.pipeline import LOWERINGS, export_run
+    from deploy.console import emit_json, say
+    from export.frontends import is_netx, load_source
+    from export.nir_write import write_nir
+    from export.pipeline import LOWERINGS, export_network
+    from export.relower import relower_file
 
     if lowering not in LOWERINGS:
         raise ConfigError(f"--lowering {lowering}: expected {', '.join(LOWERINGS)}")
-    done = export_run(load_run(run), out, weight_bits=weight_bits, lowering=lowering)  # type: ignore[arg-type]
+    bits = 8 if weight_bits is None else weight_bits
+    kept = weight_bits is None and is_netx(source)
+    network = None if kept and nir is None else load_source(source)
+    if kept:
+        done = relower_file(source, out, lowering=lowering)  # type: ignore[arg-type]
+    else:
+        assert network is not None
+        done = export_network(network, out, weight_bits=bits, lowering=lowering)  # type: ignore[arg-type]
+    graph = None if nir is None or network is None else write_nir(network, nir)
     size = done.path.stat().st_size
     if json:
         emit_json(
@@ -42,11 +66,28 @@ def export(
                 "lowering_costs": done.costs,
                 "quantization": done.quantization,
                 "ranges": done.ranges,
+                "nir": graph,
             }
         )
         return
+    if kept:
+        say(f"{done.path}: {size:,} bytes, integers as they were, lowering {done.lowering}")
+    else:
+        _print_quantization(done, f"{done.path}: {size:,} bytes, {bits} bit weights, lowering {done.lowering}")
+    for cost in done.costs if len(done.costs) > 1 else []:
+        load = f", {cost.load_bytes / 2**30:.2f} GiB for netx to load its largest layer" if cost.load_bytes else ""
+        refused = f"; {cost.refused}" if cost.refused else ""
+        chosen = ">" if cost.lowering == done.lowering else " "
+        say(f"{chosen} {cost.lowering}: {cost.weights:,} weights{load}{refused}")
+    if graph is not None:
+        say(f"{graph.path}: NIR graph of {graph.nodes} nodes, {graph.weights:,} weights, lowering {graph.lowering}")
+
+
+def _print_quantization(done: Exported, title: str) -> None:
+    from deploy.console import print_table, say
+
     print_table(
-        f"{done.path}: {size:,} bytes, {weight_bits} bit weights, lowering {done.lowering}",
+        title,
         ["layer", "scale", "bound by", "clipped", "weight", "bias", "threshold", "|u|", "|v|"],
         [
             [
@@ -63,9 +104,4 @@ def export(
             for q, r in zip(done.quantization, done.ranges, strict=True)
         ],
     )
-    for cost in done.costs if len(done.costs) > 1 else []:
-        load = f", {cost.load_bytes / 2**30:.2f} GiB for netx to load its largest layer" if cost.load_bytes else ""
-        refused = f"; {cost.refused}" if cost.refused else ""
-        chosen = ">" if cost.lowering == done.lowering else " "
-        say(f"{chosen} {cost.lowering}: {cost.weights:,} weights{load}{refused}")
     say("weight, bias, threshold: relative rounding error; |u|, |v|: largest possible, of the register")

@@ -56,10 +56,10 @@ def _scale(rounding: Rounding | None) -> float | None:
 
 def synapse_of(module: nn.Module, neuron: FloatLif) -> Synapse:
     """The node of a torch module, float64, with the given neuron."""
-    if isinstance(module, nn.Linear):
-        return Dense(_array(module.weight), _array(module.bias), neuron)
-    assert isinstance(module, nn.Conv2d | nn.ConvTranspose2d)
+    assert isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d)
     bias = None if module.bias is None else _array(module.bias)
+    if isinstance(module, nn.Linear):
+        return Dense(_array(module.weight), bias, neuron)
     pairs = {
         key: (int(getattr(module, key)[0]), int(getattr(module, key)[1]))
         for key in ("stride", "padding", "dilation", "output_padding")

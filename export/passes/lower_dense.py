@@ -20,7 +20,7 @@ from torch.nn import functional
 from esvae.errors import HardwareRangeError
 from export.ir import Conv, ConvTranspose, Dense, Layer, Network, Shape
 
-__all__ = ["MAX_ELEMENTS", "lower_dense"]
+__all__ = ["MAX_ELEMENTS", "lower_dense", "unrolled"]
 
 #: Matrices above this many elements would take more than a gigabyte on the way.
 MAX_ELEMENTS = 1 << 27
@@ -38,26 +38,40 @@ def lower_dense(network: Network) -> Network:
         if isinstance(layer, Dense):
             layers.append(layer)
             continue
-        inputs, outputs = math.prod(before), math.prod(after)
-        if inputs * outputs > MAX_ELEMENTS:
-            raise HardwareRangeError(
-                f"layer {index} ({type(layer).__name__}): unrolled it has {outputs} x {inputs} elements, above "
-                f"{MAX_ELEMENTS}; use --lowering native, fewer channels, a smaller image, or the subpixel decoder"
-            )
-        bias = layer.bias
-        if bias is not None:
-            bias = np.broadcast_to(bias if bias.ndim == 3 else bias[:, None, None], after).reshape(-1).copy()
-        layers.append(Dense(_matrix(layer, before, outputs), bias, layer.neuron))
+        layers.append(unrolled(layer, before, after, f"layer {index} ({type(layer).__name__})"))
     return replace(network, input_shape=(math.prod(network.input_shape),), layers=tuple(layers))
+
+
+def unrolled(layer: Conv | ConvTranspose, before: Shape, after: Shape, where: str) -> Dense:
+    """The dense layer, of integers or floats.
+
+    Args:
+        layer: a (transposed) convolution.
+        before, after: its input and output shape.
+        where: goes into errors.
+
+    Raises:
+        HardwareRangeError: it is too large.
+    """
+    inputs, outputs = math.prod(before), math.prod(after)
+    if inputs * outputs > MAX_ELEMENTS:
+        raise HardwareRangeError(
+            f"{where}: unrolled it has {outputs} x {inputs} elements, above "
+            f"{MAX_ELEMENTS}; use --lowering native, fewer channels, a smaller image, or the subpixel decoder"
+        )
+    bias = layer.bias
+    if bias is not None:
+        bias = np.broadcast_to(bias if bias.ndim == 3 else bias[:, None, None], after).reshape(-1).copy()
+    return Dense(_matrix(layer, before, outputs), bias, layer.neuron)
 
 
 @torch.inference_mode()
 def _matrix(layer: Conv | ConvTranspose, before: Shape, outputs: int) -> np.ndarray:
-    """What each input neuron alone sends: int32 ``(outputs, inputs)``."""
+    """What each input neuron alone sends: int32, or float64 where the weights are, ``(outputs, inputs)``."""
     # In float64, which torch convolves by itself; for some shapes its float32 libraries give wrong sums.
     weight = torch.from_numpy(layer.weight.astype(np.float64))
     inputs = math.prod(before)
-    matrix = np.zeros((outputs, inputs), np.int32)
+    matrix = np.zeros((outputs, inputs), np.float64 if layer.weight.dtype.kind == "f" else np.int32)
     for start in range(0, inputs, _BATCH):
         count = min(_BATCH, inputs - start)
         basis = torch.zeros(count, inputs, dtype=torch.float64)

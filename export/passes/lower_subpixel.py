@@ -209,7 +209,11 @@ def _bias(layer: Conv | ConvTranspose, weight: np.ndarray, shape: Pair, after: P
     if whole:
         return placed
     there = cells(np.ones((outputs, *shape), bool), after)
-    assert isinstance(layer.neuron, Lif)
+    if not isinstance(layer.neuron, Lif):
+        raise HardwareRangeError(
+            f"{where}: its {shape[0]}x{shape[1]} neurons do not fill cells of {after[0]}x{after[1]}, and floats "
+            "have no bias that holds those beyond silent; use the dense lowering"
+        )
     most = float(weight.clip(min=0).sum(axis=(1, 2, 3)).max())
     if most:  # a current that lasts adds up
         most = most * DECAY_UNITY / layer.neuron.current_decay if layer.neuron.current_decay else math.inf

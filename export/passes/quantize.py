@@ -94,7 +94,7 @@ def _quantized(layer: FloatLayer, grid: WeightGrid, steps: int | None, where: st
         bias=rounded.bias,
         neuron=Lif(rounded.current_decay, rounded.voltage_decay, rounded.threshold),
     )
-    silent = math.isinf(values.threshold)
+    unit_free = math.isinf(values.threshold) or not values.threshold
     error = rounded.weight / rounded.scale - values.weight
     bias_error = 0.0
     if values.bias is not None and rounded.bias is not None:
@@ -106,7 +106,7 @@ def _quantized(layer: FloatLayer, grid: WeightGrid, steps: int | None, where: st
         bound_by=rounded.bound_by,
         clipped=rounded.clipped,
         weight_error=float(np.sqrt(np.mean(error**2) / np.mean(values.weight**2))),
-        bias_error=bias_error / (1.0 if silent else values.threshold),
-        threshold_error=0.0 if silent else abs(rounded.threshold / rounded.scale / values.threshold - 1),
+        bias_error=bias_error / (1.0 if unit_free else values.threshold),
+        threshold_error=0.0 if unit_free else abs(rounded.threshold / rounded.scale / values.threshold - 1),
         zeros=float((rounded.weight == 0).mean()),
     )

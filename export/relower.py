@@ -1,0 +1,37 @@
+"""Lowers the layers of a ``.net`` file as it is: no float in between, every integer that a neuron sees unchanged.
+
+What slayer writes with ``convT``, which stock netx refuses, becomes a file that it loads.
+"""
+
+from __future__ import annotations
+
+import os
+
+from export.netx_read import read_netx
+from export.netx_write import write_netx
+from export.passes import check_ranges, layer_ranges, lowering_costs
+from export.pipeline import Exported, Lowering, lowered
+
+__all__ = ["relower_file"]
+
+
+def relower_file(
+    path: str | os.PathLike[str], target: str | os.PathLike[str], *, lowering: Lowering = "auto"
+) -> Exported:
+    """Reads ``path``, lowers it, and writes ``target``.
+
+    Args:
+        path, target: the ``.net`` files.
+        lowering: see :data:`~export.pipeline.Lowering`.
+
+    Returns:
+        What was written; its quantization is empty, as there was none.
+
+    Raises:
+        NetFileError, HardwareRangeError, UnsupportedLayerError: as reading, lowering and writing do.
+    """
+    plain = read_netx(path)
+    network, lowering = lowered(plain, lowering)
+    ranges = check_ranges(network) if network.readout is not None else layer_ranges(network)
+    written = write_netx(network, target, stock=lowering != "native")
+    return Exported(written, network, lowering, lowering_costs(plain), [], ranges)
