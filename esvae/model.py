@@ -141,7 +141,9 @@ class ESVAE(nn.Module):
         total = reconstruction + settings.mmd_weight * distance + settings.activity_weight * activity
         if self.config.model.quantization is not None and not self.decoder.in_integers:
             # Several processes wait for the gradient of every parameter, of the scales too.
-            scales = [p for name, p in self.decoder.named_parameters() if name.endswith(".log_scale")]
+            scales: list[torch.Tensor] = [
+                p for name, p in self.decoder.named_parameters() if name.endswith(".log_scale")
+            ]
             total = total + 0.0 * torch.stack(scales).sum().to(total.dtype)
         return Losses(total, reconstruction, distance, activity)
 

@@ -155,14 +155,8 @@ def _product(synapse: nn.Module, x: torch.Tensor, weight: torch.Tensor) -> torch
     if isinstance(synapse, nn.Linear):
         return x @ weight.T
     if isinstance(synapse, nn.ConvTranspose2d):
-        return functional.conv_transpose2d(
-            x,
-            weight,
-            None,
-            synapse.stride,
-            synapse.padding,
-            synapse.output_padding,  # type: ignore[arg-type]
-        )
+        pairs: Any = (synapse.stride, synapse.padding, synapse.output_padding)
+        return functional.conv_transpose2d(x, weight, None, *pairs)
     assert isinstance(synapse, nn.Conv2d)
     if x.ndim == 2:  # a kernel over a 1x1 map, padded in full
         matrix = weight.flip(2, 3).permute(1, 2, 3, 0)

@@ -20,7 +20,7 @@ from export.float_network import FloatNetwork
 from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, Synapse
 from export.passes.fold_norm import fold_norm
 
-__all__ = ["FloatTrace", "simulate_float"]
+__all__ = ["FloatTrace", "fire", "simulate_float", "sums_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +61,7 @@ def simulate_float(network: FloatNetwork, spikes: np.ndarray) -> list[FloatTrace
         if isinstance(layer, Flatten):
             raster = raster.flatten(2)
             continue
-        v, raster = _fire(layer.synapse, _sums(layer.synapse, raster))
+        v, raster = fire(layer.synapse, sums_of(layer.synapse, raster))
         traces.append(FloatTrace(*(_outside(x) for x in (v, raster.to(torch.uint8)))))
     return traces
 
@@ -70,7 +70,7 @@ def _outside(raster: torch.Tensor) -> np.ndarray:
     return np.ascontiguousarray(raster.transpose(0, 1).numpy())
 
 
-def _sums(layer: Synapse, raster: torch.Tensor) -> torch.Tensor:
+def sums_of(layer: Synapse, raster: torch.Tensor) -> torch.Tensor:
     """Sums of the weights of the inputs that spiked, ``(steps, images, *output shape)``, time folded into the batch."""
     if isinstance(layer, Dense):
         return _dense(layer, raster)
@@ -98,7 +98,7 @@ def _dense(layer: Dense, raster: torch.Tensor) -> torch.Tensor:
     return total
 
 
-def _fire(layer: Synapse, sums: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def fire(layer: Synapse, sums: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     neuron = layer.neuron
     assert isinstance(neuron, FloatLif)
     bias = torch.zeros(1, dtype=torch.float64)

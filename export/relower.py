@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 
+from esvae.chip.rounding import MAX_WEIGHT_BITS
 from export.netx_read import read_netx
 from export.netx_write import write_netx
-from export.passes import check_ranges, layer_ranges, lowering_costs
+from export.passes import check_ranges, layer_ranges
 from export.pipeline import Exported, Lowering, lowered
 
 __all__ = ["relower_file"]
@@ -31,7 +32,7 @@ def relower_file(
         NetFileError, HardwareRangeError, UnsupportedLayerError: as reading, lowering and writing do.
     """
     plain = read_netx(path)
-    network, lowering = lowered(plain, lowering)
+    network, lowering, costs = lowered(plain, lowering)
     ranges = check_ranges(network) if network.readout is not None else layer_ranges(network)
     written = write_netx(network, target, stock=lowering != "native")
-    return Exported(written, network, lowering, lowering_costs(plain), [], ranges)
+    return Exported(written, network, lowering, MAX_WEIGHT_BITS, costs, [], ranges)

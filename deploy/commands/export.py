@@ -26,9 +26,18 @@ def export(
     out: Annotated[Path, typer.Option("-o", "--out", help="The .net file to write.")],
     weight_bits: Annotated[
         int | None,
-        typer.Option(help="2 to 8, sign included; else 8, or a .net file's own integers.", show_default=False),
+        typer.Option(
+            help="2 to 8, sign included; else those it was trained with, 8, or a .net file's own integers.",
+            show_default=False,
+        ),
     ] = None,
     lowering: Annotated[str, typer.Option(help="auto, none, subpixel, dense (unrolled), native.")] = "auto",
+    calibration: Annotated[
+        str, typer.Option(help="How scales are chosen: max, percentile, mse, or spikes (fewest spikes that differ).")
+    ] = "mse",
+    calibration_latents: Annotated[
+        Path | None, typer.Option(help="For spikes: an .npy file of input spikes; else drawn from the prior.")
+    ] = None,
     nir: Annotated[
         Path | None, typer.Option("--nir", help="Also write the float network as a NIR graph, for other simulators.")
     ] = None,
@@ -39,21 +48,31 @@ def export(
     [bold]Example:[/] esvae export runs/digits -o decoder.net --weight-bits 8
     """
     from deploy.console import emit_json, say
+    from deploy.simulate import load_raster
     from export.frontends import is_netx, load_source
     from export.nir_write import write_nir
+    from export.passes import CALIBRATIONS
     from export.pipeline import LOWERINGS, export_network
     from export.relower import relower_file
 
     if lowering not in LOWERINGS:
         raise ConfigError(f"--lowering {lowering}: expected {', '.join(LOWERINGS)}")
-    bits = 8 if weight_bits is None else weight_bits
+    if calibration not in CALIBRATIONS:
+        raise ConfigError(f"--calibration {calibration}: expected {', '.join(CALIBRATIONS)}")
     kept = weight_bits is None and is_netx(source)
     network = None if kept and nir is None else load_source(source)
     if kept:
         done = relower_file(source, out, lowering=lowering)  # type: ignore[arg-type]
     else:
         assert network is not None
-        done = export_network(network, out, weight_bits=bits, lowering=lowering)  # type: ignore[arg-type]
+        done = export_network(
+            network,
+            out,
+            weight_bits=weight_bits,
+            lowering=lowering,  # type: ignore[arg-type]
+            calibration=calibration,  # type: ignore[arg-type]
+            spikes=None if calibration_latents is None else load_raster(calibration_latents, network.input_shape),
+        )
     graph = None if nir is None or network is None else write_nir(network, nir)
     size = done.path.stat().st_size
     if json:
@@ -73,7 +92,7 @@ def export(
     if kept:
         say(f"{done.path}: {size:,} bytes, integers as they were, lowering {done.lowering}")
     else:
-        _print_quantization(done, f"{done.path}: {size:,} bytes, {bits} bit weights, lowering {done.lowering}")
+        _print_quantization(done, f"{done.path}: {size:,} bytes, {done.bits} bit weights, lowering {done.lowering}")
     for cost in done.costs if len(done.costs) > 1 else []:
         load = f", {cost.load_bytes / 2**30:.2f} GiB for netx to load its largest layer" if cost.load_bytes else ""
         refused = f"; {cost.refused}" if cost.refused else ""

@@ -47,6 +47,7 @@ def from_run(run: Run) -> FloatNetwork:
             "weights_sha256": run.weights_hash,
             **{f"version {name}": text for name, text in versions().items()},
         },
+        weight_bits=config.model.quantization.weight_bits if decoder.in_integers else None,  # type: ignore[union-attr]
     )
 
 

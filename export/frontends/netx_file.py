@@ -15,6 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from esvae.chip.formats import DECAY_UNITY, STATE_SHIFT, THRESHOLD
+from esvae.chip.rounding import MAX_WEIGHT_BITS
 from esvae.errors import UnsupportedLayerError
 from export.float_network import FloatLayer, FloatNetwork
 from export.ir import Flatten, FloatLif, Lif, Synapse
@@ -57,7 +58,13 @@ def from_netx(path: str | os.PathLike[str], *, keep_scale: bool = True) -> Float
     if readout is not None:  # quantizing multiplies by the scale and the shift
         readout = replace(readout, unit=readout.unit / (1 << STATE_SHIFT))
     return FloatNetwork(
-        network.input_shape, tuple(layers), network.time_steps, network.prior, readout, dict(network.provenance)
+        network.input_shape,
+        tuple(layers),
+        network.time_steps,
+        network.prior,
+        readout,
+        dict(network.provenance),
+        MAX_WEIGHT_BITS if keep_scale else None,
     )
 
 

@@ -24,6 +24,7 @@ import torch
 from torch import nn
 
 from esvae.chip.formats import DECAY_UNITY, DELAY
+from esvae.chip.rounding import MAX_WEIGHT_BITS
 from esvae.errors import ConfigError, NetFileError, UnsupportedLayerError
 from export.float_network import FloatLayer, FloatNetwork
 from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, Shape, Synapse
@@ -85,7 +86,11 @@ def from_slayer(
             raise NetFileError(f"{where}: {error}") from None
         layers.append(layer)
     return FloatNetwork(
-        tuple(input_shape), tuple(layers), time_steps, provenance={"source": "lava-dl", **(provenance or {})}
+        tuple(input_shape),
+        tuple(layers),
+        time_steps,
+        provenance={"source": "lava-dl", **(provenance or {})},
+        weight_bits=MAX_WEIGHT_BITS,
     )
 
 
