@@ -38,7 +38,7 @@ def export(
 
     [bold]Example:[/] esvae export runs/digits -o decoder.net --weight-bits 8
     """
-    from deploy.console import emit_json, say
+    from deploy.console import bar, emit_json, say
     from export.frontends import is_netx, load_source
     from export.nir_write import write_nir
     from export.pipeline import LOWERINGS, export_network
@@ -54,7 +54,10 @@ def export(
     else:
         assert network is not None
         done = export_network(network, out, weight_bits=bits, lowering=lowering)  # type: ignore[arg-type]
-    graph = None if nir is None or network is None else write_nir(network, nir)
+    graph = None
+    if nir is not None and network is not None:
+        with bar("NIR", shown=not json) as report:
+            graph = write_nir(network, nir, progress=report)
     size = done.path.stat().st_size
     if json:
         emit_json(

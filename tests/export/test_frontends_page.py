@@ -28,7 +28,7 @@ def test_examples_run(package: str, name: str, tmp_path: Path, monkeypatch: pyte
     (example,) = (text for text in EXAMPLES if f'"{name}"' in text)
     monkeypatch.chdir(tmp_path)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # what Norse's import sets off
+        warnings.simplefilter("ignore")  # what Norse's import sets off
         exec(compile(example, str(PAGE), "exec"), {})
     network = read_netx(tmp_path / name)
     assert network.time_steps == 16
