@@ -9,7 +9,8 @@ consists of ``Conv2d`` (or, unrolled, ``Affine``), ``LIF`` and ``CubaLIF`` nodes
    input stand before it, and one more that fires at every step, whose kernel is that bias.
 4. The neuron ``v <- keep v + x`` is an Euler step of ``tau dv/dt = x' - v`` with ``tau = dt / (1 - keep)``, whose input
    is ``x' = x / (1 - keep)``: the factor is in the weights, as Norse's import takes no other ``r`` than 1.
-5. The readout is a ``LIF`` whose threshold, float32's largest number, it never reaches: Norse 1.1 imports no ``LI``.
+5. The readout is a ``LIF`` whose threshold, float32's largest number, it never reaches: Norse 1.1
+   passes over ``LI``.
 
 What a picture needs beyond that is in the graph's ``metadata``. Norse computes in float32, also where it is given
 float64, so a potential within rounding of the threshold may fall on its other side there.
@@ -21,6 +22,7 @@ import itertools
 import json
 import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -29,7 +31,7 @@ import numpy as np
 
 from esvae.errors import ConfigError, EsvaeError, HardwareRangeError, UnsupportedLayerError
 from esvae.files import atomic_path
-from export.float_network import FloatNetwork
+from export.float_network import FloatLayer, FloatNetwork
 from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, Shape, Synapse
 from export.layers import Pair
 from export.passes.fold_norm import fold_norm
@@ -41,6 +43,8 @@ __all__ = ["NIR_STEP", "NirFile", "write_nir"]
 #: Seconds of a time step: Norse's own default, with which ``norse.torch.from_nir(graph)`` runs the graph.
 NIR_STEP = 0.001
 _NEVER = float(np.finfo(np.float32).max)
+#: The paper's decoder at 32x32 has 67 M on the coarse grid, 256 MiB before they are compressed.
+_MAX_WEIGHTS = 1 << 27
 _RELAY = FloatLif(0.0, 0.5)
 
 NirLowering: TypeAlias = Literal["auto", "subpixel", "dense"]
@@ -82,6 +86,7 @@ def write_nir(
     *,
     lowering: NirLowering = "auto",
     readout: NirReadout = "lif",
+    progress: Callable[[float, str], None] | None = None,
 ) -> NirFile:
     """Writes ``network`` to ``target``, whole or not at all.
 
@@ -89,7 +94,8 @@ def write_nir(
         network: any float network; norms are folded first.
         target: the ``.nir`` file.
         lowering: of transposed convolutions; ``auto`` unrolls only where the coarse grid cannot be.
-        readout: ``li`` writes the readout as NIR's leaky integrator, which Norse 1.1 cannot import.
+        readout: ``li`` writes the readout as NIR's leaky integrator, which Norse 1.1 leaves out.
+        progress: called with the share done, 0 to 1, and what is being done.
 
     Raises:
         ConfigError: no ``nir`` package.
@@ -98,6 +104,8 @@ def write_nir(
         EsvaeError: the file cannot be written.
     """
     nir = _package()
+    tell = progress or (lambda share, text: None)
+    tell(0.0, "lowering")
     plan = _plan(fold_norm(network), lowering)
     nodes: dict[str, Any] = {"input": nir.Input(input_type={"input": np.array(plan.input_shape)})}
     first = -1 if plan.relay else 0
@@ -108,13 +116,13 @@ def write_nir(
         assert isinstance(neuron, FloatLif)
         silent = math.isinf(neuron.threshold)
         name = "relay" if number < 0 else "readout" if silent and number == last else f"neuron_{number}"
-        where = f"layer {number} ({type(layer).__name__})"
-        nodes[f"synapse_{name}"] = _synapse(nir, layer, before, where)
+        nodes[f"synapse_{name}"] = _synapse(nir, layer, before)
         nodes[name] = _neuron(nir, neuron, shape, integrator=silent and readout == "li")
         before = shape
     nodes["output"] = nir.Output(output_type={"output": np.array(before)})
     names = list(nodes)
     graph = nir.NIRGraph(nodes, list(itertools.pairwise(names)), metadata=_metadata(network, plan))
+    tell(0.5, "writing")  # compressing takes about as long
     with atomic_path(target) as temporary:
         nir.write(temporary, graph)
     weights = sum(layer.weight.size for layer, _ in plan.layers)
@@ -130,11 +138,12 @@ def _package() -> Any:
 
 
 def _plan(network: FloatNetwork, lowering: NirLowering) -> _Plan:
-    for index, layer in enumerate(network.synapses):
-        if isinstance(layer.synapse, Dense) and layer.synapse.delay is not None and layer.synapse.delay.any():
-            raise UnsupportedLayerError(
-                f"layer {index} (Dense): its synapses have delays, which NIR has for neurons only"
-            )
+    layers: list[FloatLayer | Flatten] = []
+    for index, layer in enumerate(network.layers):
+        if isinstance(layer, FloatLayer):
+            layer = replace(layer, synapse=_with_gain(layer.synapse, f"layer {index} ({type(layer.synapse).__name__})"))
+        layers.append(layer)
+    network = replace(network, layers=tuple(layers))
     if lowering == "dense":
         return _unrolled(network)
     try:
@@ -189,7 +198,7 @@ def _coarse(network: FloatNetwork) -> _Plan:
         if lowered or isinstance(synapse, ConvTranspose):
             if isinstance(synapse, Conv) and synapse.stride != (1, 1):
                 raise UnsupportedLayerError(f"{where}: a stride behind cells")
-            conv = subpixel_conv(synapse, (maps[1], maps[2]), factor, where)
+            conv = subpixel_conv(synapse, (maps[1], maps[2]), factor, where, limit=_MAX_WEIGHTS)
             if isinstance(synapse, ConvTranspose):
                 factor, lowered = (factor[0] * synapse.stride[0], factor[1] * synapse.stride[1]), True
             synapse = conv
@@ -222,8 +231,8 @@ def _relayed(plan: _Plan) -> _Plan:
         return plan
     assert isinstance(first, Conv)
     inputs = plan.input_shape[0]
-    copies = np.eye(inputs + 1, inputs)[:, :, None, None]
-    relay = Conv(copies, np.eye(inputs + 1)[-1], _RELAY)
+    copies = np.eye(inputs + 1, inputs, dtype=np.float32)[:, :, None, None]
+    relay = Conv(copies, np.eye(inputs + 1, dtype=np.float32)[-1], _RELAY)
     kernel = np.concatenate([first.weight, bias[:, None, ::-1, ::-1]], axis=1)
     layers: list[tuple[Synapse, Shape]] = [(relay, (inputs + 1, 1, 1))]
     layers += [(replace(first, weight=kernel, bias=None), shape), *plan.layers[1:]]
@@ -239,24 +248,31 @@ def _check_kernel(synapse: Synapse, where: str) -> None:
             raise UnsupportedLayerError(f"{where}: its bias differs from pixel to pixel, NIR has one a channel")
 
 
-def _synapse(nir: Any, layer: Synapse, before: Shape, where: str) -> Any:
-    neuron = layer.neuron
+def _with_gain(synapse: Synapse, where: str) -> Synapse:
+    """Weights and bias times the gain of the input, rounded to float32 once."""
+    neuron = synapse.neuron
     assert isinstance(neuron, FloatLif)
     if neuron.keep == 1:
         raise UnsupportedLayerError(f"{where}: its potential has no leak, so its input would have no effect in Norse")
     if neuron.current_keep == 1:
         raise UnsupportedLayerError(f"{where}: its current has no leak, so its input would have no effect in Norse")
-    if neuron.current_keep and layer.bias is not None and layer.bias.any():
+    if neuron.current_keep and synapse.bias is not None and synapse.bias.any():
         raise UnsupportedLayerError(f"{where}: a bias beside a current that lasts, where NIR's bias would add up")
+    if isinstance(synapse, Dense) and synapse.delay is not None and synapse.delay.any():
+        raise UnsupportedLayerError(f"{where}: its synapses have delays, which NIR has for neurons only")
     gain = 1 / (1 - neuron.keep)
-    weight = (gain * layer.weight).astype(np.float32)
-    outputs = len(weight)
-    bias = np.zeros(outputs) if layer.bias is None else layer.bias
-    bias = (gain * (bias[:, 0, 0] if bias.ndim == 3 else bias)).astype(np.float32)
+    bias = None if synapse.bias is None else (gain * synapse.bias).astype(np.float32)
+    return replace(synapse, weight=(gain * synapse.weight).astype(np.float32), bias=bias)
+
+
+def _synapse(nir: Any, layer: Synapse, before: Shape) -> Any:
+    bias = np.zeros(len(layer.weight), np.float32) if layer.bias is None else layer.bias
+    bias = bias[:, 0, 0] if bias.ndim == 3 else bias
     if isinstance(layer, Dense):
-        return nir.Affine(weight, bias)
+        return nir.Affine(layer.weight, bias)
     assert isinstance(layer, Conv)
-    return nir.Conv2d((before[1], before[2]), weight, layer.stride, layer.padding, layer.dilation, layer.groups, bias)
+    size = (before[1], before[2])
+    return nir.Conv2d(size, layer.weight, layer.stride, layer.padding, layer.dilation, layer.groups, bias)
 
 
 def _neuron(nir: Any, neuron: FloatLif, shape: Shape, *, integrator: bool) -> Any:

@@ -47,7 +47,7 @@ def export(
 
     [bold]Example:[/] esvae export runs/digits -o decoder.net --weight-bits 8
     """
-    from deploy.console import emit_json, say
+    from deploy.console import bar, emit_json, say
     from deploy.simulate import load_raster
     from export.frontends import is_netx, load_source
     from export.nir_write import write_nir
@@ -73,7 +73,10 @@ def export(
             calibration=calibration,  # type: ignore[arg-type]
             spikes=None if calibration_latents is None else load_raster(calibration_latents, network.input_shape),
         )
-    graph = None if nir is None or network is None else write_nir(network, nir)
+    graph = None
+    if nir is not None and network is not None:
+        with bar("NIR", shown=not json) as report:
+            graph = write_nir(network, nir, progress=report)
     size = done.path.stat().st_size
     if json:
         emit_json(

@@ -67,11 +67,11 @@ def unrolled(layer: Conv | ConvTranspose, before: Shape, after: Shape, where: st
 
 @torch.inference_mode()
 def _matrix(layer: Conv | ConvTranspose, before: Shape, outputs: int) -> np.ndarray:
-    """What each input neuron alone sends: int32, or float64 where the weights are, ``(outputs, inputs)``."""
+    """What each input neuron alone sends: int32, or the weights' float, ``(outputs, inputs)``."""
     # In float64, which torch convolves by itself; for some shapes its float32 libraries give wrong sums.
     weight = torch.from_numpy(layer.weight.astype(np.float64))
     inputs = math.prod(before)
-    matrix = np.zeros((outputs, inputs), np.float64 if layer.weight.dtype.kind == "f" else np.int32)
+    matrix = np.zeros((outputs, inputs), layer.weight.dtype if layer.weight.dtype.kind == "f" else np.int32)
     for start in range(0, inputs, _BATCH):
         count = min(_BATCH, inputs - start)
         basis = torch.zeros(count, inputs, dtype=torch.float64)

@@ -85,7 +85,9 @@ def subpixel_weights(layer: Conv | ConvTranspose, factor: Pair) -> int:
     return inputs * math.prod(factor) * outputs * math.prod(after) * cells_reached
 
 
-def subpixel_conv(layer: Conv | ConvTranspose, size: Pair, factor: Pair, where: str = "layer") -> Conv:
+def subpixel_conv(
+    layer: Conv | ConvTranspose, size: Pair, factor: Pair, where: str = "layer", *, limit: int = MAX_WEIGHTS
+) -> Conv:
     """The convolution on the coarse grid.
 
     Args:
@@ -94,14 +96,15 @@ def subpixel_conv(layer: Conv | ConvTranspose, size: Pair, factor: Pair, where: 
         factor: pixels of a cell, ``(y, x)``; input channel ``c`` and phase ``(py, px)`` of it come as channel
             ``(c * factor_y + py) * factor_x + px``, as :func:`cells` lays them out.
         where: goes into errors.
+        limit: weights above which it is not made.
 
     Raises:
         HardwareRangeError: too many weights, or neurons that cannot be held silent.
     """
     count = subpixel_weights(layer, factor)
-    if count > MAX_WEIGHTS:
+    if count > limit:
         raise HardwareRangeError(
-            f"{where}: on the coarse grid it has {count:,} weights, above {MAX_WEIGHTS:,}; use a larger "
+            f"{where}: on the coarse grid it has {count:,} weights, above {limit:,}; use a larger "
             "model.decoder.base_size, or --lowering dense or native"
         )
     after = _factor_after(layer, factor)

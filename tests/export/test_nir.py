@@ -49,17 +49,29 @@ def run_norse(path: Path, spikes: np.ndarray) -> tuple[dict[str, np.ndarray], np
     return {name: np.stack(steps, 1) for name, steps in seen.items()}, potentials
 
 
-def agree(exact: FloatTrace, found: np.ndarray, threshold: float, after: tuple[int, ...] | None = None) -> int:
-    """How many spikes differ; the first of each neuron must be one whose potential lies at the threshold.
+def agree(exact: FloatTrace, found: np.ndarray, threshold: float, alike: np.ndarray) -> np.ndarray:
+    """Holds spikes equal, but for potentials at the threshold, where float32 may fall on its other side.
 
-    A spike that came out differently goes on to the layers behind, so images with one are left out there by the caller.
+    What follows upon such a spike is different too, so only the first of a neuron is looked at, and the image is left
+    out in the layers behind.
+
+    Args:
+        exact: of float64.
+        found: spikes of float32, of the same shape.
+        threshold: of the layer.
+        alike: which images are the same so far.
+
+    Returns:
+        Which images still are; at least all but one.
     """
     wrong = (found != exact.s).reshape(len(found), found.shape[1], -1)
     v = exact.v.reshape(wrong.shape)
     first = wrong.argmax(1)
-    for image, neuron in zip(*np.nonzero(wrong.any(1)), strict=True):
+    for image, neuron in zip(*np.nonzero(wrong.any(1) & alike[:, None]), strict=True):
         assert abs(v[image, first[image, neuron], neuron] - threshold) < NEAR
-    return int(wrong.sum())
+    alike = alike & ~wrong.any((1, 2))
+    assert alike.sum() >= len(alike) - 1
+    return alike
 
 
 def raster(seed: int, *shape: int) -> np.ndarray:
@@ -95,7 +107,7 @@ def test_norse_fires_and_draws_what_the_float_network_does(tmp_path: Path, linea
     graph = nir.read(tmp_path / "a.nir")
     shape = tuple(graph.nodes["input"].input_type["input"])
     found, potentials = run_norse(tmp_path / "a.nir", spikes.reshape(6, 8, *shape))
-    factor = 1
+    factor, alike = 1, np.ones(6, bool)
     for number, trace in enumerate(exact[:-1]):
         factor = factor * 2 if number >= linear else 1
         s = found[f"neuron_{number}"]
@@ -103,12 +115,12 @@ def test_norse_fires_and_draws_what_the_float_network_does(tmp_path: Path, linea
             FloatTrace(*(cells(x, (factor, factor)) for x in (trace.v, trace.s))) if lowering == "subpixel" else trace
         )
         assert 0.05 < trace.s.mean() < 0.95
-        assert agree(ours, s.reshape(ours.s.shape), 0.2) == 0
+        alike = agree(ours, s.reshape(ours.s.shape), 0.2, alike)
     assert potentials is not None
     upscale = int(graph.metadata["upscale"])
     maps = torch.from_numpy(potentials).reshape(6, upscale**2, 8 // upscale, 8 // upscale)
     picture = torch.tanh(torch.nn.functional.pixel_shuffle(maps, upscale))
-    np.testing.assert_allclose(picture.numpy(), np.tanh(exact[-1].v[:, -1]), atol=NEAR)
+    np.testing.assert_allclose(picture.numpy()[alike], np.tanh(exact[-1].v[:, -1])[alike], atol=NEAR)
     assert graph.metadata["image_shape"].tolist() == [1, 8, 8]
     assert graph.metadata["time_steps"] == 8
 
@@ -127,15 +139,16 @@ def test_the_run_that_comes_with_the_project(tmp_path: Path, capsys: pytest.Capt
     graph = nir.read(tmp_path / "a.nir")
     shape = tuple(graph.nodes["input"].input_type["input"])
     found, potentials = run_norse(tmp_path / "a.nir", spikes.reshape(4, steps, *shape))
+    alike = np.ones(4, bool)
     for number, trace in enumerate(exact[:-1]):
-        assert agree(trace, found[f"neuron_{number}"].reshape(trace.s.shape), 0.2) == 0
+        alike = agree(trace, found[f"neuron_{number}"].reshape(trace.s.shape), 0.2, alike)
     assert potentials is not None
     with torch.inference_mode():
         z = torch.from_numpy(spikes).float().transpose(0, 1).reshape(steps, 4, -1)
         images = run.model.decoder(z)
     upscale = int(graph.metadata["upscale"])
     drawn = torch.nn.functional.pixel_shuffle(torch.tanh(torch.from_numpy(potentials)), upscale)
-    np.testing.assert_allclose(drawn.numpy(), images.numpy(), atol=NEAR)
+    np.testing.assert_allclose(drawn.numpy()[alike], images.numpy()[alike], atol=NEAR)
 
 
 def test_currents_that_last_and_dense_layers_behind_maps(tmp_path: Path) -> None:
@@ -155,10 +168,11 @@ def test_currents_that_last_and_dense_layers_behind_maps(tmp_path: Path) -> None
     spikes = raster(4, 5, 12, 2, 4, 4)
     found, potentials = run_norse(tmp_path / "a.nir", spikes)
     assert potentials is None
+    alike = np.ones(5, bool)
     for number, trace in enumerate(simulate_float(network, spikes)):
         assert 0.02 < trace.s.mean() < 0.98
         threshold = 0.2 if number == 1 else 0.3
-        assert agree(trace, found[f"neuron_{number}"].reshape(trace.s.shape), threshold) == 0
+        alike = agree(trace, found[f"neuron_{number}"].reshape(trace.s.shape), threshold, alike)
 
 
 def test_the_readout_as_nirs_leaky_integrator(tmp_path: Path) -> None:
@@ -201,4 +215,4 @@ def test_kernels_that_are_not_square_are_unrolled(tmp_path: Path) -> None:
     spikes = raster(5, 3, 6, 1, 4, 4)
     found, _ = run_norse(tmp_path / "a.nir", spikes.reshape(3, 6, -1))
     (trace,) = simulate_float(network, spikes)
-    assert agree(trace, found["neuron_0"].reshape(trace.s.shape), 0.2) == 0
+    agree(trace, found["neuron_0"].reshape(trace.s.shape), 0.2, np.ones(3, bool))
