@@ -35,7 +35,7 @@ LOWERINGS: tuple[str, ...] = get_args(Lowering)
 
 @dataclass(frozen=True, eq=False)
 class Exported:
-    """A written file, the network in it, and what the passes report layer by layer."""
+    """A written file, the network in it (and before lowering), and what the passes report layer by layer."""
 
     path: Path
     network: Network
@@ -43,6 +43,7 @@ class Exported:
     costs: list[LoweringCost]
     quantization: list[LayerQuantization]
     ranges: list[LayerRange]
+    plain: Network
 
 
 def integer_network(
@@ -94,4 +95,4 @@ def export_network(
     integer, lowering = lowered(plain, lowering)
     ranges = check_ranges(integer)
     path = write_netx(integer, target, stock=lowering != "native")
-    return Exported(path, integer, lowering, lowering_costs(plain), report, ranges)
+    return Exported(path, integer, lowering, lowering_costs(plain), report, ranges, plain)

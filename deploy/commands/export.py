@@ -18,6 +18,12 @@ def export(
     out: Annotated[Path, typer.Option("-o", "--out", help="The .net file to write.")],
     weight_bits: Annotated[int, typer.Option(help="2 to 8, sign included.")] = 8,
     lowering: Annotated[str, typer.Option(help="auto, none, subpixel, dense (unrolled), native.")] = "auto",
+    onnx: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also write the integer twin to this .onnx file, the float decoder to .float.onnx beside it."
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Quantize a trained decoder and write it as a Lava-DL netx file.
@@ -26,11 +32,17 @@ def export(
     """
     from deploy.console import emit_json, print_table, say
     from esvae.run import load_run
+    from export.frontends import from_run
+    from export.onnx_write import check_target, write_onnx_pair
     from export.pipeline import LOWERINGS, export_run
 
     if lowering not in LOWERINGS:
         raise ConfigError(f"--lowering {lowering}: expected {', '.join(LOWERINGS)}")
-    done = export_run(load_run(run), out, weight_bits=weight_bits, lowering=lowering)  # type: ignore[arg-type]
+    if onnx is not None:
+        check_target(onnx)  # before any work is done
+    trained = load_run(run)
+    done = export_run(trained, out, weight_bits=weight_bits, lowering=lowering)  # type: ignore[arg-type]
+    twins = None if onnx is None else write_onnx_pair(from_run(trained), done.plain, onnx)
     size = done.path.stat().st_size
     if json:
         emit_json(
@@ -42,6 +54,7 @@ def export(
                 "lowering_costs": done.costs,
                 "quantization": done.quantization,
                 "ranges": done.ranges,
+                "onnx": twins and {**vars(twins), "content_hash": done.plain.content_hash()},
             }
         )
         return
@@ -68,4 +81,6 @@ def export(
         refused = f"; {cost.refused}" if cost.refused else ""
         chosen = ">" if cost.lowering == done.lowering else " "
         say(f"{chosen} {cost.lowering}: {cost.weights:,} weights{load}{refused}")
+    if twins is not None:
+        say(f"{twins.integer}: the integer twin; {twins.float}: the float decoder")
     say("weight, bias, threshold: relative rounding error; |u|, |v|: largest possible, of the register")
