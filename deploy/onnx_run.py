@@ -1,4 +1,4 @@
-"""Running an integer network in ONNX Runtime, on its CPU provider: the graph that ``export --onnx`` writes, from memory.
+"""Running an integer network in ONNX Runtime, on its CPU provider: the graph that ``--onnx`` writes, from memory.
 
 Images go through in chunks that fit a given memory; the integers do not depend on how many.
 """
@@ -24,8 +24,8 @@ __all__ = ["check_timing", "load_onnxruntime", "run_onnx", "session"]
 
 #: Bytes that a chunk of images may take, beside the weights.
 _MEMORY = 1 << 28
-#: Bytes that ONNX Runtime holds at once for a neuron and step of the widest layer: spikes that enter and leave, two parts
-#: of the sums and their copies; and with traces for one of any layer: u, v and s, twice.
+#: Bytes that ONNX Runtime holds at once for a neuron and step of the widest layer: spikes that enter and leave, two
+#: parts of the sums and their copies; and with traces for one of any layer: u, v and s, twice.
 _HELD, _TRACED = 24, 18
 
 
@@ -46,8 +46,8 @@ def check_timing(timing: Timing) -> None:
     """Raises ConfigError unless time is what an ONNX file models: aligned by sample, each image from rest."""
     if timing != Timing():
         raise ConfigError(
-            "--backend onnx runs each image from rest, aligned by sample; --reset-interval, --reset-offset and --stagger "
-            "need --backend twin, reference or lava"
+            "--backend onnx runs each image from rest, aligned by sample; --reset-interval, --reset-offset and "
+            "--stagger need --backend twin, reference or lava"
         )
 
 
@@ -82,7 +82,7 @@ def run_onnx(
         about: gets the version numbers of what ran it.
 
     Returns:
-        Potentials of the last layer after the last step, int32 ``(images, *layer shape)``, and the named traces or None.
+        Potentials of the last layer after the last step, int32 ``(images, *layer shape)``, and named traces or None.
 
     Raises:
         ConfigError: ``onnx`` or ONNX Runtime is not installed, or the timing is not modelled.

@@ -1,9 +1,9 @@
 """Writes a float network as an ONNX graph of float32 operators over its window, the counterpart of the integer twin.
 
-Built as :mod:`export.onnx_integer` is: one ``Conv``, ``ConvTranspose`` or ``MatMul`` a layer for all steps at once, then
-one ``Scan`` over that layer's neurons, ``i <- current_keep * i + x; v <- keep * v + i + bias; s = v > threshold; v = 0
-where s``. Sums are taken in ONNX Runtime's order, so a potential within rounding of the threshold may fire here and not in
-torch; the integer twin has no such choice.
+Built as :mod:`export.onnx_integer` is: one ``Conv``, ``ConvTranspose`` or ``MatMul`` a layer for all steps at once,
+then one ``Scan`` over that layer's neurons, ``i <- current_keep * i + x; v <- keep * v + i + bias; s = v > threshold;
+v = 0 where s``. Sums are taken in ONNX Runtime's order, so a potential within rounding of the threshold may fire here
+and not in torch; the integer twin has no such choice.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from export.onnx_sums import delayed, drawn_maps
 __all__ = ["float_model", "write_float_onnx"]
 
 _ABOUT = (
-    "A float spiking network over its window. Input: spikes (0 or 1). Outputs: the last layer's membrane potentials after "
-    "the last step; the image that they stand for, where the network draws one; with hidden, the spikes of every layer."
+    "A float spiking network over its window. Input: spikes (0 or 1). Outputs: the last layer's membrane potentials "
+    "after the last step; the image that they stand for, where the network draws one; with hidden, the spikes of "
+    "every layer."
 )
 
 
@@ -116,7 +117,8 @@ def _neurons(graph: Graph, layer: Synapse, sums: str, images: str, shape: Shape,
     """The raster of one layer's neurons, float32 ``(steps, images, *shape)``, and the potential after the last step."""
     neuron = layer.neuron
     assert isinstance(neuron, FloatLif)
-    body, each = graph.body(), ("images", *shape)
+    body = graph.body()
+    each: tuple[int | str, ...] = ("images", *shape)
     remembers = neuron.current_keep != 0
     current = body.input(body.fresh("current"), np.float32, each) if remembers else ""
     before = body.input(body.fresh("v_before"), np.float32, each)

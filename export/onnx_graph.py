@@ -55,7 +55,7 @@ class Graph:
         self._outputs: list[Any] = []
         self._constants: dict[tuple[str, tuple[int, ...], bytes], Any] = {}
         self._count = 0
-        self.scope = "" if parent is None else parent.scope
+        self.scope: str = "" if parent is None else parent.scope
 
     def constant(self, values: Any, dtype: Any) -> str:
         """The name of a constant; equal ones are stored once, in the outermost graph, whose names a body sees."""
@@ -160,7 +160,7 @@ def metadata(kind: str, network_hash: str | None, steps: int, provenance: Mappin
 
 
 def image_from(graph: Graph, value: str, readout: ImageReadout, name: str) -> str:
-    """Pixels ``(images, *layer shape)`` in the order of the picture, ``(images, C, H, W)``: torch's ``pixel_shuffle``."""
+    """Pixels ``(images, *layer shape)`` in their places, ``(images, C, H, W)``: torch's ``pixel_shuffle``."""
     channels, height, width = readout.image_shape
     r = readout.upscale
     if r > 1:

@@ -1,22 +1,23 @@
 """Writes an integer network as an ONNX graph of integer operators that yields the twin's integers exactly.
 
-Layer by layer, as the twin works: one ``ConvInteger`` or ``MatMulInteger`` sums the weights for all steps at once (time
-is folded into the batch), then one ``Scan`` runs that layer's neurons over the steps. The graph's size does not depend on
-the number of steps, no product is split into steps, and ONNX Runtime spends a Scan's overhead on cheap operators alone;
-unrolled, the file would hold every neuron's operators once a step, and one Scan over the whole network would run every
-product on a sixteenth of its batch.
+Layer by layer, as the twin works: one ``ConvInteger`` or ``MatMulInteger`` sums the weights for all steps at once
+(time is folded into the batch), then one ``Scan`` runs that layer's neurons over the steps. The graph's size does not
+depend on the number of steps, and products have the whole batch; unrolled, the file would hold the neurons' operators
+once a step, and one Scan over the whole network would split every product into its steps.
 
 Exactness, operator by operator:
 
 - Weights are 9 bit, kernels of ONNX Runtime 8 bit, uint8 with a zero point. A layer whose weights span at most 256
-  numbers, zero included, is one kernel; an even one is one kernel of halves; any other is ``w = 2 * (w >> 1) + (w & 1)``,
-  two kernels. Spikes are 0 or 1, so a pair of products stays below 2^9 and no 16 bit accumulator saturates.
-- A :class:`~export.ir.Network` bounds the sums of its weights below 2^23, so the 24 bit accumulator does not wrap; where
-  that cannot be proved, wrapping is in the graph.
+  numbers, zero included, is one kernel; an even one is one kernel of halves; any other is
+  ``w = 2 * (w >> 1) + (w & 1)``, two kernels. Spikes are 0 or 1, so a pair of products stays below
+  2^9 and no 16 bit accumulator saturates.
+- A :class:`~export.ir.Network` bounds the sums of its weights below 2^23, so the 24 bit accumulator does not wrap;
+  where that cannot be proved, wrapping is in the graph.
 - Where the weights prove that the current stays below 2^23, neurons are 32 bit numbers; elsewhere they are 64 bit ones,
   brought back by ``Mod`` as the registers wrap.
-- ``sign(x) * (|x| * keep >> 12)`` is ``Sign``, ``Abs``, ``Mul`` and ``BitShift`` (of unsigned numbers); the powers of two
-  in ``keep`` shorten the shift, so that most products fit 32 bit. Left shifts of signed numbers are products with 64.
+- ``sign(x) * (|x| * keep >> 12)`` is ``Sign``, ``Abs``, ``Mul`` and ``BitShift`` (of unsigned numbers); the powers of
+  two in ``keep`` shorten the shift, so that most products fit 32 bit. Left shifts of signed numbers are products
+  with 64.
 
 Only the picture is float: ``tanh`` in float64 of the exact potential.
 """
@@ -41,8 +42,9 @@ __all__ = ["integer_model", "write_onnx"]
 
 _ABOUT = (
     "An integer spiking network: the sums, currents, potentials and spikes that the chip's neurons have, in integers. "
-    "Input: spikes (0 or 1), or the pixels of input neurons. Outputs: the last layer's membrane potentials after the last "
-    "step; the image that they stand for, where the network draws one; with traces, u, v and s of every layer and step."
+    "Input: spikes (0 or 1), or the pixels of input neurons. Outputs: the last layer's membrane potentials after the "
+    "last step; the image that they stand for, where the network draws one; with traces, u, v and s of every layer "
+    "and step."
 )
 
 #: Numbers of an 8 bit kernel, and those that an int32 product may reach.
@@ -74,12 +76,12 @@ def write_onnx(
 def integer_model(network: Network, *, steps: int | None = None, traces: bool = False) -> Any:
     """The integer twin of ``network`` as an ``onnx.ModelProto`` that ONNX's checker has passed.
 
-    Inputs: ``spikes``, uint8 0 or 1 ``(images, steps, *input shape)``; of a network with input neurons ``pixels`` instead,
-    int32 ``(images, *input shape)``, their biases at every step. ``images`` is any number.
+    Inputs: ``spikes``, uint8 0 or 1 ``(images, steps, *input shape)``; of a network with input neurons ``pixels``
+    instead, int32 ``(images, *input shape)``, their biases at every step. ``images`` is any number.
 
-    Outputs: ``potentials``, int32 ``(images, *last layer's shape)``; ``image``, float32 ``(images, C, H, W)`` in [-1, 1],
-    where the network has a readout; with traces ``layer{k}.u``, ``layer{k}.v`` (int32) and ``layer{k}.s`` (uint8), each
-    ``(images, steps, *layer shape)``, k counting the layers with neurons in order.
+    Outputs: ``potentials``, int32 ``(images, *last layer's shape)``; ``image``, float32 ``(images, C, H, W)`` in
+    [-1, 1], where the network has a readout; with traces ``layer{k}.u``, ``layer{k}.v`` (int32) and ``layer{k}.s``
+    (uint8), each ``(images, steps, *layer shape)``, k counting the layers with neurons in order.
 
     Args:
         network: any that this project models.
@@ -127,8 +129,8 @@ class _Writer:
             else:
                 sums, reach = self._sums(layer, raster, shape, after), _reach(layer)
                 assert isinstance(layer.neuron, Lif)  # Network.__post_init__ raised otherwise
-                bias = None if layer.bias is None else self._bias(layer.bias, after)
-                raster, v_end = self._neurons(sums, bias, layer.neuron, reach, after, self.number == last)
+                level = None if layer.bias is None else self._bias(layer.bias, after)
+                raster, v_end = self._neurons(sums, level, layer.neuron, reach, after, self.number == last)
             shape = after
         graph.scope = "readout"
         graph.op("Identity", v_end, name="potentials")
@@ -154,7 +156,7 @@ class _Writer:
         if _reach(layer) < STATE_LIMIT or isinstance(layer, Dense):
             return shaped
         half = graph.constant(1 << (ACCUMULATOR_BITS - 1), np.int64)  # beyond what a Network holds
-        total = self._total(graph, shaped, 1, np.int64)
+        total = _total(graph, shaped, 1, np.int64)
         turned = graph.op("Mod", graph.op("Add", total, half), graph.constant(1 << ACCUMULATOR_BITS, np.int64))
         return [_Sum(graph.cast(graph.op("Sub", turned, half), np.int32), 1)]
 
@@ -164,7 +166,7 @@ class _Writer:
 
     def _convolved(self, layer: Conv | ConvTranspose, rows: str, before: Shape, after: Shape) -> list[_Sum]:
         if isinstance(layer, Conv):
-            options = {
+            options: dict[str, Any] = {
                 "strides": layer.stride,
                 "dilations": layer.dilation,
                 "pads": (*layer.padding, *layer.padding),
@@ -198,7 +200,7 @@ class _Writer:
     ) -> tuple[str, str]:
         """The neurons over all steps: their raster and the potential after the last step."""
         graph, body = self.graph, self.graph.body()
-        each = ("images", *shape)
+        each: tuple[int | str, ...] = ("images", *shape)
         wide = not _bounded(reach, neuron.current_decay, self.steps)
         kind = np.dtype(np.int64 if wide else np.int32)
         remembers = neuron.current_decay != DECAY_UNITY
@@ -207,27 +209,9 @@ class _Writer:
         v_before = body.input(body.fresh("v_before"), np.int32, each)
         entering = [_Sum(body.input(body.fresh("sum"), np.int32, each), part.factor) for part in sums]
 
-        u = self._total(body, entering, _ONE, kind)
-        if remembers:
-            kept = _decayed(body, u_before, neuron.current_decay, _INT32 if wide else STATE_LIMIT - 1, kind)
-            u = body.op("Add", kept, u)
-            if wide:
-                u = _brought_back(body, _wrapped(body, u))
-        elif wide:
-            u = _brought_back(body, _wrapped(body, u))
-        drive = u
-        if neuron.voltage_decay != DECAY_UNITY:
-            kept = _decayed(body, v_before, neuron.voltage_decay, STATE_LIMIT - 1, np.dtype(np.int32))
-            drive = body.op("Add", body.cast(kept, kind) if wide else kept, drive)
-        if bias is not None:
-            drive = body.op("Add", drive, body.cast(bias, kind) if wide else bias)
-        if wide:
-            drive = body.cast(_wrapped(body, drive), np.int32)
-        low, high = (body.constant(sign * (STATE_LIMIT - 1), np.int32) for sign in (-1, 1))
-        v = body.op("Clip", drive, low, high)
-        fires = body.op("Greater", v, body.constant(neuron.threshold << STATE_SHIFT, np.int32))
-        v = body.op("Where", fires, body.constant(0, np.int32), v)
-
+        if bias is not None and wide:
+            bias = graph.cast(bias, kind)
+        u, v, fires = _step(body, _total(body, entering, _ONE, kind), u_before, v_before, bias, neuron, kind)
         states, started, scanned = [], [], []
         if remembers:
             states.append(body.output(body.op("Identity", u), kind, each))
@@ -257,22 +241,57 @@ class _Writer:
         self.number += 1
         return (rasters[-1] if rasters else ""), ends[-1]
 
-    def _total(self, graph: Graph, parts: Sequence[_Sum], factor: int, kind: Any) -> str:
-        """The sums times ``factor``, in the given type."""
-        total = ""
-        for part in parts:
-            value = part.value if kind == np.int32 else graph.cast(part.value, kind)
-            if part.factor * factor != 1:
-                value = graph.op("Mul", value, graph.constant(part.factor * factor, kind))
-            total = graph.op("Add", total, value) if total else value
-        return total
-
     def _zeros(self, before: Shape, kind: Any, shape: Shape) -> str:
         """Zeros ``(*before, images, *shape)``."""
         graph = self.graph
         ends = [graph.constant(before, np.int64)] if before else []
         size = graph.op("Concat", *ends, self.images, graph.constant(shape, np.int64), axis=0)
         return graph.zeros(size, kind)
+
+
+def _step(
+    body: Graph, sums: str, u: str, v: str, bias: str | None, neuron: Lif, kind: np.dtype[Any]
+) -> tuple[str, str, str]:
+    """One step of the neurons, as the reference defines it.
+
+    Args:
+        body: gets the operators.
+        sums: ``a << 6``, of type ``kind``.
+        u, v: states before; ``v`` is int32.
+        bias: ``bias << 6``, of type ``kind``, or None.
+        neuron: decays and threshold.
+        kind: int32 where no current comes to 2^23, else int64.
+
+    Returns:
+        ``u`` of type ``kind``, ``v`` int32 and what fired, bool.
+    """
+    wide = kind == np.int64
+    if neuron.current_decay != DECAY_UNITY:
+        sums = body.op("Add", _decayed(body, u, neuron.current_decay, _INT32 if wide else STATE_LIMIT - 1, kind), sums)
+    u = _brought_back(body, _wrapped(body, sums)) if wide else sums
+    drive = u
+    if neuron.voltage_decay != DECAY_UNITY:
+        kept = _decayed(body, v, neuron.voltage_decay, STATE_LIMIT - 1, np.dtype(np.int32))
+        drive = body.op("Add", body.cast(kept, kind) if wide else kept, drive)
+    if bias is not None:
+        drive = body.op("Add", drive, bias)
+    if wide:
+        drive = body.cast(_wrapped(body, drive), np.int32)
+    low, high = (body.constant(sign * (STATE_LIMIT - 1), np.int32) for sign in (-1, 1))
+    v = body.op("Clip", drive, low, high)
+    fires = body.op("Greater", v, body.constant(neuron.threshold << STATE_SHIFT, np.int32))
+    return u, body.op("Where", fires, body.constant(0, np.int32), v), fires
+
+
+def _total(graph: Graph, parts: Sequence[_Sum], factor: int, kind: Any) -> str:
+    """The sums times ``factor``, in the given type."""
+    total = ""
+    for part in parts:
+        value = part.value if kind == np.int32 else graph.cast(part.value, kind)
+        if part.factor * factor != 1:
+            value = graph.op("Mul", value, graph.constant(part.factor * factor, kind))
+        total = graph.op("Add", total, value) if total else value
+    return total
 
 
 def _parts(weight: np.ndarray) -> list[tuple[np.ndarray, int, int]]:
@@ -303,10 +322,8 @@ def _bounded(reach: int, current_decay: int, steps: int) -> bool:
 
 
 def _decayed(body: Graph, value: str, decay: int, largest: int, kind: np.dtype[Any]) -> str:
-    """``sign(x) * (|x| * keep >> 12)`` of numbers that are at most ``largest`` in magnitude."""
+    """``sign(x) * (|x| * keep >> 12)`` of numbers at most ``largest`` in magnitude; keeps at least one part."""
     keep, shift = DECAY_UNITY - decay, DECAY_SHIFT
-    if keep == 0:
-        return body.op("Mul", value, body.constant(0, kind))
     while keep % 2 == 0 and shift:
         keep, shift = keep // 2, shift - 1
     if not shift:

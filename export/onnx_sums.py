@@ -4,8 +4,8 @@ Rasters have time outermost, ``(steps, images, *shape)``, so that one product se
 batch, ``(steps * images, *shape)``.
 
 1. On a 1x1 map any (transposed) convolution is the matrix of what each channel draws (:func:`drawn_maps`).
-2. A transposed convolution with stride s is a plain one on the coarse grid whose output channels are the s * s phases of
-   the fine grid, interleaved afterwards (:func:`phases`): no product is spent on the zeros of a stuffed map.
+2. A transposed convolution with stride s is a plain one on the coarse grid whose output channels are the s * s phases
+   of the fine grid, interleaved afterwards (:func:`phases`): no product is spent on the zeros of a stuffed map.
 3. A dense layer with delays is one without, whose inputs are those of earlier steps (:func:`delayed`).
 """
 

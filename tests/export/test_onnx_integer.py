@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import foreign_networks, networks, spikes_for
 
 import export.ir
 import export.onnx_integer as writer
@@ -30,6 +29,7 @@ from sim import reference
 from sim.readout import images_from_potentials
 from sim.stimulus import Stimulus
 from sim.trace import first_difference, named_traces
+from strategies import foreign_networks, networks, spikes_for
 
 onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
