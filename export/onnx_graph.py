@@ -6,6 +6,7 @@ reads and every release of ONNX Runtime from 1.18 on runs.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -62,7 +63,7 @@ class Graph:
         if self._parent is not None:
             return self._parent.constant(values, dtype)
         array = np.ascontiguousarray(np.asarray(values, dtype)).reshape(np.shape(values))
-        key = (array.dtype.str, array.shape, array.tobytes())
+        key = (array.dtype.str, array.shape, hashlib.sha256(array.tobytes()).digest())
         if key not in self._constants:
             name = f"constant{len(self._constants)}"
             self._constants[key] = self._onnx.numpy_helper.from_array(array, name)

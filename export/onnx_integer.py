@@ -296,7 +296,7 @@ def _total(graph: Graph, parts: Sequence[_Sum], factor: int, kind: Any) -> str:
 
 def _parts(weight: np.ndarray) -> list[tuple[np.ndarray, int, int]]:
     """Kernels whose products make up those of ``weight``: uint8 numbers, their zero point, and by what they count."""
-    weight = weight.astype(np.int64)
+    weight = weight.astype(np.int16)
     low, high = min(int(weight.min()), 0), max(int(weight.max()), 0)
     if high - low <= _UINT8:
         return [(weight - low, -low, 1)]

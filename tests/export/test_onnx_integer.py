@@ -33,6 +33,7 @@ from strategies import foreign_networks, networks, spikes_for
 
 onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
+ReferenceEvaluator = pytest.importorskip("onnx.reference").ReferenceEvaluator
 
 
 def run(
@@ -78,6 +79,25 @@ def test_delays_integrators_and_input_neurons_too(data: st.DataObject) -> None:
     else:
         rng = np.random.default_rng(data.draw(st.integers(0, 1000)))
         assert_equal(network, rng.integers(BIAS.min, BIAS.max + 1, (2, *network.input_shape)).astype(np.int32))
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.data())
+def test_onnxs_own_evaluator_and_a_graph_that_is_not_optimized_agree(data: st.DataObject) -> None:
+    """What the operators' definitions say, in numpy; and ONNX Runtime without any rewriting of the graph."""
+    network = data.draw(networks(transposed=True))
+    spikes = data.draw(spikes_for(network, images=2))
+    model = writer.integer_model(network, traces=True)
+    expected = named_traces(list(reference.simulate(network, spikes)))
+    evaluator = ReferenceEvaluator(model)
+    plain = dict(zip(evaluator.output_names, evaluator.run(None, {"spikes": spikes}), strict=True))
+    assert first_difference(expected, plain) is None
+    options = runtime.SessionOptions()
+    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = runtime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    got = dict(zip(names, session.run(names, {"spikes": spikes}), strict=True))
+    assert first_difference(expected, got) is None
 
 
 def dense(weight: object, bias: object, neuron: Lif, steps: int) -> Network:
