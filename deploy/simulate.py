@@ -72,7 +72,7 @@ def simulate_file(
         path: the ``.net`` file.
         images: how many to draw, 64 where not said; of ``latents``, ``spikes`` or ``image`` how many at most.
         seed: of the prior and of the sampler.
-        backend: twin, reference or lava.
+        backend: twin, reference, lava or onnx.
         latents: ``.npy`` file of latent spikes to use instead of drawing them.
         spikes: ``.npy`` file of input spikes for any network, ``(images, steps, *input shape)``.
         image: ``.npy`` file of integers ``(images, *input shape)`` for input neurons, or ``zeros``.

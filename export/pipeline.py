@@ -83,6 +83,7 @@ class State:
 
     Attributes:
         network: in floats.
+        folded: the same before calibration moved a weight, to tell rounding errors from.
         bits: of the weights.
         plain: in integers, with the layers as trained, once quantized.
         integer: the same, lowered.
@@ -91,6 +92,7 @@ class State:
     """
 
     network: FloatNetwork
+    folded: FloatNetwork
     bits: int
     plain: Network | None = None
     integer: Network | None = None
@@ -110,7 +112,8 @@ class Pass:
 
 
 def _fold_norm(state: State, options: Options) -> State:
-    return replace(state, network=fold_norm(state.network))
+    folded = fold_norm(state.network)
+    return replace(state, network=folded, folded=folded)
 
 
 def _calibrate(state: State, options: Options) -> State:
@@ -122,7 +125,7 @@ def _calibrate(state: State, options: Options) -> State:
 
 
 def _quantize(state: State, options: Options) -> State:
-    plain, report = quantize(state.network, state.bits)
+    plain, report = quantize(state.network, state.bits, before=state.folded)
     return replace(state, plain=plain, quantization=report)
 
 
@@ -152,14 +155,20 @@ PASSES: tuple[Pass, ...] = (
 )
 
 
-def compiled(network: FloatNetwork, options: Options = Options()) -> State:
+def compiled(
+    network: FloatNetwork,
+    options: Options = Options(),
+    progress: Callable[[float, str], None] | None = None,
+) -> State:
     """Runs all passes; the network that is given is left as it is, and twice gives the same.
 
     Raises:
         EsvaeError: a pass refused; its name comes first.
     """
-    state = State(network, options.weight_bits or network.weight_bits or MAX_WEIGHT_BITS)
-    for each in PASSES:
+    state = State(network, network, options.weight_bits or network.weight_bits or MAX_WEIGHT_BITS)
+    for number, each in enumerate(PASSES):
+        if progress is not None:
+            progress(number / len(PASSES), each.name)
         try:
             state = each.run(state, options)
         except EsvaeError as error:
@@ -191,10 +200,18 @@ def lowered(network: Network, lowering: Lowering) -> tuple[Network, Lowering, li
 
 @dataclass(frozen=True, eq=False)
 class Exported:
-    """A written file, the network in it, and what the passes report layer by layer."""
+    """A written file, the network in it, and what the passes report layer by layer.
+
+    Attributes:
+        path, network, lowering: the file, what is in it, and how its layers were lowered.
+        plain: the same network with its layers as trained.
+        bits: of the weights.
+        costs, quantization, ranges: see :class:`State`.
+    """
 
     path: Path
     network: Network
+    plain: Network
     lowering: Lowering
     bits: int
     costs: list[LoweringCost]
@@ -236,6 +253,7 @@ def export_network(
     calibration: Calibration = DEFAULT_CALIBRATION,
     spikes: np.ndarray | None = None,
     before_writing: Callable[[Network], None] | None = None,
+    progress: Callable[[float, str], None] | None = None,
 ) -> Exported:
     """Runs the passes and writes the file.
 
@@ -244,15 +262,26 @@ def export_network(
         target: the ``.net`` file.
         weight_bits, lowering, calibration, spikes: see :class:`Options`.
         before_writing: called with the integer network; what it raises leaves no file behind.
+        progress: called with the share done, 0 to 1, and the name of the pass.
 
     Raises:
         HardwareRangeError: a register would not hold what the network needs.
         UnsupportedLayerError: netx cannot load a layer that was not lowered.
         EsvaeError: the file cannot be written.
     """
-    state = compiled(network, Options(weight_bits, lowering, calibration, spikes))
+    state = compiled(network, Options(weight_bits, lowering, calibration, spikes), progress)
+    assert state.plain is not None
     assert state.integer is not None
     if before_writing is not None:
         before_writing(state.integer)
     path = write_netx(state.integer, target, stock=state.lowering != "native")
-    return Exported(path, state.integer, state.lowering, state.bits, state.costs, state.quantization, state.ranges)
+    return Exported(
+        path,
+        state.integer,
+        state.plain,
+        state.lowering,
+        state.bits,
+        state.costs,
+        state.quantization,
+        state.ranges,
+    )

@@ -35,4 +35,4 @@ def relower_file(
     network, lowering, costs = lowered(plain, lowering)
     ranges = check_ranges(network) if network.readout is not None else layer_ranges(network)
     written = write_netx(network, target, stock=lowering != "native")
-    return Exported(written, network, lowering, MAX_WEIGHT_BITS, costs, [], ranges)
+    return Exported(written, network, plain, lowering, MAX_WEIGHT_BITS, costs, [], ranges)

@@ -33,10 +33,18 @@ def export(
     ] = None,
     lowering: Annotated[str, typer.Option(help="auto, none, subpixel, dense (unrolled), native.")] = "auto",
     calibration: Annotated[
-        str, typer.Option(help="How scales are chosen: max, percentile, mse, or spikes (fewest spikes that differ).")
+        str,
+        typer.Option(help="How weights are scaled and rounded: max, percentile, mse, spikes, feedback (few bits)."),
     ] = "mse",
     calibration_latents: Annotated[
-        Path | None, typer.Option(help="For spikes: an .npy file of input spikes; else drawn from the prior.")
+        Path | None,
+        typer.Option(help="For spikes and feedback: an .npy file of input spikes; else drawn from the prior."),
+    ] = None,
+    onnx: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also write the integer twin to this .onnx file, the float decoder to .float.onnx beside it."
+        ),
     ] = None,
     nir: Annotated[
         Path | None, typer.Option("--nir", help="Also write the float network as a NIR graph, for other simulators.")
@@ -51,6 +59,7 @@ def export(
     from deploy.simulate import load_raster
     from export.frontends import is_netx, load_source
     from export.nir_write import write_nir
+    from export.onnx_write import check_target, write_onnx_pair
     from export.passes import CALIBRATIONS
     from export.pipeline import LOWERINGS, export_network
     from export.relower import relower_file
@@ -59,71 +68,81 @@ def export(
         raise ConfigError(f"--lowering {lowering}: expected {', '.join(LOWERINGS)}")
     if calibration not in CALIBRATIONS:
         raise ConfigError(f"--calibration {calibration}: expected {', '.join(CALIBRATIONS)}")
+    if onnx is not None:
+        check_target(onnx)  # before any work is done
     kept = weight_bits is None and is_netx(source)
-    network = None if kept and nir is None else load_source(source)
+    network = None if kept and nir is None and onnx is None else load_source(source)
     if kept:
         done = relower_file(source, out, lowering=lowering)  # type: ignore[arg-type]
     else:
         assert network is not None
-        done = export_network(
-            network,
-            out,
-            weight_bits=weight_bits,
-            lowering=lowering,  # type: ignore[arg-type]
-            calibration=calibration,  # type: ignore[arg-type]
-            spikes=None if calibration_latents is None else load_raster(calibration_latents, network.input_shape),
-        )
-    graph = None
-    if nir is not None and network is not None:
+        with bar("export", shown=not json and calibration in ("spikes", "feedback")) as report:
+            done = export_network(
+                network,
+                out,
+                weight_bits=weight_bits,
+                lowering=lowering,  # type: ignore[arg-type]
+                calibration=calibration,  # type: ignore[arg-type]
+                spikes=None if calibration_latents is None else load_raster(calibration_latents, network.input_shape),
+                progress=report,
+            )
+    twins = graph = None
+    if network is not None and onnx is not None:
+        twins = write_onnx_pair(network, done.plain, onnx)
+    if network is not None and nir is not None:
         with bar("NIR", shown=not json) as report:
             graph = write_nir(network, nir, progress=report)
-    size = done.path.stat().st_size
     if json:
         emit_json(
             {
                 "file": done.path,
-                "bytes": size,
+                "bytes": done.path.stat().st_size,
                 "content_hash": done.network.content_hash(),
+                "weight_bits": None if kept else done.bits,
                 "lowering": done.lowering,
                 "lowering_costs": done.costs,
                 "quantization": done.quantization,
                 "ranges": done.ranges,
+                "onnx": twins and {**vars(twins), "content_hash": done.plain.content_hash()},
                 "nir": graph,
             }
         )
         return
+    _print(done, kept=kept)
+    if twins is not None:
+        say(f"{twins.integer}: the integer twin; {twins.float}: the float decoder")
+    if graph is not None:
+        say(f"{nir}: the float network as a NIR graph")
+
+
+def _print(done: Exported, *, kept: bool) -> None:
+    from deploy.console import print_table, say
+
+    size = done.path.stat().st_size
     if kept:
         say(f"{done.path}: {size:,} bytes, integers as they were, lowering {done.lowering}")
     else:
-        _print_quantization(done, f"{done.path}: {size:,} bytes, {done.bits} bit weights, lowering {done.lowering}")
+        print_table(
+            f"{done.path}: {size:,} bytes, {done.bits} bit weights, lowering {done.lowering}",
+            ["layer", "scale", "bound by", "clipped", "weight", "bias", "threshold", "|u|", "|v|"],
+            [
+                [
+                    q.layer.removeprefix("layer "),
+                    f"{q.scale:.0f}",
+                    q.bound_by,
+                    str(q.clipped),
+                    f"{q.weight_error:.2%}",
+                    f"{q.bias_error:.2%}",
+                    f"{q.threshold_error:.2%}",
+                    f"{r.u_share:.0%}",
+                    f"{r.v_share:.0%}",
+                ]
+                for q, r in zip(done.quantization, done.ranges, strict=True)
+            ],
+        )
+        say("weight, bias, threshold: relative rounding error; |u|, |v|: largest possible, of the register")
     for cost in done.costs if len(done.costs) > 1 else []:
         load = f", {cost.load_bytes / 2**30:.2f} GiB for netx to load its largest layer" if cost.load_bytes else ""
         refused = f"; {cost.refused}" if cost.refused else ""
         chosen = ">" if cost.lowering == done.lowering else " "
         say(f"{chosen} {cost.lowering}: {cost.weights:,} weights{load}{refused}")
-    if graph is not None:
-        say(f"{graph.path}: NIR graph of {graph.nodes} nodes, {graph.weights:,} weights, lowering {graph.lowering}")
-
-
-def _print_quantization(done: Exported, title: str) -> None:
-    from deploy.console import print_table, say
-
-    print_table(
-        title,
-        ["layer", "scale", "bound by", "clipped", "weight", "bias", "threshold", "|u|", "|v|"],
-        [
-            [
-                q.layer.removeprefix("layer "),
-                f"{q.scale:.0f}",
-                q.bound_by,
-                str(q.clipped),
-                f"{q.weight_error:.2%}",
-                f"{q.bias_error:.2%}",
-                f"{q.threshold_error:.2%}",
-                f"{r.u_share:.0%}",
-                f"{r.v_share:.0%}",
-            ]
-            for q, r in zip(done.quantization, done.ranges, strict=True)
-        ],
-    )
-    say("weight, bias, threshold: relative rounding error; |u|, |v|: largest possible, of the register")

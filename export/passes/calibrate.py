@@ -6,10 +6,12 @@
 ``mse``          rounding and clipping change the weights least, in mean square
 ``spikes``       the layer's spikes differ least from the float layer's, on calibration spikes that pass through both
                  networks; of the readout, the picture
+``feedback``     as ``mse``, then each weight takes the level at which errors cancel over what the layer receives of
+                 calibration spikes (see :mod:`export.passes.feedback`); best with few bits
 ===============  ====================================================================================================
 
-``spikes`` goes through the layers in order, each fed what the integer layers before it give, so that it also takes
-their errors into account. Not touched: layers whose scale is given, flatten layers.
+The last two go through the layers in order, each fed what the integer layers before it give, so that they also take
+those layers' errors into account. Not touched: layers whose scale is given, flatten layers.
 """
 
 from __future__ import annotations
@@ -29,11 +31,12 @@ from esvae.errors import ConfigError
 from export.float_network import FloatLayer, FloatNetwork
 from export.float_simulate import fire, sums_of
 from export.ir import Flatten, FloatLif, Prior, Synapse
+from export.passes.feedback import fed_back
 from export.passes.quantize import float_values
 
 __all__ = ["CALIBRATIONS", "Calibration", "calibrate", "calibration_spikes"]
 
-Calibration: TypeAlias = Literal["max", "percentile", "mse", "spikes"]
+Calibration: TypeAlias = Literal["max", "percentile", "mse", "spikes", "feedback"]
 CALIBRATIONS: tuple[str, ...] = get_args(Calibration)
 
 #: Shares of the largest weight that ``spikes`` tries as the largest level.
@@ -51,17 +54,19 @@ def calibrate(
         network: folded.
         bits: of the weights.
         method: see above.
-        spikes: for ``spikes``: 0 or 1, ``(images, steps, *input shape)``; by default drawn from the prior.
+        spikes: for ``spikes`` and ``feedback``: 0 or 1, ``(images, steps, *input shape)``; drawn from the prior where
+            None.
 
     Raises:
-        ConfigError: an unknown method; ``spikes`` without a prior and without spikes.
+        ConfigError: an unknown method; one that needs spikes without a prior and without spikes.
         HardwareRangeError: as :func:`~esvae.chip.rounding.round_layer`.
     """
     if method not in CALIBRATIONS:
         raise ConfigError(f"calibration '{method}': expected {', '.join(CALIBRATIONS)}")
     grid = WeightGrid(bits)
-    if method == "spikes" and any(layer.scale is None for layer in network.synapses):
-        return _by_spikes(network, grid, calibration_spikes(network) if spikes is None else spikes)
+    if method in ("spikes", "feedback") and any(layer.scale is None for layer in network.synapses):
+        entering = calibration_spikes(network) if spikes is None else spikes
+        return _through(network, grid, entering, feedback=method == "feedback")
     choose = {"max": max_scale, "percentile": percentile_scale}.get(method, mse_scale)
     return replace(
         network,
@@ -102,7 +107,8 @@ def _rates(prior: Prior, images: int, draws: np.random.Generator) -> np.ndarray:
 
 
 @torch.no_grad()
-def _by_spikes(network: FloatNetwork, grid: WeightGrid, spikes: np.ndarray) -> FloatNetwork:
+def _through(network: FloatNetwork, grid: WeightGrid, spikes: np.ndarray, *, feedback: bool) -> FloatNetwork:
+    """Layer by layer, each with the spikes that enter it in the float and in the integer network."""
     exact = torch.from_numpy(np.ascontiguousarray(spikes.swapaxes(0, 1))).double()
     rounded = exact = exact.reshape(*exact.shape[:2], *network.input_shape)
     layers: list[FloatLayer | Flatten] = []
@@ -113,22 +119,36 @@ def _by_spikes(network: FloatNetwork, grid: WeightGrid, spikes: np.ndarray) -> F
             continue
         where = f"layer {index} ({type(layer.synapse).__name__})"
         potentials, exact = fire(layer.synapse, sums_of(layer.synapse, exact))
-        wanted = torch.tanh(potentials[-1]) if _silent(layer.synapse) else exact
-        if layer.scale is not None:
-            tried = [layer.scale]
-        else:
-            scale = max_scale(layer.synapse.weight, grid) if _has_weights(layer.synapse) else 1.0
-            tried = [scale / share for share in _TRIED]
-        values, steps, least = float_values(layer.synapse), network.time_steps, math.inf
-        for scale in tried:
-            integers = round_layer(values, grid, steps, scale=scale, where=where)
-            given = _given(layer.synapse, integers, rounded)
-            error = float((given - wanted).square().mean())
-            if error < least:
-                least, best, left = error, scale, given
-        layers.append(replace(layer, scale=best))
-        rounded = left
+        if layer.scale is None and _has_weights(layer.synapse):
+            if feedback:
+                layer = _fed_back(layer, grid, network.time_steps, rounded, where)
+            else:
+                wanted = torch.tanh(potentials[-1]) if _silent(layer.synapse) else exact
+                layer = _nearest(layer, grid, network.time_steps, rounded, wanted, where)
+        integers = round_layer(float_values(layer.synapse), grid, network.time_steps, scale=layer.scale, where=where)
+        layers.append(layer)
+        rounded = _given(layer.synapse, integers, rounded)
     return replace(network, layers=tuple(layers))
+
+
+def _fed_back(layer: FloatLayer, grid: WeightGrid, steps: int | None, raster: torch.Tensor, where: str) -> FloatLayer:
+    wanted = mse_scale(layer.synapse.weight, grid)
+    scale = round_layer(float_values(layer.synapse), grid, steps, scale=wanted, where=where).scale
+    return replace(layer, synapse=fed_back(layer.synapse, grid, scale, raster), scale=scale)
+
+
+def _nearest(
+    layer: FloatLayer, grid: WeightGrid, steps: int | None, raster: torch.Tensor, wanted: torch.Tensor, where: str
+) -> FloatLayer:
+    """The scale of those tried at which the integer layer gives what is nearest to ``wanted``."""
+    values, best, least = float_values(layer.synapse), layer, math.inf
+    for share in _TRIED:
+        scale = max_scale(layer.synapse.weight, grid) / share
+        given = _given(layer.synapse, round_layer(values, grid, steps, scale=scale, where=where), raster)
+        error = float((given - wanted).square().mean())
+        if error < least:
+            best, least = replace(layer, scale=scale), error
+    return best
 
 
 def _silent(synapse: Synapse) -> bool:
