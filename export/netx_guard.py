@@ -1,7 +1,8 @@
 """Keeps a damaged file from taking the process down: the HDF5 library itself can hang or crash on one.
 
-Of 3,000 files with some bytes changed, HDF5 2.0.0 looped without end on two and crashed on one. So a file of unknown
-origin is first read in a fork, whose end is watched; only what it survives is read here.
+Walking through all groups, data sets and attributes of 3,000 files with some bytes changed, HDF5 2.0.0 was not done
+after 5 s with two and crashed on one. So a file of unknown origin is first read in a fork,
+whose end is watched; only what it survives is read here.
 """
 
 from __future__ import annotations
