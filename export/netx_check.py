@@ -1,0 +1,215 @@
+"""All that is wrong, or would surprise, in any ``.net`` file: what stock netx (lava-dl 0.6.0) makes of each layer.
+
+Unlike :func:`export.netx_read.read_netx`, which stops at the first fault, this collects them. What netx does is read
+from its ``netx/hdf5.py`` and ``netx/utils.py``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import h5py
+import numpy as np
+
+from esvae.chip.formats import BIAS, DECAY, DELAY, THRESHOLD, WEIGHT, IntFormat
+from esvae.errors import EsvaeError, NetFileError
+from export.ir import NEVER_FIRES, Network
+from export.netx_read import read_netx
+from export.netx_rules import loaded_dense_weight
+from export.passes.ranges import layer_ranges
+
+__all__ = ["Finding", "Severity", "check_file"]
+
+Severity: TypeAlias = Literal["error", "warning", "note"]
+
+_MAX_ELEMENTS = 1 << 26
+_MAX_LAYERS = 256
+_REFUSED = ("pool", "convT", "unpool", "average", "concat")
+_KNOWN: dict[str, set[str]] = {
+    "input": {"type", "shape", "neuron", "weight", "bias"},
+    "flatten": {"type", "shape"},
+    "dense": {"type", "shape", "neuron", "weight", "bias", "delay"},
+    "conv": {"type", "shape", "neuron", "weight", "bias", "stride", "padding", "dilation", "groups"},
+}
+_HARMLESS = {"inFeatures", "outFeatures", "inChannels", "outChannels", "kernelSize", "refDelay", "gradedSpike"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing about a file.
+
+    Attributes:
+        severity: ``error`` where netx fails or computes something else, ``warning`` where it may surprise, ``note``.
+        where: group of the layer, or ``file``.
+        what: what was found, what netx does with it, what to do.
+    """
+
+    severity: Severity
+    where: str
+    what: str
+
+
+def check_file(path: str | os.PathLike[str]) -> list[Finding]:
+    """Collects the findings of a file, in file order.
+
+    Raises:
+        NetFileError: it is missing, or is not HDF5.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise NetFileError(f"{path}: no such file")
+    try:
+        with h5py.File(path, "r") as file:
+            found = list(_layers(file))
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError, OverflowError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise NetFileError(f"{path}: corrupt, truncated or not a netx HDF5 file ({reason})") from None
+    try:
+        network = read_netx(path)
+    except EsvaeError as error:
+        found.append(Finding("error", "file", f"esvae does not read it: {error}"))
+    else:
+        found += _registers(network)
+    return found
+
+
+def _layers(file: h5py.File) -> Iterator[Finding]:
+    groups = file.get("layer") if _is_hard(file, "layer") else None
+    if not isinstance(groups, h5py.Group) or not 1 <= len(groups) <= _MAX_LAYERS:
+        yield Finding("error", "file", f"no group 'layer' with 1 to {_MAX_LAYERS} layers; netx raises KeyError")
+        return
+    dense_seen, map_before = False, False
+    for index in range(len(groups)):
+        name, where = str(index), f"layer/{index}"
+        group = groups[name] if _is_hard(groups, name) else None
+        if not isinstance(group, h5py.Group):
+            yield Finding("error", where, "is missing; layers are named 0, 1, 2, ..., and netx raises KeyError")
+            continue
+        kind = _text(group, "type")
+        if kind is None:
+            yield Finding("error", where, "has no readable 'type'; netx fails on it")
+        elif kind in _REFUSED:
+            yield Finding("error", where, f"type '{kind}': netx raises NotImplementedError; lower it before exporting")
+        elif kind not in _KNOWN:
+            yield Finding("error", where, f"type '{kind}': netx passes over the whole layer in silence")
+        else:
+            if kind == "conv" and dense_seen:
+                yield Finding("error", where, "conv after dense: netx cannot connect it; unroll it to dense")
+            if kind == "dense" and map_before:
+                yield Finding("error", where, "dense after conv without a flatten layer between: shapes do not meet")
+            dense_seen = dense_seen or kind == "dense"
+            map_before = kind == "conv" or (map_before and kind == "input")
+            yield from _layer(group, kind, where)
+
+
+def _layer(group: h5py.Group, kind: str, where: str) -> Iterator[Finding]:
+    for key in sorted(set(group) - _KNOWN[kind] - _HARMLESS):
+        yield Finding("warning", where, f"'{key}': netx passes over it")
+    if kind in ("conv", "dense"):
+        yield from _weights(group, kind, where)
+        yield from _numbers(group, "bias", BIAS, where)
+    if kind == "dense" and "delay" in group:
+        delay = _array(group, "delay")
+        if delay is not None and delay.size and delay.max() > DELAY.max:
+            text = f"delay {delay.max():g}: netx clamps it to {DELAY.max} with a warning; train with shorter delays"
+            yield Finding("error", where, text)
+    if "neuron" in group:
+        yield from _neuron(group, where)
+    elif kind == "dense":
+        yield Finding("warning", where, "no neuron: netx makes an integrator that never fires")
+    elif kind == "conv":
+        yield Finding("error", where, "no neuron: netx raises KeyError")
+
+
+def _weights(group: h5py.Group, kind: str, where: str) -> Iterator[Finding]:
+    weight = _array(group, "weight")
+    if weight is None or not weight.size:
+        yield Finding("error", where, "no readable weights")
+        return
+    if weight.dtype.kind == "f":
+        if not np.isfinite(weight).all():
+            yield Finding("error", where, "weights that are not finite")
+            return
+        lost = int((weight != np.trunc(weight)).sum())
+        if lost:
+            yield Finding("error", where, f"{lost} float weights: netx cuts their fractions off; quantize them")
+        weight = np.trunc(weight)
+    low, high = int(weight.min()), int(weight.max())
+    if low == high == 0:
+        does = "netx raises OverflowError" if kind == "dense" else "the layer passes nothing on"
+        yield Finding("error" if kind == "dense" else "warning", where, f"all weights are zero: {does}")
+        return
+    if low < WEIGHT.min or high > WEIGHT.max:
+        yield Finding("error", where, f"weights {low} to {high}, outside [{WEIGHT.min}, {WEIGHT.max}]")
+        return
+    whole = weight.astype(np.int64)
+    if low < 0 < high and (whole & 1).any():
+        odd = int((whole & 1).sum())
+        text = f"{odd} odd weights beside others of both signs: the chip stores such weights without their lowest bit"
+        yield Finding("warning", where, text)
+    if kind == "dense":
+        changed = int((loaded_dense_weight(whole) != whole).sum())
+        if changed:
+            yield Finding("error", where, f"netx changes {changed} of {whole.size} weights on loading; keep them even")
+
+
+def _neuron(group: h5py.Group, where: str) -> Iterator[Finding]:
+    neuron = group["neuron"] if _is_hard(group, "neuron") else None
+    if not isinstance(neuron, h5py.Group):
+        yield Finding("error", where, "'neuron' is no group")
+        return
+    where = f"{where}/neuron"
+    kind = _text(neuron, "type")
+    if kind not in ("LOIHI", "CUBA"):
+        yield Finding("error", where, f"type '{kind}': not an integrate-and-fire neuron that this project models")
+        return
+    for key, limits in (("iDecay", DECAY), ("vDecay", DECAY)):
+        yield from _numbers(neuron, key, limits, where, needed=True)
+    threshold = _array(neuron, "vThMant")
+    if threshold is None or threshold.size != 1 or int(threshold.reshape(-1)[0]) != NEVER_FIRES:
+        yield from _numbers(neuron, "vThMant", THRESHOLD, where, needed=True)
+    refractory = _array(neuron, "refDelay")
+    if refractory is not None and refractory.size and (refractory > 1).any():
+        yield Finding("warning", where, f"refDelay {refractory.max():g}: netx passes over it")
+
+
+def _numbers(group: h5py.Group, key: str, limits: IntFormat, where: str, *, needed: bool = False) -> Iterator[Finding]:
+    values = _array(group, key)
+    if values is None or not values.size:
+        if needed or key in group:
+            yield Finding("error", where, f"'{key}' is missing or holds no numbers")
+    elif not (values >= limits.min).all() or not (values <= limits.max).all():
+        yield Finding("error", where, f"{key} outside [{limits.min}, {limits.max}]")
+
+
+def _registers(network: Network) -> Iterator[Finding]:
+    for bounds in layer_ranges(network):
+        if bounds.u_share >= 1:
+            text = f"the current could reach {bounds.u_share:.2f} of the 2^23 at which it wraps"
+            yield Finding("warning", bounds.layer, text)
+
+
+def _is_hard(group: h5py.Group, key: str) -> bool:
+    return isinstance(group.get(key, getlink=True), h5py.HardLink)
+
+
+def _array(group: h5py.Group, key: str) -> Any:
+    """The numbers under ``key``, or None where there are none that are safe to read."""
+    item = group[key] if _is_hard(group, key) else None
+    if not isinstance(item, h5py.Dataset) or item.shape is None or item.dtype.kind not in "iuf":
+        return None
+    if item.size > _MAX_ELEMENTS or item.external or item.is_virtual:
+        return None
+    return np.asarray(item[()])
+
+
+def _text(group: h5py.Group, key: str) -> str | None:
+    item = group[key] if _is_hard(group, key) else None
+    if not isinstance(item, h5py.Dataset) or item.shape is None or item.size != 1 or item.dtype.kind not in "SO":
+        return None
+    value = item[()] if item.shape == () else item[(0,) * item.ndim]
+    return value.decode("ascii", "replace") if isinstance(value, bytes) else None
