@@ -1,6 +1,7 @@
 """The verbs of the command line, one file each, thin over one public function of the packages below."""
 
 from deploy.commands.autoencode import autoencode
+from deploy.commands.compare import compare
 from deploy.commands.demo import demo
 from deploy.commands.energy import energy
 from deploy.commands.evaluate import evaluate
@@ -17,6 +18,7 @@ from deploy.commands.verify import verify
 
 __all__ = [
     "autoencode",
+    "compare",
     "demo",
     "energy",
     "evaluate",

@@ -9,6 +9,7 @@ interval is of 95 %.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from esvae.metrics.uncertainty import Estimate
 
@@ -28,6 +29,8 @@ __all__ = [
     "Pair",
     "Spread",
 ]
+
+_Number: TypeAlias = float  # where a class has a field of the name float
 
 
 @dataclass(frozen=True)
@@ -188,7 +191,7 @@ class Distance:
     quantized: Estimate
     difference: Estimate
     floor: Estimate | None = None
-    bias: float | None = None
+    bias: _Number | None = None
     larger_is_better: bool = False
 
 
