@@ -60,6 +60,7 @@ def draw_images(left: np.ndarray, right: np.ndarray) -> Figure:
     gap = np.abs(left - right).mean(1, keepdims=True).astype(np.float64)
     top = float(gap.max()) or 1.0
     tiled = image_grid(gap / top * 2 - 1, _COLUMNS)[..., 0] / 255 * top
+    tiled[image_grid(np.full_like(gap, -1), _COLUMNS)[..., 0] > 0] = np.nan  # between the images
     shown = axes[2].imshow(tiled, cmap="cividis", vmin=0, vmax=top, interpolation="nearest")
     axes[2].set_title("|float - quantized|")
     figure.colorbar(shown, ax=axes[2], shrink=0.7, label="pixels range over 2")
