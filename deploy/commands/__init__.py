@@ -1,11 +1,8 @@
 """The verbs of the command line, one file each, thin over one public function of the packages below."""
 
 from deploy.commands.autoencode import autoencode
-<<<<<<< HEAD
 from deploy.commands.check import check
-=======
 from deploy.commands.compare import compare
->>>>>>> compare
 from deploy.commands.demo import demo
 from deploy.commands.energy import energy
 from deploy.commands.evaluate import evaluate
@@ -22,11 +19,8 @@ from deploy.commands.verify import verify
 
 __all__ = [
     "autoencode",
-<<<<<<< HEAD
     "check",
-=======
     "compare",
->>>>>>> compare
     "demo",
     "energy",
     "evaluate",
