@@ -87,7 +87,7 @@ def curves(
 ) -> Markup:
     """Curves over whole numbers from ``first`` on, each with its name at its end."""
     count = max(len(line.values) for line in lines)
-    left, top, bottom = 58.0, 12.0, 240.0
+    left, top, bottom = 58.0, 28.0, 240.0
     right = _WIDTH - max(letters(line.name) for line in lines) - 16
     ends = [value for line in lines for value in _ends(line) if not logarithmic or value > 0]
     high = max(ends, default=1.0) or 1.0
@@ -123,7 +123,7 @@ def curves(
         canvas.text(right + 8, y, lines[index].name, style=f"t{index % _COLOURS}")
     canvas.line(left, bottom, right, bottom, "axis")
     canvas.text((left + right) / 2, bottom + 34, across, "middle", "faint")
-    canvas.text(left, 2, up, "start", "faint")
+    canvas.text(left, 10, up, "start", "faint")
     return canvas.markup()
 
 
@@ -263,11 +263,11 @@ def cores(name: str, title: str, about: str, chip: Mapping[str, Any], layers: Se
     rows = math.ceil(chip["cores"] / columns)
     pitch = _TILE + _GAP
     high = rows * pitch + 20
-    canvas = Canvas(_WIDTH, chips * high + 20 * (1 + len(layers) // 3) + 14, title, about, name)
+    canvas = Canvas(_WIDTH, chips * high + 20 * math.ceil(len(layers) / 5), title, about, name)
     for number in range(chips):
         for core in range(chip["cores"]):
             x = 40 + core % columns * pitch
-            y = number * high + core // columns * pitch
+            y = 1 + number * high + core // columns * pitch
             spare = core >= per_chip
             canvas.rect(x, y, _TILE, _TILE, "spare" if spare else "tile")
             index = number * per_chip + core

@@ -1,8 +1,9 @@
-"""The report: what it says, that it belongs together, that text from files stays text, and that it opens in Chromium."""
+"""The report: what it says, that run and file belong together, that text stays text, and that Chromium opens it."""
 
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -131,7 +132,7 @@ def test_in_chromium(work: Path, tmp_path: Path) -> None:
         assert "48%" in page.run(cut)
         levels = page.run("[...document.querySelectorAll('h1,h2,h3,h4')].map(h => Number(h.tagName[1]))")
         assert levels[0] == 1
-        assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+        assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
         assert page.run("[...document.querySelectorAll('img')].every(i => i.naturalWidth && i.alt)")
         page.call("Emulation.setEmulatedMedia", media="print")
         assert page.run("getComputedStyle(document.querySelector('input.slide')).display") == "none"
