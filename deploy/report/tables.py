@@ -90,7 +90,7 @@ def _distances(comparison: dict[str, Any]) -> Table:
         sides = [n.interval(one[side]) for side in ("float", "quantized", "difference")]
         better = "larger is better" if one["larger_is_better"] else "smaller is better"
         rows.append((f"{_METRICS.get(key, key)}, {better}", *sides, n.interval(one["floor"])))
-    header = ("", "float [95 %]", "integer [95 %]", "integer − float [95 %]", "real images (floor)")
+    header = ("", "float [95 %]", "integer [95 %]", "integer − float [95 %]", "floor [95 %]")
     return Table("Both decoders against real images", header, tuple(rows))
 
 
