@@ -27,7 +27,7 @@ def train(
     start: Annotated[
         Path | None,
         typer.Option(
-            "--from", metavar="RUN", help="Start from this run's weights: a quarter of its epochs, a falling rate."
+            "--from", metavar="RUN", help="Start from this run's weights: half of its epochs, a falling rate."
         ),
     ] = None,
     data: Annotated[
