@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.commands.options import DataRoot, Json
+from deploy.commands.options import DataRoot, Json, with_data
 
 __all__ = ["train"]
 
@@ -44,7 +44,7 @@ def train(
     [bold]Example:[/] esvae train fashion_mnist --out runs/fashion --data-root ~/data --resume
     """
     from deploy.console import bar, emit_json, say
-    from esvae.config import DATA_NAMES, config_from_dict, load_config
+    from esvae.config import config_from_dict, load_config
     from esvae.data import load_images
     from esvae.distributed import rank
     from esvae.training import Machine, evaluate_mse
@@ -53,9 +53,7 @@ def train(
     content = load_config(config).model_dump()
     changes = {"epochs": epochs, "seed": seed, "precision": precision}
     content["train"].update({key: value for key, value in changes.items() if value is not None})
-    if data is not None:
-        folder = Path(data).is_dir() and data not in DATA_NAMES
-        content["data"]["name"], data_root = ("folder", Path(data)) if folder else (data, data_root)
+    content, data_root = with_data(content, data, data_root)
     checked = config_from_dict(content, config)
     with bar("images") as report:
         images = load_images(checked.data, data_root, report)
