@@ -74,6 +74,7 @@ def shorter(command: list[str]) -> list[str]:
     return arguments
 
 
+@pytest.mark.timeout(900)  # about a minute where nothing else runs
 def test_the_readmes_commands_work(clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):  # no network
         monkeypatch.setenv(name, "http://127.0.0.1:9")
