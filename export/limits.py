@@ -13,6 +13,7 @@ from export.layers import Conv, ConvTranspose, Dense, Shape, Synapse
 __all__ = [
     "COLUMNS",
     "ELEMENTS",
+    "ELEMENTS_A_BYTE",
     "LAYERS",
     "NEURONS",
     "NEURON_STEPS",
@@ -22,6 +23,7 @@ __all__ = [
     "RATE_BITS",
     "SPIKES",
     "STEPS",
+    "UNCOMPRESSED",
     "WORK",
     "columns",
     "layer_problem",
@@ -29,8 +31,12 @@ __all__ = [
     "window_problem",
 ]
 
-#: Numbers in all arrays of a file together (the paper's largest unrolled layer has 2^26; 2 bytes each once read).
-ELEMENTS = 1 << 27
+#: Numbers in all arrays of a file together, 2 bytes each once read: of the paper's MNIST decoder, unrolled, 1.4 * 2^28.
+ELEMENTS = 1 << 29
+#: Numbers in all arrays of a file for each of its bytes, where they are more than ``UNCOMPRESSED``: an unrolled layer
+#: is mostly zeros and compresses well, a file of a few bytes that declares a gigabyte is a trap.
+ELEMENTS_A_BYTE = 64
+UNCOMPRESSED = 1 << 26
 #: Groups below ``layer``.
 LAYERS = 256
 #: Neurons of a layer or of the input, and pixels of a padded map; a Loihi 2 chip has half a million in all.
