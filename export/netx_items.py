@@ -123,18 +123,20 @@ def _dataset(group: h5py.Group, key: str, where: str, most: int) -> h5py.Dataset
     return item
 
 
-def get_text(group: h5py.Group, key: str, where: str) -> str:
+def get_text(group: h5py.Group, key: str, where: str, *, most: int = _TEXT_BYTES) -> str:
     """The one text under ``key``.
 
     Raises:
-        NetFileError: there is none, or it cannot be read as text.
+        NetFileError: there is none, it has more than ``most`` bytes, or it cannot be read as text.
     """
     item = _dataset(group, key, where, ELEMENTS)
     if item.size != 1 or item.dtype.kind not in "SO" or item.dtype.itemsize > _TEXT_BYTES:
         raise NetFileError(f"{where}/{key}: expected one text")
     value = item[(0,) * item.ndim] if item.ndim else item[()]
-    if not isinstance(value, bytes) or len(value) > _TEXT_BYTES:
+    if not isinstance(value, bytes):
         raise NetFileError(f"{where}/{key}: expected one text")
+    if len(value) > most:
+        raise NetFileError(f"{where}/{key}: a text of {len(value)} bytes, expected at most {most}")
     try:
         return value.decode("utf-8")
     except UnicodeDecodeError:
