@@ -14,6 +14,7 @@ __all__ = [
     "COLUMNS",
     "ELEMENTS",
     "ELEMENTS_A_BYTE",
+    "HOLLOW_ELEMENTS",
     "LAYERS",
     "NEURONS",
     "NEURON_STEPS",
@@ -23,7 +24,6 @@ __all__ = [
     "RATE_BITS",
     "SPIKES",
     "STEPS",
-    "UNCOMPRESSED",
     "WORK",
     "columns",
     "layer_problem",
@@ -33,10 +33,10 @@ __all__ = [
 
 #: Numbers in all arrays of a file together, 2 bytes each once read: of the paper's MNIST decoder, unrolled, 1.4 * 2^28.
 ELEMENTS = 1 << 29
-#: Numbers in all arrays of a file for each of its bytes, where they are more than ``UNCOMPRESSED``: an unrolled layer
-#: is mostly zeros and compresses well, a file of a few bytes that declares a gigabyte is a trap.
+#: Numbers that an array may have for each of its bytes in the file: an unrolled layer is mostly zeros and compresses
+#: 37 to 1. Of arrays that claim more, so that a few bytes may stand for a gigabyte, all together may have so many.
 ELEMENTS_A_BYTE = 64
-UNCOMPRESSED = 1 << 26
+HOLLOW_ELEMENTS = 1 << 27
 #: Groups below ``layer``.
 LAYERS = 256
 #: Neurons of a layer or of the input, and pixels of a padded map; a Loihi 2 chip has half a million in all.

@@ -33,7 +33,7 @@ from export.ir import (
     Prior,
     Shape,
 )
-from export.limits import ELEMENTS, LAYERS, PRIOR_ELEMENTS
+from export.limits import ELEMENTS, HOLLOW_ELEMENTS, LAYERS, PRIOR_ELEMENTS
 from export.netx_items import declared, get_group, get_text, number, pair, real, register, shape_of, whole
 from export.netx_layout import bias_from_file, delay_from_file, weight_from_file
 from export.netx_write import FORMAT_VERSION, GROUP
@@ -71,14 +71,15 @@ def read_netx(path: str | os.PathLike[str], *, layers: int | None = None) -> Net
         nodes: list[Layer] = []
         input_shape: Shape | None = None
         neurons: InputNeurons | None = None
-        left = ELEMENTS
+        left, hollow_left = ELEMENTS, HOLLOW_ELEMENTS
         for index, name in enumerate(names[:layers]):
             group = get_group(groups, name, "layer/")
             where = f"layer/{name}"
-            size = declared(group)
-            left -= size
-            if left < 0:
-                raise NetFileError(f"{where}: {size} elements declared; of a whole file at most {ELEMENTS} are read")
+            size, hollow = declared(group)
+            left, hollow_left = left - size, hollow_left - hollow
+            if min(left, hollow_left) < 0:
+                most = ELEMENTS if left < 0 else HOLLOW_ELEMENTS
+                raise NetFileError(f"{where}: {size} elements declared; of a whole file at most {most} are read")
             kind = get_text(group, "type", where, most=_NAME)
             if kind == "input" and index == 0:
                 input_shape = shape_of(group, "shape", where) if "shape" in group else None

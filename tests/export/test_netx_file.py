@@ -75,7 +75,7 @@ def test_hash_sees_every_part() -> None:
         {"prior": None},
         {"layers": (Conv(weight, network.layers[0].bias, NEURON, padding=(1, 2)), network.layers[1])},  # type: ignore[union-attr]
     ]
-    hashes = {Network(**{**vars(network), **change}).content_hash() for change in changed}
+    hashes = {replace(network, **change).content_hash() for change in changed}
     assert len(hashes | {base}) == 5
     assert Network(**{**vars(network), "provenance": {}}).content_hash() == base
 
