@@ -4,6 +4,7 @@ from deploy.commands.autoencode import autoencode
 from deploy.commands.check import check
 from deploy.commands.compare import compare
 from deploy.commands.demo import demo
+from deploy.commands.diff import diff
 from deploy.commands.energy import energy
 from deploy.commands.evaluate import evaluate
 from deploy.commands.export import export
@@ -11,6 +12,7 @@ from deploy.commands.fad import fad
 from deploy.commands.fit import fit
 from deploy.commands.generate import generate
 from deploy.commands.import_official import import_official
+from deploy.commands.inspect import inspect
 from deploy.commands.lava import lava
 from deploy.commands.plan import plan
 from deploy.commands.report import report
@@ -23,6 +25,7 @@ __all__ = [
     "check",
     "compare",
     "demo",
+    "diff",
     "energy",
     "evaluate",
     "export",
@@ -30,6 +33,7 @@ __all__ = [
     "fit",
     "generate",
     "import_official",
+    "inspect",
     "lava",
     "plan",
     "report",

@@ -35,7 +35,7 @@ def check(
     if json:
         emit_json({"file": net, "errors": errors, "findings": found})
     elif found:
-        print_table(str(net), ["", "where", "what"], [[f.severity, f.where, f.what] for f in found])
+        print_table(str(net), ["", "where", "what"], [[f.severity, f.where, f.what] for f in found], words=True)
     else:
         say(f"{net}: nothing found")
     if errors:
