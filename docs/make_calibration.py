@@ -1,5 +1,5 @@
-"""Exports a run with every calibration and several weight widths, compares each file with the run, and writes the table
-between the marks of ``docs/export.md``.
+"""Exports a run with every calibration and several weight widths, compares each file with the run, and writes the
+table between the marks of ``docs/export.md``.
 
     python docs/make_calibration.py runs/digits
 
@@ -39,11 +39,14 @@ def table(directory: str) -> str:
             cells.append(f"{found.quality.psnr.mean.value:.1f} dB, {found.reconstruction.quantized.value:.4f}")
         rows.append(f"| {bits} | " + " | ".join(cells) + " |")
         print(rows[-1], file=sys.stderr)
-    head = [f"| bits | {' | '.join(f'`{name}`' for name in CALIBRATIONS)} |", "| ---: |" + " ---: |" * len(CALIBRATIONS)]
+    head = [
+        f"| bits | {' | '.join(f'`{name}`' for name in CALIBRATIONS)} |",
+        "| ---: |" + " ---: |" * len(CALIBRATIONS),
+    ]
     says = (
-        f"Made by `python docs/make_calibration.py runs/digits`. First the PSNR of {IMAGES} pictures against the float\n"
-        "decoder's of the same latent spikes, then the reconstruction MSE over the test images, which is "
-        f"{exact} in\nfloat.\n"
+        f"Made by `python docs/make_calibration.py runs/digits`. First the PSNR of {IMAGES} pictures against the\n"
+        "float decoder's of the same latent spikes, then the reconstruction MSE over the test images, which is\n"
+        f"{exact} in float.\n"
     )
     return "\n".join([says, *head, *rows, ""])
 

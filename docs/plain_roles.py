@@ -1,4 +1,4 @@
-"""For the guide's API page: docstrings without reStructuredText's roles and double colons, which Markdown does not know."""
+"""For the guide's API page: docstrings without reStructuredText's roles and double colons, strange to Markdown."""
 
 from __future__ import annotations
 
