@@ -45,6 +45,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+")
     parser.add_argument("--bits", default="8,6,4,3,2")
+    parser.add_argument("--steps", type=int, help="of each further training, at most")
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--work", type=Path, default=Path("runs/quantization"))
     parser.add_argument("--data-root", type=Path)
@@ -54,13 +55,15 @@ def main() -> None:
     found = json.loads(arguments.out.read_text()) if arguments.out.exists() else {"networks": {}}
     found["machine"] = about_machine()
     for name in arguments.runs:
-        measured = measure(name, bits, arguments.images, arguments.work, arguments.data_root)
+        measured = measure(name, bits, arguments.images, arguments.work, arguments.data_root, arguments.steps)
         found["networks"][measured["name"]] = measured
         arguments.out.write_text(json.dumps(found, indent=1) + "\n")
     replace_part("quantization", report(found), ROOT / "docs" / "benchmarks.md")
 
 
-def measure(name: str, bits: list[int], count: int, work: Path, data_root: Path | None) -> dict[str, Any]:
+def measure(
+    name: str, bits: list[int], count: int, work: Path, data_root: Path | None, steps: int | None
+) -> dict[str, Any]:
     run = load_run(name)
     splits = load_images(run.config.data, data_root)
     images = splits.test.head(min(count, len(splits.test))).tensor().numpy()
@@ -69,7 +72,7 @@ def measure(name: str, bits: list[int], count: int, work: Path, data_root: Path 
 
     def trained(width: int | None) -> Run:
         target = work / run.config.name / ("float" if width is None else f"{width}_bit")
-        return train(fine_tuning(run.config, width), target, initial=run, images=splits, resume=True)
+        return train(fine_tuning(run.config, width), target, initial=run, images=splits, max_steps=steps, resume=True)
 
     rows["float, trained on"] = {"loss": judge.loss_of_float(trained(None))}
     for width in bits:
@@ -90,6 +93,7 @@ def measure(name: str, bits: list[int], count: int, work: Path, data_root: Path 
         "size": data.image_size,
         "images": len(images),
         "float_mse": judge.float_mse,
+        "trained on": steps,
         "rows": rows,
     }
 
@@ -157,12 +161,13 @@ def report(found: dict[str, Any]) -> list[str]:
     lines = [
         "## Quality at few bits",
         "",
-        "Made by `python -m benchmarks.quantization`; figures in `benchmarks/quantization.json`. *Loss*: reconstruction",
-        "MSE of test images through the integer decoder over the float run's, less one. *Image*: mean squared difference",
-        "to the float decoder's image of the same latent spikes. *Spikes*: share that differ from the float decoder's, by",
-        "layer. *mse* and *feedback* round a trained run (`export --calibration`); *trained* is a quarter more epochs in",
-        "the chip's integers (`train --qat --from RUN`), and moves the encoder too, so its images need not be the float",
-        "decoder's. The same training in floats stands beside it: what it gains, training alone gains.",
+        "Made by `python -m benchmarks.quantization`; figures in `benchmarks/quantization.json`. *Loss*:",
+        "reconstruction MSE of test images through the integer decoder over the float run's, less one. *Image*: mean",
+        "squared difference to the float decoder's image of the same latent spikes. *Spikes*: share that differ from",
+        "the float decoder's, by layer. *mse* and *feedback* round a trained run (`export --calibration`); *trained*",
+        "is half as many epochs again in the chip's integers (`train --qat --from RUN`), which moves the encoder too,",
+        "so its images need not be the float decoder's. The same training in floats stands beside it: what it gains,",
+        "training alone gains.",
         "",
         f"Made with Python {machine['python']}, torch {machine['torch']}, {machine['date']}.",
     ]
@@ -175,7 +180,8 @@ def report(found: dict[str, Any]) -> list[str]:
         lines += [
             "",
             f"`{network['name']}` ({network['data']}, {network['size']}x{network['size']}), {network['images']} test "
-            f"images, float reconstruction MSE {network['float_mse']:.4f}:",
+            f"images, float reconstruction MSE {network['float_mse']:.4f}"
+            + (f"; trained on for {network['trained on']:,} steps:" if network["trained on"] else ":"),
             "",
             *table(["", "loss", "image", "spikes"], rows),
         ]

@@ -11,6 +11,7 @@ from torch.nn import functional
 from esvae.config import Config, NeuronConfig
 from esvae.layers import Expand, SpikingLayer
 from esvae.quantized import Rounding
+from esvae.upsample import Upsample
 
 __all__ = ["Decoder"]
 
@@ -47,11 +48,7 @@ class Decoder(nn.Module):
             first = spiking(Expand(model.latent, channels[0], base), channels[0])
         later = []
         for before, after in itertools.pairwise(channels):
-            synapse = (
-                nn.ConvTranspose2d(before, after, 3, stride=2, padding=1, output_padding=1)
-                if self.linear
-                else nn.Conv2d(before, after, 3, padding=1)
-            )
+            synapse = Upsample(before, after) if self.linear else nn.Conv2d(before, after, 3, padding=1)
             later.append(spiking(synapse, after))
         self.layers = nn.ModuleList([first, *later])
         self.readout = nn.Conv2d(channels[-1], config.data.image_channels * self.upscale**2, 3, padding=1)

@@ -6,6 +6,7 @@ from its ``netx/hdf5.py`` and ``netx/utils.py``.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,17 +18,19 @@ import numpy as np
 
 from esvae.chip.formats import BIAS, DECAY, DELAY, THRESHOLD, WEIGHT, IntFormat
 from esvae.errors import EsvaeError, NetFileError
-from export.ir import NEVER_FIRES, Network
+from export.firing import layer_firing
+from export.ir import NEVER_FIRES, Lif, Network
+from export.limits import LAYERS, NEURONS
+from export.netx_items import has_link, storage_problem, value_blocks
 from export.netx_read import read_netx
-from export.netx_rules import loaded_dense_weight
+from export.netx_rules import loaded_values, present_weights
 from export.passes.ranges import layer_ranges
 
 __all__ = ["Finding", "Severity", "check_file"]
 
 Severity: TypeAlias = Literal["error", "warning", "note"]
 
-_MAX_ELEMENTS = 1 << 26
-_MAX_LAYERS = 256
+_TEXT_BYTES = 1 << 10
 _REFUSED = ("pool", "convT", "unpool", "average", "concat")
 _KNOWN: dict[str, set[str]] = {
     "input": {"type", "shape", "neuron", "weight", "bias"},
@@ -65,6 +68,7 @@ def check_file(path: str | os.PathLike[str]) -> list[Finding]:
     try:
         with h5py.File(path, "r") as file:
             found = list(_layers(file))
+            names = _synapse_groups(file)
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError, OverflowError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise NetFileError(f"{path}: corrupt, truncated or not a netx HDF5 file ({reason})") from None
@@ -73,19 +77,19 @@ def check_file(path: str | os.PathLike[str]) -> list[Finding]:
     except EsvaeError as error:
         found.append(Finding("error", "file", f"esvae does not read it: {error}"))
     else:
-        found += _registers(network)
+        found += _registers(network, names)
     return found
 
 
 def _layers(file: h5py.File) -> Iterator[Finding]:
-    groups = file.get("layer") if _is_hard(file, "layer") else None
-    if not isinstance(groups, h5py.Group) or not 1 <= len(groups) <= _MAX_LAYERS:
-        yield Finding("error", "file", f"no group 'layer' with 1 to {_MAX_LAYERS} layers; netx raises KeyError")
+    groups = file.get("layer") if has_link(file, "layer") else None
+    if not isinstance(groups, h5py.Group) or not 1 <= len(groups) <= LAYERS:
+        yield Finding("error", "file", f"no group 'layer' with 1 to {LAYERS} layers; netx raises KeyError")
         return
     dense_seen, map_before = False, False
     for index in range(len(groups)):
         name, where = str(index), f"layer/{index}"
-        group = groups[name] if _is_hard(groups, name) else None
+        group = groups[name] if has_link(groups, name) else None
         if not isinstance(group, h5py.Group):
             yield Finding("error", where, "is missing; layers are named 0, 1, 2, ..., and netx raises KeyError")
             continue
@@ -106,17 +110,23 @@ def _layers(file: h5py.File) -> Iterator[Finding]:
             yield from _layer(group, kind, where)
 
 
+def _synapse_groups(file: h5py.File) -> list[str]:
+    """Names of the groups of layers with synapses, in order."""
+    groups = file["layer"] if has_link(file, "layer") and isinstance(file["layer"], h5py.Group) else {}
+    numbers = [str(index) for index in range(min(len(groups), LAYERS))]
+    here = (n for n in numbers if has_link(groups, n) and isinstance(groups[n], h5py.Group))
+    return [f"layer/{n}" for n in here if _text(groups[n], "type") in ("conv", "convT", "dense")]
+
+
 def _layer(group: h5py.Group, kind: str, where: str) -> Iterator[Finding]:
     for key in sorted(set(group) - _KNOWN[kind] - _HARMLESS):
         yield Finding("warning", where, f"'{key}': netx passes over it")
     if kind in ("conv", "dense"):
         yield from _weights(group, kind, where)
         yield from _numbers(group, "bias", BIAS, where)
-    if kind == "dense" and "delay" in group:
-        delay = _array(group, "delay")
-        if delay is not None and delay.size and delay.max() > DELAY.max:
-            text = f"delay {delay.max():g}: netx clamps it to {DELAY.max} with a warning; train with shorter delays"
-            yield Finding("error", where, text)
+    if kind == "dense" and (longest := _longest(group)) > DELAY.max:
+        text = f"delay {longest:g}: netx clamps it to {DELAY.max} with a warning; train with shorter delays"
+        yield Finding("error", where, text)
     if "neuron" in group:
         yield from _neuron(group, where)
     elif kind == "dense":
@@ -126,19 +136,23 @@ def _layer(group: h5py.Group, kind: str, where: str) -> Iterator[Finding]:
 
 
 def _weights(group: h5py.Group, kind: str, where: str) -> Iterator[Finding]:
-    weight = _array(group, "weight")
-    if weight is None or not weight.size:
+    item = group["weight"] if has_link(group, "weight") else None
+    if not isinstance(item, h5py.Dataset) or item.shape is None or item.dtype.kind not in "iuf" or 0 in item.shape:
         yield Finding("error", where, "no readable weights")
         return
-    if weight.dtype.kind == "f":
-        if not np.isfinite(weight).all():
-            yield Finding("error", where, "weights that are not finite")
-            return
-        lost = int((weight != np.trunc(weight)).sum())
-        if lost:
-            yield Finding("error", where, f"{lost} float weights: netx cuts their fractions off; quantize them")
-        weight = np.trunc(weight)
-    low, high = int(weight.min()), int(weight.max())
+    if (problem := storage_problem(item)) is not None:
+        yield Finding("error", where, f"weight: {problem}")
+        return
+    low, high, lost = math.inf, -math.inf, 0
+    for _, block in value_blocks(item):
+        if block.dtype.kind == "f":
+            if not np.isfinite(block).all():
+                yield Finding("error", where, "weights that are not finite")
+                return
+            lost += int((block != np.trunc(block)).sum())
+        low, high = min(low, int(np.trunc(block.min()))), max(high, int(np.trunc(block.max())))
+    if lost:
+        yield Finding("error", where, f"{lost} float weights: netx cuts their fractions off; quantize them")
     if low == high == 0:
         does = "netx raises OverflowError" if kind == "dense" else "the layer passes nothing on"
         yield Finding("error" if kind == "dense" else "warning", where, f"all weights are zero: {does}")
@@ -146,19 +160,21 @@ def _weights(group: h5py.Group, kind: str, where: str) -> Iterator[Finding]:
     if low < WEIGHT.min or high > WEIGHT.max:
         yield Finding("error", where, f"weights {low} to {high}, outside [{WEIGHT.min}, {WEIGHT.max}]")
         return
-    whole = weight.astype(np.int64)
-    if low < 0 < high and (whole & 1).any():
-        odd = int((whole & 1).sum())
+    present, counts = present_weights(block.astype(np.int16) for _, block in value_blocks(item))
+    odd = int(counts[present & 1 == 1].sum())
+    if low < 0 < high and odd:
         text = f"{odd} odd weights beside others of both signs: the chip stores such weights without their lowest bit"
         yield Finding("warning", where, text)
     if kind == "dense":
-        changed = int((loaded_dense_weight(whole) != whole).sum())
+        changed = int(counts[loaded_values(present) != present].sum())
         if changed:
-            yield Finding("error", where, f"netx changes {changed} of {whole.size} weights on loading; keep them even")
+            yield Finding(
+                "error", where, f"netx changes {changed} of {counts.sum()} weights on loading; keep them even"
+            )
 
 
 def _neuron(group: h5py.Group, where: str) -> Iterator[Finding]:
-    neuron = group["neuron"] if _is_hard(group, "neuron") else None
+    neuron = group["neuron"] if has_link(group, "neuron") else None
     if not isinstance(neuron, h5py.Group):
         yield Finding("error", where, "'neuron' is no group")
         return
@@ -167,11 +183,20 @@ def _neuron(group: h5py.Group, where: str) -> Iterator[Finding]:
     if kind not in ("LOIHI", "CUBA"):
         yield Finding("error", where, f"type '{kind}': not an integrate-and-fire neuron that this project models")
         return
+    for key in ("iDecay", "vDecay", "vThMant"):
+        values = _array(neuron, key)
+        if values is not None and not np.isfinite(values).all():
+            yield Finding("error", where, f"{key} is not finite; write a whole number")
+            return
     for key, limits in (("iDecay", DECAY), ("vDecay", DECAY)):
         yield from _numbers(neuron, key, limits, where, needed=True)
     threshold = _array(neuron, "vThMant")
     if threshold is None or threshold.size != 1 or int(threshold.reshape(-1)[0]) != NEVER_FIRES:
         yield from _numbers(neuron, "vThMant", THRESHOLD, where, needed=True)
+    bits = _array(neuron, "messageBits")
+    if bits is not None and bits.size and (bits != 0).any():
+        text = f"messageBits {bits.reshape(-1)[0]:g}: spikes that carry numbers, which only sum and fire neurons do not"
+        yield Finding("error", where, f"{text}; write 0")
     refractory = _array(neuron, "refDelay")
     if refractory is not None and refractory.size and (refractory > 1).any():
         yield Finding("warning", where, f"refDelay {refractory.max():g}: netx passes over it")
@@ -186,30 +211,57 @@ def _numbers(group: h5py.Group, key: str, limits: IntFormat, where: str, *, need
         yield Finding("error", where, f"{key} outside [{limits.min}, {limits.max}]")
 
 
-def _registers(network: Network) -> Iterator[Finding]:
-    for bounds in layer_ranges(network):
+def _registers(network: Network, names: list[str]) -> Iterator[Finding]:
+    """What follows from all numbers together; ``names`` are the groups of the layers with synapses."""
+    ranges, firing = layer_ranges(network), layer_firing(network)
+    for last, (where, bounds, fires, (layer, _, _)) in enumerate(
+        zip(names, ranges, firing, network.synapses(), strict=True), start=1 - len(names)
+    ):
+        assert isinstance(layer.neuron, Lif)
         if bounds.u_share >= 1:
             text = f"the current could reach {bounds.u_share:.2f} of the 2^23 at which it wraps"
-            yield Finding("warning", bounds.layer, text)
+            yield Finding("warning", where, text)
+        reads_out = network.readout is not None and not last
+        if reads_out and (fires is None or fires.never < fires.neurons):
+            text = f"the readout can pass its threshold {layer.neuron.threshold} and lose its potential"
+            yield Finding("warning", where, f"{text}; write 131071, or use a smaller weight scale")
+        if fires is None or reads_out or layer.neuron.threshold > THRESHOLD.max:
+            continue
+        if fires.never == fires.neurons and last:
+            yield Finding("warning", where, "no neuron can ever fire, so nothing enters the next layer")
+        elif fires.never:
+            yield Finding("note", where, f"{fires.never} of {fires.neurons} neurons can never fire, whatever enters")
+        if fires.always == fires.neurons:
+            yield Finding("warning", where, "every neuron fires at every step, whatever enters")
+        elif fires.always:
+            text = f"{fires.always} of {fires.neurons} neurons fire at every step, whatever enters"
+            yield Finding("note", where, text)
 
 
-def _is_hard(group: h5py.Group, key: str) -> bool:
-    return isinstance(group.get(key, getlink=True), h5py.HardLink)
+def _longest(group: h5py.Group) -> float:
+    item = group["delay"] if has_link(group, "delay") else None
+    if not isinstance(item, h5py.Dataset) or item.shape is None or item.dtype.kind not in "iuf":
+        return 0
+    if storage_problem(item) is not None:
+        return 0
+    return max((float(block.max()) for _, block in value_blocks(item)), default=0)
 
 
 def _array(group: h5py.Group, key: str) -> Any:
     """The numbers under ``key``, or None where there are none that are safe to read."""
-    item = group[key] if _is_hard(group, key) else None
+    item = group[key] if has_link(group, key) else None
     if not isinstance(item, h5py.Dataset) or item.shape is None or item.dtype.kind not in "iuf":
         return None
-    if item.size > _MAX_ELEMENTS or item.external or item.is_virtual:
+    if storage_problem(item, NEURONS) is not None:
         return None
     return np.asarray(item[()])
 
 
 def _text(group: h5py.Group, key: str) -> str | None:
-    item = group[key] if _is_hard(group, key) else None
+    item = group[key] if has_link(group, key) else None
     if not isinstance(item, h5py.Dataset) or item.shape is None or item.size != 1 or item.dtype.kind not in "SO":
+        return None
+    if storage_problem(item) is not None or item.dtype.itemsize > _TEXT_BYTES:
         return None
     value = item[()] if item.shape == () else item[(0,) * item.ndim]
     return value.decode("ascii", "replace") if isinstance(value, bytes) else None

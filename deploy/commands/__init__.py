@@ -13,6 +13,7 @@ from deploy.commands.generate import generate
 from deploy.commands.import_official import import_official
 from deploy.commands.lava import lava
 from deploy.commands.plan import plan
+from deploy.commands.report import report
 from deploy.commands.simulate import simulate
 from deploy.commands.train import train
 from deploy.commands.verify import verify
@@ -31,6 +32,7 @@ __all__ = [
     "import_official",
     "lava",
     "plan",
+    "report",
     "simulate",
     "train",
     "verify",

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.commands.options import DataRoot, Json
+from deploy.commands.options import DataRoot, Json, with_data
 
 __all__ = ["train"]
 
@@ -27,7 +27,7 @@ def train(
     start: Annotated[
         Path | None,
         typer.Option(
-            "--from", metavar="RUN", help="Start from this run's weights: a quarter of its epochs, a falling rate."
+            "--from", metavar="RUN", help="Start from this run's weights: half of its epochs, a falling rate."
         ),
     ] = None,
     data: Annotated[
@@ -62,7 +62,7 @@ def train(
     """
     from deploy.console import bar, emit_json, say
     from esvae.chip.rounding import MAX_WEIGHT_BITS
-    from esvae.config import DATA_NAMES, QuantizationConfig, config_from_dict, load_config
+    from esvae.config import QuantizationConfig, config_from_dict, load_config
     from esvae.data import load_images
     from esvae.distributed import rank
     from esvae.errors import ConfigError
@@ -86,9 +86,7 @@ def train(
             content["model"]["quantization"] = quantization if initial is None else {**quantization, "start": 0.0}
     changes = {"epochs": epochs, "seed": seed, "precision": precision}
     content["train"].update({key: value for key, value in changes.items() if value is not None})
-    if data is not None:
-        folder = Path(data).is_dir() and data not in DATA_NAMES
-        content["data"]["name"], data_root = ("folder", Path(data)) if folder else (data, data_root)
+    content, data_root = with_data(content, data, data_root)
     checked = config_from_dict(content, config or str(start))
     with bar("images") as report:
         images = load_images(checked.data, data_root, report)

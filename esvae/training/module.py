@@ -85,8 +85,8 @@ class OptimizationModule(lightning.LightningModule):
         for name, value in losses.parts().items():
             self.sums[name] = self.sums.get(name, 0) + value.detach()
         if batch.device.type == "cpu" or self.step % _SYNC_STEPS == 0:
-            self.last_mse = float(losses.reconstruction)
-            if not math.isfinite(float(losses.total)):
+            self.last_mse = float(losses.reconstruction.detach())
+            if not math.isfinite(float(losses.total.detach())):
                 raise EsvaeError(f"the loss is not finite at step {self.step}; lower train.learning_rate")
         self.step += 1
         return losses.total

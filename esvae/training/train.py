@@ -25,12 +25,12 @@ __all__ = ["fine_tuning", "train"]
 #: Ends of the names of what says how weights are rounded.
 _ROUNDING = (".log_scale", ".active")
 #: Fine-tuning takes this share of the epochs that the run took, with this share of its learning rate.
-_FINE_EPOCHS, _FINE_RATE = 0.25, 0.3
+_FINE_EPOCHS, _FINE_RATE = 0.5, 2 / 3
 
 
 def fine_tuning(config: Config, weight_bits: int | None) -> Config:
-    """The config with which a run of ``config`` is trained on: a quarter of its epochs, the learning rate falling from
-    three tenths of what it was; with weights of ``weight_bits`` bits from the first step on, or in floats where None.
+    """The config with which a run of ``config`` is trained on: half of its epochs, the learning rate falling from
+    two thirds of what it was; with weights of ``weight_bits`` bits from the first step on, or in floats where None.
     """
     content = config.model_dump()
     content["model"]["quantization"] = None if weight_bits is None else {"weight_bits": weight_bits, "start": 0.0}

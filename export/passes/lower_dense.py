@@ -19,11 +19,12 @@ from torch.nn import functional
 
 from esvae.errors import HardwareRangeError
 from export.ir import Conv, ConvTranspose, Dense, Layer, Network, Shape
+from export.limits import ELEMENTS
 
 __all__ = ["MAX_ELEMENTS", "lower_dense", "unrolled"]
 
 #: Matrices above this many elements would take more than a gigabyte on the way.
-MAX_ELEMENTS = 1 << 27
+MAX_ELEMENTS = ELEMENTS
 _BATCH = 256
 
 

@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
+import numpy as np
 import pytest
 import typer
 import yaml
@@ -25,6 +27,7 @@ import yaml
 from deploy.cli import app, main
 from deploy.lava import find_lava_python
 from esvae.errors import LavaMissingError
+from export.netx_write import GROUP
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -164,12 +167,16 @@ def run(line: str) -> None:
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the pages take for granted: a run and its file."""
+    """What the pages take for granted: a run and its file, and of another's making a file and spikes for it."""
     folder = tmp_path_factory.mktemp("inputs")
     with working_in(folder):
         Path("small.yaml").write_text(SMALL)
         run("esvae train small.yaml --out runs/digits --max-steps 4 --samples-every 0")
         run("esvae export runs/digits -o decoder.net")
+        shutil.copy("decoder.net", "foreign.net")
+        with h5py.File("foreign.net", "a") as file:
+            del file[GROUP]
+        np.save("spikes.npy", np.random.default_rng(0).integers(0, 2, (2, 32, 8, 1, 1), np.uint8))
     return folder
 
 
