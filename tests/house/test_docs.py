@@ -52,7 +52,6 @@ SHORTER = {
     "compare": ["-n", "8", "--metrics", "none"],
     "verify": ["-n", "1"],
     "report": ["-n", "16"],
-    "sweep": [],
 }
 
 #: Verbs that are run in a process of their own: ``check`` reads in a fork, which no process with threads should make.
@@ -184,8 +183,9 @@ def shorter(line: str) -> str:
     """A command as the test runs it."""
     words = shlex.split(line)
     verb = words[1]
-    words += SHORTER.get(verb, []) if verb != "compare" or "-n" in words else []
-    if verb == "verify" and not lava_is_here() and not ("--against" in words and "lava" not in line):
+    words += SHORTER.get(verb, [])
+    asks_lava = "lava" in words[words.index("--against") + 1] if "--against" in words else verb == "verify"
+    if asks_lava and not lava_is_here():
         words += ["--against", "reference"]
     return shlex.join(words)
 
