@@ -14,6 +14,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 
 import numpy as np
 
@@ -202,6 +203,10 @@ class Network:
 
     def content_hash(self) -> str:
         """SHA-256 over everything that decides what the network computes; provenance is left out."""
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> str:
         digest = hashlib.sha256()
         digest.update(json.dumps([self.input_shape, self.time_steps]).encode())
         first = () if self.input_neurons is None else (self.input_neurons,)

@@ -13,6 +13,8 @@ from export.layers import Conv, ConvTranspose, Dense, Shape, Synapse
 __all__ = [
     "COLUMNS",
     "ELEMENTS",
+    "ELEMENTS_A_BYTE",
+    "HOLLOW_ELEMENTS",
     "LAYERS",
     "NEURONS",
     "NEURON_STEPS",
@@ -29,8 +31,12 @@ __all__ = [
     "window_problem",
 ]
 
-#: Numbers in all arrays of a file together (the paper's largest unrolled layer has 2^26; 2 bytes each once read).
-ELEMENTS = 1 << 27
+#: Numbers in all arrays of a file together, 2 bytes each once read: of the paper's MNIST decoder, unrolled, 1.4 * 2^28.
+ELEMENTS = 1 << 29
+#: Numbers that an array may have for each of its bytes in the file: an unrolled layer is mostly zeros and compresses
+#: 37 to 1. Of arrays that claim more, so that a few bytes may stand for a gigabyte, all together may have so many.
+ELEMENTS_A_BYTE = 64
+HOLLOW_ELEMENTS = 1 << 27
 #: Groups below ``layer``.
 LAYERS = 256
 #: Neurons of a layer or of the input, and pixels of a padded map; a Loihi 2 chip has half a million in all.

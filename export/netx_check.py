@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -21,6 +21,7 @@ from esvae.errors import EsvaeError, NetFileError
 from export.firing import layer_firing
 from export.ir import NEVER_FIRES, Lif, Network
 from export.limits import LAYERS, NEURONS
+from export.netx_guard import check_readable
 from export.netx_items import has_link, storage_problem, value_blocks
 from export.netx_read import read_netx
 from export.netx_rules import loaded_values, present_weights
@@ -28,9 +29,10 @@ from export.passes.ranges import layer_ranges
 
 __all__ = ["Finding", "Severity", "check_file"]
 
+More: TypeAlias = "Callable[[Network, list[str]], Iterable[Finding]]"
 Severity: TypeAlias = Literal["error", "warning", "note"]
 
-_TEXT_BYTES = 1 << 10
+_TEXT_BYTES = 1 << 6
 _REFUSED = ("pool", "convT", "unpool", "average", "concat")
 _KNOWN: dict[str, set[str]] = {
     "input": {"type", "shape", "neuron", "weight", "bias"},
@@ -56,13 +58,26 @@ class Finding:
     what: str
 
 
-def check_file(path: str | os.PathLike[str]) -> list[Finding]:
-    """Collects the findings of a file, in file order.
+def check_file(path: str | os.PathLike[str], more: More | None = None) -> list[Finding]:
+    """Collects the findings of a file, in file order; the HDF5 library first sees it in a fork.
+
+    Args:
+        path: the ``.net`` file.
+        more: gives further findings of a network that can be read and the groups of its layers with synapses.
 
     Raises:
         NetFileError: it is missing, or is not HDF5.
     """
     path = Path(path)
+    check_readable(path, lambda: _scan(path))  # nothing that computes in threads, which a fork may not have
+    found, network, names = _scan(path)
+    if network is None:
+        return found
+    return [*found, *_registers(network, names), *(() if more is None else more(network, names))]
+
+
+def _scan(path: Path) -> tuple[list[Finding], Network | None, list[str]]:
+    """What is found in the groups, the network where it can be read, and the groups with synapses."""
     if not path.is_file():
         raise NetFileError(f"{path}: no such file")
     try:
@@ -73,12 +88,9 @@ def check_file(path: str | os.PathLike[str]) -> list[Finding]:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise NetFileError(f"{path}: corrupt, truncated or not a netx HDF5 file ({reason})") from None
     try:
-        network = read_netx(path)
+        return found, read_netx(path), names
     except EsvaeError as error:
-        found.append(Finding("error", "file", f"esvae does not read it: {error}"))
-    else:
-        found += _registers(network, names)
-    return found
+        return [*found, Finding("error", "file", f"esvae does not read it: {error}")], None, names
 
 
 def _layers(file: h5py.File) -> Iterator[Finding]:

@@ -17,7 +17,7 @@ import numpy as np
 from esvae.chip.formats import IntFormat
 from esvae.errors import NetFileError
 from export.ir import Shape
-from export.limits import ELEMENTS, NEURONS
+from export.limits import ELEMENTS, ELEMENTS_A_BYTE, HOLLOW_ELEMENTS, NEURONS
 
 __all__ = [
     "declared",
@@ -53,10 +53,11 @@ def has_link(group: h5py.Group, key: str) -> bool:
 def storage_problem(item: h5py.Dataset, most: int = ELEMENTS) -> str | None:
     """Why an array is not safe to read, or None."""
     size = math.prod(item.shape)
-    if size > most:
-        return f"{size} elements declared, at most {most} are read"
     if item.external or item.is_virtual:
         return "stored in another file, which is not followed"
+    most = min(most, HOLLOW_ELEMENTS) if hollow(item) else most
+    if size > most:
+        return f"{size} elements declared, at most {most} are read"
     if item.chunks is not None:
         chunk = math.prod(item.chunks)
         if chunk * item.dtype.itemsize > _CHUNK_BYTES:
@@ -66,13 +67,19 @@ def storage_problem(item: h5py.Dataset, most: int = ELEMENTS) -> str | None:
     return None
 
 
-def declared(group: h5py.Group) -> int:
-    """Numbers that the arrays of a layer's group have once read, going by what it declares."""
-    sizes = {}
-    for key in ("weight", "bias", "delay"):
-        item = group[key] if has_link(group, key) else None
-        sizes[key] = math.prod(item.shape) if isinstance(item, h5py.Dataset) and item.shape is not None else 0
-    return sizes["weight"] * (2 if sizes["delay"] else 1) + sizes["bias"]
+def hollow(item: h5py.Dataset) -> bool:
+    """Whether an array claims more numbers than its bytes in the file can be believed to stand for."""
+    return math.prod(item.shape) > item.id.get_storage_size() * ELEMENTS_A_BYTE
+
+
+def declared(group: h5py.Group) -> tuple[int, int]:
+    """Numbers that the arrays of a layer's group have once read, as it declares them; and of hollow ones."""
+    found = {key: group[key] for key in ("weight", "bias", "delay") if has_link(group, key)}
+    arrays = {k: item for k, item in found.items() if isinstance(item, h5py.Dataset) and item.shape is not None}
+    sizes = {key: math.prod(item.shape) for key, item in arrays.items()}
+    if "weight" in sizes and sizes.get("delay"):
+        sizes["delay"] = sizes["weight"]  # a delay is spread over all synapses
+    return sum(sizes.values()), sum(size for key, size in sizes.items() if hollow(arrays[key]))
 
 
 def value_blocks(item: h5py.Dataset) -> Iterator[tuple[Region, np.ndarray]]:
@@ -123,18 +130,20 @@ def _dataset(group: h5py.Group, key: str, where: str, most: int) -> h5py.Dataset
     return item
 
 
-def get_text(group: h5py.Group, key: str, where: str) -> str:
+def get_text(group: h5py.Group, key: str, where: str, *, most: int = _TEXT_BYTES) -> str:
     """The one text under ``key``.
 
     Raises:
-        NetFileError: there is none, or it cannot be read as text.
+        NetFileError: there is none, it has more than ``most`` bytes, or it cannot be read as text.
     """
     item = _dataset(group, key, where, ELEMENTS)
     if item.size != 1 or item.dtype.kind not in "SO" or item.dtype.itemsize > _TEXT_BYTES:
         raise NetFileError(f"{where}/{key}: expected one text")
     value = item[(0,) * item.ndim] if item.ndim else item[()]
-    if not isinstance(value, bytes) or len(value) > _TEXT_BYTES:
+    if not isinstance(value, bytes):
         raise NetFileError(f"{where}/{key}: expected one text")
+    if len(value) > most:
+        raise NetFileError(f"{where}/{key}: a text of {len(value)} bytes, expected at most {most}")
     try:
         return value.decode("utf-8")
     except UnicodeDecodeError:

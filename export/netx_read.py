@@ -33,13 +33,15 @@ from export.ir import (
     Prior,
     Shape,
 )
-from export.limits import ELEMENTS, LAYERS, PRIOR_ELEMENTS
+from export.limits import ELEMENTS, HOLLOW_ELEMENTS, LAYERS, PRIOR_ELEMENTS
 from export.netx_items import declared, get_group, get_text, number, pair, real, register, shape_of, whole
 from export.netx_layout import bias_from_file, delay_from_file, weight_from_file
 from export.netx_write import FORMAT_VERSION, GROUP
 
 __all__ = ["read_netx"]
 
+#: Bytes of the name of a type.
+_NAME = 64
 _SUPPORTED = "input, conv, convT, dense (with delays, or without neuron) and flatten, with LOIHI or CUBA neurons"
 #: What the file may say beside the neuron's parameters, and netx passes over: only these values change nothing.
 _IGNORED = {"refDelay": (0, 1), "wgtExp": (0,), "weight_exp": (0,)}
@@ -69,15 +71,16 @@ def read_netx(path: str | os.PathLike[str], *, layers: int | None = None) -> Net
         nodes: list[Layer] = []
         input_shape: Shape | None = None
         neurons: InputNeurons | None = None
-        left = ELEMENTS
+        left, hollow_left = ELEMENTS, HOLLOW_ELEMENTS
         for index, name in enumerate(names[:layers]):
             group = get_group(groups, name, "layer/")
             where = f"layer/{name}"
-            size = declared(group)
-            left -= size
-            if left < 0:
-                raise NetFileError(f"{where}: {size} elements declared; of a whole file at most {ELEMENTS} are read")
-            kind = get_text(group, "type", where)
+            size, hollow = declared(group)
+            left, hollow_left = left - size, hollow_left - hollow
+            if min(left, hollow_left) < 0:
+                most = ELEMENTS if left < 0 else HOLLOW_ELEMENTS
+                raise NetFileError(f"{where}: {size} elements declared; of a whole file at most {most} are read")
+            kind = get_text(group, "type", where, most=_NAME)
             if kind == "input" and index == 0:
                 input_shape = shape_of(group, "shape", where) if "shape" in group else None
                 neurons = _input_neurons(group, where)
@@ -166,7 +169,7 @@ def _layer(group: h5py.Group, kind: str, where: str) -> Layer:
 def _neuron(group: h5py.Group, where: str) -> Lif:
     neuron = get_group(group, "neuron", f"{where}/")
     where = f"{where}/neuron"
-    kind = get_text(neuron, "type", where)
+    kind = get_text(neuron, "type", where, most=_NAME)
     if kind not in ("LOIHI", "CUBA"):
         raise UnsupportedLayerError(f"{where}: type '{kind}' is not supported; supported are {_SUPPORTED}")
     if "messageBits" in neuron and number(neuron, "messageBits", where) != 0:

@@ -6,8 +6,10 @@ What slayer writes with ``convT``, which stock netx refuses, becomes a file that
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from esvae.chip.rounding import MAX_WEIGHT_BITS
+from export.ir import Network
 from export.netx_read import read_netx
 from export.netx_write import write_netx
 from export.passes import check_ranges, layer_ranges
@@ -17,13 +19,18 @@ __all__ = ["relower_file"]
 
 
 def relower_file(
-    path: str | os.PathLike[str], target: str | os.PathLike[str], *, lowering: Lowering = "auto"
+    path: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    *,
+    lowering: Lowering = "auto",
+    before_writing: Callable[[Network], None] | None = None,
 ) -> Exported:
     """Reads ``path``, lowers it, and writes ``target``.
 
     Args:
         path, target: the ``.net`` files.
         lowering: see :data:`~export.pipeline.Lowering`.
+        before_writing: called with the lowered network; what it raises leaves no file behind.
 
     Returns:
         What was written; its quantization is empty, as there was none.
@@ -34,5 +41,7 @@ def relower_file(
     plain = read_netx(path)
     network, lowering, costs = lowered(plain, lowering)
     ranges = check_ranges(network) if network.readout is not None else layer_ranges(network)
+    if before_writing is not None:
+        before_writing(network)
     written = write_netx(network, target, stock=lowering != "native")
     return Exported(written, network, plain, lowering, MAX_WEIGHT_BITS, costs, [], ranges)

@@ -11,6 +11,10 @@ from deploy.commands.options import Json
 from esvae.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from export.float_network import FloatNetwork
+    from export.ir import Network
     from export.pipeline import Exported
 
 __all__ = ["export"]
@@ -39,6 +43,9 @@ def export(
     calibration_latents: Annotated[
         Path | None,
         typer.Option(help="For spikes and feedback: an .npy file of input spikes; else drawn from the prior."),
+    ] = None,
+    chip: Annotated[
+        str | None, typer.Option(help="Write only what one such chip holds (loihi2, loihi1), else say what would fit.")
     ] = None,
     onnx: Annotated[
         Path | None,
@@ -72,8 +79,9 @@ def export(
         check_target(onnx)  # before any work is done
     kept = weight_bits is None and is_netx(source)
     network = None if kept and nir is None and onnx is None else load_source(source)
+    gate = None if chip is None else _gate(chip, network, source, weight_bits, lowering)
     if kept:
-        done = relower_file(source, out, lowering=lowering)  # type: ignore[arg-type]
+        done = relower_file(source, out, lowering=lowering, before_writing=gate)  # type: ignore[arg-type]
     else:
         assert network is not None
         with bar("export", shown=not json and calibration in ("spikes", "feedback")) as report:
@@ -84,6 +92,7 @@ def export(
                 lowering=lowering,  # type: ignore[arg-type]
                 calibration=calibration,  # type: ignore[arg-type]
                 spikes=None if calibration_latents is None else load_raster(calibration_latents, network.input_shape),
+                before_writing=gate,
                 progress=report,
             )
     twins = graph = None
@@ -113,6 +122,24 @@ def export(
         say(f"{twins.integer}: the integer twin; {twins.float}: the float decoder")
     if graph is not None:
         say(f"{nir}: the float network as a NIR graph")
+
+
+def _gate(
+    chip: str, network: FloatNetwork | None, source: Path, weight_bits: int | None, lowering: str
+) -> Callable[[Network], None]:
+    """Refuses an integer network that the chip does not hold; other lowerings are tried only then."""
+    from deploy.chip_gate import check_fits, lowerings_of
+    from export.netx_read import read_netx
+    from export.pipeline import Options, compiled
+    from sim.chips import chip_named
+
+    named = chip_named(chip)
+
+    def others() -> dict[str, Network]:
+        plain = read_netx(source) if network is None else compiled(network, Options(weight_bits, "none", "max")).plain
+        return {} if plain is None else lowerings_of(plain, lowering)
+
+    return lambda integer: check_fits(integer, named, others)
 
 
 def _print(done: Exported, *, kept: bool) -> None:

@@ -14,8 +14,6 @@ import math
 from dataclasses import replace
 
 import numpy as np
-import torch
-from torch.nn import functional
 
 from esvae.errors import HardwareRangeError
 from export.ir import Conv, ConvTranspose, Dense, Layer, Network, Shape
@@ -23,9 +21,8 @@ from export.limits import ELEMENTS
 
 __all__ = ["MAX_ELEMENTS", "lower_dense", "unrolled"]
 
-#: Matrices above this many elements would take more than a gigabyte on the way.
+#: Matrices above this many elements are not made: 2 bytes each.
 MAX_ELEMENTS = ELEMENTS
-_BATCH = 256
 
 
 def lower_dense(network: Network) -> Network:
@@ -63,33 +60,38 @@ def unrolled(layer: Conv | ConvTranspose, before: Shape, after: Shape, where: st
     bias = layer.bias
     if bias is not None:
         bias = np.broadcast_to(bias if bias.ndim == 3 else bias[:, None, None], after).reshape(-1).copy()
-    return Dense(_matrix(layer, before, outputs), bias, layer.neuron)
+    return Dense(_matrix(layer, before, after), bias, layer.neuron)
 
 
-@torch.inference_mode()
-def _matrix(layer: Conv | ConvTranspose, before: Shape, outputs: int) -> np.ndarray:
-    """What each input neuron alone sends: int32, or the weights' float, ``(outputs, inputs)``."""
-    # In float64, which torch convolves by itself; for some shapes its float32 libraries give wrong sums.
-    weight = torch.from_numpy(layer.weight.astype(np.float64))
-    inputs = math.prod(before)
-    matrix = np.zeros((outputs, inputs), layer.weight.dtype if layer.weight.dtype.kind == "f" else np.int32)
-    for start in range(0, inputs, _BATCH):
-        count = min(_BATCH, inputs - start)
-        basis = torch.zeros(count, inputs, dtype=torch.float64)
-        basis[torch.arange(count), torch.arange(start, start + count)] = 1
-        maps = basis.reshape(count, *before)
-        if isinstance(layer, Conv):
-            sent = functional.conv2d(maps, weight, None, layer.stride, layer.padding, layer.dilation, layer.groups)
-        else:
-            sent = functional.conv_transpose2d(
-                maps,
-                weight,
-                None,
-                layer.stride,
-                layer.padding,
-                layer.output_padding,
-                layer.groups,
-                layer.dilation,
-            )
-        matrix[:, start : start + count] = sent.reshape(count, -1).numpy().T
-    return matrix
+def _matrix(layer: Conv | ConvTranspose, before: Shape, after: Shape) -> np.ndarray:
+    """What each input neuron alone sends, ``(outputs, inputs)``: int16, or the weights' float.
+
+    A pair of neurons is connected by one tap of the kernel at most, so each tap is written where it leads.
+    """
+    kind = layer.weight.dtype if layer.weight.dtype.kind == "f" else np.dtype(np.int16)
+    matrix = np.zeros((*after, *before), kind)
+    outputs, inputs = after[0] // layer.groups, before[0] // layer.groups
+    taps = [
+        (_ends(layer, before, after, 0, y), _ends(layer, before, after, 1, x), y, x)
+        for y in range(layer.weight.shape[2])
+        for x in range(layer.weight.shape[3])
+    ]
+    for group in range(layer.groups):
+        to, of = slice(group * outputs, (group + 1) * outputs), slice(group * inputs, (group + 1) * inputs)
+        kernel = layer.weight[of].swapaxes(0, 1) if isinstance(layer, ConvTranspose) else layer.weight[to]
+        for (to_y, of_y), (to_x, of_x), y, x in taps:
+            matrix[to, to_y[:, None], to_x, of, of_y[:, None], of_x] = kernel[:, :, y, x]
+    return matrix.reshape(math.prod(after), math.prod(before))
+
+
+def _ends(
+    layer: Conv | ConvTranspose, before: Shape, after: Shape, axis: int, tap: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Along one axis, the outputs and inputs that a tap connects."""
+    shift = tap * layer.dilation[axis] - layer.padding[axis]
+    transposed = isinstance(layer, ConvTranspose)
+    walked = np.arange((before if transposed else after)[1 + axis])
+    reached = walked * layer.stride[axis] + shift
+    inside = (reached >= 0) & (reached < (after if transposed else before)[1 + axis])
+    ends = walked[inside], reached[inside]
+    return ends[::-1] if transposed else ends
