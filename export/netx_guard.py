@@ -15,12 +15,24 @@ import signal
 from collections.abc import Callable
 
 from esvae.errors import EsvaeError, NetFileError
+from export.ir import Network
+from export.netx_read import read_netx
 
-__all__ = ["check_readable"]
+__all__ = ["check_readable", "open_netx"]
 
 #: A sound file of the largest kind takes a few seconds.
 _SECONDS = 20.0
 _DONE = b"."
+
+
+def open_netx(path: str | os.PathLike[str], *, layers: int | None = None) -> Network:
+    """:func:`~export.netx_read.read_netx` of a file of unknown origin, first read in a fork: what every command uses.
+
+    Raises:
+        EsvaeError: as :func:`~export.netx_read.read_netx`, or as :func:`check_readable`.
+    """
+    check_readable(path, lambda: read_netx(path, layers=layers))
+    return read_netx(path, layers=layers)
 
 
 def check_readable(path: str | os.PathLike[str], read: Callable[[], object], *, seconds: float = _SECONDS) -> None:

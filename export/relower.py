@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from esvae.chip.rounding import MAX_WEIGHT_BITS
 from export.ir import Network
-from export.netx_read import read_netx
+from export.netx_guard import open_netx
 from export.netx_write import write_netx
 from export.passes import check_ranges, layer_ranges
 from export.pipeline import Exported, Lowering, lowered
@@ -38,7 +38,7 @@ def relower_file(
     Raises:
         NetFileError, HardwareRangeError, UnsupportedLayerError: as reading, lowering and writing do.
     """
-    plain = read_netx(path)
+    plain = open_netx(path)
     network, lowering, costs = lowered(plain, lowering)
     ranges = check_ranges(network) if network.readout is not None else layer_ranges(network)
     if before_writing is not None:

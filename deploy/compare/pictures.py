@@ -15,7 +15,7 @@ from deploy.compare.types import Comparison
 from esvae.files import atomic_path
 from esvae.pictures import image_grid
 from esvae.run import load_run
-from export.netx_read import read_netx
+from export.netx_guard import open_netx
 from sim.engine import Engine
 from sim.readout import images_from_potentials
 from sim.sampler import draw_latents
@@ -33,7 +33,7 @@ def save_comparison_plots(
 ) -> list[Path]:
     """Writes ``images.png``, and where they were computed ``layers.png``, ``shares.png`` and ``noise.png``."""
     folder = Path(folder)
-    network = read_netx(file)
+    network = open_netx(file)
     latents = draw_latents(network, found.seed, np.arange(min(_SHOWN, found.images)))
     entering = latents.reshape(*latents.shape[:2], *network.input_shape)
     left = FloatDecoder(load_run(run)).images(latents)

@@ -19,7 +19,7 @@ from esvae.chip.rounding import MAX_WEIGHT_BITS
 from esvae.errors import UnsupportedLayerError
 from export.float_network import FloatLayer, FloatNetwork
 from export.ir import Flatten, FloatLif, Lif, Synapse
-from export.netx_read import read_netx
+from export.netx_guard import open_netx
 
 __all__ = ["from_netx"]
 
@@ -40,7 +40,7 @@ def from_netx(path: str | os.PathLike[str], *, keep_scale: bool = True) -> Float
         UnsupportedLayerError: input neurons, or a neuron that cannot fire before the readout, which no float
             description holds.
     """
-    network = read_netx(path)
+    network = open_netx(path)
     if network.input_neurons is not None:
         raise UnsupportedLayerError(
             f"{path}: input layer: neurons there cannot be quantized again; supported are {_SUPPORTED}; {_REMEDY}"

@@ -17,6 +17,7 @@ from export.ir import Conv, ConvTranspose, Dense, ImageReadout, Lif, Network, Pr
 from export.netx_check import check_file
 from export.netx_read import read_netx
 from export.netx_write import write_netx
+from sim.sampler import draw_latents
 from sim.stimulus import Stimulus, as_stimulus
 
 NEURON = Lif(4096, 3072, 51)
@@ -70,6 +71,13 @@ def test_a_run_of_too_many_steps_is_refused() -> None:
     network = conv((1, 64, 64))()
     with pytest.raises(DataError, match=r"x 65,536 steps, at most"):
         as_stimulus(network, Stimulus(np.broadcast_to(np.uint8(0), (1, 65_536, 1, 64, 64)), None, 65_536))
+
+
+def test_more_spikes_than_memory_holds_are_not_drawn() -> None:
+    network = dense(1 << 16, prior=prior(1))()
+    assert draw_latents(network, 0, np.arange(1)).shape == (1, 1 << 16, 1)
+    with pytest.raises(DataError, match=r"5000 images: 327,680,000 input spikes, at most 268,435,456 at a time"):
+        draw_latents(network, 0, np.arange(5000))
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 
 from esvae.errors import NetFileError
-from export.ir import Dense, Lif, Network
+from export.ir import Conv, Dense, ImageReadout, Lif, Network
 from export.netx_check import check_file
 from export.netx_guard import check_readable
 from export.netx_write import write_netx
@@ -45,6 +45,9 @@ CASES: dict[str, tuple[str, Any, str]] = {
     "decay": ("layer/1/neuron/vDecay", np.int64(-1), "vDecay outside"),
     "threshold": ("layer/1/neuron/vThMant", np.int64(1 << 20), "vThMant outside"),
     "neuron type": ("layer/1/neuron/type", np.bytes_("SDNN"), "type 'SDNN'"),
+    "not finite": ("layer/1/neuron/vDecay", np.float64("nan"), "vDecay is not finite"),
+    "graded": ("layer/1/neuron/messageBits", np.int64(16), "messageBits 16: spikes that carry numbers"),
+    "many neurons": ("layer/1/bias", np.zeros((1 << 22) + 1, np.int8), "'bias' is missing or holds no numbers"),
     "refDelay": ("layer/1/neuron/refDelay", np.int64(5), "refDelay 5: netx passes over it"),
     "unknown type": ("layer/1/type", np.bytes_("resonator"), "passes over the whole layer in silence"),
     "refused type": ("layer/1/type", np.bytes_("pool"), "NotImplementedError"),
@@ -60,6 +63,29 @@ def test_each_fault_is_found(name: str, net: Path) -> None:
             del file[key]
         file[key] = value
     assert any(text in finding.what for finding in check_file(net)), check_file(net)
+
+
+def test_what_can_never_fire_and_what_always_does_is_found_under_the_name_of_its_group(tmp_path: Path) -> None:
+    quiet = Dense(np.array([[2, -2]]), None, Lif(4096, 4096, 5))
+    loud = Dense(np.array([[2], [4]]), np.array([9, 0]), Lif(4096, 4096, 5))
+    last = Dense(np.array([[2, 4]]), np.array([9]), Lif(4096, 4096, 5))
+    path = write_netx(Network((2,), (quiet, loud, last), time_steps=4), tmp_path / "a.net")
+    found = {(finding.where, finding.what) for finding in check_file(path)}
+    assert found == {
+        ("layer/1", "no neuron can ever fire, so nothing enters the next layer"),
+        ("layer/2", "1 of 2 neurons can never fire, whatever enters"),
+        ("layer/2", "1 of 2 neurons fire at every step, whatever enters"),
+        ("layer/3", "every neuron fires at every step, whatever enters"),
+    }
+
+
+def test_a_readout_that_can_fire_is_found(tmp_path: Path) -> None:
+    for threshold, expected in ((5, ["layer/1"]), (131_071, [])):
+        layer = Conv(np.full((1, 1, 1, 1), 20), None, Lif(4096, 819, threshold))
+        network = Network((1, 2, 2), (layer,), time_steps=4, readout=ImageReadout(64.0, (1, 2, 2)))
+        found = check_file(write_netx(network, tmp_path / "a.net"))
+        assert [finding.where for finding in found] == expected
+        assert all("can pass its threshold 5" in finding.what for finding in found)
 
 
 def test_all_faults_are_found_at_once(net: Path) -> None:
