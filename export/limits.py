@@ -34,8 +34,9 @@ __all__ = [
 #: Numbers in all arrays of a file together, 2 bytes each once read: of the paper's MNIST decoder, unrolled, 1.4 * 2^28.
 ELEMENTS = 1 << 29
 #: Numbers that an array may have for each of its bytes in the file: an unrolled layer is mostly zeros and compresses
-#: 37 to 1. Of arrays that claim more, so that a few bytes may stand for a gigabyte, all together may have so many.
-ELEMENTS_A_BYTE = 64
+#: to 77 numbers a byte. Of arrays that claim more, so that a few bytes may stand for a gigabyte, all together may have
+#: so many.
+ELEMENTS_A_BYTE = 256
 HOLLOW_ELEMENTS = 1 << 27
 #: Groups below ``layer``.
 LAYERS = 256
