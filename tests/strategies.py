@@ -24,6 +24,7 @@ from export.ir import (
     Prior,
     Shape,
 )
+from export.netx_rules import loaded_dense_weight
 from sim.stimulus import Stimulus, Timing
 
 __all__ = ["foreign_networks", "generators", "lifs", "networks", "spikes_for", "stimuli_for", "weights"]
@@ -66,6 +67,9 @@ def weights(draw: st.DrawFn, shape: Shape, *, exact_dense: bool = False) -> np.n
     if exact_dense and kind == "limits" and (values < 0).all():
         values = np.maximum(values, -254)
     if not values.any() or (exact_dense and values.max() == 0):
+        values.flat[0] = 2
+    if exact_dense and (loaded_dense_weight(values) != values).any():  # all negative, the least a power of two
+        values = np.clip(values & ~1, -254, 254)
         values.flat[0] = 2
     return values.astype(np.int32)
 
