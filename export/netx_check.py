@@ -34,6 +34,7 @@ Severity: TypeAlias = Literal["error", "warning", "note"]
 
 _TEXT_BYTES = 1 << 6
 _REFUSED = ("pool", "convT", "unpool", "average", "concat")
+_NOT_MODELLED = ("dense_rec", "dense_comp")  # which netx builds
 _KNOWN: dict[str, set[str]] = {
     "input": {"type", "shape", "neuron", "weight", "bias"},
     "flatten": {"type", "shape"},
@@ -110,6 +111,8 @@ def _layers(file: h5py.File) -> Iterator[Finding]:
             yield Finding("error", where, "has no readable 'type'; netx fails on it")
         elif kind in _REFUSED:
             yield Finding("error", where, f"type '{kind}': netx raises NotImplementedError; lower it before exporting")
+        elif kind in _NOT_MODELLED:
+            yield Finding("error", where, f"type '{kind}': netx builds it, this project does not model it")
         elif kind not in _KNOWN:
             yield Finding("error", where, f"type '{kind}': netx passes over the whole layer in silence")
         else:
