@@ -12,6 +12,7 @@ from deploy.commands.import_official import import_official
 from deploy.commands.lava import lava
 from deploy.commands.plan import plan
 from deploy.commands.simulate import simulate
+from deploy.commands.sweep import sweep
 from deploy.commands.train import train
 from deploy.commands.verify import verify
 
@@ -28,6 +29,7 @@ __all__ = [
     "lava",
     "plan",
     "simulate",
+    "sweep",
     "train",
     "verify",
 ]
