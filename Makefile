@@ -9,7 +9,7 @@ DEMO_OUT ?= demo
 N ?= 1000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types unit fuzz clean distclean
+.PHONY: help setup demo test lint types unit fuzz docs clean distclean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -34,6 +34,10 @@ unit: setup  ## pytest alone (PYTEST_ARGS="-k name")
 
 fuzz: setup  ## run N random networks on Lava against the twin (N=1000); a failing case is kept in fuzz/
 	$(BIN)/python tests/fuzz.py -n $(N) --out fuzz
+
+docs:  ## build the user guide into site/, with every warning an error
+	@sh scripts/setup --docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 clean:  ## remove what the commands wrote: the demo, caches, built packages
 	rm -rf demo build dist site *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

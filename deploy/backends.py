@@ -1,4 +1,4 @@
-"""The three ways to run an exported network, behind one function: the twin, the reference, Lava."""
+"""The ways to run an exported network, behind one function: the twin, the reference, Lava, ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from deploy.lava import LavaProgress, run_lava
 from deploy.lava.replay import LavaJob, replay
+from deploy.onnx_run import run_onnx
 from esvae.errors import LavaError
 from export.ir import Dense, Network
 from export.netx_rules import check_loadable
@@ -24,8 +25,8 @@ from sim.trace import named_traces, save_traces, trace_writer
 
 __all__ = ["BACKENDS", "Backend", "BackendRun", "Progress", "run_backend"]
 
-Backend: TypeAlias = Literal["twin", "reference", "lava"]
-BACKENDS: tuple[Backend, ...] = ("twin", "reference", "lava")
+Backend: TypeAlias = Literal["twin", "reference", "lava", "onnx"]
+BACKENDS: tuple[Backend, ...] = ("twin", "reference", "lava", "onnx")
 
 #: Called with a share of the work done, 0 to 1, and what is being done.
 Progress: TypeAlias = Callable[[float, str], None]
@@ -75,7 +76,7 @@ def run_backend(
         network: what :func:`export.read_netx` made of the same file and number of layers.
         entering: spikes, 0 or 1, ``(images, steps, *input shape)``; or a stimulus.
         trace: also give the states of every layer after every step.
-        trace_file: write them to this ``.npz`` or ``.h5`` file; the twin does so as it goes on.
+        trace_file: write them to this ``.npz`` or ``.h5`` file; the twin and ONNX Runtime do so as they go on.
         layers: how many of the file's layer groups are meant, or None for all.
         device: of the twin.
         progress: called as the work goes on.
@@ -83,7 +84,7 @@ def run_backend(
 
     Raises:
         DataError: a stimulus that does not fit.
-        ConfigError: a device that is not there.
+        ConfigError: a device that is not there, ONNX Runtime is missing, or resets or staggered time for it.
         LavaError: Lava is missing, died or hung.
         HardwareRangeError, UnsupportedLayerError: stock netx would not load the file as it is.
     """
@@ -97,6 +98,11 @@ def run_backend(
             potentials, traces = _run_twin(engine, stimulus, trace, write, report)
         return BackendRun(potentials, traces, time.perf_counter() - started, {})
     about: dict[str, str] = {}
+    if backend == "onnx":
+        potentials, traces = run_onnx(
+            network, stimulus, trace=trace, trace_file=trace_file, progress=report, about=about
+        )
+        return BackendRun(potentials, traces, time.perf_counter() - started, about)
     if backend == "lava":
         check_loadable(network)
         job = _LavaOptions(Path(path), layers, stall_timeout, trace or trace_file is not None)

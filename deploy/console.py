@@ -87,11 +87,11 @@ def stages() -> Iterator[Any]:
             display.update(tasks[-1], completed=1.0, text="")
 
 
-def print_table(title: str, header: list[str], rows: list[list[str]]) -> None:
-    """Prints a table, its first column left-aligned and the others right-aligned."""
+def print_table(title: str, header: list[str], rows: list[list[str]], *, words: bool = False) -> None:
+    """Prints a table, its first column left-aligned and the others right-aligned, or all left where they are words."""
     table = Table(title=title, title_justify="left", title_style="", box=box.SIMPLE_HEAD, pad_edge=False)
     for index, name in enumerate(header):
-        table.add_column(name, justify="left" if index == 0 else "right")
+        table.add_column(name, justify="left" if index == 0 or words else "right")
     for row in rows:
         table.add_row(*row)
     _out.print(table)

@@ -13,7 +13,7 @@ from deploy.backends import Progress
 from esvae.errors import ConfigError, DataError
 from esvae.run import load_run
 from export.ir import Network
-from export.netx_read import read_netx
+from export.netx_guard import open_netx
 from export.pipeline import integer_network
 from sim.energy import Estimate, estimate_all
 from sim.energy_profile import load_profile, profile_names
@@ -86,7 +86,7 @@ def open_network(path: str | os.PathLike[str]) -> Network:
     """
     if Path(path).is_dir():
         return integer_network(load_run(Path(path)), lowering="none")[0]
-    return read_netx(path)
+    return open_netx(path)
 
 
 def input_spikes(

@@ -14,14 +14,14 @@ from deploy.lava_run import LavaSettings, run_in_lava
 from esvae.errors import ConfigError, DataError
 from esvae.files import atomic_path
 from esvae.pictures import save_grid
-from export.ir import Network
-from export.netx_read import read_netx
+from export.ir import Network, Shape
+from export.netx_guard import open_netx
 from sim.readout import images_from_potentials
 from sim.sampler import draw_latents
 from sim.stimulus import Stimulus, Timing, as_stimulus, check_spikes
 from sim.trace import save_traces
 
-__all__ = ["DEFAULT_IMAGES", "Simulation", "load_latents", "simulate_file"]
+__all__ = ["DEFAULT_IMAGES", "Simulation", "load_latents", "load_raster", "simulate_file"]
 
 #: Pictures that are drawn where nobody says how many.
 DEFAULT_IMAGES = 64
@@ -72,7 +72,7 @@ def simulate_file(
         path: the ``.net`` file.
         images: how many to draw, 64 where not said; of ``latents``, ``spikes`` or ``image`` how many at most.
         seed: of the prior and of the sampler.
-        backend: twin, reference or lava.
+        backend: twin, reference, lava or onnx.
         latents: ``.npy`` file of latent spikes to use instead of drawing them.
         spikes: ``.npy`` file of input spikes for any network, ``(images, steps, *input shape)``.
         image: ``.npy`` file of integers ``(images, *input shape)`` for input neurons, or ``zeros``.
@@ -100,7 +100,7 @@ def simulate_file(
     given = [name for name, source in sources.items() if source is not None]
     if len(given) > 1:
         raise ConfigError(f"{' and '.join(given)}: expected one of them")
-    network = read_netx(path, layers=layers)
+    network = open_netx(path, layers=layers)
     if image is not None:
         stimulus = _image_stimulus(image, network, images, steps, timing)
     else:
@@ -172,6 +172,20 @@ def _array(path: str | os.PathLike[str], what: str) -> np.ndarray:
     if not isinstance(values, np.ndarray) or values.ndim == 0:
         raise DataError(f"{path}: expected one .npy array of {what}")
     return values
+
+
+def load_raster(path: str | os.PathLike[str], shape: Shape) -> np.ndarray:
+    """Reads spikes ``(images, steps, *shape)``, 0 and 1, from an ``.npy`` file.
+
+    Raises:
+        DataError: missing, not an ``.npy`` file, not 0 and 1, or of another shape.
+    """
+    raster = _array(path, f"spikes (images, steps, {', '.join(map(str, shape))})")
+    if raster.ndim < 3 or raster.size == 0 or raster[0, 0].size != int(np.prod(shape)):
+        raise DataError(f"{path}: has shape {raster.shape}, expected (images, steps, {', '.join(map(str, shape))})")
+    if not np.isin(raster, (0, 1)).all():
+        raise DataError(f"{path}: holds values other than 0 and 1")
+    return raster.astype(np.uint8).reshape(*raster.shape[:2], *shape)
 
 
 def load_latents(path: str | os.PathLike[str], network: Network) -> np.ndarray:

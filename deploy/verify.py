@@ -14,7 +14,7 @@ from deploy.lava.inputs import Rates, rates_from_prior
 from deploy.lava_run import LavaSettings, run_in_lava
 from esvae.errors import ConfigError, DataError
 from export.ir import Network
-from export.netx_read import read_netx
+from export.netx_guard import open_netx
 from sim.sampler import initial_states
 from sim.stimulus import Stimulus, as_stimulus
 from sim.trace import first_difference
@@ -104,7 +104,7 @@ def verify(
         DataError: fewer than one image, or no window to draw spikes for.
         LavaError: Lava is missing, died or hung.
     """
-    network = read_netx(path, layers=layers)
+    network = open_netx(path, layers=layers)
     if images < 1:
         raise DataError(f"{images} images: expected at least 1")
     entering, rates = _entering(network, seed, images, steps)

@@ -20,6 +20,7 @@ __all__ = [
     "ModelConfig",
     "NeuronConfig",
     "PriorConfig",
+    "QuantizationConfig",
     "TrainConfig",
     "config_from_dict",
     "config_names",
@@ -94,6 +95,16 @@ class PriorConfig(_Section):
     """Training images that the mixture is fitted to, at most; the time that it takes grows with them."""
 
 
+class QuantizationConfig(_Section):
+    """Training the decoder with the exporter's rounding and the chip's integer neurons in its forward pass."""
+
+    weight_bits: int = Field(8, ge=2, le=8)
+    """Of the decoder's weights, sign included."""
+    start: float = Field(0.5, ge=0, lt=1)
+    """Share of the steps after which it begins; before, the decoder learns in floats and its norms gather their
+    statistics. 0 for weights that are trained already."""
+
+
 class ModelConfig(_Section):
     """The spiking autoencoder (ESVAE, section 4 and appendix)."""
 
@@ -113,6 +124,8 @@ class ModelConfig(_Section):
     """Share of the readout's potential that survives a step: ``tanh(sum_t 0.8^(T-1-t) x_t)``."""
     rate_bits: int = Field(8, ge=1, le=16)
     """Fractional bits of the integer rate codes that the chip's sampler compares against."""
+    quantization: QuantizationConfig | None = None
+    """Train the decoder in the chip's integers; None trains it in floats and rounds when exporting."""
 
 
 class TrainConfig(_Section):
@@ -171,6 +184,8 @@ class Config(_Section):
                     f"model.decoder: base_size {decoder.base_size} doubled {len(decoder.channels) - 1} times gives "
                     f"{doubled}, expected data.image_size {size}; give one channel count first, one for each doubling"
                 )
+        if self.model.quantization is not None and self.model.neuron.cells != "esvae":
+            raise ValueError("model.quantization needs model.neuron.cells: esvae, whose integers the chip has")
         if size >> len(self.model.encoder_channels) < 1:
             raise ValueError(f"model.encoder_channels: {len(self.model.encoder_channels)} halvings of {size} pixels")
         return self

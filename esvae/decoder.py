@@ -8,8 +8,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from esvae.config import Config
+from esvae.config import Config, NeuronConfig
 from esvae.layers import Expand, SpikingLayer
+from esvae.quantized import Rounding
+from esvae.upsample import Upsample
 
 __all__ = ["Decoder"]
 
@@ -32,21 +34,39 @@ class Decoder(nn.Module):
         self.base_size, self.keep, self.time_steps = base, model.readout_keep, model.time_steps
         self.linear = decoder.kind == "transposed"
         self.upscale = 1 if self.linear else size // base
-        first: nn.Module
+
+        def rounding(keep: float, neuron: NeuronConfig | None) -> Rounding | None:
+            bits = model.quantization
+            return None if bits is None else Rounding(bits.weight_bits, model.time_steps, keep, neuron)
+
+        def spiking(synapse: nn.Module, features: int) -> SpikingLayer:
+            return SpikingLayer(synapse, features, neuron, rounding(neuron.keep, neuron))
+
         if self.linear:
-            first = SpikingLayer(nn.Linear(model.latent, channels[0] * base**2), channels[0] * base**2, neuron)
+            first = spiking(nn.Linear(model.latent, channels[0] * base**2), channels[0] * base**2)
         else:
-            first = SpikingLayer(Expand(model.latent, channels[0], base), channels[0], neuron)
+            first = spiking(Expand(model.latent, channels[0], base), channels[0])
         later = []
         for before, after in itertools.pairwise(channels):
-            synapse = (
-                nn.ConvTranspose2d(before, after, 3, stride=2, padding=1, output_padding=1)
-                if self.linear
-                else nn.Conv2d(before, after, 3, padding=1)
-            )
-            later.append(SpikingLayer(synapse, after, neuron))
+            synapse = Upsample(before, after) if self.linear else nn.Conv2d(before, after, 3, padding=1)
+            later.append(spiking(synapse, after))
         self.layers = nn.ModuleList([first, *later])
         self.readout = nn.Conv2d(channels[-1], config.data.image_channels * self.upscale**2, 3, padding=1)
+        self.readout_rounding = rounding(model.readout_keep, None)
+
+    @property
+    def in_integers(self) -> bool:
+        """Whether the forward pass computes in the chip's integers."""
+        return self.readout_rounding is not None and bool(self.readout_rounding.active)
+
+    def start_rounding(self) -> None:
+        """Computes in the chip's integers from now on (see :class:`~esvae.quantized.Rounding`)."""
+        for layer in self.layers:
+            assert isinstance(layer, SpikingLayer)
+            assert layer.rounding is not None
+            layer.rounding.start(layer.synapse, layer.norm)
+        assert self.readout_rounding is not None
+        self.readout_rounding.start(self.readout, None)
 
     def forward(self, spikes: torch.Tensor) -> torch.Tensor:
         """Images in [-1, 1], ``(N, C, H, W)``, from latent spikes ``(T, N, latent)``."""
@@ -54,6 +74,8 @@ class Decoder(nn.Module):
 
     def potentials(self, spikes: torch.Tensor) -> torch.Tensor:
         """The readout's potential after the last step, as image: ``(N, C, H, W)``, before tanh."""
+        if self.in_integers:
+            return self._integrated(self.hidden(spikes)[-1], len(spikes))
         steps, x = len(spikes), spikes.flatten(0, 1)
         last = len(self.layers) - 1
         for index in range(last):
@@ -64,6 +86,8 @@ class Decoder(nn.Module):
 
     def read(self, spikes: torch.Tensor) -> torch.Tensor:
         """Images ``(N, C, H, W)`` from spikes of the last spiking layer ``(T * N, *layer shape)``."""
+        if self.in_integers:
+            return torch.tanh(self._integrated(spikes, self.time_steps))
         shares = self._shares(self.time_steps, spikes)
         return torch.tanh(self._read(torch.tensordot(shares, spikes.unflatten(0, (len(shares), -1)), 1), shares))
 
@@ -85,6 +109,12 @@ class Decoder(nn.Module):
     def _shares(self, steps: int, like: torch.Tensor) -> torch.Tensor:
         """What is left of each step's input in the potential after the last, ``(T,)``."""
         return self.keep ** torch.arange(steps - 1, -1, -1, device=like.device, dtype=like.dtype)
+
+    def _integrated(self, spikes: torch.Tensor, steps: int) -> torch.Tensor:
+        """The integer potential as image, from the last layer's spikes; step by step, as truncation is not linear."""
+        assert self.readout_rounding is not None
+        maps = self.readout_rounding.potentials(self.readout, spikes, steps)
+        return functional.pixel_shuffle(maps, self.upscale) if self.upscale > 1 else maps
 
     def _read(self, summed: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
         """The potential as image, from the weighted sum of the last layer's spikes ``(N, *layer shape)``."""

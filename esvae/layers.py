@@ -11,6 +11,8 @@ from esvae.distributed import all_sum, processes
 from esvae.lif import lif
 from esvae.neurons import Cuba, run_norse, run_slayer, simulate
 from esvae.norm_lif import norm_lif
+from esvae.quantized import Rounding
+from esvae.upsample import Upsample
 
 __all__ = ["Expand", "SpikingLayer", "ThresholdNorm"]
 
@@ -94,10 +96,14 @@ class SpikingLayer(nn.Module):
         synapse: a convolution, transposed convolution or linear layer.
         channels: its output channels or features.
         neuron: parameters of the LIF neuron.
+        rounding: computes in the chip's integers once it is active, or None.
     """
 
-    def __init__(self, synapse: nn.Module, channels: int, neuron: NeuronConfig) -> None:
+    def __init__(
+        self, synapse: nn.Module, channels: int, neuron: NeuronConfig, rounding: Rounding | None = None
+    ) -> None:
         super().__init__()
+        self.rounding = rounding
         self.synapse, self.norm, self.neuron = synapse, ThresholdNorm(channels, neuron.threshold), neuron
         self.stepwise: Cuba | None = None
         if neuron.cells != "esvae" or neuron.current_keep or neuron.surrogate != "rectangle":
@@ -112,12 +118,15 @@ class SpikingLayer(nn.Module):
 
         With ``shares (T,)``: their sum over time, weighted so, ``(N, ...)``; on the CPU no spike is written for it.
         """
-        current = self.synapse(x)
+        if self.rounding is not None and self.rounding.active:
+            return _summed(self.rounding.spikes(self.synapse, self.norm, x, steps), shares)
+        # The norm takes the bias in where it is cheap to leave it out of the sums.
+        apart = isinstance(self.synapse, Upsample) and self._fused(x) and not _autocast()
+        current = self.synapse.sums(x) if apart else self.synapse(x)
         if self.stepwise is not None:
             return _summed(self._step_by_step(current, steps, constant=constant), shares)
-        fused = current.device.type == "cpu" and current.dtype == self.norm.weight.dtype and processes() == 1
         keep, threshold, width = self.neuron.keep, self.neuron.threshold, self.neuron.surrogate_width
-        if fused:
+        if self._fused(current):
             norm = self.norm
             return norm_lif(
                 current,
@@ -133,9 +142,15 @@ class SpikingLayer(nn.Module):
                 width=width,
                 constant=constant,
                 shares=shares,
+                offset=self.synapse.bias if apart else None,  # type: ignore[arg-type]
             )
         driven = self.norm(current, copies=steps if constant else 1)
         return _summed(lif(driven, steps, keep=keep, threshold=threshold, width=width, constant=constant), shares)
+
+    def _fused(self, x: torch.Tensor) -> bool:
+        """Whether norm and LIF of a layer that computes like ``x`` go in one pass."""
+        alike = x.device.type == "cpu" and x.dtype == self.norm.weight.dtype
+        return alike and self.stepwise is None and processes() == 1
 
     def _step_by_step(self, current: torch.Tensor, steps: int, *, constant: bool) -> torch.Tensor:
         """With synaptic currents that last, or other cells than our own."""
@@ -155,6 +170,14 @@ class SpikingLayer(nn.Module):
             driven = self.norm(current, copies).expand(steps, *current.shape)
         run = {"esvae": simulate, "norse": run_norse, "slayer": run_slayer}[self.neuron.cells]
         return run(self.stepwise, driven).flatten(0, 1)
+
+
+def _autocast() -> bool:
+    """Whether products are computed in fewer bits than their factors have, on the CPU."""
+    try:
+        return bool(torch.is_autocast_enabled("cpu"))  # type: ignore[call-arg]
+    except TypeError:  # torch before 2.4
+        return bool(torch.is_autocast_cpu_enabled())
 
 
 def _summed(spikes: torch.Tensor, shares: torch.Tensor | None) -> torch.Tensor:

@@ -78,12 +78,15 @@ class ESVAE(nn.Module):
         self.decoder = Decoder(config)
 
     def arrange(self) -> ESVAE:
-        """Lays the weights out as the machine computes fastest with them: channels innermost for convolutions, and,
-        on the CPU, outermost for transposed ones, whose backward pass then takes half the time. No value changes."""
+        """Lays the weights out as the machine computes fastest with them, channels innermost. No value changes."""
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if self.decoder.linear and next(self.parameters()).device.type == "cpu":
-            self.decoder.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         return self
+
+    def begin_step(self, step: int, total: int) -> None:
+        """Called before every training step: at its share of the steps, the decoder turns to the chip's integers."""
+        quantization = self.config.model.quantization
+        if quantization is not None and not self.decoder.in_integers and step >= quantization.start * total:
+            self.decoder.start_rounding()
 
     def posterior_rates(self, images: torch.Tensor) -> torch.Tensor:
         """Firing rates ``(N, latent)`` in [0, 1]: the share of steps at which each latent neuron fired."""
@@ -95,6 +98,9 @@ class ESVAE(nn.Module):
         steps = self.config.model.time_steps
         shape = (steps, *rates.shape)
         uniform = draw_rows(torch.rand, shape, rates, generator, axis=1, shared=self.training)
+        if self.decoder.in_integers:  # the chip's sampler compares whole numbers of so many bits
+            unit = 1 << self.config.model.rate_bits
+            rates, uniform = rates + ((rates * unit).round() / unit - rates).detach(), (uniform * unit).floor() / unit
         spikes = (rates > uniform).to(rates.dtype)
         through = rates - rates.detach()  # zero, with the gradient of the rates
         if self.config.model.sampling_gradient == "rectangular":
@@ -130,6 +136,12 @@ class ESVAE(nn.Module):
         reconstruction = torch.nn.functional.mse_loss(output, images)
         distance = mmd(all_rows(posterior), all_rows(self.prior(len(images), generator)))
         total = reconstruction + settings.mmd_weight * distance + settings.activity_weight * activity
+        if self.config.model.quantization is not None and not self.decoder.in_integers:
+            # Several processes wait for the gradient of every parameter, of the scales too.
+            scales: list[torch.Tensor] = [
+                p for name, p in self.decoder.named_parameters() if name.endswith(".log_scale")
+            ]
+            total = total + 0.0 * torch.stack(scales).sum().to(total.dtype)
         return Losses(total, reconstruction, distance, activity)
 
 

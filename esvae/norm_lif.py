@@ -230,6 +230,7 @@ class _NormLif(torch.autograd.Function):
         x: torch.Tensor,
         weight: torch.Tensor,
         bias: torch.Tensor,
+        offset: torch.Tensor | None,
         mean: np.ndarray,
         variance: np.ndarray,
         layout: _Layout,
@@ -279,7 +280,11 @@ class _NormLif(torch.autograd.Function):
             constant = -ctx.scale * by_bias / count - by_x * ctx.mean
         _through_norm(gy, drive, scale, layout.over_period(by_x, kind), layout.over_period(constant, kind))
         by_weight = torch.from_numpy(by_centred / ctx.deviation).to(x.dtype)
-        return torch.from_numpy(gy), by_weight, torch.from_numpy(by_bias).to(x.dtype), None, None, None, None, None
+        by_offset = None
+        if ctx.needs_input_grad[3]:  # which batch statistics take away again
+            by_offset = torch.from_numpy(by_bias * (0 if batch_statistics else ctx.scale)).to(x.dtype)
+        shift = torch.from_numpy(by_bias).to(x.dtype)
+        return torch.from_numpy(gy), by_weight, shift, by_offset, None, None, None, None, None
 
 
 def norm_lif(
@@ -297,6 +302,7 @@ def norm_lif(
     width: float,
     constant: bool = False,
     shares: torch.Tensor | None = None,
+    offset: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Spikes of LIF neurons that are driven by ``weight * (x - mean) / sqrt(var + eps) + bias``.
 
@@ -310,6 +316,7 @@ def norm_lif(
         keep, threshold, width: of the neuron, see :func:`~esvae.lif.lif`.
         constant: see above.
         shares: ``(steps,)``; gives the sum of the spikes over time, weighted by them, instead of the spikes.
+        offset: ``(C,)``, to be thought of as added to ``x``.
 
     Returns:
         0.0 or 1.0, ``(steps * N, C, ...)``, or, with ``shares``, ``(N, C, ...)``; in the memory format of ``x``.
@@ -319,17 +326,19 @@ def norm_lif(
     rows = x.permute(0, 2, 3, 1) if innermost else x
     layout = _Layout(channels, 1 if innermost else math.prod(x.shape[2:]))
     flat = rows.contiguous().reshape(drives, -1)
+    added = 0.0 if offset is None else offset.detach().double().numpy()
     if training:
         mean, variance = layout.moments(flat.detach().numpy())
         # Shown at every step or not, the window has this many values.
         count = x.numel() // channels * (steps if constant else 1)
         unbiased = variance * (count / (count - 1)) if count > 1 else variance
-        for kept, new in zip(running, (mean, unbiased), strict=True):
+        for kept, new in zip(running, (mean + added, unbiased), strict=True):
             kept.lerp_(torch.from_numpy(new).to(kept.dtype), momentum)
     else:
         mean, variance = (value.double().numpy() for value in running)
+        mean = mean - added
     settings = (steps, keep, threshold, width, eps, training)
     over_time = None if shares is None else shares.numpy()
-    spikes: torch.Tensor = _NormLif.apply(flat, weight, bias, mean, variance, layout, over_time, settings)
+    spikes: torch.Tensor = _NormLif.apply(flat, weight, bias, offset, mean, variance, layout, over_time, settings)
     shaped = spikes.reshape(len(rows) // drives * len(spikes), *rows.shape[1:])
     return shaped.permute(0, 3, 1, 2) if innermost else shaped

@@ -11,8 +11,6 @@ import warnings
 
 import numpy as np
 import torch
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.mixture import GaussianMixture
 from torch import nn
 
 from esvae.config import ModelConfig
@@ -75,6 +73,9 @@ class Prior(nn.Module):
 
         Counted over T steps a rate is a multiple of 1/T; 0 and 1 are taken as half a spike away from the border.
         """
+        from sklearn.exceptions import ConvergenceWarning  # here, as importing it takes half a second
+        from sklearn.mixture import GaussianMixture
+
         edge = 0.5 / self.steps
         logits = torch.logit(rates.double().clamp(edge, 1 - edge)).cpu().numpy()
         model = GaussianMixture(len(self.share), reg_covar=_REGULARIZATION, random_state=seed)

@@ -73,10 +73,16 @@ def save_run(directory: str | os.PathLike[str], model: ESVAE, record: dict[str, 
     directory = Path(directory)
     write_text(directory / _CONFIG, config_to_yaml(model.config))
     save_record(directory, record)
-    tensors = {name: value.detach().cpu().float().contiguous() for name, value in model.state_dict().items()}
+    tensors = {name: _stored(value) for name, value in model.state_dict().items()}
     with atomic_path(directory / _WEIGHTS) as temporary:
         temporary.write_bytes(save(tensors))
     return directory
+
+
+def _stored(value: torch.Tensor) -> torch.Tensor:
+    """Weights in float32; what is no weight (a scale in float64, a switch) as it is."""
+    value = value.detach().cpu().contiguous()
+    return value.float() if value.is_floating_point() and value.ndim else value
 
 
 def save_record(directory: str | os.PathLike[str], record: dict[str, Any]) -> None:

@@ -44,6 +44,7 @@ class FloatNetwork:
 
     Of a generator the last layer is the readout, whose neuron has an infinite threshold; ``readout.unit`` is 1 here.
     Prior and readout are None of other networks, ``time_steps`` where nothing says how long an input lasts.
+    ``weight_bits`` is the grid that the layers' own scales are of, or None where no layer brings one.
     """
 
     input_shape: Shape
@@ -52,6 +53,7 @@ class FloatNetwork:
     prior: Prior | None = None
     readout: ImageReadout | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)
+    weight_bits: int | None = None
 
     @property
     def synapses(self) -> tuple[FloatLayer, ...]:

@@ -14,11 +14,13 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 
 import numpy as np
 
 from esvae.chip.formats import BIAS, DECAY, DELAY, STATE_LIMIT, THRESHOLD, WEIGHT
 from esvae.errors import HardwareRangeError, NetFileError
+from export import limits
 from export.layers import (
     INTEGRATOR,
     NEVER_FIRES,
@@ -33,6 +35,9 @@ from export.layers import (
     Shape,
     Synapse,
 )
+
+#: Numbers of a large array that are widened at a time.
+_BLOCK = 1 << 20
 
 __all__ = [
     "INTEGRATOR",
@@ -116,32 +121,54 @@ class Network:
             raise NetFileError(f"input shape {self.input_shape}: expected (features,) or (C, H, W)")
         if self.depth == 0:
             raise NetFileError("the network has no layer with neurons")
-        if self.time_steps is not None and self.time_steps < 1:
-            raise NetFileError(f"time_steps {self.time_steps}: expected at least 1")
+        if self.time_steps is not None and not 1 <= self.time_steps <= limits.STEPS:
+            raise NetFileError(f"time_steps {self.time_steps}: expected 1 to {limits.STEPS}")
+        if math.prod(self.input_shape) > limits.NEURONS:
+            raise NetFileError(f"input shape {self.input_shape}: at most {limits.NEURONS:,} inputs")
         if self.input_neurons is not None:
             _check_neuron(self.input_neurons.neuron, "input layer")
         shape = self.input_shape
         for index, layer in enumerate(self.layers):
+            before = shape
             try:
-                shape = layer.output_shape(shape)
+                shape = layer.output_shape(before)
             except NetFileError as error:
                 raise NetFileError(f"layer {index}: {error}") from None
             if not isinstance(layer, Flatten):
-                _check_synapse(layer, shape, f"layer {index} ({type(layer).__name__})")
+                where = f"layer {index} ({type(layer).__name__})"
+                problem = limits.layer_problem(layer, before, shape)
+                if problem is not None:
+                    raise NetFileError(f"{where}: {problem}")
+                _check_synapse(layer, shape, where)
+        if self.time_steps is not None:
+            problem = self.window_problem(self.time_steps)
+            if problem is not None:
+                raise NetFileError(problem)
         self._check_generator(shape)
+
+    def window_problem(self, steps: int) -> str | None:
+        """What is too large about a run of so many steps, or None."""
+        if (problem := limits.window_problem(None, (), self.input_shape, steps)) is not None:
+            return f"input: {problem}"
+        for index, (layer, before, after) in enumerate(self.synapses()):
+            if (problem := limits.window_problem(layer, before, after, steps)) is not None:
+                return f"layer {index} ({type(layer).__name__}): {problem}"
+        return None
 
     def _check_generator(self, shape: Shape) -> None:
         if self.prior is not None:
             latents = math.prod(self.input_shape)
             components = len(self.prior.share)
+            if self.prior.weight.size > limits.PRIOR_ELEMENTS:
+                raise NetFileError(f"prior weight {self.prior.weight.shape}: at most {limits.PRIOR_ELEMENTS:,} numbers")
             if self.prior.weight.ndim != 3 or self.prior.weight.shape[:2] != (components, latents):
                 raise NetFileError(f"prior weight {self.prior.weight.shape}, expected ({components}, {latents}, noise)")
             if self.prior.bias.shape != (components, latents):
                 raise NetFileError(f"prior bias {self.prior.bias.shape}, expected ({components}, {latents})")
             if self.prior.share.ndim != 1 or not (self.prior.share >= 0).all() or not self.prior.share.sum() > 0:
                 raise NetFileError("prior share: expected one probability for each component")
-            if not 1 <= self.prior.rate_bits <= 16:
-                raise NetFileError(f"rate_bits {self.prior.rate_bits}: expected 1 to 16")
+            if not 1 <= self.prior.rate_bits <= limits.RATE_BITS:
+                raise NetFileError(f"rate_bits {self.prior.rate_bits}: expected 1 to {limits.RATE_BITS}")
         if self.readout is not None:
             channels, height, width = self.readout.image_shape
             r = self.readout.upscale
@@ -176,6 +203,10 @@ class Network:
 
     def content_hash(self) -> str:
         """SHA-256 over everything that decides what the network computes; provenance is left out."""
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> str:
         digest = hashlib.sha256()
         digest.update(json.dumps([self.input_shape, self.time_steps]).encode())
         first = () if self.input_neurons is None else (self.input_neurons,)
@@ -187,8 +218,11 @@ class Network:
                     continue  # as the hash was before there were delays
                 digest.update(item.name.encode())
                 if isinstance(value, np.ndarray):
-                    canonical = value.astype("<i8" if value.dtype.kind in "iu" else "<f8")
-                    digest.update(json.dumps(value.shape).encode() + np.ascontiguousarray(canonical).tobytes())
+                    digest.update(json.dumps(value.shape).encode())
+                    flat = np.ascontiguousarray(value).reshape(-1)
+                    for start in range(0, flat.size, _BLOCK):  # the canonical numbers are wider than those kept
+                        part = flat[start : start + _BLOCK]
+                        digest.update(part.astype("<i8" if value.dtype.kind in "iu" else "<f8").tobytes())
                 else:
                     digest.update(repr(value).encode())
         return digest.hexdigest()
@@ -212,13 +246,16 @@ def _check_synapse(layer: Synapse, shape: Shape, where: str) -> None:
         BIAS.check(layer.bias, where, "use a smaller weight scale for the layer")
         if layer.bias.shape not in (shape[:1], shape):
             raise NetFileError(f"{where}: bias has shape {layer.bias.shape}, expected {shape[:1]} or {shape}")
-    fan_in = np.abs(layer.weight.astype(np.int64))
-    sums = (
-        fan_in.sum(axis=(0, 2, 3))
-        if isinstance(layer, ConvTranspose)
-        else fan_in.sum(axis=tuple(range(1, fan_in.ndim)))
-    )
-    if sums.max() >= STATE_LIMIT:
-        raise HardwareRangeError(
-            f"{where}: weights of one neuron sum to {sums.max()}, above {STATE_LIMIT - 1}; split it"
-        )
+    most = _most_fan_in(layer)
+    if most >= STATE_LIMIT:
+        raise HardwareRangeError(f"{where}: weights of one neuron sum to {most}, above {STATE_LIMIT - 1}; split it")
+
+
+def _most_fan_in(layer: Synapse) -> int:
+    """Largest sum of weights' magnitudes of one output channel, over all groups; taken some rows at a time."""
+    weight = layer.weight
+    rows = max(1, _BLOCK // max(1, weight[0].size))
+    parts = (np.abs(weight[start : start + rows].astype(np.int64)) for start in range(0, len(weight), rows))
+    if isinstance(layer, ConvTranspose):
+        return int(sum(part.sum(axis=(0, 2, 3)) for part in parts).max())
+    return max(int(part.reshape(len(part), -1).sum(axis=1).max()) for part in parts)

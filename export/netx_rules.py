@@ -9,15 +9,20 @@ Convolutions are loaded as they are.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from esvae.errors import HardwareRangeError, UnsupportedLayerError
 from export.ir import ConvTranspose, Dense, Flatten, Network
 
-__all__ = ["check_loadable", "loaded_dense_weight"]
+__all__ = ["check_loadable", "loaded_dense_weight", "loaded_values", "present_weights"]
 
 _WEIGHT_BITS = 8
 _MIXED_LIMITS = (-256, 254)
+_NONE = np.zeros(512, np.int64)
+#: Rows of a matrix of weights that are looked at at a time.
+_ROWS = 128
 
 
 def loaded_dense_weight(weight: np.ndarray) -> np.ndarray:
@@ -29,6 +34,20 @@ def loaded_dense_weight(weight: np.ndarray) -> np.ndarray:
     Returns:
         Array of the same shape; float where the loaded weight is no longer a whole number of the file's units.
     """
+    present = np.unique(weight)
+    return loaded_values(present)[np.searchsorted(present, weight)]
+
+
+def loaded_values(present: np.ndarray) -> np.ndarray:
+    """What becomes of each weight of a dense layer in which these, and no others, occur.
+
+    Args:
+        present: the different weights, ``(n,)``, whole numbers in [-256, 255], in ascending order, not only zero.
+
+    Returns:
+        float ``(n,)``.
+    """
+    weight = present.astype(np.int64)
     low, high = int(weight.min()), int(weight.max())
     if high > _MIXED_LIMITS[1] and low < 0:
         weight = np.clip(weight, *_MIXED_LIMITS)
@@ -43,7 +62,7 @@ def loaded_dense_weight(weight: np.ndarray) -> np.ndarray:
     shift = int(np.floor(np.log2(scale))) + mixed_for_netx
     trailing = next((n for n in range(_WEIGHT_BITS, 0, -1) if not (weight % (1 << n)).any()), 0)
     bits = _WEIGHT_BITS - shift - (trailing - mixed_for_netx)
-    scaled = _shift_left(weight.astype(np.int64), shift)
+    scaled = _shift_left(weight, shift)
 
     # Lava's dense model decides the sign mode anew: a matrix of zeros and negatives is inhibitory there, mixed above.
     inhibitory = scaled.max() <= 0 and scaled.min() < 0
@@ -52,6 +71,13 @@ def loaded_dense_weight(weight: np.ndarray) -> np.ndarray:
     truncate = _WEIGHT_BITS - bits + mixed
     magnitude = _shift_left(magnitude >> truncate, truncate) if truncate >= 0 else np.zeros_like(magnitude)
     return (-magnitude if inhibitory else magnitude) / 2.0**shift
+
+
+def present_weights(parts: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """The different weights in parts of an array, whole numbers in [-256, 255], in ascending order; and how often."""
+    counts = sum((np.bincount(part.reshape(-1).astype(np.int64) + 256, minlength=512) for part in parts), _NONE)
+    found = np.flatnonzero(counts)
+    return found - 256, counts[found]
 
 
 def _shift_left(values: np.ndarray, shift: int) -> np.ndarray:
@@ -86,11 +112,15 @@ def check_loadable(network: Network) -> None:
         where = f"layer {index} (dense)"
         if not layer.weight.any():
             raise HardwareRangeError(f"{where}: all weights are zero, which stock netx crashes on; remove the layer")
-        loaded = loaded_dense_weight(layer.weight)
-        wrong = np.argwhere(loaded != layer.weight)
-        if len(wrong):
-            at = tuple(int(i) for i in wrong[0])
+        weight = layer.weight
+        present, _ = present_weights(weight[start : start + _ROWS] for start in range(0, len(weight), _ROWS))
+        loaded = loaded_values(present)
+        changed = present[loaded != present]
+        if len(changed):
+            row = next(index for index, row in enumerate(weight) if np.isin(row, changed).any())
+            at = row, int(np.isin(weight[row], changed).argmax())
+            becomes = loaded[np.searchsorted(present, weight[at])]
             raise HardwareRangeError(
-                f"{where}: stock netx would load weight {layer.weight[at]} at {at} as {loaded[at]:g}; "
+                f"{where}: stock netx would load weight {weight[at]} at {at} as {becomes:g}; "
                 "keep weights even, within [-254, 254], and at least one of them positive"
             )

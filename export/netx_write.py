@@ -79,7 +79,7 @@ def _write_type(group: h5py.Group, name: str) -> None:
 
 
 def _write_synapse(group: h5py.Group, layer: Conv | ConvTranspose | Dense) -> None:
-    weight = layer.weight.astype(np.int16)
+    weight = layer.weight.astype(np.int16, copy=False)
     options = {"chunks": True, "compression": "gzip", "shuffle": True} if weight.size > _COMPRESS_ABOVE else {}
     group.create_dataset("weight", data=weight, **options)
     if layer.bias is not None:

@@ -10,10 +10,13 @@ generator for each (seed, image). Posterior: counted spikes.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from esvae.errors import DataError
 from export.ir import Network, Prior
+from export.limits import SPIKES
 
 __all__ = [
     "LFSR_TAPS",
@@ -131,10 +134,15 @@ def draw_latents(network: Network, seed: int, images: np.ndarray) -> np.ndarray:
         uint8 ``(images, steps, latents)`` of 0 and 1.
 
     Raises:
-        DataError: the network has no prior or no window.
+        DataError: the network has no prior or no window, or there are too many spikes to hold.
     """
     if network.prior is None or network.time_steps is None:
         raise DataError("this network has no prior to draw latent spikes from; give them with --latents FILE.npy")
+    spikes = len(images) * network.time_steps * math.prod(network.input_shape)
+    if spikes > SPIKES:
+        raise DataError(
+            f"{len(images)} images: {spikes:,} input spikes, at most {SPIKES:,} at a time; draw fewer images"
+        )
     bits = network.prior.rate_bits
     codes = codes_from_rates(prior_rates(network.prior, seed, images), bits)
     states = initial_states(seed, images, codes.shape[1])

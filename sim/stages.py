@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from export.ir import Dense, InputNeurons, Lif, Shape, Synapse
+from export.limits import columns
 from sim.events import EventSums
 from sim.lif_kernel import run_lif
 from sim.lif_torch import run_lif_torch
@@ -35,8 +36,8 @@ Path: TypeAlias = Literal["auto", "dense", "events"]
 #: v after the last step ``(images, neurons)``; and u and v after every step ``(steps, images, neurons)``, or None.
 States: TypeAlias = tuple[torch.Tensor, "torch.Tensor | None", "torch.Tensor | None"]
 
-#: Rows of a raster that go through an unfolded convolution at a time: its matrix holds a kernel's worth of each.
-_UNFOLDED_ROWS = 1024
+#: Numbers of the matrix that an unfolded convolution makes at a time of a raster's rows, a kernel's worth of each.
+_UNFOLDED = 1 << 24
 
 
 def logical(raster: torch.Tensor, shape: Shape) -> torch.Tensor:
@@ -156,7 +157,8 @@ class Stage:
         assert not isinstance(self.layer, Dense)
         maps = logical(x.reshape(steps * images, -1), self.input_shape)
         if self._unfold:
-            parts = [portable_map_sums(self.layer, part, self._weight) for part in maps.split(_UNFOLDED_ROWS)]
+            rows = max(1, _UNFOLDED // columns(self.layer, self.input_shape, self.shape))
+            parts = [portable_map_sums(self.layer, part, self._weight) for part in maps.split(rows)]
             sums = torch.cat(parts)
         else:
             with _without_nnpack():

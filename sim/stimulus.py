@@ -90,6 +90,14 @@ def as_stimulus(network: Network, given: np.ndarray | Stimulus) -> Stimulus:
     Raises:
         DataError: values or shapes that do not fit, spikes for input neurons, or images for a network without them.
     """
+    stimulus = _fitting(network, given)
+    problem = network.window_problem(stimulus.steps)
+    if problem is not None:
+        raise DataError(problem)
+    return stimulus
+
+
+def _fitting(network: Network, given: np.ndarray | Stimulus) -> Stimulus:
     if not isinstance(given, Stimulus):
         given = Stimulus(np.asarray(given), None, np.shape(given)[1] if np.ndim(given) > 1 else 1)
     if network.input_neurons is not None:

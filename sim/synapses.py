@@ -30,12 +30,16 @@ __all__ = [
 #: Whole numbers up to here in magnitude are exact in each type, and so is the sum of any two whose sum is within it.
 _EXACT = ((torch.float32, 1 << 24), (torch.float64, 1 << 53))
 
+#: Rows of a matrix of weights that are widened at a time.
+_ROWS = 128
+
 
 def reach(layer: Synapse) -> int:
     """What no ``|a|`` of the layer is above, whatever spikes arrive: the largest sum of ``|w|`` of one neuron."""
-    weight = np.abs(layer.weight.astype(np.int64))
     if not isinstance(layer, ConvTranspose):
-        return int(weight.reshape(len(weight), -1).sum(axis=1).max())
+        parts = (layer.weight[start : start + _ROWS] for start in range(0, len(layer.weight), _ROWS))
+        return max(int(np.abs(part.astype(np.int64)).reshape(len(part), -1).sum(axis=1).max()) for part in parts)
+    weight = np.abs(layer.weight.astype(np.int64))
     inputs, outputs = weight.shape[0] // layer.groups, weight.shape[1]
     grouped = weight.reshape(layer.groups, inputs, outputs, -1)
     return int(grouped.sum(axis=(1, 3)).max())
@@ -169,7 +173,7 @@ def sent_from_a_point(layer: Conv | ConvTranspose, output_shape: Shape) -> np.nd
     """Of a layer on a 1x1 map, where it is a matrix: weights ``(neurons in memory order, input channels)``."""
     channels, height, width = output_shape
     inputs = layer.weight.shape[1] * layer.groups if isinstance(layer, Conv) else layer.weight.shape[0]
-    sent = np.zeros((height, width, channels, inputs), np.int64)
+    sent = np.zeros((height, width, channels, inputs), np.int16)
     outputs_each, inputs_each = channels // layer.groups, inputs // layer.groups
     for ky in range(layer.weight.shape[2]):
         for kx in range(layer.weight.shape[3]):

@@ -16,15 +16,17 @@ from export.ir import (
     ConvTranspose,
     Dense,
     Flatten,
+    ImageReadout,
     InputNeurons,
     Layer,
     Lif,
     Network,
+    Prior,
     Shape,
 )
 from sim.stimulus import Stimulus, Timing
 
-__all__ = ["foreign_networks", "lifs", "networks", "spikes_for", "stimuli_for", "weights"]
+__all__ = ["foreign_networks", "generators", "lifs", "networks", "spikes_for", "stimuli_for", "weights"]
 
 decays = st.one_of(st.sampled_from([0, 1, 819, 2048, 3072, 4095, DECAY_UNITY]), st.integers(0, DECAY_UNITY))
 
@@ -183,6 +185,27 @@ def foreign_networks(draw: st.DrawFn, *, transposed: bool = False, loadable: boo
     if draw(st.booleans()):
         neurons = InputNeurons(draw(lifs()), draw(st.integers(-100, 100)), draw(st.integers(-100, 100)))
     return replace(base, layers=tuple(layers), input_neurons=neurons)
+
+
+@st.composite
+def generators(draw: st.DrawFn, *, transposed: bool = False) -> Network:
+    """As :func:`networks`, with a prior of one or more components, and a readout where the last layer is a map."""
+    base = draw(networks(transposed=transposed, loadable=not transposed))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    components, noise, latents = draw(st.integers(1, 3)), draw(st.integers(1, 4)), math.prod(base.input_shape)
+    prior = Prior(
+        rng.normal(size=(components, latents, noise)).astype(np.float32),
+        rng.normal(size=(components, latents)).astype(np.float32),
+        (rng.random(components) + 0.1).astype(np.float32),
+        draw(st.integers(1, 16)),
+    )
+    readout, shape = None, base.shapes[-1]
+    if len(shape) == 3:
+        r = 2 if shape[0] % 4 == 0 and draw(st.booleans()) else 1
+        unit = draw(st.floats(1e-3, 1e6))
+        readout = ImageReadout(unit, (shape[0] // r**2, shape[1] * r, shape[2] * r), r)
+    provenance = draw(st.dictionaries(st.sampled_from(["name", "config", "note"]), st.sampled_from(["", "x", "ünï"])))
+    return replace(base, prior=prior, readout=readout, provenance=provenance)
 
 
 @st.composite

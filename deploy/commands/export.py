@@ -1,71 +1,175 @@
-"""``esvae export``: a run as a netx file."""
+"""``esvae export``: a trained network as a netx file."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from deploy.commands.options import Json
 from esvae.errors import ConfigError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from export.float_network import FloatNetwork
+    from export.ir import Network
+    from export.pipeline import Exported
+
 __all__ = ["export"]
 
 
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SOURCE", help="A run directory, pretrained:NAME, an official state dict (.pth), or a .net file."
+        ),
+    ],
     out: Annotated[Path, typer.Option("-o", "--out", help="The .net file to write.")],
-    weight_bits: Annotated[int, typer.Option(help="2 to 8, sign included.")] = 8,
+    weight_bits: Annotated[
+        int | None,
+        typer.Option(
+            help="2 to 8, sign included; else those it was trained with, 8, or a .net file's own integers.",
+            show_default=False,
+        ),
+    ] = None,
     lowering: Annotated[str, typer.Option(help="auto, none, subpixel, dense (unrolled), native.")] = "auto",
+    calibration: Annotated[
+        str,
+        typer.Option(help="How weights are scaled and rounded: max, percentile, mse, spikes, feedback (few bits)."),
+    ] = "mse",
+    calibration_latents: Annotated[
+        Path | None,
+        typer.Option(help="For spikes and feedback: an .npy file of input spikes; else drawn from the prior."),
+    ] = None,
+    chip: Annotated[
+        str | None, typer.Option(help="Write only what one such chip holds (loihi2, loihi1), else say what would fit.")
+    ] = None,
+    onnx: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also write the integer twin to this .onnx file, the float decoder to .float.onnx beside it."
+        ),
+    ] = None,
+    nir: Annotated[
+        Path | None, typer.Option("--nir", help="Also write the float network as a NIR graph, for other simulators.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Quantize a trained decoder and write it as a Lava-DL netx file.
+    """Quantize a trained decoder and write it as a Lava-DL netx file; or lower a netx file, its integers as they are.
 
     [bold]Example:[/] esvae export runs/digits -o decoder.net --weight-bits 8
     """
-    from deploy.console import emit_json, print_table, say
-    from esvae.run import load_run
-    from export.pipeline import LOWERINGS, export_run
+    from deploy.console import bar, emit_json, say
+    from deploy.simulate import load_raster
+    from export.frontends import is_netx, load_source
+    from export.nir_write import write_nir
+    from export.onnx_write import check_target, write_onnx_pair
+    from export.passes import CALIBRATIONS
+    from export.pipeline import LOWERINGS, export_network
+    from export.relower import relower_file
 
     if lowering not in LOWERINGS:
         raise ConfigError(f"--lowering {lowering}: expected {', '.join(LOWERINGS)}")
-    done = export_run(load_run(run), out, weight_bits=weight_bits, lowering=lowering)  # type: ignore[arg-type]
-    size = done.path.stat().st_size
+    if calibration not in CALIBRATIONS:
+        raise ConfigError(f"--calibration {calibration}: expected {', '.join(CALIBRATIONS)}")
+    if onnx is not None:
+        check_target(onnx)  # before any work is done
+    kept = weight_bits is None and is_netx(source)
+    network = None if kept and nir is None and onnx is None else load_source(source)
+    gate = None if chip is None else _gate(chip, network, source, weight_bits, lowering)
+    if kept:
+        done = relower_file(source, out, lowering=lowering, before_writing=gate)  # type: ignore[arg-type]
+    else:
+        assert network is not None
+        with bar("export", shown=not json and calibration in ("spikes", "feedback")) as report:
+            done = export_network(
+                network,
+                out,
+                weight_bits=weight_bits,
+                lowering=lowering,  # type: ignore[arg-type]
+                calibration=calibration,  # type: ignore[arg-type]
+                spikes=None if calibration_latents is None else load_raster(calibration_latents, network.input_shape),
+                before_writing=gate,
+                progress=report,
+            )
+    twins = graph = None
+    if network is not None and onnx is not None:
+        twins = write_onnx_pair(network, done.plain, onnx)
+    if network is not None and nir is not None:
+        with bar("NIR", shown=not json) as report:
+            graph = write_nir(network, nir, progress=report)
     if json:
         emit_json(
             {
                 "file": done.path,
-                "bytes": size,
+                "bytes": done.path.stat().st_size,
                 "content_hash": done.network.content_hash(),
+                "weight_bits": None if kept else done.bits,
                 "lowering": done.lowering,
                 "lowering_costs": done.costs,
                 "quantization": done.quantization,
                 "ranges": done.ranges,
+                "onnx": twins and {**vars(twins), "content_hash": done.plain.content_hash()},
+                "nir": graph,
             }
         )
         return
-    print_table(
-        f"{done.path}: {size:,} bytes, {weight_bits} bit weights, lowering {done.lowering}",
-        ["layer", "scale", "bound by", "clipped", "weight", "bias", "threshold", "|u|", "|v|"],
-        [
+    _print(done, kept=kept)
+    if twins is not None:
+        say(f"{twins.integer}: the integer twin; {twins.float}: the float decoder")
+    if graph is not None:
+        say(f"{nir}: the float network as a NIR graph")
+
+
+def _gate(
+    chip: str, network: FloatNetwork | None, source: Path, weight_bits: int | None, lowering: str
+) -> Callable[[Network], None]:
+    """Refuses an integer network that the chip does not hold; other lowerings are tried only then."""
+    from deploy.chip_gate import check_fits, lowerings_of
+    from export.netx_guard import open_netx
+    from export.pipeline import Options, compiled
+    from sim.chips import chip_named
+
+    named = chip_named(chip)
+
+    def others() -> dict[str, Network]:
+        plain = open_netx(source) if network is None else compiled(network, Options(weight_bits, "none", "max")).plain
+        return {} if plain is None else lowerings_of(plain, lowering)
+
+    return lambda integer: check_fits(integer, named, others)
+
+
+def _print(done: Exported, *, kept: bool) -> None:
+    from deploy.console import print_table, say
+
+    size = done.path.stat().st_size
+    if kept:
+        say(f"{done.path}: {size:,} bytes, integers as they were, lowering {done.lowering}")
+    else:
+        print_table(
+            f"{done.path}: {size:,} bytes, {done.bits} bit weights, lowering {done.lowering}",
+            ["layer", "scale", "bound by", "clipped", "weight", "bias", "threshold", "|u|", "|v|"],
             [
-                q.layer.removeprefix("layer "),
-                f"{q.scale:.0f}",
-                q.bound_by,
-                str(q.clipped),
-                f"{q.weight_error:.2%}",
-                f"{q.bias_error:.2%}",
-                f"{q.threshold_error:.2%}",
-                f"{r.u_share:.0%}",
-                f"{r.v_share:.0%}",
-            ]
-            for q, r in zip(done.quantization, done.ranges, strict=True)
-        ],
-    )
+                [
+                    q.layer.removeprefix("layer "),
+                    f"{q.scale:.0f}",
+                    q.bound_by,
+                    str(q.clipped),
+                    f"{q.weight_error:.2%}",
+                    f"{q.bias_error:.2%}",
+                    f"{q.threshold_error:.2%}",
+                    f"{r.u_share:.0%}",
+                    f"{r.v_share:.0%}",
+                ]
+                for q, r in zip(done.quantization, done.ranges, strict=True)
+            ],
+        )
+        say("weight, bias, threshold: relative rounding error; |u|, |v|: largest possible, of the register")
     for cost in done.costs if len(done.costs) > 1 else []:
         load = f", {cost.load_bytes / 2**30:.2f} GiB for netx to load its largest layer" if cost.load_bytes else ""
         refused = f"; {cost.refused}" if cost.refused else ""
         chosen = ">" if cost.lowering == done.lowering else " "
         say(f"{chosen} {cost.lowering}: {cost.weights:,} weights{load}{refused}")
-    say("weight, bias, threshold: relative rounding error; |u|, |v|: largest possible, of the register")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.commands.options import DataRoot, Json
+from deploy.commands.options import DataRoot, Json, with_data
 
 __all__ = ["fad"]
 
@@ -27,6 +27,9 @@ def train(
     config: Annotated[str, typer.Argument(metavar="CONFIG", help="A config: its data section says which images.")],
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images; published: 150.")] = 20,
     seed: Annotated[int, typer.Option(min=0, help="Decides the weights and the order.")] = 0,
+    other: Annotated[
+        str | None, typer.Option("--data", help="Another data set, as train's --data: its name, or a folder of images.")
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Instead of fad/ below the data root.")] = None,
     data_root: DataRoot = None,
     json: Json = False,
@@ -34,15 +37,18 @@ def train(
     """Train the autoencoder of a config's data set and keep it below the data root, where esvae evaluate finds it.
 
     [bold]Example:[/] esvae fad train digits
+
+    [bold]Example:[/] esvae fad train celeba --data photos
     """
     from deploy.console import bar, emit_json, say
     from esvae.allocator import keep_large_blocks
-    from esvae.config import load_config
+    from esvae.config import config_from_dict, load_config
     from esvae.data import load_images
     from esvae.metrics.train_features import features_path, train_features
 
     keep_large_blocks()
-    data = load_config(config).data
+    content, data_root = with_data(load_config(config).model_dump(), other, data_root)
+    data = config_from_dict(content, config).data
     path = out or features_path(data, data_root)
     with bar(f"fad train {data.name}") as report:
         images = load_images(data, data_root, report)

@@ -17,7 +17,7 @@ def generate(
     out: Annotated[Path, typer.Option("--out", help="Folder for the images; one that was begun is continued.")],
     images: Annotated[int, typer.Option("-n", "--images", help="How many in all.")] = 1000,
     seed: Seed = 0,
-    backend: Annotated[str, typer.Option(help="twin, reference or lava.")] = "twin",
+    backend: Annotated[str, typer.Option(help="twin, reference, lava or onnx.")] = "twin",
     loader: Loader = "stock",
     sampler: Sampler = "host",
     target: Target = "cpu",

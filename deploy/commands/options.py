@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-__all__ = ["DataRoot", "Json", "Loader", "Net", "Sampler", "Seed", "Target"]
+__all__ = ["DataRoot", "Json", "Loader", "Net", "Sampler", "Seed", "Target", "with_data"]
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 DataRoot = Annotated[
@@ -18,3 +18,20 @@ Loader = Annotated[str, typer.Option(help="Who builds Lava's graph: stock (netx)
 Sampler = Annotated[str, typer.Option(help="Where Lava's latent spikes are drawn: host, or in the graph.")]
 Target = Annotated[str, typer.Option(help="What Lava runs on: cpu or loihi2.")]
 Net = Annotated[Path, typer.Argument(metavar="F.net", help="A network file.")]
+
+
+def with_data(content: dict[str, Any], data: str | None, root: Path | None) -> tuple[dict[str, Any], Path | None]:
+    """A config's content with another data set, and the data root that goes with it.
+
+    Args:
+        content: of a config, left as it is.
+        data: name of a data set, or a folder of images; the config's own where None.
+        root: of the data sets; a folder of images is its own.
+    """
+    from esvae.config import DATA_NAMES
+
+    if data is None:
+        return content, root
+    folder = Path(data).is_dir() and data not in DATA_NAMES
+    name = "folder" if folder else data
+    return {**content, "data": {**content["data"], "name": name}}, Path(data) if folder else root

@@ -19,7 +19,7 @@ def simulate(
         int | None, typer.Option("-n", "--images", help="How many to draw (64), or to take of those given (all).")
     ] = None,
     seed: Seed = 0,
-    backend: Annotated[str, typer.Option(help="twin, reference or lava.")] = "twin",
+    backend: Annotated[str, typer.Option(help="twin, reference, lava or onnx.")] = "twin",
     latents: Annotated[Path | None, typer.Option(help="Latent spikes (images, steps, features) as .npy.")] = None,
     save_latents: Annotated[Path | None, typer.Option(help="Write the latent spikes that were used, as .npy.")] = None,
     trace: Annotated[

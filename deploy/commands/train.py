@@ -7,14 +7,29 @@ from typing import Annotated
 
 import typer
 
-from deploy.commands.options import DataRoot, Json
+from deploy.commands.options import DataRoot, Json, with_data
 
 __all__ = ["train"]
 
 
 def train(
-    config: Annotated[str, typer.Argument(metavar="CONFIG", help="A YAML file, or the name of a shipped config.")],
-    out: Annotated[Path, typer.Option("--out", help="The run directory to write.")],
+    config: Annotated[
+        str | None,
+        typer.Argument(metavar="CONFIG", help="A YAML file, or the name of a shipped config; with --from, the run's."),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="The run directory to write.")] = ...,  # type: ignore[assignment]
+    qat: Annotated[
+        bool, typer.Option("--qat", help="Train the decoder in the chip's integers; see --weight-bits and --from.")
+    ] = False,
+    weight_bits: Annotated[
+        int | None, typer.Option(min=2, max=8, help="Of the decoder's weights with --qat, sign included; 8.")
+    ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", metavar="RUN", help="Start from this run's weights: half of its epochs, a falling rate."
+        ),
+    ] = None,
     data: Annotated[
         str | None,
         typer.Option(help="Another data set, resized to the config's size: its name, or a folder of images."),
@@ -42,27 +57,44 @@ def train(
     [bold]Example:[/] esvae train digits --out runs/digits
 
     [bold]Example:[/] esvae train fashion_mnist --out runs/fashion --data-root ~/data --resume
+
+    [bold]Example:[/] esvae train --qat --from runs/digits --weight-bits 4 --out runs/digits_4bit
     """
     from deploy.console import bar, emit_json, say
-    from esvae.config import DATA_NAMES, config_from_dict, load_config
+    from esvae.chip.rounding import MAX_WEIGHT_BITS
+    from esvae.config import QuantizationConfig, config_from_dict, load_config
     from esvae.data import load_images
     from esvae.distributed import rank
-    from esvae.training import Machine, evaluate_mse
+    from esvae.errors import ConfigError
+    from esvae.run import load_run
+    from esvae.training import Machine, evaluate_mse, fine_tuning
     from esvae.training import train as run_training
 
-    content = load_config(config).model_dump()
+    if weight_bits is not None and not qat:
+        raise ConfigError("--weight-bits goes with --qat; without it, give the bits to esvae export")
+    if config is None and start is None:
+        raise ConfigError("give a CONFIG, or a run to start from with --from RUN")
+    initial = None if start is None else load_run(start)
+    bits = (weight_bits or MAX_WEIGHT_BITS) if qat else None
+    if initial is not None and config is None:
+        content = fine_tuning(initial.config, bits).model_dump()
+    else:
+        content = load_config(str(config)).model_dump()
+        if bits is not None:
+            quantization = content["model"]["quantization"] or QuantizationConfig().model_dump()
+            quantization["weight_bits"] = bits
+            content["model"]["quantization"] = quantization if initial is None else {**quantization, "start": 0.0}
     changes = {"epochs": epochs, "seed": seed, "precision": precision}
     content["train"].update({key: value for key, value in changes.items() if value is not None})
-    if data is not None:
-        folder = Path(data).is_dir() and data not in DATA_NAMES
-        content["data"]["name"], data_root = ("folder", Path(data)) if folder else (data, data_root)
-    checked = config_from_dict(content, config)
+    content, data_root = with_data(content, data, data_root)
+    checked = config_from_dict(content, config or str(start))
     with bar("images") as report:
         images = load_images(checked.data, data_root, report)
     with bar(f"train {checked.name}", shown=rank() == 0) as report:
         run = run_training(
             checked,
             out,
+            initial=initial,
             images=images,
             max_steps=max_steps,
             resume=resume,

@@ -11,12 +11,15 @@ from esvae.errors import ConfigError
 
 __all__ = ["verify"]
 
+#: Version numbers that are printed; --json gives all.
+_TOLD = ("lava-nc", "lava-dl", "onnxruntime")
+
 
 def verify(
     net: Net,
     images: Annotated[int, typer.Option("-n", "--images", help="How many.")] = 4,
     seed: Seed = 0,
-    against: Annotated[str, typer.Option(help="Backends, by comma: reference, lava.")] = "reference,lava",
+    against: Annotated[str, typer.Option(help="Backends, by comma: reference, lava, onnx.")] = "reference,lava",
     steps: Annotated[int | None, typer.Option(min=1, help="Steps to run, where the file has no window.")] = None,
     layers: Annotated[int | None, typer.Option(min=1, help="Run only so many of the file's layer groups.")] = None,
     loader: Loader = "stock",
@@ -35,7 +38,7 @@ def verify(
 
     names: list[Any] = [name.strip() for name in against.split(",") if name.strip()]
     if not names or not set(names) <= set(BACKENDS) - {"twin"}:
-        raise ConfigError(f"--against {against}: expected some of reference, lava")
+        raise ConfigError(f"--against {against}: expected some of reference, lava, onnx")
     with bar("verify") as report:
         verdict = run_verify(
             net,
@@ -60,8 +63,8 @@ def print_verdict(verdict: Any) -> None:
 
     for name, difference in verdict.differences.items():
         what = f"{verdict.images} images x {verdict.steps} steps x {verdict.layers} layers"
-        versions = verdict.about[name]
-        about = " with " + ", ".join(f"{k} {versions[k]}" for k in ("lava-nc", "lava-dl")) if versions else ""
+        versions = [f"{k} {verdict.about[name][k]}" for k in _TOLD if k in verdict.about[name]]
+        about = " with " + ", ".join(versions) if versions else ""
         if difference is None:
             say(f"twin = {name}: all {verdict.integers:,} integers equal ({what}){about}")
         else:

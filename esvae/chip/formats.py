@@ -44,8 +44,8 @@ class IntFormat:
         array = np.asarray(values)
         if array.dtype.kind not in "iu":
             raise HardwareRangeError(f"{where}: {self.name} is {array.dtype}, expected whole numbers; {remedy}")
-        outside = array[(array < self.min) | (array > self.max)]
-        if outside.size:
+        if array.size and (array.min() < self.min or array.max() > self.max):
+            outside = array[(array < self.min) | (array > self.max)]
             raise HardwareRangeError(f"{where}: {self.name} {outside[0]} outside [{self.min}, {self.max}]; {remedy}")
 
 

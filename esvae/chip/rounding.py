@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from esvae.chip.formats import BIAS, DECAY_UNITY, THRESHOLD
+from esvae.chip.formats import BIAS, DECAY_UNITY, THRESHOLD, WEIGHT
 from esvae.errors import ConfigError, HardwareRangeError
 
 __all__ = ["MAX_WEIGHT_BITS", "MIN_WEIGHT_BITS", "FloatValues", "IntegerValues", "WeightGrid", "round_layer"]
@@ -70,6 +70,12 @@ class WeightGrid:
     def weights(self, weight: np.ndarray, scale: float) -> np.ndarray:
         """``weight * scale`` on the grid, ties to even, clipped to it: float64 whole numbers, idempotent."""
         return np.clip(self.rounded(weight, scale), -self.levels, self.levels) * self.step
+
+    def holds(self, weight: np.ndarray, scale: float) -> bool:
+        """Whether 8 bits are wanted and ``weight * scale`` is whole already, within the register: odd or -256 too."""
+        values = weight * scale
+        whole = bool((values == np.rint(values)).all())
+        return whole and self.bits == MAX_WEIGHT_BITS and WEIGHT.min <= values.min() and values.max() <= WEIGHT.max
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +148,8 @@ def round_layer(
         raise HardwareRangeError(f"{where}: all weights are zero, so the layer passes nothing on; train again")
     silent = math.isinf(layer.threshold)
     limits = {"weight": grid.top / largest if scale is None else scale}
-    if bias.any():
+    kept = scale is not None and grid.holds(weight, scale)  # integers of the chip's own stay what they are
+    if bias.any() and not (kept and BIAS.min <= bias.min() * scale and bias.max() * scale <= BIAS.max):
         limits["bias"] = BIAS.max / float(np.abs(bias).max())
     if silent:
         reach = _reach(weight, bias, layer, steps)
@@ -152,16 +159,17 @@ def round_layer(
                 "number of time steps"
             )
         limits["readout"] = _ROOM / reach
-    else:
+    elif layer.threshold:
         limits["threshold"] = THRESHOLD.max / layer.threshold
     bound_by = min(limits, key=lambda name: limits[name])
-    scale = limits[bound_by]
+    given, scale = scale, limits[bound_by]
+    kept = kept and scale == given
     while True:
-        integer = grid.weights(weight, scale)
+        integer = weight * scale if kept else grid.weights(weight, scale)
         integer_bias = np.rint(bias * scale)
         if not silent or _reach(integer, integer_bias, layer, steps) < _ROOM:
             break
-        bound_by, scale = "readout", scale * _SHRINK  # rounding may have added to the sums
+        kept, bound_by, scale = False, "readout", scale * _SHRINK  # rounding may have added to the sums
     return IntegerValues(
         weight=integer.astype(np.int32),
         bias=None if layer.bias is None else integer_bias.astype(np.int32),
@@ -170,7 +178,7 @@ def round_layer(
         threshold=THRESHOLD.max if silent else round(layer.threshold * scale),
         scale=scale,
         bound_by=bound_by,
-        clipped=int((np.abs(grid.rounded(weight, scale)) > grid.levels).sum()),
+        clipped=0 if kept else int((np.abs(grid.rounded(weight, scale)) > grid.levels).sum()),
     )
 
 

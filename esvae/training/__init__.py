@@ -2,6 +2,6 @@
 
 from esvae.training.evaluate import evaluate_mse, fit_prior
 from esvae.training.fit import Machine, Progress, fit
-from esvae.training.train import train
+from esvae.training.train import fine_tuning, train
 
-__all__ = ["Machine", "Progress", "evaluate_mse", "fit", "fit_prior", "train"]
+__all__ = ["Machine", "Progress", "evaluate_mse", "fine_tuning", "fit", "fit_prior", "train"]

@@ -53,14 +53,17 @@ class OptimizationModule(lightning.LightningModule):
         self.first, self.step = first, first
         self.sums: dict[str, torch.Tensor] = {}
         self.last_mse = math.nan
+        self.begin_step = getattr(model, "begin_step", None)
 
     def configure_optimizers(self) -> Any:
         settings = self.settings
         named = [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
         prior = [p for name, p in named if name.startswith("prior.")]
+        scales = [p for name, p in named if name.endswith(".log_scale")]
         groups: list[dict[str, Any]] = [
-            {"params": [p for name, p in named if not name.startswith("prior.")]},
+            {"params": [p for name, p in named if not name.startswith("prior.") and not name.endswith(".log_scale")]},
             {"params": prior, "lr": settings.learning_rate * settings.prior_rate_factor},
+            {"params": scales, "weight_decay": 0.0},  # a scale has no reason to be near 1
         ]
         optimizer = torch.optim.AdamW(
             [group for group in groups if group["params"]],
@@ -75,13 +78,15 @@ class OptimizationModule(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def training_step(self, batch: torch.Tensor, batch_index: int) -> torch.Tensor:
+        if self.begin_step is not None:
+            self.begin_step(self.step, self.total)
         # The same on every process, each of which takes its rows of what is drawn.
         losses = self.model.losses(batch, step_generator(self.settings.seed, self.step))
         for name, value in losses.parts().items():
             self.sums[name] = self.sums.get(name, 0) + value.detach()
         if batch.device.type == "cpu" or self.step % _SYNC_STEPS == 0:
-            self.last_mse = float(losses.reconstruction)
-            if not math.isfinite(float(losses.total)):
+            self.last_mse = float(losses.reconstruction.detach())
+            if not math.isfinite(float(losses.total.detach())):
                 raise EsvaeError(f"the loss is not finite at step {self.step}; lower train.learning_rate")
         self.step += 1
         return losses.total

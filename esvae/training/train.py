@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from esvae.allocator import keep_large_blocks
-from esvae.config import Config
+from esvae.config import Config, config_from_dict
 from esvae.data import ImageSet, ImageSplits, load_images
 from esvae.distributed import processes, rank
 from esvae.errors import CheckpointError, ConfigError
@@ -20,13 +20,34 @@ from esvae.training.evaluate import fit_prior
 from esvae.training.fit import CHECKPOINT, Machine, Progress, fit
 from esvae.training.monitor import WATCHED, Monitor
 
-__all__ = ["train"]
+__all__ = ["fine_tuning", "train"]
+
+#: Ends of the names of what says how weights are rounded.
+_ROUNDING = (".log_scale", ".active")
+#: Fine-tuning takes this share of the epochs that the run took, with this share of its learning rate.
+_FINE_EPOCHS, _FINE_RATE = 0.5, 2 / 3
+
+
+def fine_tuning(config: Config, weight_bits: int | None) -> Config:
+    """The config with which a run of ``config`` is trained on: half of its epochs, the learning rate falling from
+    two thirds of what it was; with weights of ``weight_bits`` bits from the first step on, or in floats where None.
+    """
+    content = config.model_dump()
+    content["model"]["quantization"] = None if weight_bits is None else {"weight_bits": weight_bits, "start": 0.0}
+    content["train"].update(
+        epochs=max(1, round(config.train.epochs * _FINE_EPOCHS)),
+        learning_rate=config.train.learning_rate * _FINE_RATE,
+        schedule="cosine",
+        warmup_steps=0,
+    )
+    return config_from_dict(content, config.name)
 
 
 def train(
     config: Config,
     directory: str | os.PathLike[str],
     *,
+    initial: Run | None = None,
     images: ImageSplits | None = None,
     max_steps: int | None = None,
     resume: bool = False,
@@ -41,6 +62,7 @@ def train(
     Args:
         config: what to train; ``config.train.seed`` decides the initial weights, the order and all draws.
         directory: the run directory; a finished run in it is replaced.
+        initial: a run whose weights training starts from, of the same model; its scales are not taken over.
         images: the data set; the config's where None.
         max_steps: stop after so many optimizer steps.
         resume: continue an interrupted run from its last checkpoint, to the weights that it would have reached
@@ -54,7 +76,7 @@ def train(
     Raises:
         EsvaeError: the loss is not finite, or the directory cannot be written.
         CheckpointError: ``directory`` holds an unfinished run, or, to be resumed, one of other settings.
-        ConfigError: the batch does not fit the data or the processes.
+        ConfigError: the batch does not fit the data or the processes; ``initial`` is of another model.
     """
     keep_large_blocks()
     directory, settings = Path(directory), config.train
@@ -65,6 +87,8 @@ def train(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         model = ESVAE(config)
+    if initial is not None:
+        _take_over(model, initial)
     model.arrange()
     batches = Batches(training, settings.batch_size, settings.seed, flip=config.data.flip)
     total = settings.epochs * batches.epoch_steps
@@ -90,7 +114,7 @@ def train(
         directory,
         save,
         total=total,
-        fingerprint=_fingerprint(config, total),
+        fingerprint=_fingerprint(config, total, initial),
         machine=machine or Machine(),
         monitor=monitor,
         resume=resume,
@@ -127,10 +151,30 @@ def _held_out(images: ImageSet, count: int) -> tuple[ImageSet, torch.Tensor | No
     return images.head(kept), images.batch(torch.arange(kept, len(images)))
 
 
-def _fingerprint(config: Config, total: int) -> dict[str, Any]:
-    """What decides the course of a training: all of the config but its name and length, unless the length shapes it."""
+def _take_over(model: ESVAE, initial: Run) -> None:
+    """The weights of another run, all but what says how they are rounded."""
+    kept = {name for name in model.state_dict() if name.endswith(_ROUNDING)}
+    given = {name: value for name, value in initial.model.state_dict().items() if not name.endswith(_ROUNDING)}
+    wanted = {name: tuple(value.shape) for name, value in model.state_dict().items() if name not in kept}
+    found = {name: tuple(value.shape) for name, value in given.items()}
+    if wrong := sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name)):
+        name = wrong[0]
+        raise ConfigError(
+            f"the run to start from is of another model: '{name}' has shape {found.get(name, 'none')}, expected "
+            f"{wanted.get(name, 'none')}; use its own config"
+        )
+    model.load_state_dict(given, strict=False)
+
+
+def _fingerprint(config: Config, total: int, initial: Run | None) -> dict[str, Any]:
+    """What decides the course of a training: where it started and all of the config but its name and length, unless
+    the length shapes it."""
     content = config.model_dump(mode="json")
     del content["name"], content["train"]["epochs"]
-    if config.train.schedule != "constant":
+    if config.train.schedule != "constant" or config.model.quantization is not None:
         content["train"]["epochs or max_steps"] = total
+    if config.model.quantization is None:
+        del content["model"]["quantization"]  # as it was before there was such a key
+    if initial is not None:
+        content["from"] = initial.weights_hash
     return content

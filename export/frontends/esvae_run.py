@@ -10,6 +10,7 @@ from torch import nn
 
 from esvae.config import config_to_yaml
 from esvae.layers import SpikingLayer
+from esvae.quantized import Rounding
 from esvae.run import Run, versions
 from export.float_network import FloatLayer, FloatNetwork, Norm
 from export.ir import Conv, ConvTranspose, Dense, FloatLif, ImageReadout, Prior, Synapse
@@ -29,8 +30,9 @@ def from_run(run: Run) -> FloatNetwork:
         shape = None
         if isinstance(layer.synapse, nn.Linear):
             shape = (layer.synapse.out_features // decoder.base_size**2, decoder.base_size, decoder.base_size)
-        layers.append(FloatLayer(synapse_of(layer.synapse, neuron), Norm(scale, shift), shape))
-    layers.append(FloatLayer(synapse_of(decoder.readout, FloatLif(decoder.keep, math.inf))))
+        layers.append(FloatLayer(synapse_of(layer.synapse, neuron), Norm(scale, shift), shape, _scale(layer.rounding)))
+    readout = synapse_of(decoder.readout, FloatLif(decoder.keep, math.inf))
+    layers.append(FloatLayer(readout, scale=_scale(decoder.readout_rounding)))
     size = config.data.image_size
     weight, bias, share = (values.numpy().copy() for values in model.prior.components())
     return FloatNetwork(
@@ -45,15 +47,20 @@ def from_run(run: Run) -> FloatNetwork:
             "weights_sha256": run.weights_hash,
             **{f"version {name}": text for name, text in versions().items()},
         },
+        weight_bits=config.model.quantization.weight_bits if decoder.in_integers else None,  # type: ignore[union-attr]
     )
+
+
+def _scale(rounding: Rounding | None) -> float | None:
+    return rounding.scale if rounding is not None and rounding.active else None
 
 
 def synapse_of(module: nn.Module, neuron: FloatLif) -> Synapse:
     """The node of a torch module, float64, with the given neuron."""
-    if isinstance(module, nn.Linear):
-        return Dense(_array(module.weight), _array(module.bias), neuron)
-    assert isinstance(module, nn.Conv2d | nn.ConvTranspose2d)
+    assert isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d)
     bias = None if module.bias is None else _array(module.bias)
+    if isinstance(module, nn.Linear):
+        return Dense(_array(module.weight), bias, neuron)
     pairs = {
         key: (int(getattr(module, key)[0]), int(getattr(module, key)[1]))
         for key in ("stride", "padding", "dilation", "output_padding")

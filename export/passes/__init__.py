@@ -1,5 +1,6 @@
 """The passes from a float description to an integer network: pure functions, one file each."""
 
+from export.passes.calibrate import CALIBRATIONS, Calibration, calibrate, calibration_spikes
 from export.passes.fold_norm import fold_norm
 from export.passes.lower_dense import lower_dense
 from export.passes.lower_subpixel import lower_subpixel
@@ -8,9 +9,13 @@ from export.passes.quantize import LayerQuantization, quantize
 from export.passes.ranges import LayerRange, check_ranges, layer_ranges
 
 __all__ = [
+    "CALIBRATIONS",
+    "Calibration",
     "LayerQuantization",
     "LayerRange",
     "LoweringCost",
+    "calibrate",
+    "calibration_spikes",
     "check_ranges",
     "fold_norm",
     "layer_ranges",

@@ -14,17 +14,15 @@ import math
 from dataclasses import replace
 
 import numpy as np
-import torch
-from torch.nn import functional
 
 from esvae.errors import HardwareRangeError
 from export.ir import Conv, ConvTranspose, Dense, Layer, Network, Shape
+from export.limits import ELEMENTS
 
-__all__ = ["MAX_ELEMENTS", "lower_dense"]
+__all__ = ["MAX_ELEMENTS", "lower_dense", "unrolled"]
 
-#: Matrices above this many elements would take more than a gigabyte on the way.
-MAX_ELEMENTS = 1 << 27
-_BATCH = 256
+#: Matrices above this many elements are not made: 2 bytes each.
+MAX_ELEMENTS = ELEMENTS
 
 
 def lower_dense(network: Network) -> Network:
@@ -38,43 +36,62 @@ def lower_dense(network: Network) -> Network:
         if isinstance(layer, Dense):
             layers.append(layer)
             continue
-        inputs, outputs = math.prod(before), math.prod(after)
-        if inputs * outputs > MAX_ELEMENTS:
-            raise HardwareRangeError(
-                f"layer {index} ({type(layer).__name__}): unrolled it has {outputs} x {inputs} elements, above "
-                f"{MAX_ELEMENTS}; use --lowering native, fewer channels, a smaller image, or the subpixel decoder"
-            )
-        bias = layer.bias
-        if bias is not None:
-            bias = np.broadcast_to(bias if bias.ndim == 3 else bias[:, None, None], after).reshape(-1).copy()
-        layers.append(Dense(_matrix(layer, before, outputs), bias, layer.neuron))
+        layers.append(unrolled(layer, before, after, f"layer {index} ({type(layer).__name__})"))
     return replace(network, input_shape=(math.prod(network.input_shape),), layers=tuple(layers))
 
 
-@torch.inference_mode()
-def _matrix(layer: Conv | ConvTranspose, before: Shape, outputs: int) -> np.ndarray:
-    """What each input neuron alone sends: int32 ``(outputs, inputs)``."""
-    # In float64, which torch convolves by itself; for some shapes its float32 libraries give wrong sums.
-    weight = torch.from_numpy(layer.weight.astype(np.float64))
-    inputs = math.prod(before)
-    matrix = np.zeros((outputs, inputs), np.int32)
-    for start in range(0, inputs, _BATCH):
-        count = min(_BATCH, inputs - start)
-        basis = torch.zeros(count, inputs, dtype=torch.float64)
-        basis[torch.arange(count), torch.arange(start, start + count)] = 1
-        maps = basis.reshape(count, *before)
-        if isinstance(layer, Conv):
-            sent = functional.conv2d(maps, weight, None, layer.stride, layer.padding, layer.dilation, layer.groups)
-        else:
-            sent = functional.conv_transpose2d(
-                maps,
-                weight,
-                None,
-                layer.stride,
-                layer.padding,
-                layer.output_padding,
-                layer.groups,
-                layer.dilation,
-            )
-        matrix[:, start : start + count] = sent.reshape(count, -1).numpy().T
-    return matrix
+def unrolled(layer: Conv | ConvTranspose, before: Shape, after: Shape, where: str) -> Dense:
+    """The dense layer, of integers or floats.
+
+    Args:
+        layer: a (transposed) convolution.
+        before, after: its input and output shape.
+        where: goes into errors.
+
+    Raises:
+        HardwareRangeError: it is too large.
+    """
+    inputs, outputs = math.prod(before), math.prod(after)
+    if inputs * outputs > MAX_ELEMENTS:
+        raise HardwareRangeError(
+            f"{where}: unrolled it has {outputs} x {inputs} elements, above "
+            f"{MAX_ELEMENTS}; use --lowering native, fewer channels, a smaller image, or the subpixel decoder"
+        )
+    bias = layer.bias
+    if bias is not None:
+        bias = np.broadcast_to(bias if bias.ndim == 3 else bias[:, None, None], after).reshape(-1).copy()
+    return Dense(_matrix(layer, before, after), bias, layer.neuron)
+
+
+def _matrix(layer: Conv | ConvTranspose, before: Shape, after: Shape) -> np.ndarray:
+    """What each input neuron alone sends, ``(outputs, inputs)``: int16, or the weights' float.
+
+    A pair of neurons is connected by one tap of the kernel at most, so each tap is written where it leads.
+    """
+    kind = layer.weight.dtype if layer.weight.dtype.kind == "f" else np.dtype(np.int16)
+    matrix = np.zeros((*after, *before), kind)
+    outputs, inputs = after[0] // layer.groups, before[0] // layer.groups
+    taps = [
+        (_ends(layer, before, after, 0, y), _ends(layer, before, after, 1, x), y, x)
+        for y in range(layer.weight.shape[2])
+        for x in range(layer.weight.shape[3])
+    ]
+    for group in range(layer.groups):
+        to, of = slice(group * outputs, (group + 1) * outputs), slice(group * inputs, (group + 1) * inputs)
+        kernel = layer.weight[of].swapaxes(0, 1) if isinstance(layer, ConvTranspose) else layer.weight[to]
+        for (to_y, of_y), (to_x, of_x), y, x in taps:
+            matrix[to, to_y[:, None], to_x, of, of_y[:, None], of_x] = kernel[:, :, y, x]
+    return matrix.reshape(math.prod(after), math.prod(before))
+
+
+def _ends(
+    layer: Conv | ConvTranspose, before: Shape, after: Shape, axis: int, tap: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Along one axis, the outputs and inputs that a tap connects."""
+    shift = tap * layer.dilation[axis] - layer.padding[axis]
+    transposed = isinstance(layer, ConvTranspose)
+    walked = np.arange((before if transposed else after)[1 + axis])
+    reached = walked * layer.stride[axis] + shift
+    inside = (reached >= 0) & (reached < (after if transposed else before)[1 + axis])
+    ends = walked[inside], reached[inside]
+    return ends[::-1] if transposed else ends

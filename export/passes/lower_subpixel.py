@@ -85,7 +85,9 @@ def subpixel_weights(layer: Conv | ConvTranspose, factor: Pair) -> int:
     return inputs * math.prod(factor) * outputs * math.prod(after) * cells_reached
 
 
-def subpixel_conv(layer: Conv | ConvTranspose, size: Pair, factor: Pair, where: str = "layer") -> Conv:
+def subpixel_conv(
+    layer: Conv | ConvTranspose, size: Pair, factor: Pair, where: str = "layer", *, limit: int = MAX_WEIGHTS
+) -> Conv:
     """The convolution on the coarse grid.
 
     Args:
@@ -94,14 +96,15 @@ def subpixel_conv(layer: Conv | ConvTranspose, size: Pair, factor: Pair, where: 
         factor: pixels of a cell, ``(y, x)``; input channel ``c`` and phase ``(py, px)`` of it come as channel
             ``(c * factor_y + py) * factor_x + px``, as :func:`cells` lays them out.
         where: goes into errors.
+        limit: weights above which it is not made.
 
     Raises:
         HardwareRangeError: too many weights, or neurons that cannot be held silent.
     """
     count = subpixel_weights(layer, factor)
-    if count > MAX_WEIGHTS:
+    if count > limit:
         raise HardwareRangeError(
-            f"{where}: on the coarse grid it has {count:,} weights, above {MAX_WEIGHTS:,}; use a larger "
+            f"{where}: on the coarse grid it has {count:,} weights, above {limit:,}; use a larger "
             "model.decoder.base_size, or --lowering dense or native"
         )
     after = _factor_after(layer, factor)
@@ -209,7 +212,11 @@ def _bias(layer: Conv | ConvTranspose, weight: np.ndarray, shape: Pair, after: P
     if whole:
         return placed
     there = cells(np.ones((outputs, *shape), bool), after)
-    assert isinstance(layer.neuron, Lif)
+    if not isinstance(layer.neuron, Lif):
+        raise HardwareRangeError(
+            f"{where}: its {shape[0]}x{shape[1]} neurons do not fill cells of {after[0]}x{after[1]}, and floats "
+            "have no bias that holds those beyond silent; use the dense lowering"
+        )
     most = float(weight.clip(min=0).sum(axis=(1, 2, 3)).max())
     if most:  # a current that lasts adds up
         most = most * DECAY_UNITY / layer.neuron.current_decay if layer.neuron.current_decay else math.inf

@@ -29,7 +29,7 @@ class LayerQuantization:
         scale: integers for 1.0 of the float layer.
         bound_by: what kept the scale from being larger: weight, bias, threshold or readout.
         clipped: weights beyond the largest level.
-        weight_error: root mean square of the rounding error over that of the weights.
+        weight_error: root mean square of the rounding error over that of the weights, calibration's part included.
         bias_error: largest rounding error of a bias, as a share of the threshold (of 1.0 for the readout).
         threshold_error: rounding error of the threshold, relative.
         zeros: share of weights that became zero.
@@ -46,12 +46,15 @@ class LayerQuantization:
     zeros: float
 
 
-def quantize(network: FloatNetwork, bits: int = MAX_WEIGHT_BITS) -> tuple[Network, list[LayerQuantization]]:
+def quantize(
+    network: FloatNetwork, bits: int = MAX_WEIGHT_BITS, *, before: FloatNetwork | None = None
+) -> tuple[Network, list[LayerQuantization]]:
     """Quantizes a folded network.
 
     Args:
         network: without norms (see :func:`~export.passes.fold_norm`).
         bits: of the weights, 2 to 8, sign included.
+        before: the network that errors are told from, where calibration moved weights; ``network`` where None.
 
     Raises:
         ConfigError: ``bits`` out of range.
@@ -60,12 +63,12 @@ def quantize(network: FloatNetwork, bits: int = MAX_WEIGHT_BITS) -> tuple[Networ
     grid = WeightGrid(bits)
     layers: list[Layer] = []
     report: list[LayerQuantization] = []
-    for layer in network.layers:
+    for layer, told in zip(network.layers, (before or network).layers, strict=True):
         if isinstance(layer, Flatten):
             layers.append(layer)
             continue
         where = f"layer {len(report)} ({type(layer.synapse).__name__})"
-        synapse, entry = _quantized(layer, grid, network.time_steps, where)
+        synapse, entry = _quantized(layer, told, grid, network.time_steps, where)
         layers.append(synapse)
         report.append(entry)
     readout = network.readout
@@ -85,7 +88,9 @@ def float_values(synapse: Synapse) -> FloatValues:
     return FloatValues(synapse.weight, synapse.bias, neuron.keep, neuron.threshold, fan_in, neuron.current_keep)
 
 
-def _quantized(layer: FloatLayer, grid: WeightGrid, steps: int | None, where: str) -> tuple[Synapse, LayerQuantization]:
+def _quantized(
+    layer: FloatLayer, told: FloatLayer | Flatten, grid: WeightGrid, steps: int | None, where: str
+) -> tuple[Synapse, LayerQuantization]:
     values = float_values(layer.synapse)
     rounded = round_layer(values, grid, steps, scale=layer.scale, where=where)
     integer = replace(
@@ -94,8 +99,10 @@ def _quantized(layer: FloatLayer, grid: WeightGrid, steps: int | None, where: st
         bias=rounded.bias,
         neuron=Lif(rounded.current_decay, rounded.voltage_decay, rounded.threshold),
     )
-    silent = math.isinf(values.threshold)
-    error = rounded.weight / rounded.scale - values.weight
+    unit_free = math.isinf(values.threshold) or not values.threshold
+    assert isinstance(told, FloatLayer)
+    weight = told.synapse.weight
+    error = rounded.weight / rounded.scale - weight
     bias_error = 0.0
     if values.bias is not None and rounded.bias is not None:
         bias_error = float(np.abs(rounded.bias / rounded.scale - values.bias).max())
@@ -105,8 +112,8 @@ def _quantized(layer: FloatLayer, grid: WeightGrid, steps: int | None, where: st
         scale=rounded.scale,
         bound_by=rounded.bound_by,
         clipped=rounded.clipped,
-        weight_error=float(np.sqrt(np.mean(error**2) / np.mean(values.weight**2))),
-        bias_error=bias_error / (1.0 if silent else values.threshold),
-        threshold_error=0.0 if silent else abs(rounded.threshold / rounded.scale / values.threshold - 1),
+        weight_error=float(np.sqrt(np.mean(error**2) / np.mean(weight**2))),
+        bias_error=bias_error / (1.0 if unit_free else values.threshold),
+        threshold_error=0.0 if unit_free else abs(rounded.threshold / rounded.scale / values.threshold - 1),
         zeros=float((rounded.weight == 0).mean()),
     )

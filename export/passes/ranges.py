@@ -17,7 +17,10 @@ from esvae.chip.formats import DECAY_UNITY, STATE_LIMIT, STATE_SHIFT
 from esvae.errors import HardwareRangeError
 from export.ir import Conv, Dense, Lif, Network, Shape, Synapse
 
-__all__ = ["LayerRange", "check_ranges", "layer_ranges"]
+__all__ = ["LayerRange", "all_firing", "check_ranges", "layer_ranges"]
+
+#: Rows of a matrix of weights that are summed at a time.
+_ROWS = 128
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ def check_ranges(network: Network) -> list[LayerRange]:
 
 def _bounds(layer: Synapse, before: Shape, steps: int, where: str) -> LayerRange:
     assert isinstance(layer.neuron, Lif)
-    low, high = int(_all_firing(layer, before, sign=-1).min()), int(_all_firing(layer, before, sign=1).max())
+    low, high = int(all_firing(layer, before, sign=-1).min()), int(all_firing(layer, before, sign=1).max())
     bias = np.zeros(1, np.int64) if layer.bias is None else layer.bias.astype(np.int64)
     keep_u, keep_v = (1 - d / DECAY_UNITY for d in (layer.neuron.current_decay, layer.neuron.voltage_decay))
     u = v = 0.0
@@ -78,12 +81,14 @@ def _bounds(layer: Synapse, before: Shape, steps: int, where: str) -> LayerRange
     return LayerRange(where, (low, high), u / STATE_LIMIT, v / STATE_LIMIT)
 
 
-def _all_firing(layer: Synapse, before: Shape, *, sign: int) -> torch.Tensor:
+def all_firing(layer: Synapse, before: Shape, *, sign: int) -> torch.Tensor:
     """What every neuron receives when all inputs over its positive (negative) weights spike, and no others."""
-    kept = layer.weight.clip(min=0) if sign > 0 else layer.weight.clip(max=0)
-    weight, ones = torch.from_numpy(kept.astype(np.float64)), torch.ones(1, *before, dtype=torch.float64)
+    limits = (0, None) if sign > 0 else (None, 0)
     if isinstance(layer, Dense):
-        return ones @ weight.T
+        parts = (layer.weight[start : start + _ROWS].clip(*limits) for start in range(0, len(layer.weight), _ROWS))
+        return torch.from_numpy(np.concatenate([part.sum(axis=1, dtype=np.int64) for part in parts]))
+    kept = layer.weight.clip(*limits)
+    weight, ones = torch.from_numpy(kept.astype(np.float64)), torch.ones(1, *before, dtype=torch.float64)
     if isinstance(layer, Conv):
         return functional.conv2d(ones, weight, None, layer.stride, layer.padding, layer.dilation, layer.groups)
     return functional.conv_transpose2d(

@@ -6,11 +6,13 @@ import math
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional
 
-from esvae.config import Config, config_from_dict
-from esvae.layers import Expand, ThresholdNorm
+from esvae.config import Config, NeuronConfig, config_from_dict
+from esvae.layers import Expand, SpikingLayer, ThresholdNorm
 from esvae.model import ESVAE, mmd
+from esvae.upsample import Upsample
 
 
 def small(kind: str) -> Config:
@@ -63,6 +65,40 @@ def test_expand_is_the_convolution_that_it_says() -> None:
     x = torch.rand(2, 5)
     expected = functional.conv2d(x[..., None, None], layer.weight, layer.bias, padding=3)
     torch.testing.assert_close(layer(x), expected)
+
+
+def test_upsample_is_the_transposed_convolution_with_its_gradients() -> None:
+    layer = Upsample(5, 3).double()
+    x = torch.randn(4, 5, 3, 2, dtype=torch.float64, requires_grad=True)
+    wanted = layer(x) - layer.bias[:, None, None]  # type: ignore[index]
+    found = layer.sums(x)
+    torch.testing.assert_close(found, wanted)
+    assert found.shape == (4, 3, 6, 4)
+    grad = torch.randn(wanted.shape, dtype=torch.float64)
+    gradients = [torch.autograd.grad(out, (x, layer.weight), grad) for out in (found, wanted)]
+    for left, right in zip(*gradients, strict=True):
+        torch.testing.assert_close(left, right)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_a_bias_that_is_left_to_the_norm_counts_as_before(training: bool) -> None:
+    torch.manual_seed(0)
+    fast = SpikingLayer(Upsample(5, 3), 3, NeuronConfig()).double().train(training)
+    slow = SpikingLayer(nn.ConvTranspose2d(5, 3, 3, 2, 1, 1), 3, NeuronConfig()).double().train(training)
+    with torch.no_grad():
+        fast.synapse.bias.copy_(torch.tensor([0.5, -1.0, 2.0]))  # type: ignore[operator,union-attr]
+        fast.norm.running_mean.fill_(0.3)
+    slow.load_state_dict(fast.state_dict())
+    x = (torch.rand(4 * 6, 5, 3, 3, generator=torch.Generator().manual_seed(1)) < 0.3).double()
+    seen = [layer(x, 4) for layer in (fast, slow)]
+    assert torch.equal(*seen)
+    assert 0.02 < seen[0].mean() < 0.98
+    grad = torch.randn(seen[0].shape, dtype=torch.float64)
+    for spikes in seen:
+        spikes.backward(grad)
+    torch.testing.assert_close(fast.state_dict(), slow.state_dict())
+    for (name, left), (_, right) in zip(fast.named_parameters(), slow.named_parameters(), strict=True):
+        torch.testing.assert_close(left.grad, right.grad, msg=name, rtol=1e-9, atol=1e-10)
 
 
 def test_norm_in_evaluation_is_its_scale_and_shift() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,9 +76,9 @@ def test_hash_sees_every_part() -> None:
         {"prior": None},
         {"layers": (Conv(weight, network.layers[0].bias, NEURON, padding=(1, 2)), network.layers[1])},  # type: ignore[union-attr]
     ]
-    hashes = {Network(**{**vars(network), **change}).content_hash() for change in changed}
+    hashes = {replace(network, **change).content_hash() for change in changed}
     assert len(hashes | {base}) == 5
-    assert Network(**{**vars(network), "provenance": {}}).content_hash() == base
+    assert replace(network, provenance={}).content_hash() == base
 
 
 def test_transposed_convolutions_are_refused_before_anything_is_written(tmp_path: Path) -> None:

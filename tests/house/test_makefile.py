@@ -13,18 +13,20 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-TARGETS = ["help", "setup", "demo", "test", "lint", "types", "unit", "fuzz", "clean", "distclean"]
+TARGETS = ["help", "setup", "demo", "test", "lint", "types", "unit", "fuzz", "docs", "clean", "distclean"]
 TOOLS = ["sh", "cat", "cksum", "date", "dirname", "ls", "mkdir", "rm", "sleep", "tail", "cp", "chmod"]
 
 SHIM = '#!/bin/sh\necho "pyenv: python3.10: command not found" >&2\nexit 127\n'
 STAND_IN = """#!/bin/sh
 case "$1 $2" in
+    "-c import material"*) [ -f guide ] ;;
     "-c "?*) echo "{version} {able} {path}" ;;
     "-m venv") mkdir -p "$3/bin" && cp "$0" "$3/bin/python" && : > "$3/pyvenv.cfg" ;;
     "-m pip")
         [ "$3" = install ] || exit 0
         shift 2
         echo "$*" >> pip.txt
+        case "$*" in *docs*) : > guide ;; esac
         echo "pip's noise"
         exit "${{PIP_EXIT:-0}}" ;;
     "--version "*) echo "Python {version}.1" ;;
@@ -126,6 +128,14 @@ def test_make_demo_runs_the_demo(made: Path) -> None:
     assert "ran .venv/bin/esvae demo --out demo" in make("demo", cwd=made).stdout
     executable(made / ".venv/bin/esvae", "#!/bin/sh\nexit 1\n")
     assert make("demo", cwd=made).returncode != 0
+
+
+def test_make_docs_installs_what_it_needs_and_lets_no_warning_pass(made: Path) -> None:
+    done = make("-s", "docs", cwd=made)
+    assert done.stdout.splitlines() == ["ran scripts/setup --docs", "ran .venv/bin/python -m mkdocs build --strict"]
+    for tool in ("scripts/setup", ".venv/bin/python"):
+        executable(made / tool, "#!/bin/sh\nexit 1\n")
+        assert make("docs", cwd=made).returncode != 0
 
 
 # --- scripts/setup: which interpreter -----------------------------------------------------------------------------
@@ -252,6 +262,23 @@ def test_a_changed_project_is_installed_anew_into_the_same_environment(checkout:
     assert checkout.setup().returncode == 0
     assert checkout.pip == [INSTALL, INSTALL]
     assert kept.exists()
+
+
+def test_what_the_guide_is_built_with_is_installed_once_and_on_demand(checkout: Checkout) -> None:
+    stand_in(checkout.bin / "python3.10", "3.10")
+    first, second = checkout.setup("--docs"), checkout.setup("--docs")
+    assert first.returncode == second.returncode == 0, first.stderr
+    assert second.stdout == second.stderr == ""
+    assert checkout.pip == [INSTALL, "install --editable .[docs]"]
+    assert not (checkout.root / ".venv-lock").exists()
+
+
+def test_a_failed_install_of_the_guides_tools_is_told(checkout: Checkout) -> None:
+    stand_in(checkout.bin / "python3.10", "3.10")
+    checkout.setup()
+    failed = checkout.setup("--docs", PIP_EXIT="3")
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("pip's noise\nsetup: failed (3): ")
 
 
 def test_another_interpreter_makes_another_environment(checkout: Checkout) -> None:

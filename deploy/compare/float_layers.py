@@ -1,0 +1,153 @@
+"""The float decoder layer by layer: its spikes, its membrane potentials, and what the rest makes of given spikes.
+
+Spikes and images are the run's own decoder's. Membrane potentials, which its fused kernels do not give out, are
+computed from the folded weights that an export starts from, for the spikes that entered, and set to zero where the
+decoder's own spikes are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from esvae.decoder import Decoder
+from esvae.run import Run
+from export.float_network import FloatLayer
+from export.frontends import from_run
+from export.ir import Conv, Dense, FloatLif, Shape
+from export.passes import fold_norm
+
+__all__ = ["FloatDecoder", "Membrane"]
+
+_NAMES = {"Conv": "conv", "ConvTranspose": "transposed conv", "Dense": "dense"}
+
+
+@dataclass(frozen=True, eq=False)
+class Membrane:
+    """One float layer over a window.
+
+    Attributes:
+        spikes: uint8 ``(images, steps, C, H, W)``; None of the readout.
+        before: potential before the reset, float32, likewise.
+    """
+
+    spikes: np.ndarray | None
+    before: np.ndarray
+
+    @property
+    def after(self) -> np.ndarray:
+        """Potential after the reset of neurons that fired."""
+        return self.before if self.spikes is None else np.where(self.spikes, np.float32(0), self.before)
+
+
+class FloatDecoder:
+    """A run's decoder, by layers.
+
+    Attributes:
+        shapes: ``(C, H, W)`` of every layer with neurons, the readout last, whose maps are not yet interleaved.
+        names: of the layers.
+        thresholds: of the spiking layers.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.decoder: Decoder = run.model.decoder
+        folded = fold_norm(from_run(run))
+        self._layers: tuple[FloatLayer, ...] = folded.synapses
+        shape = folded.input_shape if len(folded.input_shape) == 3 else (*folded.input_shape, 1, 1)
+        self.input_shape: Shape = shape
+        self.shapes: list[Shape] = []
+        self.names: list[str] = []
+        for k, layer in enumerate(self._layers):
+            shape = layer.synapse.output_shape(shape)
+            self.shapes.append(shape)
+            self.names.append(f"layer {k} ({_NAMES[type(layer.synapse).__name__]})")
+        self.thresholds = [self._neuron(k).threshold for k in range(len(self._layers) - 1)]
+        self._weights = [torch.from_numpy(layer.synapse.weight).float() for layer in self._layers]
+
+    @torch.inference_mode()
+    def images(self, latents: np.ndarray) -> np.ndarray:
+        """float32 ``(N, C, H, W)`` of latent spikes ``(N, T, latents)``, whole or real numbers."""
+        return self.decoder(_raster(latents)).numpy()  # type: ignore[no-any-return]
+
+    @torch.inference_mode()
+    def hidden(self, latents: np.ndarray) -> list[torch.Tensor]:
+        """Spikes of every spiking layer, ``(T * N, C, H, W)``, of latent spikes ``(N, T, latents)``."""
+        return self.decoder.hidden(_raster(latents))
+
+    @torch.inference_mode()
+    def onward(self, layer: int, spikes: np.ndarray) -> np.ndarray:
+        """Images ``(N, C, H, W)`` that the layers behind ``layer`` make of its spikes ``(N, T, C, H, W)``."""
+        steps = spikes.shape[1]
+        x = torch.from_numpy(np.ascontiguousarray(spikes.swapaxes(0, 1))).float().flatten(0, 1)
+        for following in list(self.decoder.layers)[layer + 1 :]:
+            x = following(x, steps)
+        return self.decoder.read(x).numpy()  # type: ignore[no-any-return]
+
+    @torch.inference_mode()
+    def membranes(self, latents: np.ndarray) -> list[Membrane]:
+        """Every layer's spikes and potentials, the readout's last."""
+        images, steps = latents.shape[:2]
+        entering = _raster(latents).flatten(0, 1).unflatten(1, self.input_shape)
+        found = []
+        spikes: torch.Tensor | None
+        for k, spikes in enumerate([*self.hidden(latents), None]):
+            current = self._current(k, entering).unflatten(0, (steps, images))
+            fired = None if spikes is None else spikes.unflatten(0, (steps, images))
+            before = _potentials(self._neuron(k), current, self._bias(k), fired)
+            kept = None if fired is None else _by_image(fired.to(torch.uint8))
+            found.append(Membrane(kept, _by_image(before)))
+            if spikes is not None:
+                entering = spikes
+        return found
+
+    def _neuron(self, k: int) -> FloatLif:
+        neuron = self._layers[k].synapse.neuron
+        assert isinstance(neuron, FloatLif)
+        return neuron
+
+    def _bias(self, k: int) -> torch.Tensor:
+        bias = self._layers[k].synapse.bias
+        values = torch.zeros(1) if bias is None else torch.from_numpy(bias).float()
+        return values if values.ndim == 3 else values[:, None, None]
+
+    def _current(self, k: int, x: torch.Tensor) -> torch.Tensor:
+        """Sums of weights ``(rows, *shape)`` of spikes ``(rows, C, H, W)``, without bias."""
+        if x.shape[2:] == (1, 1):  # what each input alone would send is a matrix
+            alone = self._sums(k, torch.eye(x.shape[1])[:, :, None, None])
+            return (x.flatten(1) @ alone.flatten(1)).unflatten(1, alone.shape[1:])
+        return self._sums(k, x)
+
+    def _sums(self, k: int, x: torch.Tensor) -> torch.Tensor:
+        node, weight = self._layers[k].synapse, self._weights[k]
+        assert not isinstance(node, Dense)  # fold_norm made those of a decoder convolutions
+        if isinstance(node, Conv):
+            return functional.conv2d(x, weight, None, node.stride, node.padding, node.dilation, node.groups)
+        return functional.conv_transpose2d(
+            x, weight, None, node.stride, node.padding, node.output_padding, node.groups, node.dilation
+        )
+
+
+def _raster(latents: np.ndarray) -> torch.Tensor:
+    """``(N, T, latents)`` as float32 ``(T, N, latents)``."""
+    return torch.from_numpy(np.ascontiguousarray(latents.swapaxes(0, 1))).float()
+
+
+def _by_image(raster: torch.Tensor) -> np.ndarray:
+    return raster.transpose(0, 1).contiguous().numpy()  # type: ignore[no-any-return]
+
+
+def _potentials(
+    neuron: FloatLif, current: torch.Tensor, bias: torch.Tensor, fired: torch.Tensor | None
+) -> torch.Tensor:
+    """Potentials before the reset ``(T, N, ...)`` of a neuron that fired as ``fired`` says."""
+    current = current.contiguous()
+    out = torch.empty_like(current)
+    i = v = torch.zeros_like(current[0])
+    for t, arriving in enumerate(current):
+        i = arriving if neuron.current_keep == 0 else neuron.current_keep * i + arriving
+        out[t] = torch.add(i + bias, v, alpha=neuron.keep)
+        v = out[t] if fired is None else out[t].masked_fill(fired[t] > 0, 0)
+    return out

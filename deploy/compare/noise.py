@@ -1,0 +1,96 @@
+"""Robustness to Gaussian noise, on the input and on the latent spikes: reconstruction loss against its strength.
+
+Both decoders get the same noisy spikes. Noise on the input goes through the run's encoder, whose counted spikes are
+sampled as ever. Noise on the latent spikes ``z`` gives real numbers ``z + e``, which the chip cannot take, so both
+decoders take the spikes ``z + e > 1/2``; at a standard deviation s that flips a spike with the probability
+``1 - Phi(1 / (2 s))``. What the float decoder makes of the real numbers themselves is measured beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from deploy.compare.float_layers import FloatDecoder
+from deploy.compare.images import image_mse
+from deploy.compare.statistics import mean_pair
+from deploy.compare.types import NoiseCurve
+from deploy.posterior import encode_counts
+from esvae.metrics.uncertainty import mean_estimate
+from esvae.run import Run
+from export.ir import Network
+from sim.engine import Engine
+from sim.readout import images_from_potentials
+from sim.sampler import posterior_latents
+
+__all__ = ["LEVELS", "decoded_errors", "noise_curves", "noisy_images", "noisy_spikes"]
+
+#: Standard deviations: of pixels in [-1, 1], or of spikes 0 and 1.
+LEVELS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8)
+_INPUT, _LATENT = 1, 2  # what noise is drawn for, beside seed and level
+_CHUNK = 128
+
+
+def noisy_images(images: np.ndarray, level: float, draws: np.random.Generator) -> np.ndarray:
+    """Images in [-1, 1] with Gaussian noise, cut to [-1, 1] again, as the encoder takes no others."""
+    noise = draws.standard_normal(images.shape, dtype=np.float32)
+    return np.clip(images + np.float32(level) * noise, -1, 1)
+
+
+def noisy_spikes(latents: np.ndarray, level: float, draws: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Latent spikes with Gaussian noise: the real numbers, float32, and the spikes that come of them, uint8."""
+    real = latents.astype(np.float32) + np.float32(level) * draws.standard_normal(latents.shape, dtype=np.float32)
+    return real, (real > np.float32(0.5)).astype(np.uint8)
+
+
+def noise_curves(
+    run: Run,
+    decoder: FloatDecoder,
+    network: Network,
+    images: np.ndarray,
+    *,
+    seed: int = 0,
+    levels: tuple[float, ...] = LEVELS,
+    progress: Callable[[float], None] | None = None,
+) -> tuple[NoiseCurve, NoiseCurve]:
+    """Both curves, of test images ``(N, C, H, W)``, N at least 2."""
+    engine = Engine(network)
+    report = progress or (lambda share: None)
+    numbers = np.arange(len(images))
+
+    def losses(latents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return decoded_errors(decoder, engine, latents, images)
+
+    clean = posterior_latents(network, encode_counts(run, images), seed, numbers)
+    on_input, on_latents, analogue = [], [], []
+    for at, level in enumerate(levels):
+        draws = np.random.default_rng((seed, _INPUT, at))
+        counts = encode_counts(run, noisy_images(images, level, draws))
+        on_input.append(mean_pair(*losses(posterior_latents(network, counts, seed, numbers))))
+        real, spikes = noisy_spikes(clean, level, np.random.default_rng((seed, _LATENT, at)))
+        on_latents.append(mean_pair(*losses(spikes)))
+        parts = [
+            image_mse(decoder.images(real[s : s + _CHUNK]), images[s : s + _CHUNK])
+            for s in range(0, len(images), _CHUNK)
+        ]
+        analogue.append(mean_estimate(np.concatenate(parts)))
+        report((at + 1) / len(levels))
+    return (
+        NoiseCurve("input", len(images), levels, tuple(on_input)),
+        NoiseCurve("latent", len(images), levels, tuple(on_latents), tuple(analogue)),
+    )
+
+
+def decoded_errors(
+    decoder: FloatDecoder, engine: Engine, latents: np.ndarray, images: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """MSE of each image ``(N, C, H, W)`` against what both decoders make of its latent spikes: ``(N,)`` twice."""
+    network = engine.network
+    left, right = [], []
+    for start in range(0, len(images), _CHUNK):
+        part, wanted = latents[start : start + _CHUNK], images[start : start + _CHUNK]
+        left.append(image_mse(decoder.images(part), wanted))
+        entering = part.reshape(*part.shape[:2], *network.input_shape)
+        right.append(image_mse(images_from_potentials(network, engine.final_potentials(entering)), wanted))
+    return np.concatenate(left), np.concatenate(right)

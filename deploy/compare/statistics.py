@@ -1,0 +1,91 @@
+"""Intervals of differences from pairs, and what a Fréchet distance of few images is too large by.
+
+Both decoders get the same latent spikes, so their figures rise and fall together from one set of images to another;
+an interval of the difference that keeps the pairs is far narrower than those of the two figures.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from deploy.compare.types import Pair
+from esvae.metrics.distances import frechet_distance, kernel_distance, moments
+from esvae.metrics.uncertainty import LEVEL, Estimate, mean_estimate, share_estimate
+
+__all__ = ["frechet_bias", "frechet_pair", "kernel_pair", "mean_pair", "share_pair"]
+
+_RESAMPLES = 200
+_BLOCKS = 10
+#: What one figure of a pair is: float's, quantized's, and that of their difference.
+Three = tuple[Estimate, Estimate, Estimate]
+
+
+def mean_pair(left: np.ndarray, right: np.ndarray) -> Pair:
+    """Means of ``(N,)`` values of the same images, float's and quantized's; Student's intervals."""
+    return Pair(mean_estimate(left), mean_estimate(right), mean_estimate(right - left), len(left))
+
+
+def share_pair(left: np.ndarray, right: np.ndarray) -> Three:
+    """Shares of hits, bool ``(N,)`` twice: Wilson's intervals, and Student's of the difference of the pairs."""
+    gap = right.astype(np.float64) - left.astype(np.float64)
+    return share_estimate(left), share_estimate(right), mean_estimate(gap)
+
+
+def frechet_pair(left: np.ndarray, right: np.ndarray, real: np.ndarray, seed: int = 0) -> Three:
+    """Fréchet distances of two sets of features ``(N, D)``, whose rows are pairs, from real ones ``(M, D)``.
+
+    Basic bootstrap (Davison and Hinkley, 1997, section 5.2) that resamples images: of a resample both sides have the
+    same images, and the same real ones, so that what they have in common cancels in the difference.
+    """
+    draws = np.random.default_rng(seed)
+
+    def counts(features: np.ndarray) -> np.ndarray:
+        return draws.multinomial(len(features), np.full(len(features), 1 / len(features)))
+
+    def distances(drawn: np.ndarray | None, of_real: np.ndarray | None) -> tuple[float, float]:
+        target = moments(real, of_real)
+        return frechet_distance(moments(left, drawn), target), frechet_distance(moments(right, drawn), target)
+
+    one, other = distances(None, None)
+    found = np.array([distances(counts(left), counts(real)) for _ in range(_RESAMPLES)])
+    ends = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
+
+    def basic(value: float, values: np.ndarray, least: float) -> Estimate:
+        below, above = np.quantile(values, ends)
+        return Estimate(value, max(least, float(2 * value - above)), max(least, float(2 * value - below)))
+
+    return (
+        basic(one, found[:, 0], 0.0),
+        basic(other, found[:, 1], 0.0),
+        basic(other - one, found[:, 1] - found[:, 0], -np.inf),
+    )
+
+
+def kernel_pair(left: np.ndarray, right: np.ndarray, real: np.ndarray, seed: int = 0) -> Three:
+    """KID of two sets of features ``(N, D)``, whose rows are pairs: means over disjoint blocks of the same images."""
+    draws = np.random.default_rng(seed)
+    order = np.array_split(draws.permutation(len(left)), _BLOCKS)
+    others = np.array_split(draws.permutation(real), _BLOCKS)
+    one, other = (
+        np.array([kernel_distance(side[rows], block) for rows, block in zip(order, others, strict=True)])
+        for side in (left, right)
+    )
+    return mean_estimate(one), mean_estimate(other), mean_estimate(other - one)
+
+
+def frechet_bias(covariance: np.ndarray, count: int, other: int) -> float:
+    """What the Fréchet distance of ``count`` and ``other`` samples is on average where both are of one Gaussian.
+
+    To first order in 1/N, with the eigenvalues l of the covariance, ``(1/count + 1/other)`` times
+    ``sum l_i + sum_ij l_i l_j / (2 (l_i + l_j)) + sum l_i / 4``: the means' share, and the covariances', of which the
+    second-order form of the Bures distance is ``1/2 sum E_ij^2 / (l_i + l_j)``, the error's variance being
+    ``Var E_ij = l_i l_j (1 + d_ij) / N``.
+
+    Args:
+        covariance: ``(D, D)``.
+        count, other: samples of both sides.
+    """
+    values = np.linalg.eigvalsh(covariance).clip(0)
+    pairs = values[:, None] + values[None]
+    products = np.divide(values[:, None] * values[None], 2 * pairs, out=np.zeros_like(pairs), where=pairs > 0)
+    return float((1 / count + 1 / other) * (values.sum() + products.sum() + values.sum() / 4))

@@ -1,0 +1,170 @@
+"""What a network file holds, in its users' terms: layers, registers, synapses, the generator, where it is from."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from esvae.chip.formats import DECAY_UNITY
+from esvae.errors import EsvaeError
+from export.ir import Dense, InputNeurons, Lif, Network, Shape, Synapse
+from export.netx_read import read_netx
+from export.netx_rules import present_weights
+from export.netx_survey import Item, survey
+from sim.fan_out import fan_out
+
+__all__ = ["Inspection", "LayerView", "inspect_file"]
+
+_ROWS = 128
+
+
+@dataclass(frozen=True)
+class LayerView:
+    """One layer with neurons.
+
+    Attributes:
+        layer: its number among them, from 0, and its type.
+        input_shape, output_shape: ``(C, H, W)`` or ``(features,)``.
+        neurons, weights, synapses: how many; weights as stored, synapses those that exist on the chip.
+        weight_range: smallest and largest weight, or None of input neurons.
+        weight_levels: how many different weights occur.
+        zeros: share of stored weights that are zero.
+        even: whether all weights are even, as mixed signs are stored on the chip.
+        bias_range, delay_range: smallest and largest, or None where there are none.
+        current_keep, voltage_keep: shares that survive a step.
+        threshold: mantissa; the neuron fires above 64 times it.
+    """
+
+    layer: str
+    input_shape: Shape
+    output_shape: Shape
+    neurons: int
+    weights: int
+    synapses: int
+    weight_range: tuple[int, int] | None
+    weight_levels: int
+    zeros: float
+    even: bool
+    bias_range: tuple[int, int] | None
+    delay_range: tuple[int, int] | None
+    current_keep: float
+    voltage_keep: float
+    threshold: int
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """A file.
+
+    Attributes:
+        file, bytes: which, and its size.
+        refused: why it is not read as a network, or None; then only ``items`` says what is in it.
+        layers: those with neurons, in file order.
+        input_shape, time_steps, content_hash: of the network.
+        prior, readout: what makes a generator of it, by name, or None.
+        provenance: texts by name.
+        items: every array and text of the file.
+    """
+
+    file: str
+    bytes: int
+    refused: str | None
+    layers: list[LayerView]
+    input_shape: Shape | None
+    time_steps: int | None
+    content_hash: str | None
+    prior: dict[str, Any] | None
+    readout: dict[str, Any] | None
+    provenance: dict[str, str]
+    items: list[Item]
+
+
+def inspect_file(path: str | os.PathLike[str]) -> Inspection:
+    """Looks at a file of any origin.
+
+    Raises:
+        NetFileError: it is missing, is not HDF5, or the HDF5 library fails on it.
+    """
+    items = survey(path)
+    size = Path(path).stat().st_size
+    try:
+        network = read_netx(path)
+    except EsvaeError as error:
+        return Inspection(str(path), size, str(error), [], None, None, None, None, None, {}, items)
+    return Inspection(
+        file=str(path),
+        bytes=size,
+        refused=None,
+        layers=_views(network),
+        input_shape=network.input_shape,
+        time_steps=network.time_steps,
+        content_hash=network.content_hash(),
+        prior=_prior(network),
+        readout=None if network.readout is None else dict(vars(network.readout)),
+        provenance=dict(network.provenance),
+        items=items,
+    )
+
+
+def _prior(network: Network) -> dict[str, Any] | None:
+    prior = network.prior
+    if prior is None:
+        return None
+    components, latents, noise = prior.weight.shape
+    return {"components": components, "latents": latents, "noise": noise, "rate_bits": prior.rate_bits}
+
+
+def _views(network: Network) -> list[LayerView]:
+    views = []
+    if network.input_neurons is not None:
+        views.append(_input_view(network.input_neurons, network.input_shape))
+    for layer, before, after in network.synapses():
+        views.append(_view(layer, before, after, len(views)))
+    return views
+
+
+def _input_view(neurons: InputNeurons, shape: Shape) -> LayerView:
+    return LayerView(
+        "0 (input neurons)",
+        shape,
+        shape,
+        math.prod(shape),
+        0,
+        0,
+        None,
+        0,
+        0.0,
+        True,
+        None,
+        None,
+        *_neuron(neurons.neuron),
+    )
+
+
+def _view(layer: Synapse, before: Shape, after: Shape, number: int) -> LayerView:
+    assert isinstance(layer.neuron, Lif)
+    weight = layer.weight
+    present, counts = present_weights(weight[start : start + _ROWS] for start in range(0, len(weight), _ROWS))
+    delay = layer.delay if isinstance(layer, Dense) else None
+    return LayerView(
+        f"{number} ({type(layer).__name__})",
+        before,
+        after,
+        math.prod(after),
+        weight.size,
+        int(fan_out(layer, before).sum()),
+        (int(present[0]), int(present[-1])),
+        len(present),
+        float(counts[present == 0].sum() / weight.size),
+        bool((present % 2 == 0).all()),
+        None if layer.bias is None else (int(layer.bias.min()), int(layer.bias.max())),
+        None if delay is None else (int(delay.min()), int(delay.max())),
+        *_neuron(layer.neuron),
+    )
+
+
+def _neuron(neuron: Lif) -> tuple[float, float, int]:
+    return 1 - neuron.current_decay / DECAY_UNITY, 1 - neuron.voltage_decay / DECAY_UNITY, neuron.threshold

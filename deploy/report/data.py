@@ -1,0 +1,322 @@
+"""Gathers all that the report says, into one plain object: the JSON beside the page, from which the page is made.
+
+``report.json`` is an object with these keys; fields are added, never renamed. Numbers that are not finite are null.
+
+::
+
+    format, version      "esvae-report", 1
+    title, made          the run's name; when, UTC
+    belongs              whether the file was made from this run (false only where that was forced)
+    warnings             sentences that a reader must not miss
+    summary              verification, images, energy, fit: the figures at the top of the page
+    network              file, hashes, layers with shapes and neurons
+    pictures             by group ("generated", "reconstructed"): sheets as PNG data addresses, errors by image
+    comparison           of esvae compare --json (see deploy.compare.types), float beside quantized
+    layers               what rounding did to each layer, and how much of its registers it can use
+    operations           exact counts by layer and step
+    energy               estimates by profile, with parts, ranges and basis
+    fit                  cores by layer, the limits, other ways
+    verification         by backend: equal, differs (and where), or not run (and why)
+    training             losses by epoch
+    provenance           versions, hashes, config, commands to reproduce
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from deploy.backends import BACKENDS, Progress
+from deploy.compare import Part, check_belongs, compare_network
+from deploy.cost import cost_of, input_spikes
+from deploy.posterior import encode_latents
+from deploy.report import pictures, sections
+from deploy.report.summary import summary
+from deploy.verify import Verdict, verify
+from esvae.config import config_to_yaml
+from esvae.data import ImageSplits, load_images
+from esvae.errors import ConfigError, DataError, EsvaeError, LavaMissingError
+from esvae.files import sha256_file
+from esvae.metrics.features import FeatureNet, load_features
+from esvae.metrics.train_features import features_path
+from esvae.run import Run, load_run, versions
+from export.ir import Network
+from export.netx_read import read_netx
+from export.passes import LayerQuantization
+from export.passes.ranges import layer_ranges
+from export.pipeline import export_run, integer_network, lowered
+from sim.chips import chip_named
+from sim.engine import Engine
+from sim.fitting import fit_network
+from sim.mapping import weight_bits
+from sim.readout import images_from_potentials
+from sim.sampler import draw_latents
+
+__all__ = ["FORMAT", "VERSION", "Wanted", "gather"]
+
+FORMAT, VERSION = "esvae-report", 1
+
+_SHOWN = 32  # images of a sheet
+_VERIFIED = 4
+_PARTS: frozenset[Part] = frozenset({"layers", "reconstruction", "distribution", "attribution"})
+#: Distances that need no network from elsewhere; FID and Inception score are ``esvae compare``'s.
+_METRICS = ("mse", "fad", "kid", "precision", "recall")
+#: Packages whose versions decide what a report says, where they are installed.
+_PACKAGES = ("numpy", "numba", "h5py", "safetensors", "matplotlib", "jinja2", "onnxruntime", "lava-dl", "lava-nc")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a report is to be made of.
+
+    Attributes:
+        run: a run directory, or ``pretrained:NAME``.
+        net: the ``.net`` file; where None, the run is exported to ``made_net``.
+        made_net: where a file that had to be made goes.
+        images: drawn by both decoders, compared and counted.
+        seed: of all draws.
+        against: backends to verify on; all that are installed where None.
+        chip: that it is to fit.
+        data_root: folder of the data sets.
+        force: although the file does not say that it was made from the run.
+        command: by which the report was asked for, for the page to say.
+    """
+
+    run: str | os.PathLike[str]
+    net: str | os.PathLike[str] | None
+    made_net: Path
+    images: int = 256
+    seed: int = 0
+    against: Sequence[str] | None = None
+    chip: str = "loihi2"
+    data_root: str | os.PathLike[str] | None = None
+    force: bool = False
+    command: Sequence[str] = ()
+
+
+def gather(wanted: Wanted, progress: Progress | None = None) -> dict[str, Any]:
+    """Runs everything and gives the report's content.
+
+    Raises:
+        DataError: fewer than two images, a file that draws none, or that does not belong to the run.
+        EsvaeError: run or file cannot be read, or a backend failed.
+    """
+    say = progress or (lambda share, text: None)
+    if wanted.images < 2:
+        raise DataError(f"{wanted.images} images: expected at least 2, to compare")
+    chip = chip_named(wanted.chip)
+    _check_backends(wanted.against)
+    say(0.0, "run")
+    run = load_run(Path(wanted.run))
+    path = Path(wanted.made_net if wanted.net is None else wanted.net)
+    if wanted.net is None:
+        say(0.02, "export")
+        export_run(run, path)
+    network = read_netx(path)
+    belongs = check_belongs(run, network, file=str(path), force=wanted.force)
+    splits = _splits(run, wanted.data_root, lambda share, text: say(0.04, text))
+    say(0.06, "compare")
+    compared = compare_network(
+        run,
+        network,
+        images=wanted.images,
+        seed=wanted.seed,
+        parts=_PARTS,
+        metrics=_METRICS,
+        splits=splits,
+        features=_features(run, wanted.data_root),
+        names=(str(wanted.run), str(path)),
+        force=wanted.force,
+        progress=lambda share, text: say(0.06 + 0.44 * share, text),
+    )
+    say(0.5, "pictures")
+    shown = _pictures(run, network, splits, wanted)
+    source = input_spikes(network, wanted.images, seed=wanted.seed)
+    cost = cost_of(source, progress=lambda share, text: say(0.55 + 0.15 * share, text))
+    say(0.7, "fit")
+    fit = fit_network(network, chip)
+    verdicts, skipped = _verified(path, wanted, lambda share, text: say(0.75 + 0.25 * share, text))
+    content: dict[str, Any] = {
+        "format": FORMAT,
+        "version": VERSION,
+        "title": run.config.name,
+        "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "belongs": belongs,
+        "network": {
+            "file": str(path),
+            "exported": wanted.net is None,
+            "bytes": path.stat().st_size,
+            "sha256": sha256_file(path),
+            **sections.network(network),
+        },
+        "pictures": shown,
+        "comparison": sections.plain(compared),
+        "layers": sections.layers(_quantization(run, network), layer_ranges(network)),
+        "operations": sections.operations(cost, source),
+        "energy": sections.energy(cost),
+        "fit": sections.fit(fit),
+        "verification": sections.verification(verdicts, skipped),
+        "training": _training(run),
+        "provenance": _provenance(run, network, wanted, path),
+    }
+    content["warnings"] = _warnings(content)
+    content["summary"] = summary(content)
+    return content
+
+
+def _check_backends(against: Sequence[str] | None) -> None:
+    known = [name for name in BACKENDS if name != "twin"]
+    if against is not None and (not against or not set(against) <= set(known)):
+        raise ConfigError(f"--against {','.join(against)}: expected some of {', '.join(known)}")
+
+
+def _splits(run: Run, root: str | os.PathLike[str] | None, progress: Progress) -> ImageSplits | EsvaeError:
+    try:
+        return load_images(run.config.data, root, progress)
+    except EsvaeError as error:
+        return error
+
+
+def _features(run: Run, root: str | os.PathLike[str] | None) -> FeatureNet | EsvaeError:
+    try:
+        return load_features(features_path(run.config.data, root))
+    except EsvaeError as error:
+        return error
+
+
+def _pictures(
+    run: Run, network: Network, splits: ImageSplits | EsvaeError, wanted: Wanted
+) -> dict[str, dict[str, Any] | None]:
+    """Both decoders' images of the same latent spikes: drawn from the prior, and of test images where there are any."""
+    numbers = np.arange(min(wanted.images, _SHOWN))
+    groups: dict[str, dict[str, Any] | None] = {
+        "generated": _group(run, network, draw_latents(network, wanted.seed, numbers)),
+        "reconstructed": None,
+    }
+    if isinstance(splits, ImageSplits) and len(splits.test):
+        real = splits.test.head(len(numbers)).tensor().numpy()
+        latents = encode_latents(run, network, real, wanted.seed)
+        groups["reconstructed"] = _group(run, network, latents, original=real)
+    return groups
+
+
+def _group(run: Run, network: Network, latents: np.ndarray, **others: np.ndarray) -> dict[str, Any]:
+    entering = latents.reshape(*latents.shape[:2], *network.input_shape)
+    integer = images_from_potentials(network, Engine(network).final_potentials(entering))
+    with torch.inference_mode():
+        drawn = run.model.decoder(torch.from_numpy(latents).float().transpose(0, 1)).numpy()
+    errors = np.mean((drawn.astype(np.float64) - integer) ** 2, axis=(1, 2, 3))
+    group = pictures.pair(drawn, integer, errors, **others)
+    return sections.plain({**group, "mse": errors, "scale": pictures.colour_scale()})
+
+
+def _quantization(run: Run, network: Network) -> list[LayerQuantization] | None:
+    """What quantizing did, where exporting the run again with as many bits gives the same network."""
+    bits = max(2, *(weight_bits(layer.weight) for layer, _, _ in network.synapses()))
+    try:
+        kept, _, report = integer_network(run, weight_bits=bits, lowering="none")
+        same = any(lowered(kept, way)[0].content_hash() == network.content_hash() for way in ("none", "auto"))
+    except EsvaeError:
+        return None
+    return report if same else None
+
+
+def _verified(path: Path, wanted: Wanted, progress: Progress) -> tuple[dict[str, Verdict], dict[str, str]]:
+    """Verdicts by backend, and why others were left out; one that was asked for by name must be there."""
+    names: list[Any] = list(wanted.against or [name for name in BACKENDS if name != "twin"])
+    images = min(wanted.images, _VERIFIED)
+    verdicts: dict[str, Verdict] = {}
+    skipped: dict[str, str] = {}
+    for index, name in enumerate(names):
+
+        def report(share: float, text: str, index: int = index) -> None:
+            progress((index + share) / len(names), f"verify: {text}")
+
+        report(0.0, name)
+        reason = _absent(name) if wanted.against is None else None
+        if reason is not None:
+            skipped[name] = reason
+            continue
+        try:
+            verdicts[name] = verify(path, images, seed=wanted.seed, against=(name,), progress=report)
+        except LavaMissingError as error:
+            if wanted.against is not None:
+                raise
+            skipped[name] = str(error)
+    return verdicts, skipped
+
+
+def _absent(backend: str) -> str | None:
+    """Why a backend cannot be asked, where a package is missing that this interpreter would need."""
+    needed = {"onnx": "onnxruntime"}.get(backend)
+    if needed is None:
+        return None
+    try:
+        metadata.version(needed)
+    except metadata.PackageNotFoundError:
+        return f"{needed} is not installed; pip install 'esvae-loihi[{backend}]'"
+    return None
+
+
+def _training(run: Run) -> dict[str, Any]:
+    epochs = [epoch for epoch in run.record.get("epochs", []) if isinstance(epoch, dict)]
+    keys = ("epoch", "reconstruction_mse", "mmd", "total", "seconds")
+    return sections.plain(
+        {
+            "data": run.config.data.name,
+            "steps": run.record.get("steps"),
+            "epochs": [{key: epoch.get(key) for key in keys} for epoch in epochs],
+        }
+    )
+
+
+def _provenance(run: Run, network: Network, wanted: Wanted, path: Path) -> dict[str, Any]:
+    found = dict(versions())
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    commands = [] if wanted.net is not None else [["esvae", "export", os.fspath(wanted.run), "-o", str(path)]]
+    if wanted.command:
+        commands.append(list(wanted.command))
+    recorded = run.record.get("versions", {})
+    return sections.plain(
+        {
+            "versions": found,
+            "trained_with": recorded if isinstance(recorded, dict) else {},
+            "machine": f"{platform.system()} {platform.machine()}",
+            "run": os.fspath(wanted.run),
+            "weights_sha256": run.weights_hash,
+            "file": dict(network.provenance),
+            "config": config_to_yaml(run.config),
+            "images": wanted.images,
+            "seed": wanted.seed,
+            "commands": [shlex.join(command) for command in commands],
+        }
+    )
+
+
+def _warnings(content: dict[str, Any]) -> list[str]:
+    found = []
+    if not content["belongs"]:
+        found.append(
+            "The network file does not say that it was made from this run; the report was forced. Float and integer "
+            "results below may be of different models."
+        )
+    for row in content["verification"]["backends"]:
+        if row["verdict"] == "differs":
+            found.append(f"{row['backend']} does not compute the twin's integers; first at {row['difference']}.")
+    if content["pictures"]["reconstructed"] is None:
+        found.append("No real images were at hand, so reconstructions and distances from real images are missing.")
+    return found

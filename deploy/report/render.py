@@ -1,0 +1,83 @@
+"""From the plain content to one HTML file that needs nothing else, and the JSON beside it.
+
+The page may load nothing: its Content-Security-Policy names the hashes of its own style sheet and script, and allows
+pictures from within alone. All text from files is escaped.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from deploy.report import numbers
+from deploy.report.figures import figures
+from deploy.report.tables import tables
+from esvae.errors import EsvaeError
+from esvae.files import write_text
+
+__all__ = ["render_html", "write_report"]
+
+
+def render_html(content: dict[str, Any]) -> str:
+    """The page, from the report's content as :mod:`deploy.report.data` gives it.
+
+    Raises:
+        EsvaeError: jinja2 is not installed.
+    """
+    try:
+        from jinja2 import Environment, StrictUndefined
+    except ImportError:
+        raise EsvaeError("a report needs jinja2; pip install 'esvae-loihi[report]'") from None
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    for name in ("whole", "figure", "interval", "between", "percent", "energy", "seconds", "shape"):
+        environment.filters[name] = getattr(numbers, name)
+    style, script = _part("style.css"), _part("script.js")
+    policy = "; ".join(
+        (
+            "default-src 'none'",
+            "img-src data:",
+            f"style-src 'sha256-{_sha256(style)}'",
+            f"script-src 'sha256-{_sha256(script)}'",
+            "base-uri 'none'",
+            "form-action 'none'",
+        )
+    )
+    return environment.from_string(_part("template.html")).render(
+        report=content,
+        tables=tables(content),
+        figures=figures(content),
+        style=Markup(style),
+        script=Markup(script),
+        policy=policy,
+    )
+
+
+def write_report(content: dict[str, Any], target: str | os.PathLike[str]) -> tuple[Path, Path]:
+    """Writes the page, and the JSON beside it with the ending ``.json``; each whole or not at all.
+
+    Raises:
+        EsvaeError: a file cannot be written, or jinja2 is missing.
+    """
+    page = Path(target)
+    beside = page.with_suffix(".json")
+    html = render_html(content)
+    write_text(beside, json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+    write_text(page, html)
+    return page, beside
+
+
+def _part(name: str) -> str:
+    return (resources.files("deploy.report") / name).read_text(encoding="utf-8")
+
+
+def _sha256(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")

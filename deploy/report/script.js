@@ -1,0 +1,14 @@
+"use strict";
+for (const slide of document.querySelectorAll("input.slide")) {
+  const frame = document.getElementById(slide.dataset.frame);
+  const show = () => {
+    const share = Number(slide.value);
+    frame.style.setProperty("--cut", share + "%");
+    slide.setAttribute("aria-valuetext", share + " % float, " + (100 - share) + " % integer");
+  };
+  slide.addEventListener("input", show);
+  show();
+}
+addEventListener("beforeprint", () => {
+  for (const folded of document.querySelectorAll("details")) folded.open = true;
+});

@@ -1,0 +1,195 @@
+"""The chip's integer LIF neuron over a whole window, with the float neuron's surrogate gradient.
+
+The state is that of the reference simulator and of Lava's ``PyLifModelBitAcc``::
+
+    u <- trunc(u * (4096 - iDecay) / 4096) + 64 a            24 bit: beyond +-2^23 it wraps by 2^24
+    v <- clip(trunc(v * (4096 - vDecay) / 4096) + u + 64 b, +-(2^23 - 1))
+    o  = v > 64 threshold;  v[o] = 0
+
+Every number in it is a whole number below 2^36, which float64 holds exactly, so it computes in float64: the processor
+has vector instructions for that, and for none of the integer shifts. Gradients are those of the float neuron in
+:mod:`esvae.lif`, in integer units: truncation, wrap and saturation pass them on as they are.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+import torch
+
+from esvae.chip.formats import DECAY_UNITY, STATE_LIMIT, STATE_SHIFT, STATE_WRAP
+
+__all__ = ["IntegerNeuron", "integer_lif", "integer_readout"]
+
+_ALIGN = float(1 << STATE_SHIFT)
+_LIMIT, _WRAP, _UNITY = float(STATE_LIMIT), float(STATE_WRAP), float(DECAY_UNITY)
+
+
+@dataclass(frozen=True)
+class IntegerNeuron:
+    """One layer's neurons.
+
+    Attributes:
+        current_decay, voltage_decay: parts of 4096 lost each step.
+        threshold: the neuron fires above ``64 * threshold``.
+        width: half-width of the rectangular surrogate gradient around v = 0, in units of the potential.
+    """
+
+    current_decay: int
+    voltage_decay: int
+    threshold: int
+    width: float = math.inf
+
+
+@numba.njit(parallel=True, cache=True, error_model="numpy")
+def _forward(a: Any, bias: Any, keep_u: float, keep_v: float, threshold: float, before: Any, o: Any, end: Any) -> None:
+    """Potentials before the reset, spikes, and potentials at the end; ``before`` may have no steps."""
+    steps, images, neurons = a.shape
+    kept = before.shape[0] == steps
+    fires = o.shape[0] == steps
+    for n in numba.prange(images):
+        u, v = np.zeros(neurons), np.zeros(neurons)
+        for t in range(steps):
+            for i in range(neurons):
+                current = np.trunc(u[i] * keep_u / _UNITY) + np.rint(a[t, n, i]) * _ALIGN
+                if current > _LIMIT:
+                    current -= _WRAP
+                elif current <= -_LIMIT:
+                    current += _WRAP
+                u[i] = current
+                potential = np.trunc(v[i] * keep_v / _UNITY) + current + bias[i] * _ALIGN
+                v[i] = min(max(potential, 1 - _LIMIT), _LIMIT - 1)
+            if kept:
+                for i in range(neurons):
+                    before[t, n, i] = v[i]
+            if fires:
+                for i in range(neurons):
+                    fired = v[i] > threshold
+                    o[t, n, i] = 1.0 if fired else 0.0
+                    v[i] = 0.0 if fired else v[i]
+        for i in range(neurons):
+            end[n, i] = v[i]
+
+
+@numba.njit(parallel=True, cache=True, error_model="numpy")
+def _backward(grad: Any, before: Any, keep_u: float, keep_v: float, threshold: float, width: float, gv: Any) -> None:
+    """Gradient of the potential's drive at every step, then of the sums behind a current that lasts."""
+    steps, images, neurons = before.shape
+    slope = 1 / (2 * width)
+    for n in numba.prange(images):
+        carry = np.zeros(neurons)
+        for step in range(steps):
+            t = steps - 1 - step
+            for i in range(neurons):
+                v, later = before[t, n, i], carry[i]
+                inside = slope if abs(v) < width else 0.0
+                silent = 0.0 if v > threshold else 1.0
+                here = inside * (grad[t, n, i] - keep_v * v * later) + keep_v * silent * later
+                carry[i] = here
+                gv[t, n, i] = here
+
+
+def _states(
+    a: torch.Tensor, bias: torch.Tensor, neuron: IntegerNeuron, *, fires: bool, keep: bool
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Potentials before the reset ``(T or 0, N, P)``, spikes ``(T or 0, N, P)``, potentials at the end ``(N, P)``."""
+    steps, shape = len(a), a.shape[1:]
+    before, o = a.new_empty(steps if keep else 0, *shape), a.new_empty(steps if fires else 0, *shape)
+    end = a.new_empty(shape)
+    keep_u, keep_v = float(DECAY_UNITY - neuron.current_decay), float(DECAY_UNITY - neuron.voltage_decay)
+    threshold = _ALIGN * neuron.threshold
+    if a.device.type == "cpu":
+        _forward(a.numpy(), bias.double().numpy(), keep_u, keep_v, threshold, before.numpy(), o.numpy(), end.numpy())
+        return before, o, end
+    u = torch.zeros(shape, dtype=torch.float64, device=a.device)
+    v = torch.zeros_like(u)
+    for t in range(steps):
+        u = (u * keep_u / _UNITY).trunc() + a[t].double().round() * _ALIGN
+        u = torch.where(u > _LIMIT, u - _WRAP, torch.where(u <= -_LIMIT, u + _WRAP, u))
+        v = ((v * keep_v / _UNITY).trunc() + u + bias.double() * _ALIGN).clamp(1 - _LIMIT, _LIMIT - 1)
+        if keep:
+            before[t] = v
+        if fires:
+            o[t] = v > threshold
+            v = torch.where(v > threshold, 0.0, v)
+    end.copy_(v)
+    return before, o, end
+
+
+class _IntegerLif(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, a: torch.Tensor, bias: torch.Tensor, neuron: IntegerNeuron) -> torch.Tensor:
+        before, o, _ = _states(a.detach(), bias.detach(), neuron, fires=True, keep=any(ctx.needs_input_grad))
+        ctx.save_for_backward(before)
+        ctx.neuron = neuron
+        return o
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        (before,) = ctx.saved_tensors
+        neuron: IntegerNeuron = ctx.neuron
+        keep_u, keep_v = 1 - neuron.current_decay / _UNITY, 1 - neuron.voltage_decay / _UNITY
+        threshold, gv = _ALIGN * neuron.threshold, torch.empty_like(before)
+        grad = grads[0].contiguous()
+        if before.device.type == "cpu":
+            _backward(grad.numpy(), before.numpy(), keep_u, keep_v, threshold, neuron.width, gv.numpy())
+        else:
+            carry = torch.zeros_like(before[0])
+            for t in reversed(range(len(before))):
+                inside = (before[t].abs() < neuron.width).to(before.dtype) / (2 * neuron.width)
+                silent = (before[t] <= threshold).to(before.dtype)
+                carry = inside * (grad[t] - keep_v * before[t] * carry) + keep_v * silent * carry
+                gv[t] = carry
+        return _through_current(gv, keep_u) * _ALIGN, gv.sum((0, 1)) * _ALIGN, None
+
+
+class _IntegerReadout(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, a: torch.Tensor, bias: torch.Tensor, neuron: IntegerNeuron) -> torch.Tensor:
+        _, _, end = _states(a.detach(), bias.detach(), neuron, fires=False, keep=False)
+        ctx.neuron, ctx.steps = neuron, len(a)
+        return end
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        neuron: IntegerNeuron = ctx.neuron
+        keep_u, keep_v = 1 - neuron.current_decay / _UNITY, 1 - neuron.voltage_decay / _UNITY
+        left = keep_v ** torch.arange(ctx.steps - 1, -1, -1, device=grads[0].device, dtype=grads[0].dtype)
+        gv = left[:, None, None] * grads[0]
+        return _through_current(gv, keep_u) * _ALIGN, gv.sum((0, 1)) * _ALIGN, None
+
+
+def _through_current(gv: torch.Tensor, keep_u: float) -> torch.Tensor:
+    """Gradient of the sums, from that of the potential's drive: the current hands on what it keeps."""
+    if keep_u == 0:
+        return gv
+    ga = gv.clone()
+    for t in reversed(range(len(ga) - 1)):
+        ga[t] += keep_u * ga[t + 1]
+    return ga
+
+
+def integer_lif(a: torch.Tensor, bias: torch.Tensor, neuron: IntegerNeuron) -> torch.Tensor:
+    """Spikes of integer neurons that are at rest before the first step.
+
+    Args:
+        a: sums of integer weights ``(T, N, P)``, float32 or float64; what is off a whole number by less than a half,
+            as products in float32 may be, is rounded to it.
+        bias: whole numbers ``(P,)``.
+        neuron: parameters.
+
+    Returns:
+        0.0 or 1.0, ``(T, N, P)``.
+    """
+    spikes: torch.Tensor = _IntegerLif.apply(a.contiguous(), bias, neuron)
+    return spikes
+
+
+def integer_readout(a: torch.Tensor, bias: torch.Tensor, neuron: IntegerNeuron) -> torch.Tensor:
+    """Potentials after the last step ``(N, P)``, whole numbers, of neurons that do not fire; as :func:`integer_lif`."""
+    potentials: torch.Tensor = _IntegerReadout.apply(a.contiguous(), bias, neuron)
+    return potentials

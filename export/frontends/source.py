@@ -1,0 +1,44 @@
+"""What ``esvae export`` was given: told apart by what lies there, not by its name alone."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import h5py
+
+from esvae.errors import CheckpointError
+from esvae.run import load_run
+from export.float_network import FloatNetwork
+from export.frontends.esvae_run import from_run
+from export.frontends.netx_file import from_netx
+from export.frontends.official import from_official
+
+__all__ = ["is_netx", "load_source"]
+
+_STATE_DICTS = (".pth", ".pt")
+_NETX = ".net"
+_EXPECTED = "a run directory, pretrained:NAME, an official state dict (.pth), or a .net file"
+
+
+def is_netx(source: str | os.PathLike[str]) -> bool:
+    """Whether ``source`` is a ``.net`` file, by its name or by its content."""
+    path = Path(source)
+    return path.suffix == _NETX or (path.is_file() and bool(h5py.is_hdf5(path)))
+
+
+def load_source(source: str | os.PathLike[str]) -> FloatNetwork:
+    """The float description of a run directory, ``pretrained:NAME``, an official state dict or a ``.net`` file.
+
+    Raises:
+        CheckpointError: none of these, or one that is damaged.
+        NetFileError: a ``.net`` file that cannot be read.
+    """
+    path = Path(source)
+    if is_netx(path):
+        return from_netx(path)
+    if path.suffix in _STATE_DICTS:
+        return from_official(path)
+    if path.is_file():
+        raise CheckpointError(f"{path}: what is it? expected {_EXPECTED}")
+    return from_run(load_run(source))

@@ -1,0 +1,114 @@
+"""Rounding with error feedback: each weight's rounding error is made up for by the weights that are rounded after it.
+
+Which errors cancel depends on what the layer receives, so calibration spikes pass through it; with ``H`` the second
+moments of a neuron's inputs, the error of its sums is ``dw H dw'``. Weights are rounded one input after the other, the
+busiest first, and what is left of the error goes, by the inverse of ``H``, into those not yet rounded (optimal brain
+quantization, in the order of columns as Frantar et al. do, ICLR 2023, section 3). Biases stay what they are.
+
+``H`` is over inputs and taps of a convolution's kernel; over inputs alone, each tap for itself, of transposed
+convolutions, of kernels above 5x5, and where it would have more than 4096 rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from esvae.chip.rounding import WeightGrid
+from export.ir import Conv, ConvTranspose, Dense, Synapse
+
+__all__ = ["fed_back"]
+
+_MOST_ROWS = 4096
+_MOST_TAPS = 25
+_DAMPING = 0.01  # of the mean of H's diagonal, added to it
+_FRAMES = 64  # to a product
+
+
+def fed_back(synapse: Synapse, grid: WeightGrid, scale: float, raster: torch.Tensor) -> Synapse:
+    """The float layer with every weight on a level of ``grid`` at ``scale``.
+
+    Args:
+        synapse: float, folded.
+        grid, scale: of the weights.
+        raster: what enters, float64 0 or 1, ``(steps, images, *input shape)``.
+    """
+    frames = raster.flatten(0, 1)
+    by_tap = not (isinstance(synapse, Conv) and _few_rows(synapse))
+    moments = _input_moments(synapse, frames) if by_tap else _patch_moments(synapse, frames)
+    # Inputs as columns: (groups, rows, inputs); each tap is as good as an output of its own where H is by tap.
+    columns, restore = _columns(synapse, by_tap)
+    rounded = np.stack([_rounded(part, h, grid, scale) for part, h in zip(columns, moments, strict=True)])
+    return replace(synapse, weight=restore(rounded))
+
+
+def _few_rows(synapse: Conv) -> bool:
+    taps = math.prod(synapse.weight.shape[2:])
+    return taps <= _MOST_TAPS and synapse.weight.shape[1] * taps <= _MOST_ROWS
+
+
+def _groups(synapse: Synapse) -> int:
+    return 1 if isinstance(synapse, Dense) else synapse.groups
+
+
+def _input_moments(synapse: Synapse, frames: torch.Tensor) -> np.ndarray:
+    """``(groups, inputs, inputs)`` over all positions of the maps."""
+    rows = frames.flatten(2).transpose(1, 2).flatten(0, 1) if frames.ndim == 4 else frames
+    parts = rows.unflatten(1, (_groups(synapse), -1)).permute(1, 2, 0)
+    moments: np.ndarray = (parts @ parts.transpose(1, 2)).numpy()
+    return moments
+
+
+def _patch_moments(synapse: Synapse, frames: torch.Tensor) -> np.ndarray:
+    """``(groups, inputs * taps, inputs * taps)`` over all outputs."""
+    assert isinstance(synapse, Conv)
+    kernel = (synapse.weight.shape[2], synapse.weight.shape[3])
+    total: torch.Tensor | float = 0.0
+    for part in frames.split(_FRAMES):
+        patches = functional.unfold(part.float(), kernel, synapse.dilation, synapse.padding, synapse.stride)
+        rows = patches.unflatten(1, (synapse.groups, -1)).permute(1, 2, 0, 3).flatten(2)
+        total = total + (rows @ rows.transpose(1, 2)).double()  # counts, exact in float32
+    assert isinstance(total, torch.Tensor)
+    moments: np.ndarray = total.numpy()
+    return moments
+
+
+def _columns(synapse: Synapse, by_tap: bool) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+    """Weights ``(groups, rows, inputs)``, and the way back."""
+    weight, groups = synapse.weight, _groups(synapse)
+    if isinstance(synapse, Dense):
+        return weight[None], lambda rounded: rounded[0]
+    if isinstance(synapse, ConvTranspose):
+        inputs, outputs, kh, kw = weight.shape
+        turned = weight.reshape(groups, inputs // groups, -1).swapaxes(1, 2)
+        return turned, lambda rounded: rounded.swapaxes(1, 2).reshape(inputs, outputs, kh, kw).copy()
+    outputs, inputs, kh, kw = weight.shape
+    if not by_tap:
+        return weight.reshape(groups, outputs // groups, -1), lambda rounded: rounded.reshape(weight.shape)
+    turned = weight.reshape(groups, outputs // groups, inputs, kh * kw).swapaxes(2, 3)
+    return (
+        turned.reshape(groups, -1, inputs),
+        lambda rounded: rounded.reshape(turned.shape).swapaxes(2, 3).reshape(weight.shape).copy(),
+    )
+
+
+def _rounded(weight: np.ndarray, moments: np.ndarray, grid: WeightGrid, scale: float) -> np.ndarray:
+    """``(rows, inputs)`` on the grid."""
+    left, rounded = weight.copy(), np.zeros_like(weight)
+    diagonal = np.diag(moments).copy()
+    damped = moments + np.eye(len(moments)) * max(_DAMPING * diagonal.mean(), 1e-9)
+    order = np.argsort(-diagonal, kind="stable")
+    damped = damped[np.ix_(order, order)]
+    # Rows of the upper Cholesky factor of the inverse: how an error of one input goes into the later ones.
+    upper = np.linalg.cholesky(np.linalg.inv(damped)).T
+    left = left[:, order]
+    for j in range(left.shape[1]):
+        level = grid.weights(left[:, j], scale) / scale
+        rounded[:, order[j]] = level
+        left[:, j + 1 :] -= np.outer((left[:, j] - level) / upper[j, j], upper[j, j + 1 :])
+    return rounded

@@ -1,0 +1,47 @@
+"""Lowers the layers of a ``.net`` file as it is: no float in between, every integer that a neuron sees unchanged.
+
+What slayer writes with ``convT``, which stock netx refuses, becomes a file that it loads.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from esvae.chip.rounding import MAX_WEIGHT_BITS
+from export.ir import Network
+from export.netx_guard import open_netx
+from export.netx_write import write_netx
+from export.passes import check_ranges, layer_ranges
+from export.pipeline import Exported, Lowering, lowered
+
+__all__ = ["relower_file"]
+
+
+def relower_file(
+    path: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    *,
+    lowering: Lowering = "auto",
+    before_writing: Callable[[Network], None] | None = None,
+) -> Exported:
+    """Reads ``path``, lowers it, and writes ``target``.
+
+    Args:
+        path, target: the ``.net`` files.
+        lowering: see :data:`~export.pipeline.Lowering`.
+        before_writing: called with the lowered network; what it raises leaves no file behind.
+
+    Returns:
+        What was written; its quantization is empty, as there was none.
+
+    Raises:
+        NetFileError, HardwareRangeError, UnsupportedLayerError: as reading, lowering and writing do.
+    """
+    plain = open_netx(path)
+    network, lowering, costs = lowered(plain, lowering)
+    ranges = check_ranges(network) if network.readout is not None else layer_ranges(network)
+    if before_writing is not None:
+        before_writing(network)
+    written = write_netx(network, target, stock=lowering != "native")
+    return Exported(written, network, plain, lowering, MAX_WEIGHT_BITS, costs, [], ranges)

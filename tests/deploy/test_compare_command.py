@@ -1,0 +1,136 @@
+"""``esvae compare`` as a user meets it, on scikit-learn's digits."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from PIL import Image
+
+from deploy.cli import main
+from deploy.compare import compare_network
+from deploy.compare.distribution import real_set
+from esvae.config import load_config
+from esvae.data import load_images
+from esvae.metrics.features import load_features
+from esvae.run import load_run
+from export.netx_read import read_netx
+
+
+def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as done:
+        main([str(a) for a in arguments])
+    captured = capsys.readouterr()
+    assert isinstance(done.value.code, int)
+    return done.value.code, captured.out, captured.err
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two short runs of a small config, the first one's file, and FAD's autoencoder of the digits."""
+    folder = tmp_path_factory.mktemp("compare")
+    content = load_config("digits").model_dump()
+    content["model"].update(latent=8, time_steps=4, encoder_channels=[4, 8], prior={"kind": "mixture", "components": 3})
+    content["model"]["decoder"].update(base_size=4, channels=[6, 6])
+    (folder / "small.yaml").write_text(yaml.safe_dump(content))
+    for arguments in (
+        ["train", str(folder / "small.yaml"), "--out", str(folder / "run"), "--max-steps", "12"],
+        ["train", str(folder / "small.yaml"), "--out", str(folder / "other"), "--max-steps", "2"],
+        ["export", str(folder / "run"), "-o", str(folder / "d.net")],
+        ["fad", "train", str(folder / "small.yaml"), "--epochs", "1", "--data-root", str(folder / "data")],
+    ):
+        with pytest.raises(SystemExit) as done:
+            main(arguments)
+        assert done.value.code == 0
+    return folder
+
+
+def test_everything_at_once(work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--metrics", "fad,kid,precision,recall", "--noise", "--backends", "reference", "--cross", 2]
+    places = ["--data-root", work / "data", "--plot", tmp_path / "plots"]
+    code, out, _ = call(capsys, "compare", work / "run", work / "d.net", "-n", 150, *options, *places, "--json")
+    assert code == 0
+    assert "NaN" not in out
+    assert "Infinity" not in out
+    found: dict[str, Any] = json.loads(out)
+    assert found["belongs"] is True
+    assert found["quality"]["images"] == len(found["quality"]["per_image"]["mse"]) == 150
+    assert found["layers"][0]["layout"] == "same"
+    assert set(found["distribution"]["distances"]) == {"fad", "kid", "precision", "recall"}
+    fad = found["distribution"]["distances"]["fad"]
+    assert fad["difference"]["value"] == pytest.approx(fad["quantized"]["value"] - fad["float"]["value"])
+    assert fad["floor"]["value"] > 0
+    assert fad["bias"] > 0
+    assert any("too large by about" in note for note in found["distribution"]["notes"])
+    assert found["reconstruction"]["images"] == len(load_images(load_run(work / "run").config.data).test)
+    assert [curve["kind"] for curve in found["noise"]] == ["input", "latent"]
+    assert found["cross"] == [{**found["cross"][0], "backend": "reference", "equal": True}]
+    for name in ("images", "layers", "shares", "noise"):
+        with Image.open(tmp_path / "plots" / f"{name}.png") as picture:
+            assert min(picture.size) > 100
+
+
+def test_tables_say_what_is_missing(work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["compare", work / "run", work / "d.net", "-n", 20]
+    code, out, _ = call(capsys, *arguments, "--data-root", tmp_path, "--metrics", "fad,kid")
+    assert code == 0
+    assert "one layer quantized at a time" in out
+    assert "FAD: " in out
+    assert "esvae fad train" in out
+    assert "reconstruction MSE" in out
+    code, out, _ = call(capsys, *arguments, "--data-root", work / "data", "--metrics", "fad")
+    assert code == 0
+    assert "too few images for a distance: 20 generated" in out
+    assert "too large by about" in out
+
+
+def test_another_runs_file_is_refused(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["compare", work / "other", work / "d.net", "-n", 8, "--metrics", "none"]
+    code, out, err = call(capsys, *arguments)
+    assert (code, out) == (1, "")
+    assert "was made from weights" in err
+    assert "--force" in err
+    assert err.strip().splitlines()[-1].startswith("error: ")
+    code, out, _ = call(capsys, *arguments, "--force", "--json")
+    assert code == 0
+    assert json.loads(out)["belongs"] is False
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--metrics", "mad"], "unknown 'mad'"),
+        (["--protocol", "x"], "choose eval or published"),
+        (["--backends", "twin"], "backend 'twin' is not here to compare with"),
+        (["--features", "nowhere.safetensors"], "no such autoencoder"),
+    ],
+)
+def test_wrong_options_are_one_line(
+    work: Path, options: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = call(capsys, "compare", work / "run", work / "d.net", "-n", 4, *options)
+    assert code == 1
+    assert message in err
+
+
+def test_chunks_and_a_given_real_set_change_nothing(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, network = load_run(work / "run"), read_netx(work / "d.net")
+    splits = load_images(run.config.data)
+    net = load_features(next((work / "data" / "fad").glob("*.safetensors")))
+    metrics = ("fad", "kid")
+    given: Any = {"images": 140, "splits": splits, "features": net, "metrics": metrics}
+    parts: Any = frozenset({"layers", "distribution"})
+    whole = compare_network(run, network, parts=parts, **given)
+    monkeypatch.setattr("deploy.compare.run._MOST", 9)
+    real = real_set(splits, net, count=140)
+    again = compare_network(run, network, parts=parts, real=real, **given)
+    assert again.distribution == whole.distribution
+    assert again.divergence == whole.divergence
+    assert again.quality == whole.quality
+    for one, other in zip(again.layers, whole.layers, strict=True):
+        assert one.mismatch == other.mismatch
+        assert one.membrane == pytest.approx(other.membrane)

@@ -1,0 +1,216 @@
+"""Layers side by side: layouts, drift against plain loops, attribution, and that lowering changes none of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deploy.compare import LayerDrift, check_belongs, compare_network
+from deploy.compare.attribution import attribute
+from deploy.compare.float_layers import FloatDecoder
+from deploy.compare.images import image_mse
+from deploy.compare.layout import Layout, find_layout
+from deploy.compare.noise import noise_curves, noisy_spikes
+from esvae.config import config_from_dict
+from esvae.errors import DataError
+from esvae.model import ESVAE
+from esvae.run import Run
+from export.ir import Conv, Network
+from export.passes.lower_subpixel import cells
+from export.pipeline import integer_network
+from sim import reference
+from sim.readout import images_from_potentials
+from sim.sampler import draw_latents
+
+STEPS, LATENT, IMAGES = 5, 6, 12
+PARTS = frozenset({"layers", "attribution"})
+
+
+def made_run(kind: str, **neuron: float) -> Run:
+    torch.manual_seed(3)
+    content = {
+        "name": "tiny",
+        "data": {"image_size": 16},
+        "model": {
+            "latent": LATENT,
+            "time_steps": STEPS,
+            "encoder_channels": [4, 8],
+            "decoder": {"kind": kind, "base_size": 4, "channels": [6, 5] if kind == "subpixel" else [6, 5, 4]},
+            "neuron": neuron,
+        },
+    }
+    model = ESVAE(config_from_dict(content, "test")).train()
+    with torch.no_grad():
+        for layer in model.decoder.layers:  # so that all layers fire well, untrained as they are
+            layer.norm.weight.fill_(3.0)  # type: ignore[union-attr,operator]
+            layer.norm.bias.fill_(0.1)  # type: ignore[union-attr,operator]
+        for _ in range(20):  # the norms learn their statistics
+            model.encoder(torch.rand(16, 1, 16, 16) * 2 - 1)
+            model.decoder((torch.rand(STEPS, 32, LATENT) < 0.5).float())
+    return Run(model.eval(), {}, "a" * 64)
+
+
+@pytest.fixture(scope="module")
+def run() -> Run:
+    return made_run("transposed")
+
+
+@pytest.fixture(scope="module")
+def network(run: Run) -> Network:
+    return integer_network(run, weight_bits=4, lowering="none")[0]
+
+
+@given(st.data())
+@settings(max_examples=40, deadline=None)
+def test_layouts_move_every_neuron_back(data: st.DataObject) -> None:
+    shape = (data.draw(st.integers(1, 3)), data.draw(st.integers(2, 9)), data.draw(st.integers(2, 9)))
+    values = np.random.default_rng(0).integers(1, 99, (2, *shape))
+    factor = data.draw(st.sampled_from([(1, 1), (2, 2), (4, 4), (2, 1)]))
+    for layout in (
+        Layout(shape, cells(values, factor).shape[1:], factor),
+        Layout(shape, (int(np.prod(shape)),), None),
+    ):
+        held = layout.held_as(values)
+        assert held.shape == (2, *layout.held)
+        assert np.array_equal(layout.restored(held), values)
+
+
+def test_layouts_are_told_by_shapes() -> None:
+    assert find_layout((3, 4, 4), (3, 4, 4)).name == "same"  # type: ignore[union-attr]
+    assert find_layout((3, 4, 4), (48,)).name == "flat"  # type: ignore[union-attr]
+    assert find_layout((5, 7, 7), (20, 4, 4)).name == "cells 2x2"  # type: ignore[union-attr]
+    assert "47 neurons, the float layer 48" in str(find_layout((3, 4, 4), (47,)))
+    assert "no layout" in str(find_layout((3, 4, 4), (3, 4, 5)))
+
+
+@pytest.mark.parametrize("current_keep", [0.0, 0.5])
+def test_potentials_fire_where_the_decoder_does(current_keep: float) -> None:
+    """Spikes are the decoder's own, potentials computed apart: above the threshold exactly where it fired."""
+    run = made_run("transposed", current_keep=current_keep)
+    decoder = FloatDecoder(run)
+    latents = (np.random.default_rng(0).random((IMAGES, STEPS, LATENT)) < 0.5).astype(np.uint8)
+    found = decoder.membranes(latents)
+    for k, layer in enumerate(found[:-1]):
+        assert layer.spikes is not None
+        assert 0.01 < layer.spikes.mean() < 0.99
+        near = np.abs(layer.before - decoder.thresholds[k]) < 1e-5  # float32 rounds differently along two ways
+        assert near.mean() < 1e-3
+        assert np.array_equal(layer.spikes[~near], (layer.before > decoder.thresholds[k])[~near])
+    drawn = np.tanh(found[-1].before[:, -1])
+    np.testing.assert_allclose(drawn, decoder.images(latents), rtol=0, atol=1e-5)
+
+
+def test_drift_is_what_plain_loops_count(run: Run, network: Network) -> None:
+    found = compare_network(run, network, images=IMAGES, parts=PARTS, force=True)
+    latents = draw_latents(network, 0, np.arange(IMAGES))
+    traces = list(reference.simulate(network, latents.reshape(IMAGES, STEPS, *network.input_shape)))
+    with torch.no_grad():
+        raster = torch.from_numpy(latents).float().transpose(0, 1)
+        hidden = [s.unflatten(0, (STEPS, IMAGES)).transpose(0, 1).numpy() for s in run.model.decoder.hidden(raster)]
+        pictures = run.model.decoder(raster).numpy()
+    firsts: dict[int, tuple[int, int, tuple[int, ...]]] = {}
+    for k, (floats, trace) in enumerate(zip(hidden, traces, strict=False)):
+        drift = found.layers[k]
+        differs = floats != trace.s
+        assert drift.mismatch == pytest.approx(differs.mean())
+        assert drift.missing == pytest.approx(((floats == 1) & (trace.s == 0)).mean())
+        assert drift.missing is not None
+        assert drift.extra == pytest.approx(differs.mean() - drift.missing)
+        assert drift.rate_quantized == pytest.approx(trace.s.mean())
+        rates = trace.s.mean((0, 1)) - floats.mean((0, 1))
+        assert drift.rate_rms == pytest.approx(np.sqrt((rates**2).mean()))
+        assert drift.mismatch_by_step == pytest.approx(differs.mean((0, 2, 3, 4)))
+        for image, step, *neuron in np.argwhere(differs):
+            place = (int(step), k, tuple(map(int, neuron)))
+            firsts[int(image)] = min(firsts.get(int(image), place), place)
+    assert found.divergence is not None
+    assert found.divergence.never == IMAGES - len(firsts)
+    for place in found.divergence.first:
+        assert (place.step, place.layer, place.neuron) == firsts[place.image]
+    assert sum(found.divergence.by_step) == sum(found.divergence.by_layer) == len(firsts) > 0
+    drawn = images_from_potentials(network, traces[-1].v[:, -1])
+    assert found.quality.mse.mean.value == pytest.approx(image_mse(drawn, pictures).mean())
+    potentials = traces[-1].v / network.readout.unit  # type: ignore[union-attr]
+    gap = potentials - FloatDecoder(run).membranes(latents)[-1].before
+    assert found.layers[-1].membrane_by_step == pytest.approx(np.sqrt((gap**2).mean((0, 2, 3, 4))), rel=1e-4)
+    assert found.layers[-1].mismatch is None
+
+
+@pytest.mark.parametrize(("lowering", "held"), [("subpixel", "cells 4x4"), ("dense", "flat")])
+def test_a_lowered_file_compares_as_the_plain_one(run: Run, network: Network, lowering: str, held: str) -> None:
+    other = integer_network(run, weight_bits=4, lowering=lowering)[0]  # type: ignore[arg-type]
+    plain, moved = (compare_network(run, x, images=IMAGES, parts=PARTS, force=True) for x in (network, other))
+    assert moved.layers[-1].layout == held
+    assert [replace(layer, layout="same") for layer in moved.layers] == list(plain.layers)
+    assert moved.divergence == plain.divergence
+    assert moved.attribution == plain.attribution
+    assert moved.quality == plain.quality
+
+
+def test_shares_add_up(run: Run, network: Network) -> None:
+    latents = draw_latents(network, 0, np.arange(40))
+    decoder = FloatDecoder(run)
+    part = attribute(decoder, network, latents)
+    assert part.total.value > 0
+    assert sum(layer.added for layer in part.layers) == pytest.approx(1)
+    assert part.remainder == pytest.approx(1 - sum(layer.share for layer in part.layers))
+    assert part.layers[-1].upto == part.total
+    assert part.layers[0].upto == part.layers[0].alone
+
+
+def test_the_damage_is_found_where_it_was_done(run: Run) -> None:
+    """At 8 bit nothing much is lost; one layer at 2 bit stands out, whichever it is."""
+    fine, coarse = (integer_network(run, weight_bits=bits, lowering="none")[0] for bits in (8, 2))
+    latents = draw_latents(fine, 0, np.arange(32))
+    decoder = FloatDecoder(run)
+    for k in range(len(fine.layers) - 1):
+        layers = tuple(coarse.layers[i] if i == k else layer for i, layer in enumerate(fine.layers))
+        part = attribute(decoder, replace(fine, layers=layers), latents)
+        assert max(part.layers, key=lambda layer: layer.alone.value).layer == k
+
+
+def test_noise_is_shared_and_grows(run: Run, network: Network) -> None:
+    images = np.random.default_rng(0).uniform(-1, 1, (24, 1, 16, 16)).astype(np.float32)
+    curves = noise_curves(run, FloatDecoder(run), network, images, levels=(0.0, 0.5))
+    for curve in curves:
+        assert curve.loss[0] == curves[0].loss[0]  # without noise both start from the same spikes
+        assert len(curve.loss) == 2
+    latents = (np.random.default_rng(1).random((200, 8, 10)) < 0.5).astype(np.uint8)
+    real, spikes = noisy_spikes(latents, 0.5, np.random.default_rng(2))
+    assert np.array_equal(spikes, real > 0.5)
+    flipped, wanted = float((spikes != latents).mean()), 0.15865525  # 1 - Phi(1)
+    assert abs(flipped - wanted) < 5.33 * np.sqrt(wanted * (1 - wanted) / latents.size)
+    assert np.array_equal(noisy_spikes(latents, 0.0, np.random.default_rng(2))[1], latents)
+
+
+def test_what_does_not_belong_together_is_refused(run: Run, network: Network) -> None:
+    with pytest.raises(DataError, match="does not say what it was made from"):
+        check_belongs(run, replace(network, provenance={}))
+    with pytest.raises(DataError, match=r"made from weights bbbbbbbbbbbb, the run has weights aaaaaaaaaaaa.*--force"):
+        compare_network(run, replace(network, provenance={"weights_sha256": "b" * 64}), images=4)
+    assert not check_belongs(run, replace(network, provenance={}), force=True)
+    assert check_belongs(run, network)
+    with pytest.raises(DataError, match="steps 9, the run has 5; --force does not help"):
+        check_belongs(run, replace(network, time_steps=9), force=True)
+
+
+def test_a_layer_that_cannot_be_told_is_said_so(run: Run, network: Network) -> None:
+    """A foreign file of one layer more than the run, forced."""
+    channels = network.shapes[-2][0]
+    last = network.layers[-1]
+    assert isinstance(last, Conv)
+    weight = np.full((channels, channels, 3, 3), 2, np.int32)
+    same = replace(last, weight=weight, bias=None, neuron=network.layers[1].neuron)  # type: ignore[union-attr]
+    longer = replace(network, layers=(*network.layers[:-1], same, network.layers[-1]))
+    found = compare_network(run, longer, images=4, parts=PARTS, force=True)
+    assert all(isinstance(layer, LayerDrift) and layer.layout is None for layer in found.layers)
+    assert found.divergence is None
+    assert found.attribution is not None
+    assert "layers with neurons" in str(found.attribution.refused)
+    assert found.attribution.total.value == pytest.approx(found.quality.mse.mean.value)
+    assert any("left out" in note for note in found.notes)

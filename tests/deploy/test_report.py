@@ -1,0 +1,142 @@
+"""The report: what it says, that run and file belong together, that text stays text, and that Chromium opens it."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from browser import browser
+from deploy.cli import main
+from deploy.report.render import render_html, write_report
+from esvae.config import load_config
+
+HOSTILE = "<script>alert(1)</script>"
+
+
+def call(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as done:
+        main([str(a) for a in arguments])
+    assert isinstance(done.value.code, int)
+    return done.value.code
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two short runs of a small config with a hostile name, and the report of the first."""
+    folder = tmp_path_factory.mktemp("report")
+    content = load_config("digits").model_dump()
+    content["name"] = HOSTILE
+    content["model"].update(latent=8, time_steps=4, encoder_channels=[4, 8], prior={"kind": "mixture", "components": 3})
+    content["model"]["decoder"].update(base_size=4, channels=[6, 6])
+    (folder / "small.yaml").write_text(yaml.safe_dump(content))
+    for name, seed in (("run", 0), ("other", 1)):
+        assert call("train", folder / "small.yaml", "--out", folder / name, "--max-steps", 8, "--seed", seed) == 0
+    assert call("report", folder / "run", "-o", folder / "r.html", "-n", 12, "--against", "reference") == 0
+    return folder
+
+
+@pytest.fixture
+def content(work: Path) -> dict[str, Any]:
+    return json.loads((work / "r.json").read_text("utf-8"))
+
+
+def test_json_says_the_same_as_the_page(work: Path, content: dict[str, Any]) -> None:
+    page = (work / "r.html").read_text("utf-8")
+    assert page == render_html(content)
+    assert (content["format"], content["version"]) == ("esvae-report", 1)
+    assert content["network"]["content_hash"] in page
+    assert f"{content['verification']['compared']['integers']:,}" in page
+    assert len(page) < 5_000_000
+
+
+def test_text_from_files_stays_text(work: Path, content: dict[str, Any]) -> None:
+    page = (work / "r.html").read_text("utf-8")
+    assert content["title"] == HOSTILE
+    assert HOSTILE not in page
+    assert "&lt;script&gt;alert(1)" in page
+
+
+def test_every_estimate_is_called_one(content: dict[str, Any]) -> None:
+    assert all(one["label"] == "estimate" and one["basis"] for one in content["energy"]["estimates"])
+    assert content["summary"]["energy"]["label"] == "estimate"
+
+
+def test_a_file_of_another_run_is_refused_unless_forced(
+    work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--net", work / "r.net", "-o", tmp_path / "x.html", "-n", 4, "--against", "reference"]
+    assert call("report", work / "other", *options) == 1
+    assert "error: " in capsys.readouterr().err
+    assert not (tmp_path / "x.html").exists()
+    assert call("report", work / "other", *options, "--force") == 0
+    forced = json.loads((tmp_path / "x.json").read_text("utf-8"))
+    assert forced["belongs"] is False
+    assert "forced" in (tmp_path / "x.html").read_text("utf-8")
+    assert forced["layers"]["quantization_known"] is False
+
+
+def test_a_backend_that_differs_is_said_at_the_top(content: dict[str, Any]) -> None:
+    changed = copy.deepcopy(content)
+    changed["verification"]["equal"] = changed["summary"]["verification"]["equal"] = False
+    changed["summary"]["verification"].update(backends=[], differing=["lava"])
+    page = render_html(changed)
+    assert "Bit-exact" not in page
+    assert "lava differs from the twin" in page
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["-o", "r.txt"], "ends in .html"),
+        (["-o", "r.html", "-n", "1"], "expected at least 2"),
+        (["-o", "r.html", "--against", "twin"], "expected some of"),
+        (["-o", "r.html", "--chip", "tpu"], "expected loihi2 or loihi1"),
+    ],
+)
+def test_mistakes_are_one_line(
+    work: Path, options: list[str], message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(work.parent)
+    assert call("report", work / "run", *options) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_nothing_is_left_of_a_report_that_cannot_be_written(content: dict[str, Any], tmp_path: Path) -> None:
+    bad = {**content, "title": float("nan")}
+    with pytest.raises(ValueError, match="JSON"):
+        write_report(bad, tmp_path / "r.html")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_in_chromium(work: Path, tmp_path: Path) -> None:
+    page_file = work / "r.html"
+    with browser(tmp_path / "profile") as chromium:
+        page = chromium.open(page_file)
+        assert page.complaints() == []
+        assert page.requests() == [page_file.resolve().as_uri()]
+        assert page.run("document.title").startswith(HOSTILE)
+        assert page.run("document.documentElement.scrollWidth <= innerWidth")
+        page.key("Tab", 9)
+        assert page.run("document.activeElement.className") == "skip"
+        page.run("document.querySelector('input.slide').focus()")
+        page.key("ArrowRight", 39)
+        page.key("ArrowRight", 39)
+        assert page.run("document.querySelector('input.slide').value") == "52"
+        cut = "getComputedStyle(document.querySelector('.frame .over')).clipPath"
+        assert "48%" in page.run(cut)
+        levels = page.run("[...document.querySelectorAll('h1,h2,h3,h4')].map(h => Number(h.tagName[1]))")
+        assert levels[0] == 1
+        assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+        assert page.run("[...document.querySelectorAll('img')].every(i => i.naturalWidth && i.alt)")
+        page.call("Emulation.setEmulatedMedia", media="print")
+        assert page.run("getComputedStyle(document.querySelector('input.slide')).display") == "none"
+        assert page.pdf().startswith(b"%PDF")
+        narrow = chromium.open(page_file, width=400, height=800, dark=True)
+        assert narrow.complaints() == []
+        assert narrow.run("document.documentElement.scrollWidth") == 400
