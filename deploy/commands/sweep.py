@@ -101,8 +101,8 @@ def _print(found: Sweep) -> None:
     several = len({entry.point.lowering for entry in found.points}) > 1
     rows = [_row(entry, found) for entry in found.points]
     title = (
-        f"{found.run}: {len(found.points)} points, {found.counted('evaluated')} evaluated, {found.counted('kept')} kept, "
-        f"{found.counted('failed')} failed"
+        f"{found.run}: {len(found.points)} points, {found.counted('evaluated')} evaluated, "
+        f"{found.counted('kept')} kept, {found.counted('failed')} failed"
     )
     names = [
         "point",
@@ -117,9 +117,9 @@ def _print(found: Sweep) -> None:
     ]
     print_table(title, [*names, "lowered"] if several else names, [row if several else row[:-1] for row in rows])
     say(
-        f"front: on the Pareto front of {found.quality} against energy, less of each being better; quantization, window: "
-        f"MSE of images against float with the same window, and of float against float with the trained window of "
-        f"{found.trained_steps} steps; operations: exact, an image; energy ({found.profile}) and cores (Loihi 2): "
+        f"front: no other point has less {found.quality} for less energy; quantization, window: MSE of images against "
+        f"float with the same window, and of that against float with the trained window of {found.trained_steps} "
+        f"steps; operations: exact, an image; energy ({found.profile}) and cores (Loihi 2): "
         "estimates"
     )
 

@@ -139,4 +139,4 @@ def _images(data: str, root: str | None) -> ImageSplits:
 
 def _limit_threads(threads: int) -> None:
     torch.set_num_threads(threads)
-    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]

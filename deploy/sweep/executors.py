@@ -7,6 +7,7 @@ that dies fails the task that it had, and no other.
 from __future__ import annotations
 
 import contextlib
+import logging
 import multiprocessing
 import os
 import signal
@@ -14,7 +15,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from deploy.sweep.types import Failed, Result, Task
 from esvae.errors import ConfigError
@@ -139,11 +140,10 @@ def on_ray(address: str | None = None, *, workers: int | None = None) -> Executo
     def execute(work: Work, tasks: Sequence[Task]) -> Iterator[tuple[int, Result]]:
         begun = not ray.is_initialized()
         if begun:
-            options = {"num_cpus": workers} if address is None else {}
+            options: dict[str, Any] = {"num_cpus": workers} if address is None else {}
+            options |= {"log_to_driver": False, "include_dashboard": False, "logging_level": logging.ERROR}
             try:
-                ray.init(
-                    address=address, log_to_driver=False, include_dashboard=False, logging_level="error", **options
-                )
+                ray.init(address=address, **options)
             except Exception as error:
                 reason = " ".join(str(error).split())[:200]
                 raise ConfigError(f"--ray {address or 'local'}: the cluster cannot be used: {reason}") from None

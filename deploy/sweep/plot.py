@@ -31,8 +31,8 @@ def save_front(found: Sweep, target: str | os.PathLike[str]) -> None:
     FigureCanvasAgg(figure)
     axis = figure.subplots()
     there = [entry for entry in found.points if entry.outcome is not None]
-    front = sorted((_at(entry, found), entry) for entry in there if entry.front) if there else []
-    line = sorted(_at(entry, found) for entry in there if entry.front)
+    front = [(_at(entry, found), entry) for entry in there if entry.front]
+    line = sorted(at for at, _ in front)
     axis.plot(
         [x for x, _ in line], [y for _, y in line], color="#888888", linewidth=1.2, zorder=1, label="Pareto front"
     )
@@ -68,8 +68,8 @@ def save_front(found: Sweep, target: str | os.PathLike[str]) -> None:
                 zorder=3 if on_front else 2,
             )
         axis.plot([], [], mark, color=colour, label=f"{steps} steps")
-    for (x, y), entry in front:
-        axis.annotate(entry.point.label, (x, y), xytext=(7, 6), textcoords="offset points", fontsize=8)
+    for at, entry in front:
+        axis.annotate(entry.point.label, at, xytext=(7, 6), textcoords="offset points", fontsize=8)
     axis.plot([], [], "o", color="black", markerfacecolor="white", label="dominated")
     axis.set_xscale("log")
     if min(_at(entry, found)[1] for entry in there) > 0:

@@ -5,8 +5,8 @@
     SWEEP/points/<sha256>.json   what decided the point, its outcome, hashes of the outcome and of the file
     SWEEP/points/<sha256>.net    the exported network
 
-Both are written whole or not at all, the JSON last: where it is, the point is finished. An entry that does not hold what
-its hashes say is damaged and is computed anew.
+Both are written whole or not at all, the JSON last: where it is, the point is finished. An entry that does not hold
+what its hashes say is damaged and is computed anew.
 """
 
 from __future__ import annotations
