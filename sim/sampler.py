@@ -140,9 +140,8 @@ def draw_latents(network: Network, seed: int, images: np.ndarray) -> np.ndarray:
         raise DataError("this network has no prior to draw latent spikes from; give them with --latents FILE.npy")
     spikes = len(images) * network.time_steps * math.prod(network.input_shape)
     if spikes > SPIKES:
-        raise DataError(
-            f"{len(images)} images: {spikes:,} input spikes, at most {SPIKES:,} at a time; draw fewer images"
-        )
+        drawn = f"{len(images)} images: {spikes:,} input spikes"
+        raise DataError(f"{drawn}, at most {SPIKES:,} at a time; draw fewer images")
     bits = network.prior.rate_bits
     codes = codes_from_rates(prior_rates(network.prior, seed, images), bits)
     states = initial_states(seed, images, codes.shape[1])

@@ -51,7 +51,9 @@ def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, s
 
 
 def test_export_reports_each_layer(work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, _ = call(capsys, "export", work / "run", "-o", tmp_path / "x.net", "--weight-bits", 4, "--json")
+    code, out, _ = call(
+        capsys, "export", work / "run", "-o", tmp_path / "x.net", "--weight-bits", 4, "--calibration", "max", "--json"
+    )
     result: dict[str, Any] = json.loads(out)
     assert code == 0
     assert [layer["bits"] for layer in result["quantization"]] == [4, 4, 4]
