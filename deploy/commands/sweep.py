@@ -21,8 +21,12 @@ def sweep(
     bits: Annotated[str, typer.Option(help="Of the weights, by comma, 2 to 8.")] = "8,6,4,3,2",
     steps: Annotated[str | None, typer.Option(help="Windows, by comma. Default: that of the training.")] = None,
     lowering: Annotated[str, typer.Option(help="By comma: auto, none, subpixel, dense, native.")] = "auto",
-    calibration: Annotated[str, typer.Option(help="How scales are chosen, by comma.")] = "max",
-    qat: Annotated[bool, typer.Option("--qat", help="Also fine-tune the run for each number of bits.")] = False,
+    calibration: Annotated[
+        str, typer.Option(help="How scales are chosen, by comma: mse, max, percentile, spikes, feedback.")
+    ] = "mse",
+    qat: Annotated[
+        bool, typer.Option("--qat", help="Also fine-tune the run in integers, for each number of bits.")
+    ] = False,
     images: Annotated[int, typer.Option("-n", "--images", help="Drawn from the prior for each point.")] = 256,
     test_images: Annotated[int, typer.Option(help="Held-out images to reconstruct, at most.")] = 512,
     seed: Seed = 0,
@@ -138,7 +142,7 @@ def _row(entry: Entry, found: Sweep) -> list[str]:
         "*" if entry.front else "",
         f"{one['value']:.4f}",
         half,
-        f"{quality['quantization_mse']['value']:.4f}",
+        f"{quality['quantization_mse']['value']:.4f}" if "quantization_mse" in quality else "-",
         f"{quality['window_mse']['value']:.4f}",
         f"{entry.outcome['counts']['synops']:,.0f}",
         si(energy["joules"], "J"),

@@ -27,7 +27,10 @@ from export.ir import Network
 from sim.chips import CHIPS
 from sim.mapping import map_network
 
-__all__ = ["attempt", "evaluate"]
+__all__ = ["AGAINST_FLOAT", "attempt", "evaluate"]
+
+#: Figures that a fine-tuned point does not have: its run's own decoder computes in integers.
+AGAINST_FLOAT = ("image_mse", "quantization_mse", "reconstruction_float")
 
 
 def attempt(task: Task) -> Result:
@@ -92,6 +95,8 @@ def _quality(trained: Run, shortened: Run, network: Network, protocol: Protocol)
     if images is not None and "reconstruction" in protocol.metrics:
         shown = images.test.head(protocol.test_images).tensor().numpy()
         found.update(reconstruction_quality(trained, shortened, network, shown, protocol.seed))
+    if trained.model.decoder.in_integers:
+        found = {name: estimate for name, estimate in found.items() if name not in AGAINST_FLOAT}
     return {name: asdict(estimate) for name, estimate in found.items()}
 
 

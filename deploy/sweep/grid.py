@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from deploy.sweep.hooks import CALIBRATIONS
+from deploy.sweep.hooks import CALIBRATIONS, LEARNED
 from esvae.chip.rounding import MAX_WEIGHT_BITS, MIN_WEIGHT_BITS
 from esvae.errors import ConfigError
 from export.pipeline import LOWERINGS
@@ -28,8 +28,8 @@ class Point:
         bits: of the weights, sign included.
         steps: window of an image.
         lowering: as asked for; ``auto`` comes to one of the others.
-        calibration: how the scales are chosen.
-        qat: from a run that was fine-tuned on the chip's grid with as many bits.
+        calibration: how the scales are chosen; ``learned`` with ``qat``, which learns them.
+        qat: from a run that was fine-tuned in the chip's integers with as many bits.
     """
 
     bits: int
@@ -46,8 +46,7 @@ class Point:
         '4 bit, 8 steps, dense'
         """
         more = [self.lowering] if self.lowering != "auto" else []
-        more += [self.calibration] if self.calibration != CALIBRATIONS[0] else []
-        more += ["QAT"] if self.qat else []
+        more += ["QAT"] if self.qat else [self.calibration] if self.calibration != CALIBRATIONS[0] else []
         return ", ".join([f"{self.bits} bit", f"{self.steps} steps", *more])
 
 
@@ -72,10 +71,10 @@ class Grid:
         _check("--calibration", self.calibrations, lambda name: name in CALIBRATIONS, ", ".join(CALIBRATIONS))
 
     def points(self) -> list[Point]:
-        """All combinations; bits vary slowest. With ``qat`` each is there plain and fine-tuned."""
-        trained = (False, True) if self.qat else (False,)
-        axes = itertools.product(self.bits, self.steps, self.lowerings, self.calibrations, trained)
-        return [Point(*values) for values in axes]
+        """All combinations; bits vary slowest. With ``qat`` there is a fine-tuned one beside the calibrated ones."""
+        scales = [(name, False) for name in self.calibrations] + ([(LEARNED, True)] if self.qat else [])
+        axes = itertools.product(self.bits, self.steps, self.lowerings, scales)
+        return [Point(bits, steps, lowering, *scale) for bits, steps, lowering, scale in axes]
 
 
 def _check(option: str, values: Sequence[T], holds: Callable[[T], bool], expected: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from deploy.backends import Progress
 from deploy.sweep.evaluate import attempt
 from deploy.sweep.executors import Executor, Work, in_this_process
 from deploy.sweep.grid import Grid, Point
-from deploy.sweep.hooks import QAT_AVAILABLE, fine_tuned
+from deploy.sweep.hooks import FineTuned, fine_tuned
 from deploy.sweep.pareto import pareto_front
 from deploy.sweep.quality import METRICS
 from deploy.sweep.store import Store, key_of
@@ -119,15 +119,25 @@ def sweep(
     """
     trained = load_run(run)
     protocol, measured, notes = _settled(trained, protocol, quality)
-    if grid.qat and not QAT_AVAILABLE:
-        fine_tuned(run, grid.bits[0], Path(folder), protocol.data_root)  # says so
+    chosen = quality or ("reconstruction" if "reconstruction" in protocol.metrics else "image_mse")
+    if grid.qat and chosen == "image_mse":
+        raise ConfigError(
+            "--qat: a fine-tuned run draws other images than the run, so image_mse cannot judge both; take --quality "
+            "reconstruction or fad, and their data"
+        )
     store = Store(Path(folder))
     report = progress or (lambda share, text: None)
     tasks, inputs, entries = [], {}, dict[str, Entry]()
     points: list[tuple[Point, str]] = []
-    sources = {bits: _source(run, trained, bits, Path(folder), protocol) for bits in grid.bits} if grid.qat else {}
+    tuned = _fine_tuned(trained, grid.bits, Path(folder), protocol, report) if grid.qat else {}
     for point in grid.points():
-        name, source = sources[point.bits] if point.qat else (run, trained)
+        given = tuned[point.bits] if point.qat else (run, trained)
+        if isinstance(given, Failed):
+            key = key_of(_inputs(trained, point, protocol, measured))
+            points.append((point, key))
+            entries[key] = Entry(point, key, "failed", None, given.reason)
+            continue
+        name, source = given
         decided = _inputs(source, point, protocol, measured)
         key = key_of(decided)
         points.append((point, key))
@@ -145,7 +155,6 @@ def sweep(
         task = tasks[number]
         entries[task.key] = _entry(store, task, inputs[task.key], result)
         report(len(entries) / len(points), f"{len(entries)} of {len(points)} points, last {task.point.label}")
-    chosen = quality or ("reconstruction" if "reconstruction" in protocol.metrics else "image_mse")
     profile = load_profile(protocol.profiles[0]).name
     found = _with_front([entries[key] for _, key in points], chosen, profile)
     return Sweep(
@@ -234,8 +243,15 @@ def _inputs(run: Run, point: Point, protocol: Protocol, measured: Mapping[str, A
     }
 
 
-def _source(run: str, trained: Run, bits: int, folder: Path, protocol: Protocol) -> tuple[str, Run]:
-    """The run that was fine-tuned for so many bits: trained once, kept below ``SWEEP/qat``."""
-    out = folder / "qat" / f"{trained.weights_hash[:16]}-{bits}bit"
-    path = fine_tuned(run, bits, out, protocol.data_root)
-    return path, load_run(path)
+def _fine_tuned(
+    trained: Run, all_bits: Sequence[int], folder: Path, protocol: Protocol, progress: Progress
+) -> dict[int, FineTuned | Failed]:
+    """The runs that were fine-tuned for so many bits, one after the other, kept below ``SWEEP/qat``, or why not."""
+    found: dict[int, FineTuned | Failed] = {}
+    for bits in all_bits:
+        out = folder.resolve() / "qat" / f"{trained.weights_hash[:16]}-{bits}bit"
+        try:
+            found[bits] = fine_tuned(trained, bits, out, protocol.data_root, progress)
+        except EsvaeError as error:
+            found[bits] = Failed("fine-tuning: " + " ".join(str(error).split()))
+    return found

@@ -4,12 +4,13 @@ Rates and weights are per step, so a decoder runs with any window. What depends 
 sums ``sum_t keep^(T-1-t) x_t``, whose weights add up to ``S(T) = (1 - keep^T) / (1 - keep)``. With a window of T' steps
 the readout's weights are multiplied by ``S(T) / S(T')``, so that inputs that are constant in time draw the same picture
 whatever the window. On the chip no integer changes by that: a layer's scale takes it up, and the host divides the
-potential by another unit. A shorter window is still a poorer picture: rates are drawn with fewer spikes, and the layers
-have less time to settle after they begin at rest.
+potential by another unit; a scale that was learned is divided by the same gain. A shorter window is still a poorer
+picture: rates are drawn with fewer spikes, and the layers have less time to settle after they begin at rest.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import torch
@@ -48,6 +49,8 @@ def with_window(run: Run, steps: int) -> Run:
     with torch.no_grad():
         for parameter in model.decoder.readout.parameters():
             parameter.mul_(gain)
+        if model.decoder.readout_rounding is not None:
+            model.decoder.readout_rounding.log_scale.sub_(math.log(gain))
     return replace(run, model=model.eval())
 
 
