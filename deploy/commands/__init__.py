@@ -17,6 +17,7 @@ from deploy.commands.lava import lava
 from deploy.commands.plan import plan
 from deploy.commands.report import report
 from deploy.commands.simulate import simulate
+from deploy.commands.sweep import sweep
 from deploy.commands.train import train
 from deploy.commands.verify import verify
 
@@ -38,6 +39,7 @@ __all__ = [
     "plan",
     "report",
     "simulate",
+    "sweep",
     "train",
     "verify",
 ]

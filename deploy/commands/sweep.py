@@ -1,0 +1,151 @@
+"""``esvae sweep``: a grid of exports, each compared and costed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deploy.commands.options import DataRoot, Json, Seed
+
+if TYPE_CHECKING:
+    from deploy.sweep import Entry, Sweep
+
+__all__ = ["sweep"]
+
+
+def sweep(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run directory, or pretrained:NAME.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the points and the summary.")],
+    bits: Annotated[str, typer.Option(help="Of the weights, by comma, 2 to 8.")] = "8,6,4,3,2",
+    steps: Annotated[str | None, typer.Option(help="Windows, by comma. Default: that of the training.")] = None,
+    lowering: Annotated[str, typer.Option(help="By comma: auto, none, subpixel, dense, native.")] = "auto",
+    calibration: Annotated[
+        str, typer.Option(help="How scales are chosen, by comma: mse, max, percentile, spikes, feedback.")
+    ] = "mse",
+    qat: Annotated[
+        bool, typer.Option("--qat", help="Also fine-tune the run in integers, for each number of bits.")
+    ] = False,
+    images: Annotated[int, typer.Option("-n", "--images", help="Drawn from the prior for each point.")] = 256,
+    test_images: Annotated[int, typer.Option(help="Held-out images to reconstruct, at most.")] = 512,
+    seed: Seed = 0,
+    metrics: Annotated[
+        str, typer.Option(help="Beside the images' MSE, by comma: reconstruction, fad.")
+    ] = "reconstruction",
+    quality: Annotated[
+        str | None, typer.Option(help="Of the front: reconstruction, image_mse or fad. Default: the first there is.")
+    ] = None,
+    profile: Annotated[
+        list[str] | None, typer.Option(help="Energy profile; may be repeated, the first decides the front.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes, which share the cores.")] = 1,
+    ray: Annotated[bool, typer.Option("--ray", help="On a Ray cluster, begun here with --jobs workers.")] = False,
+    ray_address: Annotated[str | None, typer.Option(help="On the Ray cluster at this address; auto finds it.")] = None,
+    data_root: DataRoot = None,
+    json: Json = False,
+) -> None:
+    """Export a run with every combination of settings, compare, count and cost each, and find the Pareto front.
+
+    Finished points are kept in the folder: an interrupted sweep goes on where it was. Exit 0 only if no point failed.
+
+    [bold]Example:[/] esvae sweep runs/digits -o sweeps/digits --bits 8,6,4,3,2 --steps 8,4,2 --jobs 2
+    """
+    from deploy.console import bar, emit_json, say
+    from deploy.sweep import (
+        Grid,
+        Protocol,
+        as_json,
+        in_processes,
+        on_ray,
+        parse_names,
+        parse_numbers,
+        save_summary,
+        threads_each,
+    )
+    from deploy.sweep import sweep as run_sweep
+    from esvae.run import load_run
+
+    windows = (load_run(run).config.model.time_steps,) if steps is None else parse_numbers(steps, "--steps")
+    grid = Grid(parse_numbers(bits, "--bits"), windows, parse_names(lowering), parse_names(calibration), qat)
+    root = None if data_root is None else str(data_root.resolve())
+    profiles = tuple(profile or ("loihi2_anchored", "loihi1_sanafe2025"))
+    protocol = Protocol(images, test_images, seed, parse_names(metrics), profiles, root)
+    cluster = ray or ray_address is not None
+    executor = on_ray(ray_address, workers=jobs) if cluster else in_processes(jobs)
+    place = run if run.startswith("pretrained:") else str(Path(run).resolve())
+    with bar("sweep") as report:
+        found = run_sweep(
+            place,
+            grid,
+            out,
+            protocol,
+            quality=quality,
+            executor=executor,
+            threads=1 if cluster else threads_each(jobs),
+            progress=report,
+        )
+    written = save_summary(found, out)
+    if json:
+        emit_json(as_json(found))
+    else:
+        _print(found)
+        for note in found.notes:
+            say(f"note: {note}")
+        say("written: " + ", ".join(map(str, written)))
+    for entry in found.failed if not json else ():
+        say(f"failed: {entry.point.label}: {entry.error}")
+    if found.failed:
+        raise typer.Exit(1)
+
+
+def _print(found: Sweep) -> None:
+    from deploy.console import print_table, say
+
+    several = len({entry.point.lowering for entry in found.points}) > 1
+    rows = [_row(entry, found) for entry in found.points]
+    title = (
+        f"{found.run}: {len(found.points)} points, {found.counted('evaluated')} evaluated, "
+        f"{found.counted('kept')} kept, {found.counted('failed')} failed"
+    )
+    names = [
+        "point",
+        "front",
+        found.quality,
+        "± 95 %",
+        "quantization",
+        "window",
+        "synaptic operations",
+        "energy",
+        "cores",
+    ]
+    print_table(title, [*names, "lowered"] if several else names, [row if several else row[:-1] for row in rows])
+    say(
+        f"front: no other point has less {found.quality} for less energy; quantization, window: MSE of images against "
+        f"float with the same window, and of that against float with the trained window of {found.trained_steps} "
+        f"steps; operations: exact, an image; energy ({found.profile}) and cores (Loihi 2): "
+        "estimates"
+    )
+
+
+def _row(entry: Entry, found: Sweep) -> list[str]:
+    from deploy.units import si
+
+    if entry.outcome is None:
+        return [entry.point.label, "", "failed", *[""] * 7]
+    quality, energy = entry.outcome["quality"], entry.outcome["energy"][found.profile]
+    one = quality[found.quality]
+    half = "" if one["high"] is None else f"{(one['high'] - one['low']) / 2:.4f}"
+    cores = entry.outcome["cores"]["loihi2"]["cores"]
+    return [
+        entry.point.label,
+        "*" if entry.front else "",
+        f"{one['value']:.4f}",
+        half,
+        f"{quality['quantization_mse']['value']:.4f}" if "quantization_mse" in quality else "-",
+        f"{quality['window_mse']['value']:.4f}",
+        f"{entry.outcome['counts']['synops']:,.0f}",
+        si(energy["joules"], "J"),
+        "-" if cores is None else str(cores),
+        entry.outcome["file"]["lowering"],
+    ]

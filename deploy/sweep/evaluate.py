@@ -1,0 +1,147 @@
+"""One point from beginning to end: export, compare, count, cost. What every worker runs, wherever it is."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import asdict, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numba
+import torch
+
+from deploy.cost import Cost, cost_of, input_spikes
+from deploy.sweep.hooks import export_point
+from deploy.sweep.quality import image_quality, reconstruction_quality
+from deploy.sweep.types import Done, Failed, Protocol, Result, Task
+from deploy.sweep.window import readout_gain, with_window
+from esvae.data import ImageSplits, load_images
+from esvae.errors import EsvaeError
+from esvae.metrics.features import FeatureNet, load_features
+from esvae.metrics.train_features import features_path
+from esvae.run import Run, load_run
+from export.frontends import from_run
+from export.ir import Network
+from sim.chips import CHIPS
+from sim.mapping import map_network
+
+__all__ = ["AGAINST_FLOAT", "attempt", "evaluate"]
+
+#: Figures that a fine-tuned point does not have: its run's own decoder computes in integers.
+AGAINST_FLOAT = ("image_mse", "quantization_mse", "reconstruction_float")
+
+
+def attempt(task: Task) -> Result:
+    """:func:`evaluate`, where every error becomes a line: one bad point takes no other with it."""
+    try:
+        return evaluate(task)
+    except EsvaeError as error:
+        return Failed(" ".join(str(error).split()))
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        return Failed(f"unexpected {type(error).__name__}: {reason}")
+
+
+def evaluate(task: Task) -> Done:
+    """Exports a point, compares its images with float's, and costs it.
+
+    Raises:
+        EsvaeError: the run or its data cannot be read, or the point cannot be exported.
+    """
+    _limit_threads(task.threads)
+    started = time.perf_counter()
+    point, protocol = task.point, task.protocol
+    trained = load_run(task.run)
+    shortened = with_window(trained, point.steps)
+    network = from_run(shortened)
+    trained_steps = trained.config.model.time_steps
+    if point.steps != trained_steps:
+        gain = readout_gain(trained.config.model.readout_keep, trained_steps, point.steps)
+        window = f"trained with {trained_steps} steps, exported with {point.steps}: readout times {gain:.6g}"
+        network = replace(network, provenance={**network.provenance, "window": window})
+    with tempfile.TemporaryDirectory(prefix="esvae-sweep-") as folder:
+        target = Path(folder) / "point.net"
+        exported = export_point(
+            network, target, bits=point.bits, lowering=point.lowering, calibration=point.calibration
+        )
+        content = target.read_bytes()
+    quality = _quality(trained, shortened, exported.network, protocol)
+    cost = cost_of(input_spikes(exported.network, protocol.images, seed=protocol.seed), protocol.profiles)
+    outcome = {
+        "file": {
+            "bytes": len(content),
+            "content_hash": exported.network.content_hash(),
+            "lowering": exported.lowering,
+            "zero_weights": [entry.zeros for entry in exported.quantization],
+        },
+        "quality": quality,
+        **_costs(exported.network, cost),
+        "seconds": round(time.perf_counter() - started, 3),
+    }
+    return Done(outcome, content)
+
+
+def _quality(trained: Run, shortened: Run, network: Network, protocol: Protocol) -> dict[str, Any]:
+    images: ImageSplits | None = None
+    features: FeatureNet | None = None
+    data = trained.config.data
+    if protocol.metrics:
+        images = _images(data.model_dump_json(), protocol.data_root)
+    if "fad" in protocol.metrics:
+        features = load_features(features_path(data, protocol.data_root))
+    found = image_quality(trained, shortened, network, protocol.images, protocol.seed, features=features, real=images)
+    if images is not None and "reconstruction" in protocol.metrics:
+        shown = images.test.head(protocol.test_images).tensor().numpy()
+        found.update(reconstruction_quality(trained, shortened, network, shown, protocol.seed))
+    if trained.model.decoder.in_integers:
+        found = {name: estimate for name, estimate in found.items() if name not in AGAINST_FLOAT}
+    return {name: asdict(estimate) for name, estimate in found.items()}
+
+
+def _costs(network: Network, cost: Cost) -> dict[str, Any]:
+    """Exact counts an image; energy by profile and cores by chip, both estimates."""
+    layers = cost.counts.layers
+    energy = {
+        one.profile: {
+            "label": one.label,
+            "basis": one.basis,
+            **{
+                f"joules{end}": getattr(one.energy, at)
+                for end, at in (("", "value"), ("_low", "low"), ("_high", "high"))
+            },
+            "seconds": None if one.image_time is None else one.image_time.value,
+        }
+        for one in cost.estimates
+    }
+    cores = {}
+    for name, chip in CHIPS.items():
+        mapping = map_network(network, chip)
+        cores[name] = {
+            "label": "estimate",
+            "cores": None if mapping.problems else mapping.cores,
+            "chips": mapping.chips,
+            "fits": mapping.fits,
+            "problems": list(mapping.problems),
+        }
+    counts = {
+        "images": cost.counts.images,
+        "synops": sum(layer.synops for layer in layers),
+        "updates": sum(layer.updates for layer in layers),
+        "spikes": sum(layer.spikes for layer in layers),
+    }
+    return {"counts": counts, "energy": energy, "cores": cores}
+
+
+@lru_cache(maxsize=1)
+def _images(data: str, root: str | None) -> ImageSplits:
+    """The data set, read once in each process."""
+    from esvae.config import DataConfig
+
+    return load_images(DataConfig.model_validate_json(data), root)
+
+
+def _limit_threads(threads: int) -> None:
+    torch.set_num_threads(threads)
+    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]

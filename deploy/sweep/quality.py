@@ -1,0 +1,142 @@
+"""How good the pictures of one point are: against the float decoder, held-out images, and the data's distribution.
+
+Every decoder gets the same rates and the same random draws. A shorter window gets the first steps of the spikes that a
+longer one gets, as the sampler draws them in order; the encoder, which runs on the host, keeps the window of the
+training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from deploy.posterior import encode_counts
+from esvae.data import ImageSplits
+from esvae.metrics.features import FeatureNet, extract
+from esvae.metrics.uncertainty import Estimate, frechet_estimate, mean_estimate
+from esvae.run import Run
+from export.ir import Network
+from sim.engine import Engine
+from sim.readout import images_from_potentials
+from sim.sampler import codes_from_counts, codes_from_rates, initial_states, prior_rates, sample_spikes
+
+__all__ = ["METRICS", "image_quality", "reconstruction_quality"]
+
+#: What can be asked for beside the images' MSE.
+METRICS: tuple[str, ...] = ("reconstruction", "fad")
+
+_CHUNK = 128
+
+
+def image_quality(
+    trained: Run,
+    shortened: Run,
+    network: Network,
+    images: int,
+    seed: int,
+    *,
+    features: FeatureNet | None = None,
+    real: ImageSplits | None = None,
+) -> dict[str, Estimate]:
+    """Of images that are drawn from the prior.
+
+    Args:
+        trained: the run with the window of its training.
+        shortened: the same with the window of the network.
+        network: the integer decoder.
+        images: how many, at least 2.
+        seed: of the draws.
+        features, real: FAD's autoencoder and the data, where FAD is wanted.
+
+    Returns:
+        ``image_mse``: against the float decoder with the window of the training: quantization and window together.
+        ``quantization_mse``: against the float decoder with the same window: quantization alone.
+        ``window_mse``: the float decoder with this window against that of the training.
+        ``fad``: of the integer images against the test images.
+    """
+    errors: dict[str, list[np.ndarray]] = {"image_mse": [], "quantization_mse": [], "window_mse": []}
+    codes = []
+    engine = Engine(network)
+    assert network.prior is not None
+    bits = network.prior.rate_bits
+    for numbers in _chunks(images):
+        rates = codes_from_rates(prior_rates(network.prior, seed, numbers), bits)
+        whole, short = _spikes(trained, network, rates, seed, numbers, bits)
+        wanted, floats, drawn = _float(trained, whole), _float(shortened, short), _integer(engine, short)
+        for name, left, right in (
+            ("image_mse", drawn, wanted),
+            ("quantization_mse", drawn, floats),
+            ("window_mse", floats, wanted),
+        ):
+            errors[name].append(_mse(left, right))
+        if features is not None:
+            codes.append(extract(features, [torch.from_numpy(drawn)]))
+    found = {name: mean_estimate(np.concatenate(parts)) for name, parts in errors.items()}
+    if features is not None and real is not None:
+        found["fad"] = frechet_estimate(np.concatenate(codes), extract(features, real.test.split(_CHUNK)), seed)
+    return found
+
+
+def reconstruction_quality(
+    trained: Run, shortened: Run, network: Network, images: np.ndarray, seed: int
+) -> dict[str, Estimate]:
+    """Of images that pass the encoder and a decoder.
+
+    Args:
+        trained, shortened, network, seed: as in :func:`image_quality`.
+        images: ``(N, C, H, W)`` in [-1, 1], at least 2.
+
+    Returns:
+        ``reconstruction``: MSE of the integer decoder; ``reconstruction_float``: of the float decoder with the same
+        window; ``reconstruction_trained``: of the float decoder with the window of the training.
+    """
+    errors: dict[str, list[np.ndarray]] = {}
+    engine = Engine(network)
+    bits = 8 if network.prior is None else network.prior.rate_bits
+    for numbers in _chunks(len(images)):
+        shown = images[numbers]
+        counts = encode_counts(trained, shown)
+        rates = codes_from_counts(counts, trained.config.model.time_steps, bits)
+        whole, short = _spikes(trained, network, rates, seed, numbers, bits)
+        for name, drawn in (
+            ("reconstruction", _integer(engine, short)),
+            ("reconstruction_float", _float(shortened, short)),
+            ("reconstruction_trained", _float(trained, whole)),
+        ):
+            errors.setdefault(name, []).append(_mse(drawn, shown))
+    return {name: mean_estimate(np.concatenate(parts)) for name, parts in errors.items()}
+
+
+def _chunks(images: int) -> Iterator[np.ndarray]:
+    for start in range(0, images, _CHUNK):
+        yield np.arange(start, min(start + _CHUNK, images))
+
+
+def _spikes(
+    trained: Run, network: Network, rates: np.ndarray, seed: int, numbers: np.ndarray, bits: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Latent spikes ``(images, steps, latents)`` for the window of the training and for the network's."""
+    steps = network.time_steps
+    assert steps is not None
+    full = trained.config.model.time_steps
+    states = initial_states(seed, numbers, rates.shape[1])
+    spikes = sample_spikes(rates, states, max(steps, full), bits)
+    return spikes[:, :full], spikes[:, :steps]
+
+
+@torch.inference_mode()
+def _float(run: Run, spikes: np.ndarray) -> np.ndarray:
+    raster = torch.from_numpy(np.ascontiguousarray(spikes.swapaxes(0, 1))).float()
+    return run.model.decoder(raster).numpy()  # type: ignore[no-any-return]
+
+
+def _integer(engine: Engine, spikes: np.ndarray) -> np.ndarray:
+    entering = np.ascontiguousarray(spikes).reshape(*spikes.shape[:2], *engine.network.input_shape)
+    return images_from_potentials(engine.network, engine.final_potentials(entering))
+
+
+def _mse(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    gap = left.astype(np.float64) - right.astype(np.float64)
+    return np.asarray(np.square(gap).reshape(len(gap), -1).mean(1))
