@@ -71,7 +71,6 @@ def main() -> None:
         }
     found["by T"] = {steps: child("ours", True, steps, BATCH)["ms"] for steps in (4, 8, 16, 32)}
     found["by batch"] = {batch: child("ours", True, STEPS, batch)["ms"] for batch in (16, 32, 64, 128)}
-    found["convolutions ms"] = convolutions_alone()
     if torch.cuda.is_available():
         found["gpu"] = on_gpu()
     arguments.out.write_text(json.dumps(found, indent=1) + "\n")
@@ -87,13 +86,6 @@ def child(model: str, keep: bool, steps: int, batch: int) -> dict[str, float]:
     result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     print(f"{model:10s} kept blocks {keep!s:5s} T {steps:3d} batch {batch:4d}: {result['ms']:8.1f} ms", file=sys.stderr)
     return result
-
-
-def convolutions_alone() -> float:
-    """:func:`convolutions` in a process of its own, as its memory is kept."""
-    code = "from benchmarks.train_step import convolutions; print(convolutions())"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    return float(done.stdout)
 
 
 def measure(kind: str, keep: bool, steps: int, batch: int) -> dict[str, float]:
@@ -134,35 +126,6 @@ def step(model: Any, optimizer: torch.optim.Optimizer, images: torch.Tensor, dra
     optimizer.step()
 
 
-def convolutions() -> float:
-    """Milliseconds of the step's convolutions alone, forward and backward, by the kernels that our step uses and with
-    blocks kept: all of them but the first and the last, which are computed once and not T times."""
-    from esvae.allocator import keep_large_blocks
-    from esvae.upsample import Upsample
-
-    keep_large_blocks()
-    total = 0.0
-    encoder = [(32, 64, 16), (64, 128, 8), (128, 256, 4)]
-    decoder = [(256, 128, 2), (128, 64, 4), (64, 32, 8), (32, 32, 16)]
-    for number, (before, after, size) in enumerate([*encoder, *decoder]):
-        x = (torch.rand(STEPS * BATCH, before, size, size) < 0.2).float().contiguous(memory_format=torch.channels_last)
-        x.requires_grad_()
-        up = Upsample(before, after) if number >= len(encoder) else None
-        layer = up or torch.nn.Conv2d(before, after, 3, stride=2, padding=1)
-        layer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        times = []
-        for _ in range(6):
-            start = time.perf_counter()
-            y = layer(x) if up is None else up.sums(x)
-            forward = time.perf_counter() - start
-            grad = torch.randn_like(y)
-            start = time.perf_counter()
-            y.backward(grad)
-            times.append(forward + time.perf_counter() - start)
-        total += min(times)
-    return 1000 * total
-
-
 def on_gpu() -> dict[str, float]:
     """Images a second, and the share of the device's time outside matrix products and convolutions."""
     from torch.profiler import ProfilerActivity, profile
@@ -199,7 +162,6 @@ def report(found: dict[str, Any]) -> list[str]:
         text = "" if ratio is None else f"{ratio['median']:.1f} ({ratio['from']:.1f} to {ratio['to']:.1f})"
         memory = "" if ratio is None else f"{ratio['memory']:.2f}"
         rows.append([name, f"{entry['ms']:.0f}", f"{entry['peak MB']:.0f}", text, memory])
-    ours, bare = variants["ours"]["ms"], found["convolutions ms"]
     return [
         "## A training step",
         "",
@@ -212,9 +174,6 @@ def report(found: dict[str, Any]) -> list[str]:
         f"Python {machine['python']}, torch {machine['torch']}, {machine['date']}.",
         "",
         *table(["", "ms", "largest memory, MB", "time over ours", "our memory over its"], rows),
-        "",
-        f"The convolutions alone take {bare:.0f} ms, forward and backward, by the kernels that our step uses; the rest",
-        f"of the {ours:.0f} ms is norm and LIF (one pass over memory each way), the linear layers and the optimizer.",
         "",
         *table(["time steps", *map(str, found["by T"])], [["ms", *(f"{ms:.0f}" for ms in found["by T"].values())]]),
         "",
