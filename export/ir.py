@@ -174,8 +174,10 @@ class Network:
             r = self.readout.upscale
             if not (self.readout.unit > 0 and math.isfinite(self.readout.unit)):
                 raise NetFileError(f"readout unit {self.readout.unit}: expected a positive number")
+            if not 1 <= r <= max(height, width):
+                raise NetFileError(f"readout upscale {r}: expected 1 to {max(height, width)}")
             maps = (channels * r * r, height // r, width // r)
-            if r < 1 or (shape != maps and shape != (math.prod(maps),)):
+            if shape != maps and shape != (math.prod(maps),):
                 raise NetFileError(f"readout: the last layer {shape} does not give {self.readout.image_shape} images")
 
     @property

@@ -245,3 +245,10 @@ def test_files_that_slayer_writes_are_read(tmp_path: Path) -> None:
     assert isinstance(network.layers[1], Flatten)
     assert network.layers[3 - 1].neuron == Lif(1024, 128, 80)  # type: ignore[union-attr]
     assert network.time_steps is None
+
+
+@pytest.mark.parametrize("upscale", [0, -1, 5])
+def test_a_readout_that_interleaves_nothing_is_refused(upscale: int) -> None:
+    layer = Dense(np.full((4, 2), 2), None, Lif(4096, 819, 131_071))
+    with pytest.raises(NetFileError, match=rf"readout upscale {upscale}: expected 1 to 2"):
+        Network((2,), (layer,), 3, readout=ImageReadout(1.0, (1, 2, 2), upscale))
