@@ -43,7 +43,7 @@ LAYERS = 256
 #: Neurons of a layer or of the input, and pixels of a padded map; a Loihi 2 chip has half a million in all.
 NEURONS = 1 << 22
 #: Steps of the window.
-STEPS = 1 << 16
+STEPS = 1 << 20
 #: Neurons of a layer times steps of the window: 4 bytes each, a few times, in the twin.
 NEURON_STEPS = 1 << 25
 #: Numbers of a map unfolded for its kernel, as convolutions in float64 need them: 8 bytes each.
