@@ -1,0 +1,191 @@
+"""``esvae sweep`` as a user meets it, on a short run of scikit-learn's digits."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from PIL import Image
+
+from deploy.cli import main
+from deploy.sweep import Failed, Grid, Protocol, Task, attempt, in_processes, on_ray, sweep
+from deploy.sweep.executors import DIED
+from deploy.sweep.types import Result
+from esvae.config import load_config
+from export.netx_read import read_netx
+
+PROTOCOL = Protocol(8, 8, 0, ("reconstruction",), ("loihi2_anchored",))
+GRID = Grid((8, 3), (4, 2))
+
+
+def bad_at_three_bits(task: Task) -> Result:
+    """What evaluates a point, where those of 3 bits and 4 steps take their process with them."""
+    if (task.point.bits, task.point.steps) == (3, 4):
+        os._exit(9)
+    return attempt(task)
+
+
+def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as done:
+        main([str(a) for a in arguments])
+    captured = capsys.readouterr()
+    assert isinstance(done.value.code, int)
+    return done.value.code, captured.out, captured.err
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sweep")
+    content = load_config("digits").model_dump()
+    content["model"].update(latent=8, time_steps=4, encoder_channels=[4, 8], prior={"kind": "mixture", "components": 3})
+    content["model"]["decoder"].update(base_size=4, channels=[6, 6])
+    content["train"]["epochs"] = 1
+    (folder / "small.yaml").write_text(yaml.safe_dump(content))
+    with pytest.raises(SystemExit) as done:
+        main(["train", str(folder / "small.yaml"), "--out", str(folder / "run"), "--samples-every", "0"])
+    assert done.value.code == 0
+    return folder / "run"
+
+
+def options(run: Path, out: Path) -> list[object]:
+    return ["sweep", run, "-o", out, "--bits", "8,3", "--steps", "4,2", "-n", 8, "--test-images", 8, "--json"]
+
+
+def test_a_sweep_and_what_a_second_one_keeps(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call(capsys, *options(run, tmp_path))
+    found: dict[str, Any] = json.loads(out)
+    assert code == 0
+    assert (found["evaluated"], found["kept"], found["failed"]) == (4, 0, 0)
+    assert [(p["bits"], p["steps"]) for p in found["points"]] == [(8, 4), (8, 2), (3, 4), (3, 2)]
+    for point in found["points"]:
+        network = read_netx(tmp_path / point["net"])
+        assert network.time_steps == point["steps"]
+        assert point["energy"]["loihi2_anchored"]["joules"] > 0
+        assert point["counts"]["synops"] > 0
+        assert (point["quality"]["window_mse"]["value"] == 0) == (point["steps"] == 4)
+    costs = [
+        (p["quality"]["reconstruction"]["value"], p["energy"]["loihi2_anchored"]["joules"]) for p in found["points"]
+    ]
+    for one, point in zip(costs, found["points"], strict=True):
+        beaten = any(a <= one[0] and b <= one[1] and (a, b) != one for a, b in costs)
+        assert point["front"] == (not beaten)
+    with (tmp_path / "sweep.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["reconstruction"]) for row in rows] == [quality for quality, _ in costs]
+    with Image.open(tmp_path / "pareto.png") as picture:
+        assert min(picture.size) > 300
+
+    broken = tmp_path / found["points"][1]["net"]
+    broken.write_bytes(broken.read_bytes()[:-1])
+    code, out, _ = call(capsys, *options(run, tmp_path))
+    again = json.loads(out)
+    assert code == 0
+    assert [point["source"] for point in again["points"]] == ["kept", "evaluated", "kept", "kept"]
+    assert "computed anew" in again["notes"][0]
+    for one, other in zip(found["points"], again["points"], strict=True):
+        assert {**one, "source": "", "seconds": 0} == {**other, "source": "", "seconds": 0}
+
+
+def test_a_killed_sweep_goes_on_where_it_was(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [str(word) for word in options(run, tmp_path)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "deploy.cli", *words],
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        for _ in range(1200):
+            if list(tmp_path.glob("points/*.json")) or process.poll() is not None:
+                break
+            time.sleep(0.05)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("points/*.json")}
+    assert before
+    code, out, _ = call(capsys, *options(run, tmp_path))
+    found = json.loads(out)
+    assert code == 0
+    assert (found["kept"], found["evaluated"]) == (len(before), 4 - len(before))
+    assert all(path.stat().st_mtime_ns == written for path, written in before.items())
+
+
+def test_a_bad_point_takes_no_other_with_it(run: Path, tmp_path: Path) -> None:
+    found = sweep(str(run), GRID, tmp_path, PROTOCOL, executor=in_processes(2), work=bad_at_three_bits)
+    assert [entry.source for entry in found.points] == ["evaluated", "evaluated", "failed", "evaluated"]
+    assert found.failed[0].error == DIED
+    assert not found.failed[0].front
+    found = sweep(str(run), GRID, tmp_path, PROTOCOL)
+    assert (found.counted("kept"), found.counted("evaluated")) == (3, 1)
+
+
+def test_failed_points_exit_with_1(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(work: object, tasks: list[Task]) -> Any:
+        for number, task in enumerate(tasks):
+            yield number, Failed("no such thing") if number else attempt(task)
+
+    monkeypatch.setattr("deploy.sweep.in_processes", lambda jobs: refuse)
+    code, out, err = call(capsys, *options(run, tmp_path)[:-1])
+    assert code == 1
+    assert "1 evaluated, 0 kept, 3 failed" in out
+    assert "8 bit, 2 steps: no such thing" in out + err
+    assert (tmp_path / "pareto.png").exists()
+
+
+def test_calibrations_and_fine_tuning(run: Path, tmp_path: Path) -> None:
+    grid = Grid((3,), (4, 2), calibrations=("mse", "feedback"), qat=True)
+    found = sweep(str(run), grid, tmp_path, PROTOCOL)
+    assert [entry.error for entry in found.points] == [None] * 6
+    outcomes = [entry.outcome for entry in found.points if entry.outcome is not None]
+    assert len({outcome["file"]["content_hash"] for outcome in outcomes}) == 6
+    assert "image_mse" not in outcomes[2]["quality"]
+    assert "image_mse" in outcomes[1]["quality"]
+    (tuned,) = (tmp_path / "qat").iterdir()
+    written = (tuned / "weights.safetensors").stat().st_mtime_ns
+    again = sweep(str(run), grid, tmp_path, PROTOCOL)
+    assert again.counted("kept") == 6
+    assert (tuned / "weights.safetensors").stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--bits", "1"], "--bits 1: expected 2 to 8"),
+        (["--quality", "beauty"], "--quality beauty: expected reconstruction"),
+        (["--qat", "--quality", "image_mse"], "image_mse cannot judge both"),
+        (["--metrics", "mad"], "--metrics mad: expected"),
+        (["-n", "1"], "-n 1: expected at least 2"),
+    ],
+)
+def test_wrong_options_are_one_line(
+    run: Path, tmp_path: Path, more: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = call(capsys, *options(run, tmp_path), *more)
+    assert (code, out) == (1, "")
+    assert message in err
+    assert err.strip().splitlines()[-1].startswith("error: ")
+
+
+@pytest.mark.slow
+def test_ray_finds_what_this_process_finds(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    there = sweep(str(run), GRID, tmp_path / "ray", PROTOCOL, executor=on_ray(workers=2))
+    here = sweep(str(run), GRID, tmp_path / "here", PROTOCOL)
+    assert there.counted("evaluated") == 4
+    for one, other in zip(there.points, here.points, strict=True):
+        assert (one.key, one.front) == (other.key, other.front)
+        assert {**(one.outcome or {}), "seconds": 0} == {**(other.outcome or {}), "seconds": 0}
