@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
+from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +30,8 @@ GRID = Grid((8, 3), (4, 2))
 
 
 def bad_at_three_bits(task: Task) -> Result:
-    """What evaluates a point, where those of 3 bits and 4 steps take their process with them."""
-    if (task.point.bits, task.point.steps) == (3, 4):
-        os._exit(9)
-    return attempt(task)
+    """What evaluates a point, where that of 3 bits and 4 steps fails."""
+    return Failed("no such thing") if (task.point.bits, task.point.steps) == (3, 4) else attempt(task)
 
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -122,12 +122,18 @@ def test_a_killed_sweep_goes_on_where_it_was(run: Path, tmp_path: Path, capsys: 
 
 
 def test_a_bad_point_takes_no_other_with_it(run: Path, tmp_path: Path) -> None:
-    found = sweep(str(run), GRID, tmp_path, PROTOCOL, executor=in_processes(2), work=bad_at_three_bits)
+    found = sweep(str(run), GRID, tmp_path, PROTOCOL, work=bad_at_three_bits)
     assert [entry.source for entry in found.points] == ["evaluated", "evaluated", "failed", "evaluated"]
-    assert found.failed[0].error == DIED
+    assert found.failed[0].error == "no such thing"
     assert not found.failed[0].front
     found = sweep(str(run), GRID, tmp_path, PROTOCOL)
     assert (found.counted("kept"), found.counted("evaluated")) == (3, 1)
+
+
+def test_a_process_that_dies_takes_no_other_with_it() -> None:
+    tasks: Any = [partial(Failed, "one"), partial(os._exit, 9), partial(Failed, "three")]
+    found = dict(in_processes(2)(methodcaller("__call__"), tasks))
+    assert found == {0: Failed("one"), 1: Failed(DIED), 2: Failed("three")}
 
 
 def test_failed_points_exit_with_1(
