@@ -89,7 +89,7 @@ def sweep(
     if json:
         emit_json(as_json(found))
     else:
-        _print(found)
+        _print(found, run)
         for note in found.notes:
             say(f"note: {note}")
         say("written: " + ", ".join(map(str, written)))
@@ -99,13 +99,13 @@ def sweep(
         raise typer.Exit(1)
 
 
-def _print(found: Sweep) -> None:
+def _print(found: Sweep, run: str) -> None:
     from deploy.console import print_table, say
 
     several = len({entry.point.lowering for entry in found.points}) > 1
     rows = [_row(entry, found) for entry in found.points]
     title = (
-        f"{found.run}: {len(found.points)} points, {found.counted('evaluated')} evaluated, "
+        f"{run}: {len(found.points)} points, {found.counted('evaluated')} evaluated, "
         f"{found.counted('kept')} kept, {found.counted('failed')} failed"
     )
     names = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -68,8 +69,23 @@ def save_front(found: Sweep, target: str | os.PathLike[str]) -> None:
                 zorder=3 if on_front else 2,
             )
         axis.plot([], [], mark, color=colour, label=f"{steps} steps")
-    for at, entry in front:
-        axis.annotate(entry.point.label, at, xytext=(7, 6), textcoords="offset points", fontsize=8)
+    for k, (at, entry) in enumerate(sorted(front, key=lambda one: one[0])):
+        # Neighbours on the front lie close: their labels take turns, above to the right and below to the left.
+        above = k % 2 == 0
+        axis.annotate(
+            entry.point.label,
+            at,
+            xytext=(9, 13) if above else (-9, -13),
+            textcoords="offset points",
+            fontsize=7,
+            rotation=30,
+            rotation_mode="anchor",
+            ha="left" if above else "right",
+            va="center",
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.5},
+            zorder=4,
+        )
+    axis.margins(x=0.26, y=0.15)
     axis.plot([], [], "o", color="black", markerfacecolor="white", label="dominated")
     axis.set_xscale("log")
     if min(_at(entry, found)[1] for entry in there) > 0:
@@ -81,7 +97,7 @@ def save_front(found: Sweep, target: str | os.PathLike[str]) -> None:
     axis.set_ylabel(_NAMES[found.quality])
     axis.grid(alpha=0.25, which="both")
     axis.legend(frameon=False, fontsize=8)
-    figure.suptitle(f"{found.run}: quality against energy, {len(there)} exports")
+    figure.suptitle(f"{Path(found.run).name}: quality against energy, {len(there)} exports")
     with atomic_path(target) as temporary:
         figure.savefig(temporary, format="png", dpi=_DPI)
 

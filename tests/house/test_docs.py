@@ -52,6 +52,7 @@ SHORTER = {
     "compare": ["-n", "8", "--metrics", "none"],
     "verify": ["-n", "1"],
     "report": ["-n", "16"],
+    "sweep": ["--bits", "8", "--steps", "4", "--calibration", "mse", "-n", "4", "--test-images", "8", "--jobs", "1"],
 }
 
 #: Verbs that are run in a process of their own: ``check`` reads in a fork, which no process with threads should make.
