@@ -19,6 +19,7 @@ import torch
 __all__ = ["norm_lif"]
 
 _BLOCK = 2048  # neurons whose potentials over the window are worked on at a time
+_PARTS = 64  # of the rows, each summed by one thread: the same for any number of threads, and so is the sum
 _ROWS = 128  # rows whose sums are taken in the tensor's own precision, before they go on in float64
 
 
@@ -209,8 +210,7 @@ class _Layout:
 
     def moments(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and biased variance ``(C,)``, float64, of ``x (drives, size)``."""
-        parts = 4 * numba.get_num_threads()
-        sums = np.zeros((parts, 2, self.channels))
+        sums = np.zeros((_PARTS, 2, self.channels))
         planes = x.reshape(-1, self.channels, self.plane)
         origin = planes[0, :, 0].copy()  # near the mean, against cancellation
         if self.plane == 1:

@@ -70,7 +70,7 @@ def check_file(path: str | os.PathLike[str], more: More | None = None) -> list[F
         NetFileError: it is missing, or is not HDF5.
     """
     path = Path(path)
-    check_readable(path, lambda: _scan(path))  # nothing that computes in threads, which a fork may not have
+    check_readable(path, lambda: _scan(path))
     found, network, names = _scan(path)
     if network is None:
         return found

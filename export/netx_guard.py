@@ -14,14 +14,14 @@ import select
 import signal
 from collections.abc import Callable
 
-from esvae.errors import EsvaeError, NetFileError
+from esvae.errors import NetFileError
 from export.ir import Network
 from export.netx_read import read_netx
 
 __all__ = ["check_readable", "open_netx"]
 
-#: A sound file of the largest kind takes a few seconds.
-_SECONDS = 20.0
+#: For a file, and for each megabyte of it: a quiet machine takes a second for that.
+_SECONDS, _SECONDS_PER_MB = 20.0, 10.0
 _DONE = b"."
 
 
@@ -35,23 +35,32 @@ def open_netx(path: str | os.PathLike[str], *, layers: int | None = None) -> Net
     return read_netx(path, layers=layers)
 
 
-def check_readable(path: str | os.PathLike[str], read: Callable[[], object], *, seconds: float = _SECONDS) -> None:
+def check_readable(
+    path: str | os.PathLike[str], read: Callable[[], object], *, seconds: float | None = None
+) -> None:
     """Runs ``read`` in a fork and throws its result away; errors that it raises are left for the caller to meet.
 
     Where the system has no fork, nothing is checked.
+
+    Args:
+        path: the file.
+        read: all that is going to be done with it; nothing that computes in threads, which a fork may not have.
+        seconds: how long it may take; by the file's size where None.
 
     Raises:
         NetFileError: the fork was killed by a signal, or was not done after ``seconds``.
     """
     if not hasattr(os, "fork"):
         return
+    if seconds is None:
+        seconds = _SECONDS + _SECONDS_PER_MB * (os.stat(path).st_size / 1e6 if os.path.exists(path) else 0)
     receiver, sender = os.pipe()
     child = os.fork()
     if child == 0:
         with contextlib.suppress(BaseException):
             os.close(receiver)
             faulthandler.disable()
-            with contextlib.suppress(EsvaeError):
+            with contextlib.suppress(Exception):  # the caller meets it, as what it is
                 read()
             os.write(sender, _DONE)
         os._exit(0)

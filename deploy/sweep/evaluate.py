@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
@@ -36,7 +38,8 @@ AGAINST_FLOAT = ("image_mse", "quantization_mse", "reconstruction_float")
 def attempt(task: Task) -> Result:
     """:func:`evaluate`, where every error becomes a line: one bad point takes no other with it."""
     try:
-        return evaluate(task)
+        with _limited(task.threads):
+            return evaluate(task)
     except EsvaeError as error:
         return Failed(" ".join(str(error).split()))
     except Exception as error:
@@ -50,7 +53,6 @@ def evaluate(task: Task) -> Done:
     Raises:
         EsvaeError: the run or its data cannot be read, or the point cannot be exported.
     """
-    _limit_threads(task.threads)
     started = time.perf_counter()
     point, protocol = task.point, task.protocol
     trained = load_run(task.run)
@@ -142,6 +144,14 @@ def _images(data: str, root: str | None) -> ImageSplits:
     return load_images(DataConfig.model_validate_json(data), root)
 
 
-def _limit_threads(threads: int) -> None:
+@contextmanager
+def _limited(threads: int) -> Iterator[None]:
+    """At most so many threads inside; afterwards as many as before, for sums depend on how they are divided."""
+    before = torch.get_num_threads(), numba.get_num_threads()
     torch.set_num_threads(threads)
     numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        numba.set_num_threads(before[1])

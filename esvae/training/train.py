@@ -57,7 +57,8 @@ def train(
     tensorboard: bool = False,
     progress: Progress | None = None,
 ) -> Run:
-    """Trains a model and leaves it in ``directory``; the same config gives the same weights on one machine.
+    """Trains a model and leaves it in ``directory``; the same config gives the same weights on one machine
+    with the same number of threads.
 
     Args:
         config: what to train; ``config.train.seed`` decides the initial weights, the order and all draws.

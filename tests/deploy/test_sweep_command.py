@@ -130,6 +130,17 @@ def test_a_bad_point_takes_no_other_with_it(run: Path, tmp_path: Path) -> None:
     assert (found.counted("kept"), found.counted("evaluated")) == (3, 1)
 
 
+def test_a_point_leaves_this_process_its_threads(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def inside(task: Task) -> Result:
+        return Failed(f"{torch.get_num_threads()} {numba.get_num_threads()}")
+
+    monkeypatch.setattr("deploy.sweep.evaluate.evaluate", inside)
+    before = torch.get_num_threads(), numba.get_num_threads()
+    task = replace(Task(str(run), Point(8, 4), PROTOCOL), threads=1)
+    assert attempt(task) == Failed("1 1")
+    assert (torch.get_num_threads(), numba.get_num_threads()) == before
+
+
 def test_a_process_that_dies_takes_no_other_with_it() -> None:
     tasks: Any = [partial(Failed, "one"), partial(os._exit, 9), partial(Failed, "three")]
     found = dict(in_processes(2)(methodcaller("__call__"), tasks))

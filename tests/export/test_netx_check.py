@@ -105,3 +105,4 @@ def test_a_reader_that_dies_or_hangs_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(NetFileError, match="not done with it after"):
         check_readable(tmp_path, lambda: time.sleep(60), seconds=0.2)
     check_readable(tmp_path, lambda: None)
+    check_readable(tmp_path, lambda: 1 // 0)  # a fault of ours is no fault of the file: the caller meets it
