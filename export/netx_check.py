@@ -1,7 +1,7 @@
 """All that is wrong, or would surprise, in any ``.net`` file: what stock netx (lava-dl 0.6.0) makes of each layer.
 
 Unlike :func:`export.netx_read.read_netx`, which stops at the first fault, this collects them. What netx does is read
-from its ``netx/hdf5.py`` and ``netx/utils.py``.
+from its ``netx/hdf5.py`` and ``netx/utils.py``; ``tests/deploy/test_netx_claims.py`` asks Lava whether it is so.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def _layers(file: h5py.File) -> Iterator[Finding]:
         name, where = str(index), f"layer/{index}"
         group = groups[name] if has_link(groups, name) else None
         if not isinstance(group, h5py.Group):
-            yield Finding("error", where, "is missing; layers are named 0, 1, 2, ..., and netx raises KeyError")
+            yield Finding("error", where, "is missing; layers are named 0, 1, 2, ..., and netx raises TypeError")
             continue
         kind = _text(group, "type")
         if kind is None:

@@ -13,6 +13,7 @@ import os
 import select
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 from esvae.errors import NetFileError
 from export.ir import Network
@@ -35,9 +36,7 @@ def open_netx(path: str | os.PathLike[str], *, layers: int | None = None) -> Net
     return read_netx(path, layers=layers)
 
 
-def check_readable(
-    path: str | os.PathLike[str], read: Callable[[], object], *, seconds: float | None = None
-) -> None:
+def check_readable(path: str | os.PathLike[str], read: Callable[[], object], *, seconds: float | None = None) -> None:
     """Runs ``read`` in a fork and throws its result away; errors that it raises are left for the caller to meet.
 
     Where the system has no fork, nothing is checked.
@@ -53,7 +52,7 @@ def check_readable(
     if not hasattr(os, "fork"):
         return
     if seconds is None:
-        seconds = _SECONDS + _SECONDS_PER_MB * (os.stat(path).st_size / 1e6 if os.path.exists(path) else 0)
+        seconds = _SECONDS + _SECONDS_PER_MB * (Path(path).stat().st_size / 1e6 if Path(path).exists() else 0)
     receiver, sender = os.pipe()
     child = os.fork()
     if child == 0:

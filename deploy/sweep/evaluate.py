@@ -153,5 +153,5 @@ def _limited(threads: int) -> Iterator[None]:
     try:
         yield
     finally:
+        numba.set_num_threads(before[1])  # first: where it computes with OpenMP, that sets torch's number too
         torch.set_num_threads(before[0])
-        numba.set_num_threads(before[1])

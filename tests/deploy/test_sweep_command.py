@@ -14,13 +14,16 @@ from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
+import numba
 import pytest
+import torch
 import yaml
 from PIL import Image
 
 from deploy.cli import main
 from deploy.sweep import Failed, Grid, Protocol, Task, attempt, in_processes, on_ray, sweep
 from deploy.sweep.executors import DIED
+from deploy.sweep.grid import Point
 from deploy.sweep.types import Result
 from esvae.config import load_config
 from export.netx_read import read_netx
@@ -130,13 +133,13 @@ def test_a_bad_point_takes_no_other_with_it(run: Path, tmp_path: Path) -> None:
     assert (found.counted("kept"), found.counted("evaluated")) == (3, 1)
 
 
-def test_a_point_leaves_this_process_its_threads(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_point_leaves_this_process_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     def inside(task: Task) -> Result:
         return Failed(f"{torch.get_num_threads()} {numba.get_num_threads()}")
 
-    monkeypatch.setattr("deploy.sweep.evaluate.evaluate", inside)
+    monkeypatch.setattr(sys.modules["deploy.sweep.evaluate"], "evaluate", inside)
     before = torch.get_num_threads(), numba.get_num_threads()
-    task = replace(Task(str(run), Point(8, 4), PROTOCOL), threads=1)
+    task = Task("key", "run", Point(8, 4), PROTOCOL, threads=1)
     assert attempt(task) == Failed("1 1")
     assert (torch.get_num_threads(), numba.get_num_threads()) == before
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numba
 import pytest
 import torch
 
@@ -112,3 +113,20 @@ def test_norm_and_lif_in_one_pass(shape: tuple[int, ...], training: bool, consta
     assert 0.05 < float(results[0][0].detach().mean()) < 0.95
     for left, right in zip(*results, strict=True):
         assert torch.allclose(left, right, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("shape", [(600, 3, 5), (70,)])
+def test_the_number_of_threads_changes_no_bit(shape: tuple[int, ...]) -> None:
+    x = torch.randn(24, *shape, generator=torch.Generator().manual_seed(1))
+    means, most = [], numba.get_num_threads()
+    try:
+        for threads in (1, most):
+            numba.set_num_threads(threads)
+            norm = ThresholdNorm(shape[0], 0.2)
+            settings = {"training": True, "momentum": norm.momentum, "eps": norm.eps}
+            running = (norm.running_mean, norm.running_var)
+            norm_lif(x, 4, norm.weight, norm.bias, running, **settings, keep=0.3, threshold=0.2, width=0.4)  # type: ignore[arg-type]
+            means.append(torch.cat(running))
+    finally:
+        numba.set_num_threads(most)
+    assert torch.equal(means[0], means[-1])

@@ -1,0 +1,220 @@
+"""What ``check`` says that netx does to a file, asked of netx itself: stock lava-dl loads the file and Lava runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from deploy.lava.find import find_lava_python
+from deploy.lava.replay import LavaJob, replay
+from esvae.errors import LavaError, LavaMissingError
+from export.ir import INTEGRATOR
+from export.netx_check import check_file
+from export.netx_rules import loaded_dense_weight
+from sim.stimulus import Stimulus, Timing
+
+pytestmark = [pytest.mark.lava, pytest.mark.slow]
+
+Answer = dict[str, np.ndarray] | LavaError
+Items = dict[str, Any]
+
+#: The current lasts for one step, so that it shows the weights that spikes have just met: u = 64 * weight.
+NEURON = {"type": "LOIHI", "iDecay": 4096, "vDecay": 1024, "vThMant": 40, "refDelay": 1}
+EVEN = np.array([[4, -2, 8], [6, 10, -4]])
+ODD = np.array([[3, -5, 8], [6, 127, -4]])
+KERNEL = np.array([[[[4, -2], [6, 8]]], [[[2, 10], [-4, 12]]]])
+
+
+def dense(weight: np.ndarray, **items: Any) -> Items:
+    return {"type": "dense", "shape": [len(weight)], "weight": weight, "neuron": NEURON, **items}
+
+
+def conv(weight: np.ndarray = KERNEL, **items: Any) -> Items:
+    whole = {"stride": [1, 1], "padding": [0, 0], "dilation": [1, 1], "groups": 1, "neuron": NEURON}
+    return {"type": "conv", "shape": [2, 2, 2], "weight": weight, **whole, **items}
+
+
+VECTOR: Items = {"type": "input", "shape": [3]}
+MAP: Items = {"type": "input", "shape": [1, 3, 3]}
+
+
+def write(path: Path, layers: dict[str, Items]) -> Path:
+    def put(group: h5py.Group, items: Items) -> None:
+        for name, value in items.items():
+            if isinstance(value, dict):
+                put(group.create_group(name), value)
+            elif value is not None:
+                group[name] = np.bytes_(value) if isinstance(value, str) else np.asarray(value)
+
+    with h5py.File(path, "w") as file:
+        put(file, {"layer": layers} if layers else {})
+    return path
+
+
+def numbered(*layers: Items) -> dict[str, Items]:
+    return {str(index): layer for index, layer in enumerate(layers)}
+
+
+def impulses(*shape: int, steps: int) -> np.ndarray:
+    """Every input fires once, one after the other: ``(1, steps, *shape)``."""
+    size = int(np.prod(shape))
+    return np.eye(steps, size, dtype=np.uint8).reshape(1, steps, *shape)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A file, what ``check`` says of it, and what then has to be seen on Lava.
+
+    Attributes:
+        layers: of the file.
+        says: part of a finding; empty where there must be none.
+        severity: of that finding.
+        fails: part of the error that Lava ends with.
+        like: layers of a sound file that gives the same traces.
+        loaded: the first layer's weights as Lava computes with them.
+        steps: how long it runs.
+    """
+
+    layers: dict[str, Items]
+    says: str
+    severity: str = "error"
+    fails: str | None = None
+    like: dict[str, Items] | None = None
+    loaded: np.ndarray | None = None
+    steps: int = 9
+
+
+def loads_as(weight: np.ndarray, says: str, severity: str = "error") -> Claim:
+    return Claim(numbered(VECTOR, dense(weight)), says, severity, loaded=loaded_dense_weight(weight))
+
+
+SOUND = numbered(VECTOR, dense(EVEN))
+SOUND_MAP = numbered(MAP, conv())
+NEVER = {"type": "CUBA", "iDecay": 0, "vDecay": 4096, "vThMant": INTEGRATOR.threshold, "refDelay": 1}
+
+CLAIMS: dict[str, Claim] = {
+    "no layers": Claim({}, "netx raises KeyError", fails="KeyError"),
+    "a gap": Claim({"0": VECTOR, "2": dense(EVEN)}, "netx raises TypeError", fails="TypeError"),
+    "no type": Claim(numbered(VECTOR, dense(EVEN, type=None)), "netx fails on it", fails=""),
+    **{
+        f"type {kind}": Claim(
+            numbered(VECTOR, {**dense(EVEN), "type": kind}), "netx raises NotImplementedError", fails="NotImplemented"
+        )
+        for kind in ("pool", "convT", "unpool", "average", "concat")
+    },
+    "unknown type": Claim(
+        numbered(VECTOR, {**dense(EVEN), "type": "resonator"}, dense(EVEN)), "passes over the whole layer", like=SOUND
+    ),
+    "unknown key": Claim(numbered(VECTOR, dense(EVEN, extra=5)), "'extra': netx passes over it", "warning", like=SOUND),
+    "delay of a convolution": Claim(
+        numbered(MAP, conv(delay=3)), "'delay': netx passes over it", "warning", like=SOUND_MAP
+    ),
+    "refractory delay": Claim(
+        numbered(VECTOR, dense(EVEN, neuron={**NEURON, "refDelay": 5})),
+        "refDelay 5: netx passes",
+        "warning",
+        like=SOUND,
+    ),
+    "long delay": Claim(
+        numbered(VECTOR, dense(EVEN, delay=np.full((2, 3), 80))),
+        "netx clamps it to 62",
+        like=numbered(VECTOR, dense(EVEN, delay=np.full((2, 3), 62))),
+        steps=90,
+    ),
+    "no neuron": Claim(
+        numbered(VECTOR, dense(EVEN, neuron=None)),
+        "netx makes an integrator that never fires",
+        "warning",
+        like=numbered(VECTOR, dense(EVEN, neuron=NEVER)),
+    ),
+    "no neuron behind a kernel": Claim(
+        numbered(MAP, conv(neuron=None)), "no neuron: netx raises KeyError", fails="KeyError"
+    ),
+    "conv after dense": Claim(numbered(VECTOR, dense(np.full((9, 3), 4)), conv()), "netx cannot connect it", fails=""),
+    "no flatten": Claim(numbered(MAP, conv(), dense(np.full((2, 8), 4))), "without a flatten layer between", fails=""),
+    "zero": Claim(numbered(VECTOR, dense(np.zeros((2, 3), int))), "netx raises OverflowError", fails="OverflowError"),
+    "zero kernel": Claim(numbered(MAP, conv(0 * KERNEL)), "passes nothing on", "warning", loaded=0 * KERNEL),
+    "fractions": Claim(
+        numbered(VECTOR, dense(EVEN + np.where(EVEN > 0, 0.75, -0.75))), "netx cuts their fractions off", like=SOUND
+    ),
+    "even": loads_as(EVEN, ""),
+    "all negative": loads_as(np.array([[-256, -2, -8], [-6, -10, -4]]), "netx changes 1 of 6 weights"),
+    "odd": loads_as(ODD, "odd weights beside others of both signs", "warning"),
+    "odd, both ends": loads_as(np.array([[255, -5, 8], [6, 129, -256]]), "weights on loading; keep them even"),
+    "odd, one sign": loads_as(np.array([[3, 5, 8], [6, 255, 4]]), ""),
+    "odd kernel": Claim(
+        numbered(MAP, conv(KERNEL + 1)), "the chip stores such weights without", "warning", loaded=KERNEL + 1
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("claims")
+    return {name: write(folder / f"{n}.net", claim.layers) for n, (name, claim) in enumerate(CLAIMS.items())}
+
+
+@pytest.fixture(scope="module")
+def answers(files: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Answer, Answer]]:
+    """For each claim what Lava does with its file, and with the one that it is said to be like, if any."""
+    try:
+        find_lava_python()
+    except LavaMissingError as error:
+        pytest.skip(str(error))
+    folder = tmp_path_factory.mktemp("like")
+    jobs: dict[tuple[str, bool], LavaJob] = {}
+    for number, (name, claim) in enumerate(CLAIMS.items()):
+        shape = claim.layers["0"]["shape"] if "0" in claim.layers else [3]
+        stimulus = Stimulus(impulses(*shape, steps=claim.steps), None, claim.steps, Timing())
+        jobs[name, False] = LavaJob(files[name], stimulus)
+        if claim.like is not None:
+            jobs[name, True] = LavaJob(write(folder / f"{number}.net", claim.like), stimulus)
+    results: Iterator[Answer] = replay(list(jobs.values()), stall_timeout=240)
+    got = dict(zip(jobs, results, strict=True))
+    return {name: (got[name, False], got.get((name, True), {})) for name in CLAIMS}
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_check_says_so(name: str, files: dict[str, Path]) -> None:
+    found = [(finding.severity, finding.what) for finding in check_file(files[name])]
+    claim = CLAIMS[name]
+    if claim.says:
+        assert claim.severity in [severity for severity, what in found if claim.says in what], found
+    else:
+        assert not [what for severity, what in found if severity != "note"]
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", CLAIMS)
+def test_netx_does_so(name: str, answers: dict[str, tuple[Answer, Answer]]) -> None:
+    claim, (got, like) = CLAIMS[name], answers[name]
+    if claim.fails is not None:
+        assert isinstance(got, LavaError), "netx loads and runs it"
+        assert claim.fails in str(got)
+        return
+    assert isinstance(got, dict), got
+    if claim.like is not None:
+        assert isinstance(like, dict), like
+        assert got.keys() == like.keys()
+        assert all(np.array_equal(got[trace], like[trace]) for trace in got)
+        assert got["layer0.u"].any()
+    if claim.loaded is not None:
+        assert np.array_equal(got["layer0.u"][0], 64 * drive(claim))
+
+
+def drive(claim: Claim) -> np.ndarray:
+    """What the weights as loaded give for the impulses, ``(steps, *layer shape)``."""
+    weight = claim.loaded
+    assert weight is not None
+    if weight.ndim == 2:
+        return np.vstack([weight.T, np.zeros((claim.steps - weight.shape[1], len(weight)))])
+    import torch
+
+    spikes = torch.from_numpy(impulses(1, 3, 3, steps=claim.steps)[0]).double()
+    return torch.nn.functional.conv2d(spikes, torch.from_numpy(weight).double()).numpy()
