@@ -147,11 +147,11 @@ def _images(data: str, root: str | None) -> ImageSplits:
 @contextmanager
 def _limited(threads: int) -> Iterator[None]:
     """At most so many threads inside; afterwards as many as before, for sums depend on how they are divided."""
-    before = torch.get_num_threads(), numba.get_num_threads()
+    before = numba.get_num_threads(), torch.get_num_threads()  # in this order: numba, with OpenMP, sets torch's too
     torch.set_num_threads(threads)
     numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
     try:
         yield
     finally:
-        numba.set_num_threads(before[1])  # first: where it computes with OpenMP, that sets torch's number too
-        torch.set_num_threads(before[0])
+        numba.set_num_threads(before[0])
+        torch.set_num_threads(before[1])

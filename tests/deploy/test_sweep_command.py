@@ -138,10 +138,10 @@ def test_a_point_leaves_this_process_its_threads(monkeypatch: pytest.MonkeyPatch
         return Failed(f"{torch.get_num_threads()} {numba.get_num_threads()}")
 
     monkeypatch.setattr(sys.modules["deploy.sweep.evaluate"], "evaluate", inside)
-    before = torch.get_num_threads(), numba.get_num_threads()
+    before = numba.get_num_threads(), torch.get_num_threads()
     task = Task("key", "run", Point(8, 4), PROTOCOL, threads=1)
     assert attempt(task) == Failed("1 1")
-    assert (torch.get_num_threads(), numba.get_num_threads()) == before
+    assert (numba.get_num_threads(), torch.get_num_threads()) == before
 
 
 def test_a_process_that_dies_takes_no_other_with_it() -> None:
