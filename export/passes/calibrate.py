@@ -42,7 +42,7 @@ CALIBRATIONS: tuple[str, ...] = get_args(Calibration)
 #: Shares of the largest weight that ``spikes`` tries as the largest level.
 _TRIED = tuple(np.linspace(1.0, 0.25, 26).tolist())
 #: Images that calibration spikes are drawn for, where nobody says.
-_IMAGES, _SEED = 64, 0
+_IMAGES, _SEED = 128, 0
 
 
 def calibrate(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -108,6 +109,18 @@ def test_feedback_lowers_the_error_of_the_sums(kind: str) -> None:
     wanted = sums_of(synapse, raster)
     errors = [float((sums_of(each, raster) - wanted).square().mean()) for each in (plain, better)]
     assert errors[1] < 0.8 * errors[0]
+
+
+def test_going_over_the_weights_again_only_lowers_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(4)
+    synapse = Dense(rng.normal(size=(20, 40)), None, LIF)
+    raster = torch.from_numpy((rng.random((4, 20, 40)) < rng.random((4, 20, 1))).astype(float))
+    wanted, errors = sums_of(synapse, raster), []
+    for sweeps in (0, 1, 3):
+        monkeypatch.setattr(sys.modules["export.passes.feedback"], "_SWEEPS", sweeps)
+        rounded = fed_back(synapse, WeightGrid(3), 60.0, raster)
+        errors.append(float((sums_of(rounded, raster) - wanted).square().mean()))
+    assert errors[0] > errors[1] >= errors[2]
 
 
 def test_a_scale_that_a_layer_brings_is_kept() -> None:
