@@ -3,8 +3,8 @@
 Which errors cancel depends on what the layer receives, so calibration spikes pass through it; with ``H`` the second
 moments of a neuron's inputs, the error of its sums is ``dw H dw'``. Weights are rounded one input after the other, the
 busiest first, and what is left of the error goes, by the inverse of ``H``, into those not yet rounded (optimal brain
-quantization, in the order of columns as Frantar et al. do, ICLR 2023, section 3). Then each weight in turn goes to the
-level that is best with all others as they are, a few times over, which only lowers the error. Biases stay what they are.
+quantization, in the order of columns as Frantar et al. do, ICLR 2023, section 3). Then, a few times over, each weight
+goes to the level that is best with all others as they are, which only lowers the error. Biases stay what they are.
 
 ``H`` is over inputs and taps of a convolution's kernel; over inputs alone, each tap for itself, of transposed
 convolutions, of kernels above 5x5, and where it would have more than 4096 rows.
