@@ -33,8 +33,8 @@ import h5py
 import numpy as np
 from mutations import MUTATIONS, SEEDS, mutate, write_seed
 
-from esvae.errors import NetFileError
-from export.netx_guard import check_readable
+from esvae.errors import EsvaeError, NetFileError
+from export.netx_guard import check_readable, open_netx
 
 __all__ = ["Failure", "run_case", "verbs"]
 
@@ -71,9 +71,7 @@ def _main(verb: str, net: Path) -> None:
 
 def _rehash(net: Path) -> None:
     """Puts the hash of what is there into the file, where it can be read that far."""
-    from esvae.errors import EsvaeError
     from export.ir import Network
-    from export.netx_read import read_netx
 
     def kept(self: Network) -> str:
         hashes.append(content_hash(self))
@@ -82,7 +80,7 @@ def _rehash(net: Path) -> None:
     hashes: list[str] = []
     content_hash, Network.content_hash = Network.content_hash, kept  # type: ignore[method-assign]
     with contextlib.suppress(EsvaeError):
-        read_netx(net)
+        open_netx(net)
     if hashes:
         with h5py.File(net, "r+") as file:
             del file["esvae/content_hash"]
@@ -91,9 +89,7 @@ def _rehash(net: Path) -> None:
 
 def _stimulus(net: Path) -> list[str]:
     """What to run a network on that draws no spikes of its own."""
-    from export.netx_read import read_netx
-
-    network = read_netx(net)
+    network = open_netx(net)
     if network.input_neurons is not None:
         return ["--image", "zeros", "--steps", "2"]
     path = net.with_suffix(".npy")

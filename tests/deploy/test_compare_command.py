@@ -7,17 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from PIL import Image
 
 from deploy.cli import main
 from deploy.compare import compare_network
 from deploy.compare.distribution import real_set
-from esvae.config import load_config
 from esvae.data import load_images
 from esvae.metrics.features import load_features
 from esvae.run import load_run
 from export.netx_read import read_netx
+from small_config import write_small_config
 
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -33,15 +32,12 @@ def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, s
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two short runs of a small config, the first one's file, and FAD's autoencoder of the digits."""
     folder = tmp_path_factory.mktemp("compare")
-    content = load_config("digits").model_dump()
-    content["model"].update(latent=8, time_steps=4, encoder_channels=[4, 8], prior={"kind": "mixture", "components": 3})
-    content["model"]["decoder"].update(base_size=4, channels=[6, 6])
-    (folder / "small.yaml").write_text(yaml.safe_dump(content))
+    config = str(write_small_config(folder))
     for arguments in (
-        ["train", str(folder / "small.yaml"), "--out", str(folder / "run"), "--max-steps", "12"],
-        ["train", str(folder / "small.yaml"), "--out", str(folder / "other"), "--max-steps", "2"],
+        ["train", config, "--out", str(folder / "run"), "--max-steps", "12"],
+        ["train", config, "--out", str(folder / "other"), "--max-steps", "2"],
         ["export", str(folder / "run"), "-o", str(folder / "d.net")],
-        ["fad", "train", str(folder / "small.yaml"), "--epochs", "1", "--data-root", str(folder / "data")],
+        ["fad", "train", config, "--epochs", "1", "--data-root", str(folder / "data")],
     ):
         with pytest.raises(SystemExit) as done:
             main(arguments)

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from browser import browser
 from deploy.cli import main
 from deploy.report.render import render_html, write_report
-from esvae.config import load_config
+from small_config import write_small_config
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -30,13 +29,9 @@ def call(*arguments: object) -> int:
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two short runs of a small config with a hostile name, and the report of the first."""
     folder = tmp_path_factory.mktemp("report")
-    content = load_config("digits").model_dump()
-    content["name"] = HOSTILE
-    content["model"].update(latent=8, time_steps=4, encoder_channels=[4, 8], prior={"kind": "mixture", "components": 3})
-    content["model"]["decoder"].update(base_size=4, channels=[6, 6])
-    (folder / "small.yaml").write_text(yaml.safe_dump(content))
+    config = write_small_config(folder, name=HOSTILE)
     for name, seed in (("run", 0), ("other", 1)):
-        assert call("train", folder / "small.yaml", "--out", folder / name, "--max-steps", 8, "--seed", seed) == 0
+        assert call("train", config, "--out", folder / name, "--max-steps", 8, "--seed", seed) == 0
     assert call("report", folder / "run", "-o", folder / "r.html", "-n", 12, "--against", "reference") == 0
     return folder
 

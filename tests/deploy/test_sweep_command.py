@@ -17,7 +17,6 @@ from typing import Any
 import numba
 import pytest
 import torch
-import yaml
 from PIL import Image
 
 from deploy.cli import main
@@ -25,8 +24,8 @@ from deploy.sweep import Failed, Grid, Protocol, Task, attempt, in_processes, on
 from deploy.sweep.executors import DIED
 from deploy.sweep.grid import Point
 from deploy.sweep.types import Result
-from esvae.config import load_config
 from export.netx_read import read_netx
+from small_config import write_small_config
 
 PROTOCOL = Protocol(8, 8, 0, ("reconstruction",), ("loihi2_anchored",))
 GRID = Grid((8, 3), (4, 2))
@@ -49,13 +48,9 @@ def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, s
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sweep")
-    content = load_config("digits").model_dump()
-    content["model"].update(latent=8, time_steps=4, encoder_channels=[4, 8], prior={"kind": "mixture", "components": 3})
-    content["model"]["decoder"].update(base_size=4, channels=[6, 6])
-    content["train"]["epochs"] = 1
-    (folder / "small.yaml").write_text(yaml.safe_dump(content))
+    config = write_small_config(folder, epochs=1)
     with pytest.raises(SystemExit) as done:
-        main(["train", str(folder / "small.yaml"), "--out", str(folder / "run"), "--samples-every", "0"])
+        main(["train", str(config), "--out", str(folder / "run"), "--samples-every", "0"])
     assert done.value.code == 0
     return folder / "run"
 
