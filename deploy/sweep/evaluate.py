@@ -32,7 +32,7 @@ from sim.mapping import map_network
 __all__ = ["AGAINST_FLOAT", "attempt", "evaluate"]
 
 #: Figures that a fine-tuned point does not have: its run's own decoder computes in integers.
-AGAINST_FLOAT = ("image_mse", "quantization_mse", "reconstruction_float")
+AGAINST_FLOAT = ("image_mse", "image_ssim", "quantization_mse", "reconstruction_float")
 
 
 def attempt(task: Task) -> Result:

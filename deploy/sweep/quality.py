@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from deploy.compare.images import image_mse, image_ssim
 from deploy.posterior import encode_counts
 from esvae.data import ImageSplits
 from esvae.metrics.features import FeatureNet, extract
@@ -51,12 +52,13 @@ def image_quality(
         features, real: FAD's autoencoder and the data, where FAD is wanted.
 
     Returns:
-        ``image_mse``: against the float decoder with the window of the training: quantization and window together.
+        ``image_mse``, ``image_ssim``: against the float decoder with the window of the training: quantization and
+        window together.
         ``quantization_mse``: against the float decoder with the same window: quantization alone.
         ``window_mse``: the float decoder with this window against that of the training.
         ``fad``: of the integer images against the test images.
     """
-    errors: dict[str, list[np.ndarray]] = {"image_mse": [], "quantization_mse": [], "window_mse": []}
+    parts: dict[str, list[np.ndarray]] = {}
     codes = []
     engine = Engine(network)
     assert network.prior is not None
@@ -65,15 +67,16 @@ def image_quality(
         rates = codes_from_rates(prior_rates(network.prior, seed, numbers), bits)
         whole, short = _spikes(trained, network, rates, seed, numbers, bits)
         wanted, floats, drawn = _float(trained, whole), _float(shortened, short), _integer(engine, short)
-        for name, left, right in (
-            ("image_mse", drawn, wanted),
-            ("quantization_mse", drawn, floats),
-            ("window_mse", floats, wanted),
+        for name, figures in (
+            ("image_mse", image_mse(drawn, wanted)),
+            ("image_ssim", image_ssim(drawn, wanted)),
+            ("quantization_mse", image_mse(drawn, floats)),
+            ("window_mse", image_mse(floats, wanted)),
         ):
-            errors[name].append(_mse(left, right))
+            parts.setdefault(name, []).append(figures)
         if features is not None:
             codes.append(extract(features, [torch.from_numpy(drawn)]))
-    found = {name: mean_estimate(np.concatenate(parts)) for name, parts in errors.items()}
+    found = {name: mean_estimate(np.concatenate(figures)) for name, figures in parts.items()}
     if features is not None and real is not None:
         found["fad"] = frechet_estimate(np.concatenate(codes), extract(features, real.test.split(_CHUNK)), seed)
     return found
@@ -105,7 +108,7 @@ def reconstruction_quality(
             ("reconstruction_float", _float(shortened, short)),
             ("reconstruction_trained", _float(trained, whole)),
         ):
-            errors.setdefault(name, []).append(_mse(drawn, shown))
+            errors.setdefault(name, []).append(image_mse(drawn, shown))
     return {name: mean_estimate(np.concatenate(parts)) for name, parts in errors.items()}
 
 
@@ -135,8 +138,3 @@ def _float(run: Run, spikes: np.ndarray) -> np.ndarray:
 def _integer(engine: Engine, spikes: np.ndarray) -> np.ndarray:
     entering = np.ascontiguousarray(spikes).reshape(*spikes.shape[:2], *engine.network.input_shape)
     return images_from_potentials(engine.network, engine.final_potentials(entering))
-
-
-def _mse(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    gap = left.astype(np.float64) - right.astype(np.float64)
-    return np.asarray(np.square(gap).reshape(len(gap), -1).mean(1))

@@ -168,6 +168,7 @@ def test_calibrations_and_fine_tuning(run: Path, tmp_path: Path) -> None:
     assert len({outcome["file"]["content_hash"] for outcome in outcomes}) == 6
     assert "image_mse" not in outcomes[2]["quality"]
     assert "image_mse" in outcomes[1]["quality"]
+    assert 0.3 < outcomes[1]["quality"]["image_ssim"]["value"] < 1
     (tuned,) = (tmp_path / "qat").iterdir()
     written = (tuned / "weights.safetensors").stat().st_mtime_ns
     again = sweep(str(run), grid, tmp_path, PROTOCOL)
