@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-
-import numba
-import torch
 
 from deploy.cost import Cost, cost_of, input_spikes
 from deploy.sweep.hooks import export_point
@@ -24,6 +19,7 @@ from esvae.errors import EsvaeError
 from esvae.metrics.features import FeatureNet, load_features
 from esvae.metrics.train_features import features_path
 from esvae.run import Run, load_run
+from esvae.threads import threads
 from export.frontends import from_run
 from export.ir import Network
 from sim.chips import CHIPS
@@ -38,7 +34,7 @@ AGAINST_FLOAT = ("image_mse", "image_ssim", "quantization_mse", "reconstruction_
 def attempt(task: Task) -> Result:
     """:func:`evaluate`, where every error becomes a line: one bad point takes no other with it."""
     try:
-        with _limited(task.threads):
+        with threads(task.threads):
             return evaluate(task)
     except EsvaeError as error:
         return Failed(" ".join(str(error).split()))
@@ -142,16 +138,3 @@ def _images(data: str, root: str | None) -> ImageSplits:
     from esvae.config import DataConfig
 
     return load_images(DataConfig.model_validate_json(data), root)
-
-
-@contextmanager
-def _limited(threads: int) -> Iterator[None]:
-    """At most so many threads inside; afterwards as many as before, for sums depend on how they are divided."""
-    before = numba.get_num_threads(), torch.get_num_threads()  # in this order: numba, with OpenMP, sets torch's too
-    torch.set_num_threads(threads)
-    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
-    try:
-        yield
-    finally:
-        numba.set_num_threads(before[0])
-        torch.set_num_threads(before[1])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import numba
 import pytest
 import torch
 
 from esvae.layers import ThresholdNorm
 from esvae.lif import lif
 from esvae.norm_lif import norm_lif
+from esvae.threads import threads
 
 
 class _Spike(torch.autograd.Function):
@@ -118,15 +118,12 @@ def test_norm_and_lif_in_one_pass(shape: tuple[int, ...], training: bool, consta
 @pytest.mark.parametrize("shape", [(600, 3, 5), (70,)])
 def test_the_number_of_threads_changes_no_bit(shape: tuple[int, ...]) -> None:
     x = torch.randn(24, *shape, generator=torch.Generator().manual_seed(1))
-    means, most = [], numba.get_num_threads()
-    try:
-        for threads in (1, most):
-            numba.set_num_threads(threads)
+    means = []
+    for count in (1, 2, 3):
+        with threads(count):
             norm = ThresholdNorm(shape[0], 0.2)
             settings = {"training": True, "momentum": norm.momentum, "eps": norm.eps}
             running = (norm.running_mean, norm.running_var)
             norm_lif(x, 4, norm.weight, norm.bias, running, **settings, keep=0.3, threshold=0.2, width=0.4)  # type: ignore[arg-type]
             means.append(torch.cat(running))
-    finally:
-        numba.set_num_threads(most)
-    assert torch.equal(means[0], means[-1])
+    assert all(torch.equal(each, means[0]) for each in means)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import h5py
-import numba
 import numpy as np
 import pytest
 import torch
 
 import export.ir
 from esvae.errors import ConfigError
+from esvae.threads import threads
 from export.ir import Conv, ConvTranspose, Dense, Flatten, Lif, Network
 from sim import reference
 from sim.engine import Engine
@@ -116,16 +116,10 @@ def test_a_chunk_keeps_to_the_memory_it_is_given() -> None:
 def test_thread_counts_do_not_change_a_result() -> None:
     network = small_network()
     spikes = raster(network, 40)
-    before, most = torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS
     found = []
-    try:
-        for threads in (1, 2, 3):
-            torch.set_num_threads(threads)
-            numba.set_num_threads(min(threads, most))
+    for count in (1, 2, 3):
+        with threads(count):
             found.append(Engine(network).final_potentials(spikes))
-    finally:
-        torch.set_num_threads(before)
-        numba.set_num_threads(most)
     assert all(np.array_equal(each, found[0]) for each in found)
 
 
