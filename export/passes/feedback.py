@@ -4,7 +4,8 @@ Which errors cancel depends on what the layer receives, so calibration spikes pa
 moments of a neuron's inputs, the error of its sums is ``dw H dw'``. Weights are rounded one input after the other, the
 busiest first, and what is left of the error goes, by the inverse of ``H``, into those not yet rounded (optimal brain
 quantization, in the order of columns as Frantar et al. do, ICLR 2023, section 3). Then, a few times over, each weight
-goes to the level that is best with all others as they are, which only lowers the error. Biases stay what they are.
+goes to the level that is best with all others as they are, which only lowers the error. All of this is done in a few
+orders, of which each neuron takes the best. Biases stay what they are.
 
 ``H`` is over inputs and taps of a convolution's kernel; over inputs alone, each tap for itself, of transposed
 convolutions, of kernels above 5x5, and where it would have more than 4096 rows.
@@ -13,7 +14,7 @@ convolutions, of kernels above 5x5, and where it would have more than 4096 rows.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -27,6 +28,7 @@ __all__ = ["fed_back"]
 
 _MOST_ROWS = 4096
 _MOST_TAPS = 25
+_ORDERS = 4
 _SWEEPS = 3  # over all weights, after the first rounding
 _DAMPING = 0.01  # of the mean of H's diagonal, added to it
 _FRAMES = 64  # to a product
@@ -103,13 +105,28 @@ def _rounded(weight: np.ndarray, moments: np.ndarray, grid: WeightGrid, scale: f
     """``(rows, inputs)`` on the grid."""
     diagonal = np.diag(moments)
     damped = moments + np.eye(len(moments)) * max(_DAMPING * diagonal.mean(), 1e-9)
-    order = np.argsort(-diagonal, kind="stable")
-    rounded = np.empty_like(weight)
-    rounded[:, order] = _in_turn(weight[:, order], damped[np.ix_(order, order)], grid, scale)
-    for _ in range(_SWEEPS):
-        if not _improved(rounded, weight, damped, order, grid, scale):
-            break
-    return rounded
+    best, least = np.empty_like(weight), np.full(len(weight), np.inf)
+    for order in _orders(diagonal):
+        rounded = np.empty_like(weight)
+        rounded[:, order] = _in_turn(weight[:, order], damped[np.ix_(order, order)], grid, scale)
+        for _ in range(_SWEEPS):
+            if not _improved(rounded, weight, damped, order, grid, scale):
+                break
+        gap = rounded - weight
+        error = ((gap @ damped) * gap).sum(1)
+        rows = error < least
+        best[rows], least[rows] = rounded[rows], error[rows]
+    return best
+
+
+def _orders(activity: np.ndarray) -> Iterator[np.ndarray]:
+    """Inputs, busiest first; laziest first; then ever more shuffled."""
+    busiest = np.argsort(-activity, kind="stable")
+    yield busiest
+    yield busiest[::-1]
+    draws = np.random.default_rng(0)
+    for spread in np.linspace(0.05, 1, _ORDERS - 2):
+        yield np.argsort(-activity * np.exp(spread * draws.normal(size=len(activity))), kind="stable")
 
 
 def _in_turn(weight: np.ndarray, moments: np.ndarray, grid: WeightGrid, scale: float) -> np.ndarray:
