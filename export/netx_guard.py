@@ -74,6 +74,6 @@ def check_readable(path: str | os.PathLike[str], read: Callable[[], object], *, 
             os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
     if not answered:
-        raise NetFileError(f"{path}: corrupt: the HDF5 library was not done with it after {seconds:.2g} s")
+        raise NetFileError(f"{path}: corrupt: the HDF5 library was not done with it after {round(seconds, 1):g} s")
     if not done:
         raise NetFileError(f"{path}: corrupt: the HDF5 library crashes on it")
