@@ -1,11 +1,12 @@
 """What rounding to few bits costs in quality: after training, with error feedback, and trained in integers.
 
-    python -m benchmarks.quantization RUN [RUN ...] [--bits 8,6,4,3,2] [--images 2000] [--work DIR] [--data-root D]
+    python -m benchmarks.quantization RUN [RUN ...] [--bits 8,6,4,3,2] [--trained 4,3,2] [--images 2000] [--work DIR]
+        [--data-root D]
 
 Each run is exported at every number of bits, scales by ``mse`` and by ``feedback``, and trained on in the chip's
-integers (``esvae train --qat --from RUN``); the same training without rounding stands beside it, since more training
-alone makes a model better. Test images are reconstructed through the integer decoder, from spikes of the integer
-sampler. What is kept in ``--work`` is not trained again.
+integers (``esvae train --qat --from RUN``), at all of them or those of ``--trained``; the same training without
+rounding stands beside it, since more training alone makes a model better. Test images are reconstructed through the
+integer decoder, from spikes of the integer sampler. What is kept in ``--work`` is not trained again.
 
 - loss: reconstruction MSE over the float run's, less one;
 - image: mean squared difference to the float decoder's image of the same latent spikes, those of the float encoder;
@@ -45,6 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+")
     parser.add_argument("--bits", default="8,6,4,3,2")
+    parser.add_argument("--trained", help="numbers of bits that are trained on with, all where not given")
     parser.add_argument("--steps", type=int, help="of each further training, at most")
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--work", type=Path, default=Path("runs/quantization"))
@@ -52,17 +54,18 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     arguments = parser.parse_args()
     bits = [int(text) for text in arguments.bits.split(",")]
+    chosen = bits if arguments.trained is None else [int(text) for text in arguments.trained.split(",")]
     found = json.loads(arguments.out.read_text()) if arguments.out.exists() else {"networks": {}}
     found["machine"] = about_machine()
     for name in arguments.runs:
-        measured = measure(name, bits, arguments.images, arguments.work, arguments.data_root, arguments.steps)
+        measured = measure(name, bits, chosen, arguments.images, arguments.work, arguments.data_root, arguments.steps)
         found["networks"][measured["name"]] = measured
         arguments.out.write_text(json.dumps(found, indent=1) + "\n")
     replace_part("quantization", report(found), ROOT / "docs" / "benchmarks.md")
 
 
 def measure(
-    name: str, bits: list[int], count: int, work: Path, data_root: Path | None, steps: int | None
+    name: str, bits: list[int], chosen: list[int], count: int, work: Path, data_root: Path | None, steps: int | None
 ) -> dict[str, Any]:
     run = load_run(name)
     splits = load_images(run.config.data, data_root)
@@ -80,12 +83,13 @@ def measure(
             plain = compiled(from_run(run), Options(width, "native", method)).plain
             assert plain is not None
             rows[f"{width} bit, {method}"] = judge.row(run, plain)
-        tuned = trained(width)
-        plain = compiled(from_run(tuned), Options(lowering="native")).plain
-        assert plain is not None
-        rows[f"{width} bit, trained"] = judge.row(tuned, plain)
-        for method in ("mse", "feedback", "trained"):
-            print(f"{name} {width} bit, {method}: {rows[f'{width} bit, {method}']}", file=sys.stderr)
+        if width in chosen:
+            tuned = trained(width)
+            plain = compiled(from_run(tuned), Options(lowering="native")).plain
+            assert plain is not None
+            rows[f"{width} bit, trained"] = judge.row(tuned, plain)
+    for label, row in rows.items():
+        print(f"{name} {label}: {row}", file=sys.stderr)
     data = run.config.data
     return {
         "name": run.config.name,
