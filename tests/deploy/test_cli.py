@@ -16,6 +16,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from command import call
 from deploy.cli import main
 from esvae.config import load_config
 from export.netx_read import read_netx
@@ -39,15 +40,6 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
             main(arguments)
         assert done.value.code == 0
     return folder
-
-
-def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as done:
-        main([str(a) for a in arguments])
-    captured = capsys.readouterr()
-    assert isinstance(done.value.code, int)
-    return done.value.code, captured.out, captured.err
 
 
 def test_export_reports_each_layer(work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from command import call
 from deploy.cli import main
 from deploy.compare import compare_network
 from deploy.compare.distribution import real_set
@@ -17,15 +18,6 @@ from esvae.metrics.features import load_features
 from esvae.run import load_run
 from export.netx_read import read_netx
 from small_config import write_small_config
-
-
-def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as done:
-        main([str(a) for a in arguments])
-    captured = capsys.readouterr()
-    assert isinstance(done.value.code, int)
-    return done.value.code, captured.out, captured.err
 
 
 @pytest.fixture(scope="module")

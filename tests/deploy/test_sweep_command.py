@@ -19,6 +19,7 @@ import pytest
 import torch
 from PIL import Image
 
+from command import call
 from deploy.cli import main
 from deploy.sweep import Failed, Grid, Protocol, Task, attempt, in_processes, on_ray, sweep
 from deploy.sweep.executors import DIED
@@ -34,15 +35,6 @@ GRID = Grid((8, 3), (4, 2))
 def bad_at_three_bits(task: Task) -> Result:
     """What evaluates a point, where that of 3 bits and 4 steps fails."""
     return Failed("no such thing") if (task.point.bits, task.point.steps) == (3, 4) else attempt(task)
-
-
-def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as done:
-        main([str(a) for a in arguments])
-    captured = capsys.readouterr()
-    assert isinstance(done.value.code, int)
-    return done.value.code, captured.out, captured.err
 
 
 @pytest.fixture(scope="module")
