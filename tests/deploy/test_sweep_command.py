@@ -96,13 +96,13 @@ def test_a_killed_sweep_goes_on_where_it_was(run: Path, tmp_path: Path, capsys: 
     )
     try:
         for _ in range(1200):
-            if list(tmp_path.glob("points/*.json")) or process.poll() is not None:
+            if list(tmp_path.glob("points/[!.]*.json")) or process.poll() is not None:
                 break
             time.sleep(0.05)
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("points/*.json")}
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("points/[!.]*.json")}
     assert before
     code, out, _ = call(capsys, *options(run, tmp_path))
     found = json.loads(out)
