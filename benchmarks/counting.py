@@ -23,9 +23,9 @@ import numpy as np
 import torch
 
 from export.ir import Conv, ConvTranspose, Lif, Network
-from export.netx_read import read_netx
-from sim.engine import Engine
-from sim.ops import Counter
+from export.netx.read import read_netx
+from sim.counts.ops import Counter
+from sim.twin.engine import Engine
 
 _NEURON, _READOUT = Lif(4096, 3072, 300), Lif(4096, 819, 131_071)
 _CHUNK = 64

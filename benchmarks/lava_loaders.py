@@ -31,10 +31,10 @@ from deploy.lava import LavaProgress, run_lava
 from deploy.lava.graph import generator_graph
 from deploy.lava.group import living_members
 from deploy.lava.native_run import run_graph
-from esvae.files import write_text
+from esvae.machine.files import write_text
 from export.ir import Conv, ConvTranspose, Dense, Lif, Network
-from export.netx_write import write_netx
-from sim.engine import Engine
+from export.netx.write import write_netx
+from sim.twin.engine import Engine
 
 LIF, READOUT = Lif(4096, 3072, 300), Lif(4096, 819, 131071)
 

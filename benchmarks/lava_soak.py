@@ -25,10 +25,10 @@ import numpy as np
 from deploy.lava.group import shared_segments
 from deploy.lava.inputs import rates_from_prior
 from deploy.lava_run import LavaSettings, run_in_lava
-from esvae.files import write_text
+from esvae.machine.files import write_text
 from export.ir import Conv, Lif, Network, Prior
-from export.netx_write import write_netx
-from sim.engine import Engine
+from export.netx.write import write_netx
+from sim.twin.engine import Engine
 
 WAYS = [
     LavaSettings("stock", "host"),

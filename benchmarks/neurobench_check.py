@@ -16,9 +16,9 @@ import torch
 from torch import nn
 
 from export.ir import Conv, Dense, Flatten, Layer, Lif, Network
-from sim.engine import Engine
-from sim.fan_out import fan_out
-from sim.ops import count
+from sim.counts.fan_out import fan_out
+from sim.counts.ops import count
+from sim.twin.engine import Engine
 
 #: Without memory, so that a step of the network is a function and torch can compute the same spikes.
 _CURRENT_DECAY = _VOLTAGE_DECAY = 4096

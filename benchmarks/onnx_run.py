@@ -28,11 +28,11 @@ from deploy.onnx_run import session
 from esvae.run import load_run
 from export.frontends import from_run
 from export.ir import Network
-from export.onnx_float import float_model
-from export.onnx_integer import integer_model
+from export.onnx.float import float_model
+from export.onnx.integer import integer_model
 from export.passes import fold_norm
 from export.pipeline import integer_network
-from sim.engine import Engine
+from sim.twin.engine import Engine
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -33,9 +33,9 @@ from esvae.training import fine_tuning, train
 from export.frontends import from_run
 from export.ir import Network
 from export.pipeline import Options, compiled
-from sim.engine import Engine
 from sim.readout import images_from_potentials
 from sim.sampler import posterior_latents
+from sim.twin.engine import Engine
 
 ROOT = Path(__file__).resolve().parents[1]
 _PART = 250  # images to a pass

@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 
 from export.ir import Conv, Dense, Flatten, Lif, Network
-from sim.chips import LOIHI1
-from sim.energy import estimate_all
-from sim.energy_profile import load_profile
-from sim.engine import Engine
+from sim.counts.ops import count
+from sim.energy.estimate import estimate_all
+from sim.energy.profile import load_profile
+from sim.fit.chips import LOIHI1
+from sim.fit.mapping import Mapping, map_network
 from sim.geometry import sources
-from sim.mapping import Mapping, map_network
-from sim.ops import count
+from sim.twin.engine import Engine
 
 _SYNAPSES = {"conv": "loihi_conv_synapse", "dense": "loihi_dense_synapse"}
 #: Relative; SANA-FE adds picojoules in double precision, in another order.

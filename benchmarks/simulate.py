@@ -32,9 +32,9 @@ import torch
 from benchmarks.networks import latents, mnist_decoder, subpixel_decoder
 from benchmarks.report import write_report
 from export.ir import Conv, ConvTranspose, Lif, Network
-from export.netx_write import write_netx
-from sim.engine import Engine
-from sim.synapses import map_sums
+from export.netx.write import write_netx
+from sim.twin.engine import Engine
+from sim.twin.synapses import map_sums
 
 ROOT = Path(__file__).resolve().parents[1]
 DECODERS = {"chip-native decoder": subpixel_decoder, "paper's MNIST decoder": mnist_decoder}

@@ -3,8 +3,8 @@
     python -m benchmarks.train_step [--rounds 3] [--out benchmarks/train_step.json]
 
 A step is forward, backward and AdamW of the paper's MNIST network (batch 64, T 16, 32x32x1, latent 32). Each variant
-runs in processes of its own, the variants in turn, several rounds; figures are medians, ratios those of the rounds.
-"As run by default" means that our training tells glibc to keep large blocks (``esvae/allocator.py``) and plain code
+runs in processes of its own, the variants in turn, several rounds; figures are medians, ratios those of the rounds. "As
+run by default" means that our training tells glibc to keep large blocks (``esvae/machine/allocator.py``) and plain code
 does not. The plain equations come in two ways of writing the spikes of a window: stacked at the end, and step by step
 into one tensor, as the reference implementation does, for which autograd copies that tensor at every step.
 
@@ -91,8 +91,8 @@ def child(model: str, keep: bool, steps: int, batch: int) -> dict[str, float]:
 def measure(kind: str, keep: bool, steps: int, batch: int) -> dict[str, float]:
     """Shortest of several steps in milliseconds, and the largest memory of the process in MB."""
     sys.path.insert(0, str(ROOT / "tests"))
-    from esvae.allocator import keep_large_blocks
     from esvae.config import config_from_dict, load_config
+    from esvae.machine.allocator import keep_large_blocks
     from esvae.model import ESVAE
 
     if keep:

@@ -18,12 +18,12 @@ from PIL import Image
 from deploy.backends import Progress
 from deploy.generate import draw
 from deploy.lava_run import LavaSettings, Loader, SamplerPlace, Target
-from deploy.planner import Plan, plan
+from deploy.plan import Plan, plan
 from deploy.verify import Verdict, verify
 from esvae.errors import DataError
 from esvae.pictures import image_grid, save_grid
 from export.ir import Network
-from export.netx_read import read_netx
+from export.netx.read import read_netx
 from sim.readout import images_from_potentials
 
 __all__ = ["Generator", "Pictures", "load"]
@@ -117,7 +117,7 @@ class Generator:
         return Pictures(images, run.potentials, backend, round(run.seconds, 3))
 
     def plan(self, n: int = 1) -> Plan:
-        """The time steps of ``n`` back-to-back images, see :func:`deploy.planner.plan`."""
+        """The time steps of ``n`` back-to-back images, see :func:`deploy.plan.plan`."""
         return plan(self.network, n)
 
     def verify(self, n: int = 4, seed: int = 0) -> Verdict:

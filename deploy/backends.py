@@ -17,11 +17,11 @@ from deploy.lava.replay import LavaJob, replay
 from deploy.onnx_run import run_onnx
 from esvae.errors import LavaError
 from export.ir import Dense, Network
-from export.netx_rules import check_loadable
+from export.netx.rules import check_loadable
 from sim import reference
-from sim.engine import Engine
 from sim.stimulus import Stimulus, Timing, as_stimulus
 from sim.trace import named_traces, save_traces, trace_writer
+from sim.twin.engine import Engine
 
 __all__ = ["BACKENDS", "Backend", "BackendRun", "Progress", "run_backend"]
 

@@ -1,6 +1,7 @@
 """Refuses a network that one chip cannot hold, before a file is written; says by how much, and what would fit.
 
-What would fit is tried, not guessed: each remedy is mapped (see :mod:`sim.mapping`) and named with the cores it takes.
+What would fit is tried, not guessed: each remedy is mapped (see :mod:`sim.fit.mapping`) and named with the cores it
+takes.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ import numpy as np
 
 from esvae.errors import EsvaeError, HardwareRangeError
 from export.ir import Conv, ConvTranspose, Dense, Flatten, Layer, Network
-from export.netx_check import Finding
+from export.netx.check import Finding
 from export.pipeline import lowered
-from sim import mapping as mapping_of
-from sim.chips import Chip
-from sim.mapping import map_network, weight_bits
+from sim.fit import mapping as mapping_of
+from sim.fit.chips import Chip
+from sim.fit.mapping import map_network, weight_bits
 
 __all__ = ["Misfit", "check_fits", "chip_findings", "lowerings_of", "misfit", "thinner"]
 

@@ -70,7 +70,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _fail(message: str, arguments: list[str]) -> None:
-    from deploy.console import emit_json
+    from deploy.view.console import emit_json
 
     line = " ".join(message.split())
     if "--json" in arguments:

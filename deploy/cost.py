@@ -13,13 +13,13 @@ from deploy.backends import Progress
 from esvae.errors import ConfigError, DataError
 from esvae.run import load_run
 from export.ir import Network
-from export.netx_guard import open_netx
+from export.netx.guard import open_netx
 from export.pipeline import integer_network
-from sim.energy import Estimate, estimate_all
-from sim.energy_profile import load_profile, profile_names
-from sim.engine import Engine
-from sim.ops import Counter, Counts
+from sim.counts.ops import Counter, Counts
+from sim.energy.estimate import Estimate, estimate_all
+from sim.energy.profile import load_profile, profile_names
 from sim.sampler import draw_latents
+from sim.twin.engine import Engine
 
 __all__ = ["DEFAULT_RATE", "DEFAULT_STEPS", "Cost", "InputSpikes", "cost_of", "input_spikes", "open_network"]
 

@@ -20,10 +20,10 @@ from esvae.errors import LavaMissingError
 from esvae.pictures import save_comparison, save_grid
 from esvae.training import evaluate_mse, train
 from export.pipeline import export_run
-from sim.engine import Engine
-from sim.ops import LayerCounts, count
+from sim.counts.ops import LayerCounts, count
 from sim.readout import images_from_potentials
 from sim.sampler import draw_latents
+from sim.twin.engine import Engine
 
 __all__ = ["DemoResult", "run_demo"]
 

@@ -24,9 +24,9 @@ from deploy.backends import BACKENDS, BackendRun, Progress, run_backend
 from deploy.lava.inputs import rates_from_prior
 from deploy.lava_run import LavaSettings, run_in_lava
 from esvae.errors import ConfigError, DataError
-from esvae.files import atomic_path, write_text
+from esvae.machine.files import atomic_path, write_text
 from export.ir import Network
-from export.netx_guard import open_netx
+from export.netx.guard import open_netx
 from sim.sampler import draw_latents
 
 __all__ = ["DEFAULT_CHUNK", "Generation", "draw", "generate_file"]

@@ -11,10 +11,10 @@ from typing import Any
 from esvae.chip.formats import DECAY_UNITY
 from esvae.errors import EsvaeError
 from export.ir import Dense, InputNeurons, Lif, Network, Shape, Synapse
-from export.netx_read import read_netx
-from export.netx_rules import present_weights
-from export.netx_survey import Item, survey
-from sim.fan_out import fan_out
+from export.netx.read import read_netx
+from export.netx.rules import present_weights
+from export.netx.survey import Item, survey
+from sim.counts.fan_out import fan_out
 
 __all__ = ["Inspection", "LayerView", "inspect_file"]
 

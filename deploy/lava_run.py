@@ -17,7 +17,7 @@ from deploy.lava.native_run import run_graph
 from deploy.lava.runner import LavaRun, run_lava
 from esvae.errors import ConfigError
 from export.ir import Dense, Network
-from export.netx_rules import check_loadable
+from export.netx.rules import check_loadable
 
 __all__ = ["LavaSettings", "Loader", "SamplerPlace", "Target", "run_in_lava"]
 

@@ -16,7 +16,7 @@ import torch
 
 from esvae.errors import ConfigError
 from export.ir import Network
-from export.onnx_integer import integer_model
+from export.onnx.integer import integer_model
 from sim.stimulus import Stimulus, Timing
 from sim.trace import trace_writer
 

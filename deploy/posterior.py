@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from esvae.errors import DataError
-from esvae.files import atomic_path
+from esvae.machine.files import atomic_path
 from esvae.run import Run
 from export.ir import Network
 from sim.sampler import posterior_latents

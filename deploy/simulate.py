@@ -12,10 +12,10 @@ from deploy.backends import BACKENDS, Progress, run_backend
 from deploy.lava.inputs import rates_from_prior
 from deploy.lava_run import LavaSettings, run_in_lava
 from esvae.errors import ConfigError, DataError
-from esvae.files import atomic_path
+from esvae.machine.files import atomic_path
 from esvae.pictures import save_grid
 from export.ir import Network, Shape
-from export.netx_guard import open_netx
+from export.netx.guard import open_netx
 from sim.readout import images_from_potentials
 from sim.sampler import draw_latents
 from sim.stimulus import Stimulus, Timing, as_stimulus, check_spikes

@@ -14,7 +14,7 @@ from deploy.lava.inputs import Rates, rates_from_prior
 from deploy.lava_run import LavaSettings, run_in_lava
 from esvae.errors import ConfigError, DataError
 from export.ir import Network
-from export.netx_guard import open_netx
+from export.netx.guard import open_netx
 from sim.sampler import initial_states
 from sim.stimulus import Stimulus, as_stimulus
 from sim.trace import first_difference

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from deploy.compare import compare
-from esvae.files import write_text
+from esvae.machine.files import write_text
 from esvae.run import load_run
 from export.passes import CALIBRATIONS
 from export.pipeline import export_run

@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from esvae.files import write_text
+from esvae.machine.files import write_text
 
 CELLS = [
     "# Drawing with a network file\n\nThe file that `esvae demo` leaves, loaded and run in the chip's integers. "

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from esvae.files import atomic_path
+from esvae.machine.files import atomic_path
 
 __all__ = ["image_grid", "save_comparison", "save_grid"]
 

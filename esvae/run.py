@@ -30,7 +30,7 @@ from safetensors.torch import load, save
 from esvae import __version__
 from esvae.config import Config, config_from_dict, config_to_yaml
 from esvae.errors import CheckpointError, ConfigError
-from esvae.files import atomic_path, sha256_file, write_text
+from esvae.machine.files import atomic_path, sha256_file, write_text
 from esvae.model import ESVAE
 
 __all__ = ["Run", "load_run", "pretrained_names", "read_record", "save_record", "save_run", "versions"]

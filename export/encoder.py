@@ -19,11 +19,11 @@ from torch.nn import functional
 
 from esvae.chip.formats import BIAS, DECAY_UNITY, THRESHOLD
 from esvae.errors import ConfigError, DataError
-from esvae.layers import SpikingLayer
+from esvae.model.layers import SpikingLayer
 from esvae.run import Run
-from export.float_network import FloatLayer, FloatNetwork, Norm
 from export.frontends.esvae_run import synapse_of
 from export.ir import Conv, Dense, FloatLif, ImageReadout, Lif, Network, Shape
+from export.ir.floats import FloatLayer, FloatNetwork, Norm
 from export.passes import LayerQuantization, fold_norm, quantize
 
 __all__ = ["PIXEL_SCALE", "DirectCoding", "Encoder", "integer_encoder"]

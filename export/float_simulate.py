@@ -16,8 +16,8 @@ import torch
 from torch.nn import functional
 
 from esvae.errors import DataError
-from export.float_network import FloatNetwork
 from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, Synapse
+from export.ir.floats import FloatNetwork
 from export.passes.fold_norm import fold_norm
 
 __all__ = ["FloatTrace", "fire", "simulate_float", "sums_of"]

@@ -17,10 +17,10 @@ import numpy as np
 from esvae.chip.rounding import MAX_WEIGHT_BITS
 from esvae.errors import EsvaeError, HardwareRangeError
 from esvae.run import Run
-from export.float_network import FloatNetwork
 from export.frontends import from_run
 from export.ir import ConvTranspose, Network
-from export.netx_write import write_netx
+from export.ir.floats import FloatNetwork
+from export.netx.write import write_netx
 from export.passes import (
     Calibration,
     LayerQuantization,

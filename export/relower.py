@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from esvae.chip.rounding import MAX_WEIGHT_BITS
 from export.ir import Network
-from export.netx_guard import open_netx
-from export.netx_write import write_netx
+from export.netx.guard import open_netx
+from export.netx.write import write_netx
 from export.passes import check_ranges, layer_ranges
 from export.pipeline import Exported, Lowering, lowered
 

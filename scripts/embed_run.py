@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save
 
 from esvae.config import config_to_yaml
-from esvae.files import atomic_path, write_text
+from esvae.machine.files import atomic_path, write_text
 from esvae.run import load_run
 
 LIMIT = 1_000_000  # bytes of weights

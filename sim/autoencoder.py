@@ -13,9 +13,9 @@ import numpy as np
 from esvae.errors import DataError
 from export.encoder import DirectCoding, Encoder
 from export.ir import Network
-from sim.engine import Engine
 from sim.reference import lif_step
 from sim.sampler import codes_from_counts, initial_states, sample_spikes
+from sim.twin.engine import Engine
 
 __all__ = ["Autoencoded", "autoencode", "check_pair", "encode", "first_spikes"]
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from esvae.errors import DataError
 from export.ir import Network, Prior
-from export.limits import SPIKES
+from export.ir.limits import SPIKES
 
 __all__ = [
     "LFSR_TAPS",

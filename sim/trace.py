@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 from esvae.errors import ConfigError, DataError
-from esvae.files import atomic_path
+from esvae.machine.files import atomic_path
 
 __all__ = ["Trace", "first_difference", "named_traces", "save_traces", "trace_writer"]
 

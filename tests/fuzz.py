@@ -25,12 +25,12 @@ from hypothesis import strategies as st
 
 from deploy.lava.replay import LavaJob, replay
 from export.ir import Network
-from export.netx_read import read_netx
-from export.netx_write import write_netx
+from export.netx.read import read_netx
+from export.netx.write import write_netx
 from sim import reference
-from sim.engine import Engine
 from sim.stimulus import Stimulus, as_stimulus
 from sim.trace import first_difference, named_traces
+from sim.twin.engine import Engine
 from strategies import foreign_networks, stimuli_for
 
 __all__ = ["Case", "cases", "differences"]

@@ -34,7 +34,7 @@ import numpy as np
 from mutations import MUTATIONS, SEEDS, mutate, write_seed
 
 from esvae.errors import EsvaeError, NetFileError
-from export.netx_guard import check_readable, open_netx
+from export.netx.guard import check_readable, open_netx
 
 __all__ = ["Failure", "run_case", "verbs"]
 
@@ -54,7 +54,14 @@ def verbs() -> list[str]:
 
 def warm_up() -> None:
     """Imports what the forks need, so that they share it; nothing runs here, whose threads a fork would not have."""
-    for name in ("deploy.simulate", "deploy.console", "export.netx_check", "sim.engine", "sim.sampler", "rich.table"):
+    for name in (
+        "deploy.simulate",
+        "deploy.view.console",
+        "export.netx.check",
+        "sim.twin.engine",
+        "sim.sampler",
+        "rich.table",
+    ):
         importlib.import_module(name)
 
 

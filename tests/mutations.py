@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 from export.ir import Conv, ConvTranspose, Dense, Flatten, ImageReadout, InputNeurons, Layer, Lif, Network, Prior
-from export.netx_write import write_netx
+from export.netx.write import write_netx
 
 __all__ = ["MUTATIONS", "SEEDS", "mutate", "write_seed"]
 

@@ -24,7 +24,7 @@ from export.ir import (
     Prior,
     Shape,
 )
-from export.netx_rules import loaded_dense_weight
+from export.netx.rules import loaded_dense_weight
 from sim.stimulus import Stimulus, Timing
 
 __all__ = ["foreign_networks", "generators", "lifs", "networks", "spikes_for", "stimuli_for", "weights"]
@@ -45,7 +45,7 @@ def lifs(draw: st.DrawFn) -> Lif:
 def weights(draw: st.DrawFn, shape: Shape, *, exact_dense: bool = False) -> np.ndarray:
     """Weights that are mixed, all positive, all negative, odd or even; never all zero.
 
-    ``exact_dense`` keeps to what stock netx loads unchanged in a dense layer (see ``export/netx_rules.py``).
+    ``exact_dense`` keeps to what stock netx loads unchanged in a dense layer (see ``export/netx/rules.py``).
     """
     kind = draw(st.sampled_from(["mixed", "even", "positive", "negative", "sparse", "limits"]))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))

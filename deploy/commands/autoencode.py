@@ -26,7 +26,7 @@ def autoencode(
     [bold]Example:[/] esvae autoencode runs/digits -n 4 --backend lava -o back.png
     """
     from deploy.autoencode import autoencode_run
-    from deploy.console import bar, emit_json, say
+    from deploy.view.console import bar, emit_json, say
 
     with bar(f"autoencode ({backend})") as report:
         done = autoencode_run(

@@ -20,14 +20,14 @@ def check(
 
     [bold]Example:[/] esvae check decoder.net
     """
-    from deploy.console import emit_json, print_table, say
-    from export.netx_check import check_file
+    from deploy.view.console import emit_json, print_table, say
+    from export.netx.check import check_file
 
     if chip is None:
         found = check_file(net)
     else:
         from deploy.chip_gate import chip_findings
-        from sim.chips import chip_named
+        from sim.fit.chips import chip_named
 
         named = chip_named(chip)
         found = check_file(net, lambda network, names: chip_findings(network, names, named))

@@ -47,7 +47,7 @@ def compare(
     from deploy.compare import compare as run_comparison
     from deploy.compare.cross import check_backends
     from deploy.compare.pictures import save_comparison_plots
-    from deploy.console import bar, emit_json
+    from deploy.view.console import bar, emit_json
     from esvae.metrics.features import PROTOCOLS
     from esvae.metrics.judge import METRICS
 
@@ -80,7 +80,7 @@ def compare(
     else:
         print_comparison(found)
         if written:
-            from deploy.console import say
+            from deploy.view.console import say
 
             say("written: " + ", ".join(map(str, written)))
     if any(check.equal is False for check in found.cross):
@@ -89,7 +89,7 @@ def compare(
 
 def print_comparison(found: Comparison) -> None:
     """The tables."""
-    from deploy.console import print_table, say
+    from deploy.view.console import print_table, say
 
     if not found.belongs:
         say(f"{found.file} was not made from {found.run} as it is; compared all the same, as asked")
@@ -137,7 +137,7 @@ def print_comparison(found: Comparison) -> None:
 
 
 def _print_layers(found: Comparison) -> None:
-    from deploy.console import print_table, say
+    from deploy.view.console import print_table, say
 
     rows = []
     for layer in found.layers:
@@ -165,7 +165,7 @@ def _print_layers(found: Comparison) -> None:
 
 
 def _print_against_real(found: Comparison) -> None:
-    from deploy.console import print_table, say
+    from deploy.view.console import print_table, say
 
     rows = []
     if (pair := found.reconstruction) is not None:

@@ -23,8 +23,8 @@ def demo(
     [bold]Example:[/] esvae demo --out demo
     """
     from deploy.commands.verify import print_verdict
-    from deploy.console import emit_json, print_table, say, stages
     from deploy.demo import run_demo
+    from deploy.view.console import emit_json, print_table, say, stages
     from esvae.config import load_config
 
     with stages() as start:

@@ -21,8 +21,8 @@ def diff(
 
     [bold]Example:[/] esvae diff eight_bit.net four_bit.net
     """
-    from deploy.console import emit_json, print_table, say
-    from export.netx_diff import diff_files
+    from deploy.view.console import emit_json, print_table, say
+    from export.netx.diff import diff_files
 
     found = diff_files(first, second)
     same = all(each.origin for each in found)

@@ -12,8 +12,8 @@ from esvae.errors import ConfigError
 
 if TYPE_CHECKING:
     from deploy.cost import Cost
-    from sim.energy import Estimate, Quantity
-    from sim.ops import Counts
+    from sim.counts.ops import Counts
+    from sim.energy.estimate import Estimate, Quantity
 
 __all__ = ["energy"]
 
@@ -36,8 +36,8 @@ def energy(
 
     [bold]Example:[/] esvae energy decoder.net -n 256 --seed 0 --plot plots
     """
-    from deploy.console import bar, emit_json, say
     from deploy.cost import cost_of, input_spikes, open_network
+    from deploy.view.console import bar, emit_json, say
 
     if latents is not None and spikes is not None:
         raise ConfigError("--latents and --spikes are the same thing here; give one")
@@ -47,7 +47,7 @@ def energy(
         cost = cost_of(source, profile or (), progress=report)
     written = []
     if plot is not None:
-        from deploy.plots import save_energy_plots
+        from deploy.view.plots import save_energy_plots
 
         written = save_energy_plots(cost.counts, cost.estimates, plot)
     if json:
@@ -72,7 +72,7 @@ def energy(
 
 
 def _print_counts(counts: Counts) -> None:
-    from deploy.console import print_table
+    from deploy.view.console import print_table
 
     names = ("neurons", "synapses", "spikes_in", "synops", "spikes", "updates")
     table = [[getattr(layer, name) for name in names] for layer in counts.layers]
@@ -111,9 +111,9 @@ def _whole(value: float) -> str:
 
 
 def _print_estimates(cost: Cost) -> None:
-    from deploy.console import print_table, say
-    from deploy.units import si, si_range
-    from sim.energy import part_names
+    from deploy.view.console import print_table, say
+    from deploy.view.units import si, si_range
+    from sim.energy.estimate import part_names
 
     def rows_of(one: Estimate) -> list[str]:
         times = [si(t.value, "s") if t else "-" for t in (one.step_time, one.image_time)]
@@ -143,6 +143,6 @@ def _print_estimates(cost: Cost) -> None:
 
 
 def _range(quantity: Quantity | None) -> str:
-    from deploy.units import si_range
+    from deploy.view.units import si_range
 
     return "-" if quantity is None else si_range(quantity.low, quantity.high, "s")

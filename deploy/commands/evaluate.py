@@ -28,7 +28,7 @@ def evaluate(
 
     [bold]Example:[/] esvae evaluate runs/digits --metrics mse,fad,kid -n 1000
     """
-    from deploy.console import bar, emit_json, print_table, say
+    from deploy.view.console import bar, emit_json, print_table, say
     from esvae.data import load_images
     from esvae.errors import ConfigError, EsvaeError
     from esvae.metrics.features import PROTOCOLS, FeatureNet, load_features

@@ -13,8 +13,8 @@ from esvae.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from export.float_network import FloatNetwork
     from export.ir import Network
+    from export.ir.floats import FloatNetwork
     from export.pipeline import Exported
 
 __all__ = ["export"]
@@ -62,11 +62,11 @@ def export(
 
     [bold]Example:[/] esvae export runs/digits -o decoder.net --weight-bits 8
     """
-    from deploy.console import bar, emit_json, say
     from deploy.simulate import load_raster
+    from deploy.view.console import bar, emit_json, say
     from export.frontends import is_netx, load_source
-    from export.nir_write import write_nir
-    from export.onnx_write import check_target, write_onnx_pair
+    from export.nir.write import write_nir
+    from export.onnx.write import check_target, write_onnx_pair
     from export.passes import CALIBRATIONS
     from export.pipeline import LOWERINGS, export_network
     from export.relower import relower_file
@@ -129,9 +129,9 @@ def _gate(
 ) -> Callable[[Network], None]:
     """Refuses an integer network that the chip does not hold; other lowerings are tried only then."""
     from deploy.chip_gate import check_fits, lowerings_of
-    from export.netx_guard import open_netx
+    from export.netx.guard import open_netx
     from export.pipeline import Options, compiled
-    from sim.chips import chip_named
+    from sim.fit.chips import chip_named
 
     named = chip_named(chip)
 
@@ -143,7 +143,7 @@ def _gate(
 
 
 def _print(done: Exported, *, kept: bool) -> None:
-    from deploy.console import print_table, say
+    from deploy.view.console import print_table, say
 
     size = done.path.stat().st_size
     if kept:

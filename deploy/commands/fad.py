@@ -40,10 +40,10 @@ def train(
 
     [bold]Example:[/] esvae fad train celeba --data photos
     """
-    from deploy.console import bar, emit_json, say
-    from esvae.allocator import keep_large_blocks
+    from deploy.view.console import bar, emit_json, say
     from esvae.config import config_from_dict, load_config
     from esvae.data import load_images
+    from esvae.machine.allocator import keep_large_blocks
     from esvae.metrics.train_features import features_path, train_features
 
     keep_large_blocks()

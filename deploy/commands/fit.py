@@ -10,7 +10,7 @@ import typer
 from deploy.commands.options import Json
 
 if TYPE_CHECKING:
-    from sim.fitting import Fit, Option
+    from sim.fit.adviser import Fit, Option
 
 __all__ = ["fit"]
 
@@ -27,15 +27,15 @@ def fit(
 
     [bold]Example:[/] esvae fit decoder.net --chip loihi2
     """
-    from deploy.console import emit_json, say
     from deploy.cost import open_network
-    from sim.chips import chip_named
-    from sim.fitting import fit_network
+    from deploy.view.console import emit_json, say
+    from sim.fit.adviser import fit_network
+    from sim.fit.chips import chip_named
 
     answer = fit_network(open_network(net), chip_named(chip))
     written = []
     if plot is not None:
-        from deploy.plots import save_fit_plots
+        from deploy.view.plots import save_fit_plots
 
         written = save_fit_plots(answer.mapping, plot)
     mapping = answer.mapping
@@ -74,8 +74,8 @@ def fit(
 
 
 def _print_fit(net: Path, answer: Fit) -> None:
-    from deploy.console import print_table, say
-    from deploy.units import si
+    from deploy.view.console import print_table, say
+    from deploy.view.units import si
 
     mapping, chip = answer.mapping, answer.mapping.chip
     rows = []

@@ -28,9 +28,9 @@ def generate(
 
     [bold]Example:[/] esvae generate decoder.net -n 10000 --out generated --backend lava --loader native
     """
-    from deploy.console import bar, emit_json, say
     from deploy.generate import generate_file
     from deploy.lava_run import LavaSettings
+    from deploy.view.console import bar, emit_json, say
 
     settings = LavaSettings(loader, sampler, target)  # type: ignore[arg-type]
     with bar(f"generate ({backend})") as report:

@@ -24,10 +24,10 @@ def import_official(
 
     [bold]Example:[/] esvae import-official checkpoint.pth --out runs/official --data fashion_mnist
     """
-    from deploy.console import emit_json, say
+    from deploy.view.console import emit_json, say
     from esvae.config import DATA_NAMES
     from esvae.errors import ConfigError
-    from esvae.files import sha256_file
+    from esvae.machine.files import sha256_file
     from esvae.official import import_official as read
     from esvae.run import save_run
 

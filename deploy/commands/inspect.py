@@ -10,7 +10,7 @@ from deploy.commands.options import Json, Net
 
 if TYPE_CHECKING:
     from deploy.inspection import Inspection
-    from export.netx_survey import Item
+    from export.netx.survey import Item
 
 __all__ = ["inspect"]
 
@@ -26,8 +26,8 @@ def inspect(
 
     [bold]Example:[/] esvae inspect decoder.net
     """
-    from deploy.console import emit_json
     from deploy.inspection import inspect_file
+    from deploy.view.console import emit_json
 
     found = inspect_file(net)
     if json:
@@ -39,7 +39,7 @@ def inspect(
 
 
 def _print(found: Inspection, *, items: bool) -> None:
-    from deploy.console import print_table, say
+    from deploy.view.console import print_table, say
 
     say(f"{found.file}: {found.bytes:,} bytes")
     if found.refused is not None:

@@ -33,8 +33,8 @@ def install(
 
     [bold]Example:[/] esvae lava install --small
     """
-    from deploy.console import bar, emit_json, say
     from deploy.lava.install import install_lava
+    from deploy.view.console import bar, emit_json, say
 
     with bar("lava install") as report:
         done = install_lava(path, base=python, small=small, progress=report)
@@ -54,8 +54,8 @@ def doctor(
 
     [bold]Example:[/] esvae lava doctor
     """
-    from deploy.console import emit_json, say
     from deploy.lava.doctor import examine
+    from deploy.view.console import emit_json, say
 
     checks = examine(test=test)
     good = all(check.good is not False for check in checks)

@@ -23,9 +23,9 @@ def plan(
 
     [bold]Example:[/] esvae plan decoder.net -n 64
     """
-    from deploy.console import emit_json, print_table, say
-    from deploy.planner import plan as make_plan
-    from export.netx_guard import open_netx
+    from deploy.plan import plan as make_plan
+    from deploy.view.console import emit_json, print_table, say
+    from export.netx.guard import open_netx
 
     made = make_plan(open_netx(net), images, steps=steps)
     if json:

@@ -33,8 +33,8 @@ def report(
 
     [bold]Example:[/] esvae report runs/digits -o report.html
     """
-    from deploy.console import bar, emit_json, say
     from deploy.report import Wanted, gather, write_report
+    from deploy.view.console import bar, emit_json, say
     from esvae.errors import ConfigError
 
     if out.suffix.lower() not in (".html", ".htm"):

@@ -48,9 +48,9 @@ def simulate(
 
     [bold]Any LIF network:[/] esvae simulate foreign.net --image pixels.npy --steps 32 --trace trace.h5
     """
-    from deploy.console import bar, emit_json, say
     from deploy.lava_run import LavaSettings
     from deploy.simulate import simulate_file
+    from deploy.view.console import bar, emit_json, say
     from sim.stimulus import Timing
 
     with bar(f"simulate ({backend})") as report:

@@ -51,7 +51,6 @@ def sweep(
 
     [bold]Example:[/] esvae sweep runs/digits -o sweeps/digits --bits 8,6,4,3,2 --steps 8,4,2 --jobs 2
     """
-    from deploy.console import bar, emit_json, say
     from deploy.sweep import (
         Grid,
         Protocol,
@@ -64,6 +63,7 @@ def sweep(
         threads_each,
     )
     from deploy.sweep import sweep as run_sweep
+    from deploy.view.console import bar, emit_json, say
     from esvae.run import load_run
 
     windows = (load_run(run).config.model.time_steps,) if steps is None else parse_numbers(steps, "--steps")
@@ -100,7 +100,7 @@ def sweep(
 
 
 def _print(found: Sweep, run: str) -> None:
-    from deploy.console import print_table, say
+    from deploy.view.console import print_table, say
 
     several = len({entry.point.lowering for entry in found.points}) > 1
     rows = [_row(entry, found) for entry in found.points]
@@ -129,7 +129,7 @@ def _print(found: Sweep, run: str) -> None:
 
 
 def _row(entry: Entry, found: Sweep) -> list[str]:
-    from deploy.units import si
+    from deploy.view.units import si
 
     if entry.outcome is None:
         return [entry.point.label, "", "failed", *[""] * 7]

@@ -60,12 +60,12 @@ def train(
 
     [bold]Example:[/] esvae train --qat --from runs/digits --weight-bits 4 --out runs/digits_4bit
     """
-    from deploy.console import bar, emit_json, say
+    from deploy.view.console import bar, emit_json, say
     from esvae.chip.rounding import MAX_WEIGHT_BITS
     from esvae.config import QuantizationConfig, config_from_dict, load_config
     from esvae.data import load_images
-    from esvae.distributed import rank
     from esvae.errors import ConfigError
+    from esvae.machine.distributed import rank
     from esvae.run import load_run
     from esvae.training import Machine, evaluate_mse, fine_tuning
     from esvae.training import train as run_training

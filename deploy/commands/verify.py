@@ -32,9 +32,9 @@ def verify(
     [bold]Example:[/] esvae verify decoder.net -n 4
     """
     from deploy.backends import BACKENDS
-    from deploy.console import bar, emit_json
     from deploy.lava_run import LavaSettings
     from deploy.verify import verify as run_verify
+    from deploy.view.console import bar, emit_json
 
     names: list[Any] = [name.strip() for name in against.split(",") if name.strip()]
     if not names or not set(names) <= set(BACKENDS) - {"twin"}:
@@ -59,7 +59,7 @@ def verify(
 
 
 def print_verdict(verdict: Any) -> None:
-    from deploy.console import say
+    from deploy.view.console import say
 
     for name, difference in verdict.differences.items():
         what = f"{verdict.images} images x {verdict.steps} steps x {verdict.layers} layers"

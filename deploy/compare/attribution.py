@@ -17,8 +17,8 @@ from deploy.compare.layout import Layout
 from deploy.compare.types import Attribution, LayerShare
 from esvae.metrics.uncertainty import Estimate, mean_estimate
 from export.ir import Network
-from sim.engine import Engine
 from sim.readout import images_from_potentials
+from sim.twin.engine import Engine
 
 __all__ = ["attribute"]
 

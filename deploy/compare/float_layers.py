@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from esvae.decoder import Decoder
+from esvae.model.decoder import Decoder
 from esvae.run import Run
-from export.float_network import FloatLayer
 from export.frontends import from_run
 from export.ir import Conv, Dense, FloatLif, Shape
+from export.ir.floats import FloatLayer
 from export.passes import fold_norm
 
 __all__ = ["FloatDecoder", "Membrane"]

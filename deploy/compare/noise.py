@@ -20,9 +20,9 @@ from deploy.posterior import encode_counts
 from esvae.metrics.uncertainty import mean_estimate
 from esvae.run import Run
 from export.ir import Network
-from sim.engine import Engine
 from sim.readout import images_from_potentials
 from sim.sampler import posterior_latents
+from sim.twin.engine import Engine
 
 __all__ = ["LEVELS", "decoded_errors", "noise_curves", "noisy_images", "noisy_spikes"]
 

@@ -12,13 +12,13 @@ from matplotlib.figure import Figure
 
 from deploy.compare.float_layers import FloatDecoder
 from deploy.compare.types import Comparison
-from esvae.files import atomic_path
+from esvae.machine.files import atomic_path
 from esvae.pictures import image_grid
 from esvae.run import load_run
-from export.netx_guard import open_netx
-from sim.engine import Engine
+from export.netx.guard import open_netx
 from sim.readout import images_from_potentials
 from sim.sampler import draw_latents
+from sim.twin.engine import Engine
 
 __all__ = ["draw_images", "draw_layers", "draw_noise", "draw_shares", "save_comparison_plots"]
 

@@ -30,11 +30,11 @@ from esvae.metrics.judge import METRICS
 from esvae.metrics.train_features import features_path
 from esvae.run import Run, load_run
 from export.ir import Network
-from export.netx_guard import open_netx
-from sim.engine import Engine
+from export.netx.guard import open_netx
 from sim.readout import images_from_potentials
 from sim.sampler import draw_latents
 from sim.trace import Trace
+from sim.twin.engine import Engine
 
 __all__ = ["ALL_PARTS", "DEFAULT_PARTS", "Part", "check_belongs", "compare", "compare_network"]
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from deploy.lava.graph import UNROLL_BELOW, Graph
 from deploy.lava.inputs import Rates
-from deploy.planner import plan
+from deploy.plan import plan
 from export.encoder import Encoder
 from export.ir import Network
 from sim.autoencoder import check_pair

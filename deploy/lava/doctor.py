@@ -17,7 +17,7 @@ from deploy.lava.runner import run_lava
 from esvae.chip.formats import DECAY_UNITY, THRESHOLD
 from esvae.errors import EsvaeError, LavaMissingError
 from export.ir import Conv, Dense, Flatten, Lif, Network
-from export.netx_write import write_netx
+from export.netx.write import write_netx
 from sim import reference
 
 __all__ = ["Check", "examine", "self_test"]

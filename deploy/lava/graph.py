@@ -23,7 +23,7 @@ import numpy as np
 
 from deploy.lava.inputs import Rates
 from deploy.lava.unroll import unrolled
-from deploy.planner import Plan, plan
+from deploy.plan import Plan, plan
 from esvae.chip.formats import STATE_SHIFT
 from esvae.errors import UnsupportedLayerError
 from export.ir import Conv, Lif, Network, Shape, Synapse

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from deploy.lava import find
 from esvae.errors import EsvaeError, LavaMissingError
-from esvae.files import write_text
+from esvae.machine.files import write_text
 
 __all__ = ["PACKAGES", "Installed", "base_interpreters", "install_lava"]
 

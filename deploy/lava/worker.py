@@ -10,7 +10,7 @@ write end: JSON objects go there, one a line, each with an ``event``: ``stage``,
 ``error`` or ``died``. Lava and netx print on stdout as they please. Standard input is a pipe that the parent holds open
 as long as it lives.
 
-When each layer works on each image is said in ``deploy/planner.py``.
+When each layer works on each image is said in ``deploy/plan.py``.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import Any
 from markupsafe import Markup
 
 from deploy.report.svg import Canvas, letters, linear_ticks, log_ticks
-from deploy.units import si
+from deploy.view.units import si
 
 __all__ = ["Bar", "Curve", "Range", "bars", "cores", "curves", "histogram", "ranges", "shares"]
 

@@ -46,21 +46,21 @@ from deploy.verify import Verdict, verify
 from esvae.config import config_to_yaml
 from esvae.data import ImageSplits, load_images
 from esvae.errors import ConfigError, DataError, EsvaeError, LavaMissingError
-from esvae.files import sha256_file
+from esvae.machine.files import sha256_file
 from esvae.metrics.features import FeatureNet, load_features
 from esvae.metrics.train_features import features_path
 from esvae.run import Run, load_run, versions
 from export.ir import Network
-from export.netx_read import read_netx
+from export.netx.read import read_netx
 from export.passes import LayerQuantization
 from export.passes.ranges import layer_ranges
 from export.pipeline import export_run, integer_network, lowered
-from sim.chips import chip_named
-from sim.engine import Engine
-from sim.fitting import fit_network
-from sim.mapping import weight_bits
+from sim.fit.adviser import fit_network
+from sim.fit.chips import chip_named
+from sim.fit.mapping import weight_bits
 from sim.readout import images_from_potentials
 from sim.sampler import draw_latents
+from sim.twin.engine import Engine
 
 __all__ = ["FORMAT", "VERSION", "Wanted", "gather"]
 

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from deploy.report import charts
 from deploy.report.numbers import figure, percent, whole
-from deploy.units import si
+from deploy.view.units import si
 
 __all__ = ["figures"]
 

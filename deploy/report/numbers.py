@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from deploy.units import si, si_range
+from deploy.view.units import si, si_range
 
 __all__ = ["between", "energy", "figure", "interval", "percent", "seconds", "shape", "whole"]
 

@@ -20,7 +20,7 @@ from deploy.report import numbers
 from deploy.report.figures import figures
 from deploy.report.tables import tables
 from esvae.errors import EsvaeError
-from esvae.files import write_text
+from esvae.machine.files import write_text
 
 __all__ = ["render_html", "write_report"]
 

@@ -14,8 +14,8 @@ from deploy.cost import Cost, InputSpikes
 from deploy.verify import Verdict
 from export.ir import Dense, Network, Synapse
 from export.passes import LayerQuantization, LayerRange
-from sim.energy import part_names
-from sim.fitting import Fit
+from sim.energy.estimate import part_names
+from sim.fit.adviser import Fit
 
 __all__ = ["energy", "fit", "layers", "network", "operations", "plain", "verification"]
 

@@ -16,14 +16,14 @@ from deploy.sweep.types import Done, Failed, Protocol, Result, Task
 from deploy.sweep.window import readout_gain, with_window
 from esvae.data import ImageSplits, load_images
 from esvae.errors import EsvaeError
+from esvae.machine.threads import threads
 from esvae.metrics.features import FeatureNet, load_features
 from esvae.metrics.train_features import features_path
 from esvae.run import Run, load_run
-from esvae.threads import threads
 from export.frontends import from_run
 from export.ir import Network
-from sim.chips import CHIPS
-from sim.mapping import map_network
+from sim.fit.chips import CHIPS
+from sim.fit.mapping import map_network
 
 __all__ = ["AGAINST_FLOAT", "attempt", "evaluate"]
 

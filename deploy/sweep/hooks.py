@@ -10,7 +10,7 @@ from deploy.backends import Progress
 from esvae.data import load_images
 from esvae.run import Run
 from esvae.training import fine_tuning, train
-from export.float_network import FloatNetwork
+from export.ir.floats import FloatNetwork
 from export.passes import CALIBRATIONS as _METHODS
 from export.pipeline import DEFAULT_CALIBRATION, Exported, export_network
 

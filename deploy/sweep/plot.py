@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
 from deploy.sweep.run import Entry, Sweep
-from esvae.files import atomic_path
+from esvae.machine.files import atomic_path
 
 __all__ = ["save_front"]
 

@@ -19,9 +19,9 @@ from esvae.metrics.features import FeatureNet, extract
 from esvae.metrics.uncertainty import Estimate, frechet_estimate, mean_estimate
 from esvae.run import Run
 from export.ir import Network
-from sim.engine import Engine
 from sim.readout import images_from_potentials
 from sim.sampler import codes_from_counts, codes_from_rates, initial_states, prior_rates, sample_spikes
+from sim.twin.engine import Engine
 
 __all__ = ["METRICS", "image_quality", "reconstruction_quality"]
 

@@ -19,10 +19,10 @@ from deploy.sweep.store import Store, key_of
 from deploy.sweep.types import Failed, Protocol, Result, Task
 from esvae.data import load_images
 from esvae.errors import ConfigError, DataError, EsvaeError
-from esvae.files import sha256_file
+from esvae.machine.files import sha256_file
 from esvae.metrics.train_features import features_path
 from esvae.run import Run, load_run
-from sim.energy_profile import load_profile
+from sim.energy.profile import load_profile
 
 __all__ = ["QUALITIES", "Entry", "Sweep", "sweep"]
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.sweep.types import Done
-from esvae.files import atomic_path, sha256_file, write_text
+from esvae.machine.files import atomic_path, sha256_file, write_text
 
 __all__ = ["FORMAT", "Kept", "Store", "key_of"]
 

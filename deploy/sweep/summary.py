@@ -12,7 +12,7 @@ from typing import Any
 from deploy.sweep.plot import save_front
 from deploy.sweep.run import Sweep
 from deploy.sweep.store import FORMAT
-from esvae.files import write_text
+from esvae.machine.files import write_text
 from esvae.run import versions
 
 __all__ = ["as_json", "save_summary", "table"]

@@ -8,7 +8,7 @@ The state is that of the reference simulator and of Lava's ``PyLifModelBitAcc``:
 
 Every number in it is a whole number below 2^36, which float64 holds exactly, so it computes in float64: the processor
 has vector instructions for that, and for none of the integer shifts. Gradients are those of the float neuron in
-:mod:`esvae.lif`, in integer units: truncation, wrap and saturation pass them on as they are.
+:mod:`esvae.neurons.lif`, in integer units: truncation, wrap and saturation pass them on as they are.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from PIL import Image
 from esvae.config import DataConfig
 from esvae.data.images import ImageSet
 from esvae.errors import DataError
-from esvae.files import atomic_path
+from esvae.machine.files import atomic_path
 
 __all__ = ["Report", "kept_on_disk", "prepared"]
 

@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn import functional
 
 from esvae.errors import CheckpointError
-from esvae.files import atomic_path
+from esvae.machine.files import atomic_path
 
 __all__ = ["PROTOCOLS", "FeatureNet", "Protocol", "extract", "load_features", "save_features"]
 

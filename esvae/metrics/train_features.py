@@ -14,7 +14,7 @@ from torch.nn import functional
 from esvae.config import DataConfig
 from esvae.data import ImageSplits, data_root
 from esvae.errors import DataError
-from esvae.files import write_text
+from esvae.machine.files import write_text
 from esvae.metrics.features import FeatureNet, save_features
 from esvae.run import versions
 from esvae.training.batches import Batches

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from esvae.errors import CheckpointError
-from esvae.files import atomic_path
+from esvae.machine.files import atomic_path
 
 __all__ = ["load_state", "save_state"]
 

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from esvae.config import TrainConfig
-from esvae.distributed import rank
 from esvae.errors import EsvaeError
-from esvae.model import Losses
+from esvae.machine.distributed import rank
+from esvae.model.esvae import Losses
 from esvae.training.batches import step_generator
 
 __all__ = ["OptimizationModule", "Trainable", "rate_factor"]

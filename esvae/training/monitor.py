@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 
-from esvae.activity import layer_activity
 from esvae.errors import ConfigError
-from esvae.files import write_text
+from esvae.machine.files import write_text
 from esvae.model import ESVAE
+from esvae.model.activity import layer_activity
 from esvae.pictures import image_grid, save_grid
 from esvae.training.batches import step_generator
 from esvae.training.evaluate import evaluate_mse

@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 
-from esvae.allocator import keep_large_blocks
 from esvae.config import Config, config_from_dict
 from esvae.data import ImageSet, ImageSplits, load_images
-from esvae.distributed import processes, rank
 from esvae.errors import CheckpointError, ConfigError
+from esvae.machine.allocator import keep_large_blocks
+from esvae.machine.distributed import processes, rank
 from esvae.model import ESVAE
 from esvae.run import Run, load_run, read_record, save_record, save_run
 from esvae.training.batches import Batches

@@ -1,4 +1,4 @@
-"""What can be exported: each frontend turns a trained model into a :class:`~export.float_network.FloatNetwork`."""
+"""What can be exported: each frontend turns a trained model into a :class:`~export.ir.floats.FloatNetwork`."""
 
 from export.frontends.esvae_run import from_run
 from export.frontends.netx_file import from_netx

@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from esvae.config import config_to_yaml
-from esvae.layers import SpikingLayer
-from esvae.quantized import Rounding
+from esvae.model.layers import SpikingLayer
+from esvae.model.quantized import Rounding
 from esvae.run import Run, versions
-from export.float_network import FloatLayer, FloatNetwork, Norm
 from export.ir import Conv, ConvTranspose, Dense, FloatLif, ImageReadout, Prior, Synapse
+from export.ir.floats import FloatLayer, FloatNetwork, Norm
 
 __all__ = ["from_run", "synapse_of"]
 

@@ -17,9 +17,9 @@ import numpy as np
 from esvae.chip.formats import DECAY_UNITY, STATE_SHIFT, THRESHOLD
 from esvae.chip.rounding import MAX_WEIGHT_BITS
 from esvae.errors import UnsupportedLayerError
-from export.float_network import FloatLayer, FloatNetwork
 from export.ir import Flatten, FloatLif, Lif, Synapse
-from export.netx_guard import open_netx
+from export.ir.floats import FloatLayer, FloatNetwork
+from export.netx.guard import open_netx
 
 __all__ = ["from_netx"]
 
@@ -36,7 +36,7 @@ def from_netx(path: str | os.PathLike[str], *, keep_scale: bool = True) -> Float
             rounds thresholds and biases, and clips no weight of a few bits.
 
     Raises:
-        NetFileError, HardwareRangeError: as :func:`~export.netx_read.read_netx`.
+        NetFileError, HardwareRangeError: as :func:`~export.netx.read.read_netx`.
         UnsupportedLayerError: input neurons, or a neuron that cannot fire before the readout, which no float
             description holds.
     """

@@ -30,9 +30,9 @@ from torch import nn
 
 from esvae.errors import ConfigError, NetFileError, UnsupportedLayerError
 from esvae.neurons.norse import from_norse as neuron_of
-from export.float_network import FloatLayer, FloatNetwork, Norm
 from export.frontends.esvae_run import synapse_of
 from export.ir import Dense, Flatten, FloatLif, ImageReadout, Shape
+from export.ir.floats import FloatLayer, FloatNetwork, Norm
 
 __all__ = ["from_norse"]
 

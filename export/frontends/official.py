@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 
 from esvae.config import DataName
-from esvae.files import sha256_file
+from esvae.machine.files import sha256_file
 from esvae.official import import_official
 from esvae.run import Run
-from export.float_network import FloatNetwork
 from export.frontends.esvae_run import from_run
+from export.ir.floats import FloatNetwork
 
 __all__ = ["from_official"]
 

@@ -26,8 +26,8 @@ from torch import nn
 from esvae.chip.formats import DECAY_UNITY, DELAY
 from esvae.chip.rounding import MAX_WEIGHT_BITS
 from esvae.errors import ConfigError, NetFileError, UnsupportedLayerError
-from export.float_network import FloatLayer, FloatNetwork
 from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, Shape, Synapse
+from export.ir.floats import FloatLayer, FloatNetwork
 
 __all__ = ["from_slayer"]
 

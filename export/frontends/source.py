@@ -9,10 +9,10 @@ import h5py
 
 from esvae.errors import CheckpointError
 from esvae.run import load_run
-from export.float_network import FloatNetwork
 from export.frontends.esvae_run import from_run
 from export.frontends.netx_file import from_netx
 from export.frontends.official import from_official
+from export.ir.floats import FloatNetwork
 
 __all__ = ["is_netx", "load_source"]
 

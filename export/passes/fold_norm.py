@@ -13,8 +13,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from export.float_network import FloatLayer, FloatNetwork
 from export.ir import Conv, ConvTranspose, Dense, Flatten, Shape, Synapse
+from export.ir.floats import FloatLayer, FloatNetwork
 
 __all__ = ["fold_norm"]
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from esvae.errors import HardwareRangeError
 from export.ir import Conv, ConvTranspose, Dense, Layer, Network, Shape
-from export.limits import ELEMENTS
+from export.ir.limits import ELEMENTS
 
 __all__ = ["MAX_ELEMENTS", "lower_dense", "unrolled"]
 

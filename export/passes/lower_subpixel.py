@@ -22,8 +22,7 @@ import numpy as np
 
 from esvae.chip.formats import BIAS, DECAY_UNITY
 from esvae.errors import HardwareRangeError
-from export.ir import Conv, ConvTranspose, ImageReadout, Layer, Lif, Network, Synapse
-from export.layers import Pair
+from export.ir import Conv, ConvTranspose, ImageReadout, Layer, Lif, Network, Pair, Synapse
 
 __all__ = ["MAX_WEIGHTS", "cells", "lower_subpixel", "subpixel_conv", "subpixel_weights"]
 

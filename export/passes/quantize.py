@@ -13,8 +13,8 @@ import numpy as np
 
 from esvae.chip.formats import STATE_SHIFT
 from esvae.chip.rounding import MAX_WEIGHT_BITS, FloatValues, WeightGrid, round_layer
-from export.float_network import FloatLayer, FloatNetwork
 from export.ir import ConvTranspose, Flatten, FloatLif, Layer, Lif, Network, Synapse
+from export.ir.floats import FloatLayer, FloatNetwork
 
 __all__ = ["MAX_WEIGHT_BITS", "LayerQuantization", "float_values", "quantize"]
 

@@ -15,9 +15,9 @@ from deploy.chip_gate import check_fits, lowerings_of, thinner
 from deploy.cli import main
 from esvae.errors import HardwareRangeError
 from export.ir import Conv, ConvTranspose, Dense, Flatten, Lif, Network
-from export.netx_write import write_netx
-from sim.chips import CHIPS, LOIHI2
-from sim.mapping import map_network
+from export.netx.write import write_netx
+from sim.fit.chips import CHIPS, LOIHI2
+from sim.fit.mapping import map_network
 from strategies import networks
 
 NEURON = Lif(4096, 3072, 51)

@@ -13,14 +13,14 @@ from PIL import Image
 
 from deploy.cli import main
 from deploy.cost import cost_of, input_spikes
-from deploy.plots import save_cores, save_energy_plots
-from deploy.units import si, si_range
+from deploy.view.plots import save_cores, save_energy_plots
+from deploy.view.units import si, si_range
 from export.ir import Conv, Dense, Flatten, Lif, Network, Prior
-from export.netx_write import GROUP, write_netx
+from export.netx.write import GROUP, write_netx
 from paper_networks import cifar10_decoder
-from sim.chips import LOIHI2
-from sim.energy_profile import profile_names
-from sim.mapping import map_network
+from sim.energy.profile import profile_names
+from sim.fit.chips import LOIHI2
+from sim.fit.mapping import map_network
 
 NEURON = Lif(4096, 3072, 60)
 

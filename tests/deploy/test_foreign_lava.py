@@ -13,12 +13,12 @@ from deploy.lava.find import find_lava_python
 from deploy.lava.replay import LavaJob, replay
 from esvae.errors import LavaMissingError, UnsupportedLayerError
 from export.ir import INTEGRATOR, NEVER_FIRES, Conv, Dense
-from export.netx_read import read_netx
-from export.netx_write import write_netx
+from export.netx.read import read_netx
+from export.netx.write import write_netx
 from sim import reference
-from sim.engine import Engine
 from sim.stimulus import Stimulus, Timing, as_stimulus
 from sim.trace import first_difference, named_traces
+from sim.twin.engine import Engine
 
 pytestmark = [pytest.mark.lava, pytest.mark.slow]
 

@@ -20,9 +20,9 @@ from deploy.generate import generate_file
 from deploy.lava_run import LavaSettings
 from esvae.errors import ConfigError, DataError, EsvaeError
 from export.ir import Conv, ImageReadout, Lif, Network, Prior
-from export.netx_write import write_netx
-from sim.engine import Engine
+from export.netx.write import write_netx
 from sim.sampler import draw_latents
+from sim.twin.engine import Engine
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from deploy.cli import main
 from deploy.inspection import inspect_file
 from export.ir import Conv, Dense, Flatten, ImageReadout, Lif, Network, Prior
-from export.netx_diff import diff_files
-from export.netx_survey import survey
-from export.netx_write import write_netx
+from export.netx.diff import diff_files
+from export.netx.survey import survey
+from export.netx.write import write_netx
 from strategies import foreign_networks
 
 

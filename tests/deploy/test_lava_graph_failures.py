@@ -20,7 +20,7 @@ from deploy.lava.inputs import Rates
 from deploy.lava.native_run import run_graph
 from esvae.errors import LavaDiedError, LavaError, LavaMissingError, LavaTimeoutError, NetFileError
 from export.ir import Dense, Lif, Network
-from export.netx_write import write_netx
+from export.netx.write import write_netx
 from sim.sampler import initial_states
 
 try:

@@ -15,10 +15,10 @@ from deploy.lava.inputs import Rates, rates_from_prior
 from deploy.lava.native_run import run_graph
 from esvae.errors import DataError, LavaMissingError
 from export.ir import Conv, ConvTranspose, Dense, Flatten, Lif, Network, Prior
-from export.netx_write import write_netx
-from sim.engine import Engine
+from export.netx.write import write_netx
 from sim.sampler import draw_latents, initial_states, sample_spikes
 from sim.trace import first_difference, named_traces
+from sim.twin.engine import Engine
 from strategies import networks, spikes_for
 
 try:

@@ -15,9 +15,9 @@ from deploy.lava import find_lava_python
 from deploy.lava_run import LavaSettings, run_in_lava
 from esvae.errors import LavaMissingError
 from export.ir import Conv, ConvTranspose, ImageReadout, Lif, Network, Prior
-from export.netx_read import read_netx
-from export.netx_write import write_netx
-from sim.engine import Engine
+from export.netx.read import read_netx
+from export.netx.write import write_netx
+from sim.twin.engine import Engine
 
 try:
     find_lava_python()

@@ -15,8 +15,8 @@ from deploy.lava.find import find_lava_python
 from deploy.lava.replay import LavaJob, replay
 from esvae.errors import LavaError, LavaMissingError
 from export.ir import INTEGRATOR
-from export.netx_check import check_file
-from export.netx_rules import loaded_dense_weight
+from export.netx.check import check_file
+from export.netx.rules import loaded_dense_weight
 from sim.stimulus import Stimulus, Timing
 
 pytestmark = [pytest.mark.lava, pytest.mark.slow]

@@ -20,10 +20,10 @@ from deploy.onnx_run import run_onnx
 from deploy.verify import verify
 from esvae.errors import ConfigError
 from export.ir import Conv, ConvTranspose, Dense, ImageReadout, Lif, Network, Prior
-from export.netx_write import write_netx
-from sim.engine import Engine
+from export.netx.write import write_netx
 from sim.stimulus import Stimulus, Timing, as_stimulus
 from sim.trace import first_difference, named_traces
+from sim.twin.engine import Engine
 from strategies import foreign_networks, stimuli_for
 
 pytest.importorskip("onnx")
@@ -61,10 +61,10 @@ def test_verify_covers_it(net: Path) -> None:
 
 def test_verify_says_where_they_part(net: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With decays that lose a bit less, the graph is another network's: verify must see it."""
-    import export.onnx_integer
+    import export.onnx.integer
 
-    plain = export.onnx_integer._decayed
-    monkeypatch.setattr(export.onnx_integer, "_decayed", lambda b, x, decay, *rest: plain(b, x, decay - 1, *rest))
+    plain = export.onnx.integer._decayed
+    monkeypatch.setattr(export.onnx.integer, "_decayed", lambda b, x, decay, *rest: plain(b, x, decay - 1, *rest))
     verdict = verify(net, 2, against=["onnx"])
     assert not verdict.equal
     found = verdict.differences["onnx"]
@@ -198,7 +198,7 @@ def test_export_writes_both_files(tmp_path: Path) -> None:
     names: dict[str, Any] = {}
     code = example[1].replace('"decoder.onnx"', repr(str(target))).replace('"latents.npy"', repr(str(latents)))
     exec(compile(code, str(PAGE), "exec"), names)  # the page's own example
-    from export.netx_read import read_netx
+    from export.netx.read import read_netx
 
     network = read_netx(out)
     expected = Engine(network).final_potentials(np.load(latents).reshape(3, -1, *network.input_shape))

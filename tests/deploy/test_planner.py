@@ -10,10 +10,10 @@ import pytest
 
 from deploy.cli import main
 from deploy.lava import find_lava_python, run_lava
-from deploy.planner import Plan, plan
+from deploy.plan import Plan, plan
 from esvae.errors import DataError, LavaMissingError
 from export.ir import Dense, Lif, Network
-from export.netx_write import write_netx
+from export.netx.write import write_netx
 from sim import reference
 
 try:

@@ -15,7 +15,7 @@ from esvae.errors import DataError
 from esvae.model import ESVAE
 from esvae.run import Run
 from export.ir import Dense, Lif, Network
-from export.netx_write import write_netx
+from export.netx.write import write_netx
 from sim.sampler import posterior_latents
 from sim.trace import first_difference
 

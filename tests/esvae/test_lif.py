@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from esvae.layers import ThresholdNorm
-from esvae.lif import lif
-from esvae.norm_lif import norm_lif
-from esvae.threads import threads
+from esvae.machine.threads import threads
+from esvae.model.layers import ThresholdNorm
+from esvae.neurons.lif import lif
+from esvae.neurons.norm_lif import norm_lif
 
 
 class _Spike(torch.autograd.Function):

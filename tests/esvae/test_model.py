@@ -10,9 +10,9 @@ from torch import nn
 from torch.nn import functional
 
 from esvae.config import Config, NeuronConfig, config_from_dict
-from esvae.layers import Expand, SpikingLayer, ThresholdNorm
 from esvae.model import ESVAE, mmd
-from esvae.upsample import Upsample
+from esvae.model.layers import Expand, SpikingLayer, ThresholdNorm
+from esvae.model.upsample import Upsample
 
 
 def small(kind: str) -> Config:

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 from esvae.config import Config, config_from_dict
 from esvae.errors import ConfigError
-from esvae.lif import lif
 from esvae.neurons import Cuba, from_norse, from_slayer, run_norse, run_slayer, simulate, to_norse, to_slayer
+from esvae.neurons.lif import lif
 from esvae.training import train
 from export.pipeline import export_run
-from sim.engine import Engine
+from sim.twin.engine import Engine
 
 needs_lava = pytest.mark.skipif(importlib.util.find_spec("lava") is None, reason="needs lava-dl in this interpreter")
 

@@ -7,8 +7,8 @@ import platform
 import numpy as np
 import torch
 
-from esvae.allocator import keep_large_blocks
 from esvae.config import load_config
+from esvae.machine.allocator import keep_large_blocks
 from esvae.model import ESVAE
 from export.ir import Prior as IntegerPrior
 from sim.sampler import prior_rates

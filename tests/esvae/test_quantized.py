@@ -18,17 +18,17 @@ from esvae.chip.rounding import FloatValues, WeightGrid, round_layer
 from esvae.chip.scales import CLIPPINGS, max_scale, mse_scale, percentile_scale
 from esvae.config import Config, config_from_dict, load_config
 from esvae.errors import ConfigError
-from esvae.lif import lif
 from esvae.model import ESVAE
+from esvae.neurons.lif import lif
 from esvae.run import Run, load_run, save_run
 from esvae.training import Machine, fine_tuning, train
 from export.frontends import from_run
 from export.ir import NEVER_FIRES, Dense, Lif, Network
-from export.netx_read import read_netx
+from export.netx.read import read_netx
 from export.pipeline import compiled, export_run
 from sim import reference
-from sim.engine import Engine
 from sim.sampler import draw_latents
+from sim.twin.engine import Engine
 from strategies import lifs
 
 

@@ -18,8 +18,8 @@ from safetensors.torch import save
 
 from esvae.config import Config, config_from_dict, config_to_yaml
 from esvae.errors import CheckpointError, ConfigError
+from esvae.machine.threads import threads
 from esvae.run import load_run, read_record
-from esvae.threads import threads
 from esvae.training import Machine, train
 from esvae.training.checkpoint import load_state, save_state
 from esvae.training.fit import CHECKPOINT

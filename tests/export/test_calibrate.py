@@ -12,13 +12,13 @@ import torch
 
 from esvae.chip.rounding import WeightGrid
 from esvae.errors import ConfigError, EsvaeError, HardwareRangeError
-from export.float_network import FloatLayer, FloatNetwork, Norm
 from export.float_simulate import simulate_float, sums_of
 from export.ir import Conv, ConvTranspose, Dense, FloatLif, ImageReadout, Prior, Synapse
+from export.ir.floats import FloatLayer, FloatNetwork, Norm
 from export.passes import CALIBRATIONS, calibrate, calibration_spikes, quantize
 from export.passes.feedback import fed_back
 from export.pipeline import PASSES, Options, compiled
-from sim.engine import Engine
+from sim.twin.engine import Engine
 
 LIF = FloatLif(0.25, 0.2)
 

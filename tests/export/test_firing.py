@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from export.firing import Firing, layer_firing
 from export.ir import Conv, Dense, Lif, Network
-from sim.engine import Engine
+from export.ir.firing import Firing, layer_firing
+from sim.twin.engine import Engine
 from strategies import networks, spikes_for
 
 

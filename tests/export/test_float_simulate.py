@@ -15,10 +15,10 @@ from esvae.errors import DataError
 from esvae.model import ESVAE
 from esvae.neurons import Cuba, simulate
 from esvae.run import Run
-from export.float_network import FloatLayer, FloatNetwork
 from export.float_simulate import simulate_float
 from export.frontends import from_run
 from export.ir import Dense, FloatLif, Lif, Network
+from export.ir.floats import FloatLayer, FloatNetwork
 from sim import reference
 
 

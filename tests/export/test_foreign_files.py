@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from esvae.errors import EsvaeError, HardwareRangeError, NetFileError, UnsupportedLayerError
 from export.ir import INTEGRATOR, Conv, Dense, Flatten, InputNeurons, Lif, Network
-from export.netx_layout import delay_from_file, delay_to_file
-from export.netx_read import read_netx
-from export.netx_write import write_netx
+from export.netx.layout import delay_from_file, delay_to_file
+from export.netx.read import read_netx
+from export.netx.write import write_netx
 from strategies import foreign_networks
 
 NEURON = {"type": b"CUBA", "iDecay": 1024, "vDecay": 128, "vThMant": 80, "refDelay": 1, "gradedSpike": False}

@@ -17,7 +17,7 @@ from export.float_simulate import simulate_float
 from export.frontends import from_norse
 from export.ir import ImageReadout
 from export.passes import fold_norm, quantize
-from sim.engine import Engine
+from sim.twin.engine import Engine
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -14,7 +14,7 @@ from esvae.errors import HardwareRangeError
 from export.ir import Conv, ConvTranspose, Dense, ImageReadout, Lif, Network
 from export.passes import lower_subpixel
 from export.passes.lower_subpixel import cells, subpixel_conv, subpixel_weights
-from sim.engine import Engine
+from sim.twin.engine import Engine
 
 NEURON = Lif(4096, 3072, 40)
 

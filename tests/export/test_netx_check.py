@@ -15,9 +15,9 @@ from hypothesis import given, settings
 
 from esvae.errors import NetFileError
 from export.ir import Conv, Dense, ImageReadout, Lif, Network
-from export.netx_check import check_file
-from export.netx_guard import check_readable
-from export.netx_write import write_netx
+from export.netx.check import check_file
+from export.netx.guard import check_readable
+from export.netx.write import write_netx
 from strategies import networks
 
 

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given, settings
 
 from esvae.errors import EsvaeError, HardwareRangeError, NetFileError, UnsupportedLayerError
-from esvae.files import atomic_path
+from esvae.machine.files import atomic_path
 from export.ir import Conv, ConvTranspose, Dense, Flatten, ImageReadout, Lif, Network, Prior
-from export.netx_read import read_netx
-from export.netx_write import write_netx
+from export.netx.read import read_netx
+from export.netx.write import write_netx
 from strategies import networks
 
 NEURON = Lif(4096, 3072, 51)
@@ -196,7 +196,7 @@ def test_a_full_disk_leaves_nothing_under_the_final_name(tmp_path: Path, monkeyp
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("esvae.files.os.fsync", full)
+    monkeypatch.setattr("esvae.machine.files.os.fsync", full)
     with pytest.raises(EsvaeError, match=r"cannot write .*g\.net: No space left on device; free space"):
         write_netx(generator(), target)
     assert target.read_bytes() == before

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from export.ir import Network
-from export.netx_read import read_netx
-from export.netx_write import write_netx
+from export.netx.read import read_netx
+from export.netx.write import write_netx
 from strategies import foreign_networks, generators, networks
 
 

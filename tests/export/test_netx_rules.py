@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from esvae.errors import HardwareRangeError
 from export.ir import Dense, Lif, Network
-from export.netx_rules import check_loadable, loaded_dense_weight
+from export.netx.rules import check_loadable, loaded_dense_weight
 from strategies import weights
 
 NEURON = Lif(4096, 3072, 51)

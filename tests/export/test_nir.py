@@ -15,11 +15,11 @@ import torch
 from deploy.cli import main
 from esvae.errors import HardwareRangeError, UnsupportedLayerError
 from esvae.run import load_run
-from export.float_network import FloatLayer, FloatNetwork
 from export.float_simulate import FloatTrace, simulate_float
 from export.frontends import from_run
 from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, ImageReadout
-from export.nir_write import write_nir
+from export.ir.floats import FloatLayer, FloatNetwork
+from export.nir.write import write_nir
 from export.passes.lower_subpixel import cells
 
 nir = pytest.importorskip("nir")

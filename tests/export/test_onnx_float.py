@@ -11,10 +11,10 @@ import torch
 from torch.nn import functional
 
 from esvae.run import Run, load_run
-from export.float_network import FloatLayer, FloatNetwork, Norm
 from export.frontends import from_run
 from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, ImageReadout, Synapse
-from export.onnx_float import float_model, write_float_onnx
+from export.ir.floats import FloatLayer, FloatNetwork, Norm
+from export.onnx.float import float_model, write_float_onnx
 from export.passes import fold_norm
 
 onnx = pytest.importorskip("onnx")

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import export.ir
-import export.onnx_integer as writer
+import export.ir.network
+import export.onnx.integer as writer
 from esvae.chip.formats import BIAS, STATE_LIMIT, THRESHOLD
 from esvae.errors import ConfigError, NetFileError
 from export.ir import (
@@ -188,7 +188,7 @@ def test_transposed_convolution_of_which_padding_leaves_nothing() -> None:
 
 def test_a_sum_beyond_24_bit_wraps(monkeypatch: pytest.MonkeyPatch) -> None:
     """No network holds one, so the bound is lifted; convolutions wrap their sums, dense layers do not."""
-    monkeypatch.setattr(export.ir, "STATE_LIMIT", 1 << 40)
+    monkeypatch.setattr(export.ir.network, "STATE_LIMIT", 1 << 40)
     weight = np.full((1, 33_000, 1, 2), 255)
     layer = Conv(weight, None, Lif(4096, 0, 131_071))
     expected = reference.synapse_sum(layer, np.ones((1, 33_000, 1, 2), np.uint8))
@@ -291,6 +291,6 @@ def test_without_onnx_the_line_to_run(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_weights_beyond_one_file_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("export.onnx_graph._MAX_BYTES", 100)
+    monkeypatch.setattr("export.onnx.graph._MAX_BYTES", 100)
     with pytest.raises(NetFileError, match="one ONNX file holds 100"):
         writer.integer_model(decoder())

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from esvae.chip.formats import BIAS, STATE_LIMIT
 from esvae.errors import ConfigError, HardwareRangeError
-from export.float_network import FloatLayer, FloatNetwork, Norm
 from export.ir import Conv, ConvTranspose, Dense, FloatLif, ImageReadout, Lif, Network
+from export.ir.floats import FloatLayer, FloatNetwork, Norm
 from export.passes import check_ranges, fold_norm, layer_ranges, lower_dense, quantize
 from sim import reference
-from sim.engine import Engine
 from sim.trace import first_difference
+from sim.twin.engine import Engine
 from strategies import networks, spikes_for
 
 LIF = FloatLif(0.25, 0.2)

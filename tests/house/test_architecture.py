@@ -129,18 +129,18 @@ def unsafe_loading(path: str, tree: ast.Module) -> list[str]:
 
 RULES: dict[Rule, list[tuple[str, str]]] = {
     arrows_against_the_layers: [
-        ("esvae/model.py", "import export"),
-        ("esvae/model.py", "import numpy, sim.engine"),
-        ("export/ir.py", "from deploy.report import write"),
+        ("esvae/model/esvae.py", "import export"),
+        ("esvae/model/esvae.py", "import numpy, sim.twin.engine"),
+        ("export/ir/network.py", "from deploy.report import write"),
         ("export/passes/fold.py", "from ...sim import engine"),
-        ("export/ir.py", "from .. import sim"),
-        ("sim/engine.py", "def f():\n    from deploy import cli"),
-        ("sim/engine.py", "import importlib\nimportlib.import_module('deploy.cli')"),
-        ("sim/engine.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import deploy"),
+        ("export/ir/network.py", "from .. import sim"),
+        ("sim/twin/engine.py", "def f():\n    from deploy import cli"),
+        ("sim/twin/engine.py", "import importlib\nimportlib.import_module('deploy.cli')"),
+        ("sim/twin/engine.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import deploy"),
     ],
     lava_outside_its_worker: [
         ("deploy/lava/client.py", "import lava.lib.dl.netx"),
-        ("sim/engine.py", "def f():\n    from lava.magma.core import run_configs"),
+        ("sim/twin/engine.py", "def f():\n    from lava.magma.core import run_configs"),
         ("deploy/lava/native.py", "import lava"),
         ("esvae/neurons/slayer.py", "from lava.lib.dl import slayer"),
         ("esvae/neurons/norse.py", "def f():\n    from lava.lib.dl import slayer"),
@@ -168,7 +168,7 @@ ALLOWED: dict[Rule, list[tuple[str, str]]] = {
     arrows_against_the_layers: [
         ("deploy/cli.py", "import esvae, export.ir\nfrom sim import engine\nfrom . import report"),
         ("export/passes/fold.py", "from ..ir import Layer\nfrom .sim import local"),
-        ("esvae/model.py", "import simplejson, exporter"),
+        ("esvae/model/esvae.py", "import simplejson, exporter"),
     ],
     lava_outside_its_worker: [
         ("deploy/lava/worker.py", "def f():\n    import lava"),

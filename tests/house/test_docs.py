@@ -27,7 +27,7 @@ import yaml
 from deploy.cli import app, main
 from deploy.lava import find_lava_python
 from esvae.errors import LavaMissingError
-from export.netx_write import GROUP
+from export.netx.write import GROUP
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"

@@ -8,9 +8,9 @@ import pytest
 from esvae.errors import ConfigError, DataError, HardwareRangeError
 from export.ir import INTEGRATOR, NEVER_FIRES, Dense, InputNeurons, Lif, Network
 from sim import reference
-from sim.engine import Engine
 from sim.stimulus import Stimulus, Timing
 from sim.trace import Trace, first_difference, named_traces
+from sim.twin.engine import Engine
 
 PLAIN = Lif(4096, 4096, 131_071)  # the potential shows what arrives at a step, and nothing fires
 UNIT = 64  # of a potential, for a weight of 1

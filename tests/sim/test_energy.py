@@ -12,10 +12,10 @@ import pytest
 from esvae.errors import ConfigError
 from export.ir import Conv, Dense, Lif, Network
 from paper_networks import cifar10_decoder
-from sim.energy import Estimate, connectivity, estimate_all
-from sim.energy_profile import Profile, load_profile, profile_names
-from sim.engine import Engine
-from sim.ops import Counts, count
+from sim.counts.ops import Counts, count
+from sim.energy.estimate import Estimate, connectivity, estimate_all
+from sim.energy.profile import Profile, load_profile, profile_names
+from sim.twin.engine import Engine
 
 NEURON = Lif(4096, 4096, 131_071)
 SHIPPED = ["cmos45", "loihi1_davies2018", "loihi1_sanafe2025", "loihi2_anchored"]

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-import export.ir
+import export.ir.network
 from esvae.errors import ConfigError
-from esvae.threads import threads
+from esvae.machine.threads import threads
 from export.ir import Conv, ConvTranspose, Dense, Flatten, Lif, Network
 from sim import reference
-from sim.engine import Engine
-from sim.lif_kernel import NARROW_REACH, run_lif
-from sim.synapses import exact_type, reach
 from sim.trace import first_difference, named_traces, trace_writer
+from sim.twin.engine import Engine
+from sim.twin.lif_kernel import NARROW_REACH, run_lif
+from sim.twin.synapses import exact_type, reach
 
 NEURON = Lif(0, 300, 5000)
 
@@ -56,7 +56,7 @@ def test_float32_only_where_the_weights_prove_it_exact(inputs: int, dtype: torch
 
 def test_a_wider_type_is_taken_and_needed_beyond_2_to_the_24(monkeypatch: pytest.MonkeyPatch) -> None:
     """70,001 spikes over weights of 255 sum to an odd number above 2^24, which float32 does not hold."""
-    monkeypatch.setattr(export.ir, "STATE_LIMIT", 1 << 40)
+    monkeypatch.setattr(export.ir.network, "STATE_LIMIT", 1 << 40)
     weight = np.full((2, 70_001), 255)
     weight[1] = -255
     network = Network((70_001,), (Dense(weight, np.array([1, -1]), Lif(0, 100, 131_071)),))
@@ -67,7 +67,7 @@ def test_a_wider_type_is_taken_and_needed_beyond_2_to_the_24(monkeypatch: pytest
 
 
 def test_a_convolution_beyond_24_bit_wraps_as_lavas_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export.ir, "STATE_LIMIT", 1 << 40)
+    monkeypatch.setattr(export.ir.network, "STATE_LIMIT", 1 << 40)
     network = Network((33_000, 1, 1), (Conv(np.full((1, 33_000, 1, 1), 255), None, Lif(4096, 0, 131_071)),))
     spikes = np.ones((1, 2, 33_000, 1, 1), np.uint8)
     expected = next(reference.simulate(network, spikes))

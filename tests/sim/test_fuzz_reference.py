@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from export.ir import Network
 from sim import reference
-from sim.engine import Engine
-from sim.stages import Path
 from sim.stimulus import Stimulus
 from sim.trace import first_difference, named_traces
+from sim.twin.engine import Engine
+from sim.twin.stages import Path
 from strategies import foreign_networks, stimuli_for
 
 

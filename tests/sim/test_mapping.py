@@ -14,14 +14,14 @@ from esvae.errors import ConfigError
 from export.ir import Conv, Dense, Lif, Network
 from export.passes.lower_dense import lower_dense
 from paper_networks import cifar10_decoder
-from sim.chips import CHIPS, LOIHI1, LOIHI2, Chip, chip_named
-from sim.core_load import _mask, core_load
-from sim.engine import Engine
-from sim.fan_out import fan_out
-from sim.fitting import fit_network
+from sim.counts.fan_out import fan_out
+from sim.counts.ops import count
+from sim.fit.adviser import fit_network
+from sim.fit.chips import CHIPS, LOIHI1, LOIHI2, Chip, chip_named
+from sim.fit.core_load import _mask, core_load
+from sim.fit.mapping import map_network, weight_bits
 from sim.geometry import sources
-from sim.mapping import map_network, weight_bits
-from sim.ops import count
+from sim.twin.engine import Engine
 from strategies import networks, spikes_for
 
 NEURON = Lif(4096, 3072, 60)

@@ -18,10 +18,10 @@ from export.ir import Conv, ConvTranspose, Dense, Lif, Network, Shape, Synapse
 from export.passes.lower_dense import lower_dense
 from paper_networks import cifar10_decoder
 from sim import reference
-from sim.count_kernel import _elsewhere, count_spikes
-from sim.engine import Engine
-from sim.fan_out import fan_out, macs
-from sim.ops import Counter, Counts, Rasters, count, count_traces
+from sim.counts.fan_out import fan_out, macs
+from sim.counts.kernel import _elsewhere, count_spikes
+from sim.counts.ops import Counter, Counts, Rasters, count, count_traces
+from sim.twin.engine import Engine
 from strategies import networks, spikes_for
 
 NEURON = Lif(4096, 3072, 60)

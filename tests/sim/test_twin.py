@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from esvae.chip.formats import THRESHOLD
 from export.ir import Dense, Lif, Network
 from sim import reference
-from sim.engine import Engine
 from sim.trace import first_difference, named_traces
+from sim.twin.engine import Engine
 from strategies import networks, spikes_for
 
 

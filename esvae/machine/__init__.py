@@ -1,0 +1,3 @@
+"""What the model does not know of: files, memory, threads and processes of the machine."""
+
+__all__: list[str] = []

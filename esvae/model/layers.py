@@ -1,0 +1,185 @@
+"""Building blocks of the float model; time is folded into the batch, ``(T * N, ...)``, time outermost."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from esvae.config import NeuronConfig
+from esvae.machine.distributed import all_sum, processes
+from esvae.model.quantized import Rounding
+from esvae.model.upsample import Upsample
+from esvae.neurons import Cuba, run_norse, run_slayer, simulate
+from esvae.neurons.lif import lif
+from esvae.neurons.norm_lif import norm_lif
+
+__all__ = ["Expand", "SpikingLayer", "ThresholdNorm"]
+
+
+class ThresholdNorm(nn.Module):
+    """tdBN: batch norm over batch, time and space whose output is scaled by the threshold (Zheng et al., AAAI 2021).
+
+    ``y = threshold * weight * (x - mean) / sqrt(var + eps) + bias``, for ``(T * N, C)`` or ``(T * N, C, H, W)``.
+    """
+
+    running_mean: torch.Tensor
+    running_var: torch.Tensor
+
+    def __init__(self, channels: int, threshold: float, eps: float = 1e-5, momentum: float = 0.1) -> None:
+        super().__init__()
+        self.threshold, self.eps, self.momentum = threshold, eps, momentum
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def forward(self, x: torch.Tensor, copies: int = 1) -> torch.Tensor:
+        """The norm of ``x``, which stands for ``copies`` equal steps where it is constant over the window."""
+        if self.training and processes() > 1:
+            return self._over_processes(x, copies)
+        scale = self.weight * self.threshold
+        if not self.training:
+            return functional.batch_norm(x, self.running_mean, self.running_var, scale, self.bias, eps=self.eps)
+        mean, var = torch.zeros_like(self.running_mean), torch.zeros_like(self.running_var)
+        y = functional.batch_norm(x, mean, var, scale, self.bias, True, 1.0, self.eps)
+        count = x.numel() // x.shape[1]  # torch has divided by one less than that
+        with torch.no_grad():
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(var * (copies * (count - 1) / (copies * count - 1)), self.momentum)
+        return y
+
+    def _over_processes(self, x: torch.Tensor, copies: int) -> torch.Tensor:
+        """With the statistics of all processes' parts of the batch."""
+        axes = [axis for axis in range(x.ndim) if axis != 1]
+        count = processes() * x.numel() // x.shape[1]
+        mean = all_sum(x.sum(axes)) / count
+        centred = x - mean.view(1, -1, *[1] * (x.ndim - 2))
+        variance = all_sum(centred.square().sum(axes)) / count
+        with torch.no_grad():
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * (copies * count / (copies * count - 1)), self.momentum)
+        scale = self.weight * self.threshold / torch.sqrt(variance + self.eps)
+        shape = (1, -1, *[1] * (x.ndim - 2))
+        return centred * scale.view(shape) + self.bias.view(shape)
+
+    def scale_and_shift(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the layer computes in evaluation: ``y = scale * x + shift``, both ``(C,)`` float64."""
+        deviation = torch.sqrt(self.running_var.double() + self.eps)
+        scale = self.threshold * self.weight.detach().double() / deviation
+        return scale, self.bias.detach().double() - scale * self.running_mean.double()
+
+
+class Expand(nn.Conv2d):
+    """A full-padding convolution on a 1x1 map: a dense layer that yields a map and that netx loads as ``conv``.
+
+    Takes ``(N, in_channels)`` or ``(N, in_channels, 1, 1)``, gives ``(N, out_channels, size, size)``; computed as the
+    matrix product that it is, of the same weights as the convolution.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, size: int) -> None:
+        super().__init__(in_channels, out_channels, size, padding=size - 1)
+        # Of the size^2 taps one is active for each output, so the fan-in is the channels alone.
+        nn.init.uniform_(self.weight, -(in_channels**-0.5), in_channels**-0.5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        matrix = self.weight.flip(2, 3).permute(1, 2, 3, 0)  # in, y, x, out
+        out = x.reshape(len(x), -1) @ matrix.reshape(self.in_channels, -1)
+        assert self.bias is not None
+        return (out.unflatten(1, matrix.shape[1:]) + self.bias).permute(0, 3, 1, 2)
+
+
+class SpikingLayer(nn.Module):
+    """Synapses, tdBN, LIF.
+
+    Args:
+        synapse: a convolution, transposed convolution or linear layer.
+        channels: its output channels or features.
+        neuron: parameters of the LIF neuron.
+        rounding: computes in the chip's integers once it is active, or None.
+    """
+
+    def __init__(
+        self, synapse: nn.Module, channels: int, neuron: NeuronConfig, rounding: Rounding | None = None
+    ) -> None:
+        super().__init__()
+        self.rounding = rounding
+        self.synapse, self.norm, self.neuron = synapse, ThresholdNorm(channels, neuron.threshold), neuron
+        self.stepwise: Cuba | None = None
+        if neuron.cells != "esvae" or neuron.current_keep or neuron.surrogate != "rectangle":
+            self.stepwise = Cuba(
+                neuron.keep, neuron.threshold, surrogate=neuron.surrogate, width=neuron.surrogate_width
+            )
+
+    def forward(
+        self, x: torch.Tensor, steps: int, *, constant: bool = False, shares: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Spikes ``(T * N, ...)`` from spikes ``(T * N, ...)``, or from ``(N, ...)`` shown at every step.
+
+        With ``shares (T,)``: their sum over time, weighted so, ``(N, ...)``; on the CPU no spike is written for it.
+        """
+        if self.rounding is not None and self.rounding.active:
+            return _summed(self.rounding.spikes(self.synapse, self.norm, x, steps), shares)
+        # The norm takes the bias in where it is cheap to leave it out of the sums.
+        apart = isinstance(self.synapse, Upsample) and self._fused(x) and not _autocast()
+        current = self.synapse.sums(x) if apart else self.synapse(x)
+        if self.stepwise is not None:
+            return _summed(self._step_by_step(current, steps, constant=constant), shares)
+        keep, threshold, width = self.neuron.keep, self.neuron.threshold, self.neuron.surrogate_width
+        if self._fused(current):
+            norm = self.norm
+            return norm_lif(
+                current,
+                steps,
+                norm.weight * norm.threshold,
+                norm.bias,
+                (norm.running_mean, norm.running_var),
+                training=self.training,
+                momentum=norm.momentum,
+                eps=norm.eps,
+                keep=keep,
+                threshold=threshold,
+                width=width,
+                constant=constant,
+                shares=shares,
+                offset=self.synapse.bias if apart else None,  # type: ignore[arg-type]
+            )
+        driven = self.norm(current, copies=steps if constant else 1)
+        return _summed(lif(driven, steps, keep=keep, threshold=threshold, width=width, constant=constant), shares)
+
+    def _fused(self, x: torch.Tensor) -> bool:
+        """Whether norm and LIF of a layer that computes like ``x`` go in one pass."""
+        alike = x.device.type == "cpu" and x.dtype == self.norm.weight.dtype
+        return alike and self.stepwise is None and processes() == 1
+
+    def _step_by_step(self, current: torch.Tensor, steps: int, *, constant: bool) -> torch.Tensor:
+        """With synaptic currents that last, or other cells than our own."""
+        assert self.stepwise is not None
+        x = current.expand(steps, *current.shape) if constant else current.unflatten(0, (steps, -1))
+        copies = steps if constant else 1
+        if self.neuron.current_keep:
+            # On the chip a bias drives the potential, not the current.
+            bias = self.synapse.bias.view(-1, *[1] * (current.ndim - 2))  # type: ignore[union-attr,operator]
+            kept = [x[0] - bias]
+            for drive in x[1:]:
+                kept.append(self.neuron.current_keep * kept[-1] + drive - bias)
+            x, copies = torch.stack(kept) + bias, 1
+        if copies == 1:
+            driven = self.norm(x.flatten(0, 1)).unflatten(0, (steps, -1))
+        else:
+            driven = self.norm(current, copies).expand(steps, *current.shape)
+        run = {"esvae": simulate, "norse": run_norse, "slayer": run_slayer}[self.neuron.cells]
+        return run(self.stepwise, driven).flatten(0, 1)
+
+
+def _autocast() -> bool:
+    """Whether products are computed in fewer bits than their factors have, on the CPU."""
+    try:
+        return bool(torch.is_autocast_enabled("cpu"))  # type: ignore[call-arg]
+    except TypeError:  # torch before 2.4
+        return bool(torch.is_autocast_cpu_enabled())
+
+
+def _summed(spikes: torch.Tensor, shares: torch.Tensor | None) -> torch.Tensor:
+    """Spikes ``(T * N, ...)`` as they are, or their sum over time weighted by ``shares (T,)``."""
+    return spikes if shares is None else torch.tensordot(shares, spikes.unflatten(0, (len(shares), -1)), dims=1)

@@ -1,0 +1,87 @@
+"""Where the generator's firing rates come from: noise, a linear layer, a sigmoid; or a mixture of such.
+
+The paper's prior is one linear layer ("bottleneck"), trained with the rest. A mixture is fitted to the posterior's
+rates after training: each component is a linear layer on normal noise again, so that drawing from it costs the same,
+and the decoder is not touched.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import torch
+from torch import nn
+
+from esvae.config import ModelConfig
+from esvae.machine.distributed import draw_rows
+
+__all__ = ["Prior"]
+
+#: Added to the variances of a component, in units of the squared logit: a few hundred images span no 32 dimensions.
+_REGULARIZATION = 0.1
+
+
+class Prior(nn.Module):
+    """Rates ``sigmoid(weight[k] @ n + bias[k])``, ``n`` standard normal, ``k`` drawn with probability ``share[k]``.
+
+    Attributes:
+        bottleneck: the paper's linear layer, the one component while training.
+        weight, bias, share: of the fitted mixture, ``(K, latent, latent)``, ``(K, latent)``, ``(K,)``.
+    """
+
+    weight: torch.Tensor
+    bias: torch.Tensor
+    share: torch.Tensor
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        latent, components = config.latent, config.prior.components
+        self.mixture, self.steps = config.prior.kind == "mixture", config.time_steps
+        self.bottleneck = nn.Linear(latent, latent)
+        if self.mixture:
+            self.register_buffer("weight", torch.zeros(components, latent, latent))
+            self.register_buffer("bias", torch.zeros(components, latent))
+            self.register_buffer("share", torch.full((components,), 1 / components))
+
+    def components(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """What the generator draws with: weight ``(K, latent, noise)``, bias ``(K, latent)``, share ``(K,)``."""
+        if self.mixture:
+            return self.weight, self.bias, self.share
+        layer = self.bottleneck
+        return layer.weight.detach()[None], layer.bias.detach()[None], torch.ones(1)
+
+    def forward(self, count: int, generator: torch.Generator | None = None) -> torch.Tensor:
+        """Rates ``(count, latent)`` in (0, 1) of the bottleneck, which the training matches to the posterior's."""
+        weight = self.bottleneck.weight
+        noise = draw_rows(torch.randn, (count, weight.shape[1]), weight, generator, shared=self.training)
+        return torch.sigmoid(self.bottleneck(noise))
+
+    def draw(self, count: int, generator: torch.Generator | None = None) -> torch.Tensor:
+        """Rates ``(count, latent)`` in (0, 1) as the generator draws them, of the mixture where there is one."""
+        weight, bias, share = self.components()
+        chosen = torch.multinomial(share.cpu().double(), count, replacement=True, generator=generator).to(weight.device)
+        noise = torch.randn(count, weight.shape[2], generator=generator, dtype=weight.dtype).to(weight.device)
+        logits = bias.new_empty(count, weight.shape[1])
+        for index in chosen.unique():  # one product a component
+            rows = chosen == index
+            logits[rows] = noise[rows] @ weight[index].T + bias[index]
+        return torch.sigmoid(logits)
+
+    def fit(self, rates: torch.Tensor, seed: int) -> None:
+        """Fits the mixture to the posterior's rates ``(N, latent)``, by expectation maximization on their logits.
+
+        Counted over T steps a rate is a multiple of 1/T; 0 and 1 are taken as half a spike away from the border.
+        """
+        from sklearn.exceptions import ConvergenceWarning  # here, as importing it takes half a second
+        from sklearn.mixture import GaussianMixture
+
+        edge = 0.5 / self.steps
+        logits = torch.logit(rates.double().clamp(edge, 1 - edge)).cpu().numpy()
+        model = GaussianMixture(len(self.share), reg_covar=_REGULARIZATION, random_state=seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # a hundred iterations are plenty for drawing from it
+            model.fit(logits)
+        self.weight.copy_(torch.from_numpy(np.linalg.cholesky(model.covariances_)))
+        self.bias.copy_(torch.from_numpy(model.means_))
+        self.share.copy_(torch.from_numpy(model.weights_))

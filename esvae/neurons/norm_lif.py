@@ -1,0 +1,345 @@
+"""Batch norm and LIF in one pass over memory, forward and backward, for the CPU.
+
+Computes what :class:`~esvae.model.layers.ThresholdNorm` followed by :func:`~esvae.neurons.lif.lif` computes. Between
+the two lies no tensor: the membrane potential lives in a block that fits the cache, and the backward pass computes it
+again from the input, so that a layer keeps its input and its spikes alone. What is left is memory traffic: forward
+reads the input twice (statistics, then spikes) and writes the spikes; backward reads input and gradient and writes one
+gradient twice.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+import torch
+
+__all__ = ["norm_lif"]
+
+_BLOCK = 2048  # neurons whose potentials over the window are worked on at a time
+_PARTS = 64  # of the rows, each summed by one thread: the same for any number of threads, and so is the sum
+_ROWS = 128  # rows whose sums are taken in the tensor's own precision, before they go on in float64
+
+
+@numba.njit(parallel=True, cache=True, error_model="numpy")
+def _moments(x: Any, origin: Any, sums: Any) -> None:
+    """Per part of the rows of ``x (rows, C)``: sums ``(parts, 2, C)`` of ``x - origin`` and of its square."""
+    parts = sums.shape[0]
+    rows, channels = x.shape
+    for part in numba.prange(parts):
+        low, high = part * rows // parts, (part + 1) * rows // parts
+        first = np.zeros(channels, x.dtype)
+        second = np.zeros(channels, x.dtype)
+        for start in range(low, high, _ROWS):
+            first[:] = 0
+            second[:] = 0
+            for r in range(start, min(start + _ROWS, high)):
+                for c in range(channels):
+                    value = x[r, c] - origin[c]
+                    first[c] += value
+                    second[c] += value * value
+            for c in range(channels):
+                sums[part, 0, c] += first[c]
+                sums[part, 1, c] += second[c]
+
+
+@numba.njit(parallel=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract"})
+def _plane_moments(x: Any, origin: Any, sums: Any) -> None:
+    """As :func:`_moments`, for ``x (images, C, plane)``."""
+    parts = sums.shape[0]
+    images, channels, plane = x.shape
+    for part in numba.prange(parts):
+        for n in range(part * images // parts, (part + 1) * images // parts):
+            for c in range(channels):
+                first = x.dtype.type(0)
+                second = x.dtype.type(0)
+                for i in range(plane):
+                    value = x[n, c, i] - origin[c]
+                    first += value
+                    second += value * value
+                sums[part, 0, c] += first
+                sums[part, 1, c] += second
+
+
+@numba.njit(parallel=True, cache=True, error_model="numpy")
+def _forward(x: Any, scale: Any, shift: Any, keep: Any, threshold: Any, steps: int, shares: Any, o: Any) -> None:
+    """Spikes ``o (steps, size)`` of ``x (drives, size)``, or their sum ``(1, size)`` over time, weighted by ``shares``.
+
+    ``scale`` and ``shift`` are laid out over a period, which begins anew after its last element.
+    """
+    drives = x.shape[0]
+    size = x.shape[1]
+    period = scale.shape[0]
+    pieces = (period + _BLOCK - 1) // _BLOCK
+    for number in numba.prange((size + period - 1) // period * pieces):
+        offset = number % pieces * _BLOCK
+        low = number // pieces * period + offset
+        width = max(0, min(_BLOCK, period - offset, size - low))
+        by, plus = scale[offset : offset + width], shift[offset : offset + width]
+        kept = np.zeros(width, x.dtype)
+        for t in range(steps):
+            drive = x[min(t, drives - 1), low : low + width]
+            if len(shares) == 0:
+                out = o[t, low : low + width]
+                for i in range(width):
+                    u = drive[i] * by[i] + plus[i] + kept[i]
+                    fired = u > threshold
+                    out[i] = 1 if fired else 0
+                    kept[i] = 0 if fired else keep * u
+            else:
+                out = o[0, low : low + width]
+                share = shares[t]
+                for i in range(width):
+                    u = drive[i] * by[i] + plus[i] + kept[i]
+                    fired = u > threshold
+                    out[i] += share if fired else 0
+                    kept[i] = 0 if fired else keep * u
+
+
+@numba.njit(parallel=True, cache=True, error_model="numpy")
+def _backward(
+    grad: Any,
+    x: Any,
+    scale: Any,
+    shift: Any,
+    keep: Any,
+    threshold: Any,
+    half: Any,
+    weights: Any,
+    channel: Any,
+    mean: Any,
+    gy: Any,
+    sums: Any,
+) -> None:
+    """Gradient ``gy (drives, size)`` at the norm's output; sums ``(blocks, 2, C)`` of it, and of it times x - mean.
+
+    ``grad`` is ``(steps, size)``, or ``(1, size)``, the same at every step but for its ``weights (steps,)``.
+    """
+    drives = x.shape[0]
+    steps, size = len(weights), x.shape[1]
+    channels = mean.shape[0]
+    slope = 1 / (2 * half)
+    period = scale.shape[0]
+    pieces = (period + _BLOCK - 1) // _BLOCK
+    for number in numba.prange((size + period - 1) // period * pieces):
+        offset = number % pieces * _BLOCK
+        low = number // pieces * period + offset
+        width = max(0, min(_BLOCK, period - offset, size - low))
+        by, plus = scale[offset : offset + width], shift[offset : offset + width]
+        u = np.empty((steps, width), x.dtype)
+        kept = np.zeros(width, x.dtype)
+        for t in range(steps):
+            drive = x[min(t, drives - 1), low : low + width]
+            for i in range(width):
+                value = drive[i] * by[i] + plus[i] + kept[i]
+                u[t, i] = value
+                kept[i] = 0 if value > threshold else keep * value
+        later = np.zeros(width, x.dtype)
+        total = np.zeros(width, x.dtype)
+        for step in range(steps):
+            t = steps - 1 - step
+            into = gy[min(t, drives - 1), low : low + width]
+            come = grad[min(t, grad.shape[0] - 1), low : low + width]
+            weight = weights[t]
+            for i in range(width):
+                value = u[t, i]
+                inside = slope if abs(value) < half else 0
+                silent = 0 if value > threshold else keep
+                here = inside * (weight * come[i] - keep * value * later[i]) + silent * later[i]
+                later[i] = here
+                total[i] += here
+                into[i] = here if drives > 1 else total[i]
+        of = channel[offset : offset + width]
+        first = np.zeros(channels, np.float64)
+        second = np.zeros(channels, np.float64)
+        part = np.zeros(width, x.dtype)
+        for d in range(drives):
+            drive = x[d, low : low + width]
+            into = gy[d, low : low + width]
+            for i in range(width):
+                part[i] += into[i] * drive[i]
+        for i in range(width):
+            first[of[i]] += total[i]
+            second[of[i]] += part[i]
+        for c in range(channels):
+            sums[number, 0, c] = first[c]
+            sums[number, 1, c] = second[c] - mean[c] * first[c]
+
+
+@numba.njit(parallel=True, cache=True, error_model="numpy")
+def _through_norm(gy: Any, x: Any, scale: Any, by_x: Any, constant: Any) -> None:
+    """``gy * scale + x * by_x + constant``, in place; all three are laid out over a period."""
+    drives, size = gy.shape
+    period = scale.shape[0]
+    pieces = (period + _BLOCK - 1) // _BLOCK
+    for number in numba.prange((size + period - 1) // period * pieces):
+        offset = number % pieces * _BLOCK
+        low = number // pieces * period + offset
+        width = max(0, min(_BLOCK, period - offset, size - low))
+        times, more, plus = (
+            scale[offset : offset + width],
+            by_x[offset : offset + width],
+            constant[offset : offset + width],
+        )
+        for d in range(drives):
+            into = gy[d, low : low + width]
+            drive = x[d, low : low + width]
+            for i in range(width):
+                into[i] = into[i] * times[i] + drive[i] * more[i] + plus[i]
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where the channels of an image lie in memory.
+
+    Attributes:
+        channels: how many.
+        plane: elements of one channel that lie beside each other: 1 where channels are innermost, else H * W.
+    """
+
+    channels: int
+    plane: int
+
+    def over_period(self, values: np.ndarray, kind: Any) -> np.ndarray:
+        """Values by channel for every element of a whole number of images (or pixels), about ``_BLOCK`` or more."""
+        repeats = max(1, _BLOCK // (self.channels * self.plane))
+        with np.errstate(over="ignore"):  # of a training that diverges, which its loss tells
+            return np.tile(np.repeat(values.astype(kind), self.plane), repeats)
+
+    def moments(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and biased variance ``(C,)``, float64, of ``x (drives, size)``."""
+        sums = np.zeros((_PARTS, 2, self.channels))
+        planes = x.reshape(-1, self.channels, self.plane)
+        origin = planes[0, :, 0].copy()  # near the mean, against cancellation
+        if self.plane == 1:
+            _moments(planes[:, :, 0], origin, sums)
+        else:
+            _plane_moments(planes, origin, sums)
+        first, second = sums.sum(0) / (x.size // self.channels)
+        return origin + first, np.maximum(second - first * first, 0)
+
+
+class _NormLif(torch.autograd.Function):
+    """Works on ``(drives, size)``."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor,
+        offset: torch.Tensor | None,
+        mean: np.ndarray,
+        variance: np.ndarray,
+        layout: _Layout,
+        shares: np.ndarray | None,
+        settings: tuple[int, float, float, float, float, bool],
+    ) -> torch.Tensor:
+        steps, keep, threshold, _, eps, _ = settings
+        deviation = np.sqrt(variance + eps)
+        scale = weight.detach().double().numpy() / deviation
+        shift = bias.detach().double().numpy() - scale * mean
+        o = x.new_empty(steps, x.shape[1]) if shares is None else x.new_zeros(1, x.shape[1])
+        kind = o.numpy().dtype.type
+        weights = np.empty(0, kind) if shares is None else shares.astype(kind)
+        blocks = (layout.over_period(scale, kind), layout.over_period(shift, kind))
+        _forward(x.detach().numpy(), blocks[0], blocks[1], kind(keep), kind(threshold), steps, weights, o.numpy())
+        ctx.save_for_backward(x)
+        ctx.weights = np.ones(steps, kind) if shares is None else weights
+        ctx.layout, ctx.settings, ctx.mean, ctx.deviation, ctx.scale, ctx.blocks = (
+            layout,
+            settings,
+            mean,
+            deviation,
+            scale,
+            blocks,
+        )
+        return o
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        (x,) = ctx.saved_tensors
+        _, keep, threshold, half, _, batch_statistics = ctx.settings
+        drive, layout = x.detach().numpy(), ctx.layout
+        channels, kind = layout.channels, drive.dtype.type
+        scale, shift = ctx.blocks
+        gy = np.empty_like(drive)
+        sums = np.empty((-(-drive.shape[1] // len(scale)) * -(-len(scale) // _BLOCK), 2, channels))
+        channel = layout.over_period(np.arange(channels), np.int64)
+        grad = grads[0].contiguous().numpy()
+        _backward(
+            grad, drive, scale, shift, kind(keep), kind(threshold), kind(half), ctx.weights, channel, ctx.mean, gy, sums
+        )
+        by_bias, by_centred = sums.sum(0)
+        by_x = constant = np.zeros(channels)
+        if batch_statistics:  # which depend on x too
+            count = drive.size // channels
+            by_x = -ctx.scale * by_centred / (ctx.deviation**2 * count)
+            constant = -ctx.scale * by_bias / count - by_x * ctx.mean
+        _through_norm(gy, drive, scale, layout.over_period(by_x, kind), layout.over_period(constant, kind))
+        by_weight = torch.from_numpy(by_centred / ctx.deviation).to(x.dtype)
+        by_offset = None
+        if ctx.needs_input_grad[3]:  # which batch statistics take away again
+            by_offset = torch.from_numpy(by_bias * (0 if batch_statistics else ctx.scale)).to(x.dtype)
+        shift = torch.from_numpy(by_bias).to(x.dtype)
+        return torch.from_numpy(gy), by_weight, shift, by_offset, None, None, None, None, None
+
+
+def norm_lif(
+    x: torch.Tensor,
+    steps: int,
+    weight: torch.Tensor,
+    bias: torch.Tensor,
+    running: tuple[torch.Tensor, torch.Tensor],
+    *,
+    training: bool,
+    momentum: float,
+    eps: float,
+    keep: float,
+    threshold: float,
+    width: float,
+    constant: bool = False,
+    shares: torch.Tensor | None = None,
+    offset: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Spikes of LIF neurons that are driven by ``weight * (x - mean) / sqrt(var + eps) + bias``.
+
+    Args:
+        x: on the CPU, ``(steps * N, C, ...)``, or ``(N, C, ...)``, the same at every step, where ``constant``.
+        steps: length of the window.
+        weight, bias: ``(C,)``.
+        running: mean and variance ``(C,)``; used in evaluation, updated in training.
+        training: take the statistics of ``x`` over all but the channels.
+        momentum, eps: of the norm.
+        keep, threshold, width: of the neuron, see :func:`~esvae.neurons.lif.lif`.
+        constant: see above.
+        shares: ``(steps,)``; gives the sum of the spikes over time, weighted by them, instead of the spikes.
+        offset: ``(C,)``, to be thought of as added to ``x``.
+
+    Returns:
+        0.0 or 1.0, ``(steps * N, C, ...)``, or, with ``shares``, ``(N, C, ...)``; in the memory format of ``x``.
+    """
+    channels, drives = x.shape[1], 1 if constant else steps
+    innermost = x.ndim == 4 and not x.is_contiguous()
+    rows = x.permute(0, 2, 3, 1) if innermost else x
+    layout = _Layout(channels, 1 if innermost else math.prod(x.shape[2:]))
+    flat = rows.contiguous().reshape(drives, -1)
+    added = 0.0 if offset is None else offset.detach().double().numpy()
+    if training:
+        mean, variance = layout.moments(flat.detach().numpy())
+        # Shown at every step or not, the window has this many values.
+        count = x.numel() // channels * (steps if constant else 1)
+        unbiased = variance * (count / (count - 1)) if count > 1 else variance
+        for kept, new in zip(running, (mean + added, unbiased), strict=True):
+            kept.lerp_(torch.from_numpy(new).to(kept.dtype), momentum)
+    else:
+        mean, variance = (value.double().numpy() for value in running)
+        mean = mean - added
+    settings = (steps, keep, threshold, width, eps, training)
+    over_time = None if shares is None else shares.numpy()
+    spikes: torch.Tensor = _NormLif.apply(flat, weight, bias, offset, mean, variance, layout, over_time, settings)
+    shaped = spikes.reshape(len(rows) // drives * len(spikes), *rows.shape[1:])
+    return shaped.permute(0, 3, 1, 2) if innermost else shaped

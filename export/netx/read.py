@@ -1,0 +1,229 @@
+"""Reads a netx HDF5 file into a :class:`~export.ir.Network`, trusting nothing in it.
+
+Files come from anywhere: links out of the file, absurd declared sizes, wrong types and missing keys are each answered
+with one line, before anything large is read.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from esvae.chip.formats import DELAY, WEIGHT
+from esvae.errors import HardwareRangeError, NetFileError, UnsupportedLayerError
+from export.ir import (
+    INTEGRATOR,
+    Conv,
+    ConvTranspose,
+    Dense,
+    Flatten,
+    ImageReadout,
+    InputNeurons,
+    Layer,
+    Lif,
+    Network,
+    Prior,
+    Shape,
+)
+from export.ir.limits import ELEMENTS, HOLLOW_ELEMENTS, LAYERS, PRIOR_ELEMENTS
+from export.netx.items import declared, get_group, get_text, number, pair, real, register, shape_of, whole
+from export.netx.layout import bias_from_file, delay_from_file, weight_from_file
+from export.netx.write import FORMAT_VERSION, GROUP
+
+__all__ = ["read_netx"]
+
+#: Bytes of the name of a type.
+_NAME = 64
+_SUPPORTED = "input, conv, convT, dense (with delays, or without neuron) and flatten, with LOIHI or CUBA neurons"
+#: What the file may say beside the neuron's parameters, and netx passes over: only these values change nothing.
+_IGNORED = {"refDelay": (0, 1), "wgtExp": (0,), "weight_exp": (0,)}
+
+
+def read_netx(path: str | os.PathLike[str], *, layers: int | None = None) -> Network:
+    """Reads ``path``.
+
+    Args:
+        path: the ``.net`` file.
+        layers: read only so many of the file's layer groups, input and flatten included (netx's ``num_layers``);
+            what the file says of a generator is then left out.
+
+    Raises:
+        NetFileError: missing, not HDF5, truncated, or not laid out as netx wants it; says which key.
+        UnsupportedLayerError: a layer or neuron that is not modelled; lists what is.
+        HardwareRangeError: numbers that the chip's registers do not hold.
+    """
+    with _opened(Path(path)) as file:
+        groups = get_group(file, "layer", "")
+        names = [str(i) for i in range(len(groups))]
+        if not names or len(names) > LAYERS or set(names) != set(groups):
+            raise NetFileError(f"{path}: group 'layer' must hold 1 to {LAYERS} groups named 0, 1, 2, ...")
+        if layers is not None and layers < 1:
+            raise NetFileError(f"{path}: {layers} layers wanted, expected at least 1")
+        ours = get_group(file, GROUP, "") if GROUP in file and (layers is None or layers >= len(names)) else None
+        nodes: list[Layer] = []
+        input_shape: Shape | None = None
+        neurons: InputNeurons | None = None
+        left, hollow_left = ELEMENTS, HOLLOW_ELEMENTS
+        for index, name in enumerate(names[:layers]):
+            group = get_group(groups, name, "layer/")
+            where = f"layer/{name}"
+            size, hollow = declared(group)
+            left, hollow_left = left - size, hollow_left - hollow
+            if min(left, hollow_left) < 0:
+                most = ELEMENTS if left < 0 else HOLLOW_ELEMENTS
+                raise NetFileError(f"{where}: {size} elements declared; of a whole file at most {most} are read")
+            kind = get_text(group, "type", where, most=_NAME)
+            if kind == "input" and index == 0:
+                input_shape = shape_of(group, "shape", where) if "shape" in group else None
+                neurons = _input_neurons(group, where)
+                if neurons is not None and input_shape is None:
+                    raise NetFileError(f"{where}: an input layer with a neuron needs a 'shape'")
+            else:
+                nodes.append(_layer_or_hint(group, kind, where, index))
+        if input_shape is not None and len(input_shape) == 3 and neurons is None and _starts_dense(nodes):
+            nodes.insert(0, Flatten())  # no layer before it, so netx takes the features as they come
+        network = Network(
+            input_shape=input_shape or _guess_input_shape(nodes),
+            layers=tuple(nodes),
+            input_neurons=neurons,
+            **({} if ours is None else _generator(ours)),
+        )
+        if ours is not None and get_text(ours, "content_hash", GROUP) != network.content_hash():
+            raise NetFileError(
+                f"{path}: content does not match its hash, so it was altered or damaged; export it again"
+            )
+        return network
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[h5py.File]:
+    """Opens an HDF5 file; whatever the HDF5 library makes of damaged content becomes one NetFileError."""
+    if not path.is_file():
+        raise NetFileError(f"{path}: no such file; make one with: esvae export RUN -o {path.name}")
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except (NetFileError, HardwareRangeError) as error:
+        raise error if str(error).startswith(str(path)) else type(error)(f"{path}: {error}") from None
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError, OverflowError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise NetFileError(f"{path}: corrupt, truncated or not a netx HDF5 file ({reason})") from error
+
+
+def _layer_or_hint(group: h5py.Group, kind: str, where: str, index: int) -> Layer:
+    try:
+        return _layer(group, kind, where)
+    except UnsupportedLayerError as error:
+        hint = f"; --layers {index} runs what comes before it" if index > 1 else ""
+        raise UnsupportedLayerError(f"{error}{hint}") from None
+
+
+def _layer(group: h5py.Group, kind: str, where: str) -> Layer:
+    if kind == "flatten":
+        return Flatten()
+    if kind not in ("conv", "convT", "dense") or "weight_rec" in group:
+        what = f"'{kind}' with 'weight_rec'" if "weight_rec" in group else f"type '{kind}'"
+        raise UnsupportedLayerError(f"{where}: {what} is not supported; supported are {_SUPPORTED}")
+    if isinstance(group.get("weight"), h5py.Group):
+        raise UnsupportedLayerError(f"{where}: complex weights are not supported; supported are {_SUPPORTED}")
+    weight = register(group, "weight", where, WEIGHT, "use a smaller weight scale")
+    bias = bias_from_file(whole(group, "bias", where)) if "bias" in group else None
+    if kind == "dense":
+        if weight.ndim == 1 and "shape" in group:
+            weight = weight.reshape(math.prod(shape_of(group, "shape", where)), -1)
+        weight = weight_from_file(weight, 2, where)
+        delay = None
+        if "delay" in group:
+            delay = register(group, "delay", where, DELAY, "netx clamps longer delays in silence; use shorter ones")
+        if bias is not None and bias.size == 1:
+            bias = np.broadcast_to(bias, weight.shape[:1]).copy()
+        return Dense(
+            weight,
+            bias,
+            _neuron(group, where) if "neuron" in group else INTEGRATOR,
+            None if delay is None else delay_from_file(delay, weight.shape, where),
+        )
+    if "neuron" not in group:
+        raise UnsupportedLayerError(f"{where}: '{kind}' without neuron is not supported; supported are {_SUPPORTED}")
+    if "delay" in group and whole(group, "delay", where).any():
+        raise UnsupportedLayerError(
+            f"{where}: '{kind}' with 'delay': netx passes over it, so does not run what was meant"
+        )
+    neuron = _neuron(group, where)
+    weight, groups = weight_from_file(weight, 4, where), number(group, "groups", where)
+    pairs = {key: pair(group, key, where) for key in ("stride", "padding", "dilation")}
+    if kind == "convT":
+        slack = pair(group, "output_padding", where) if "output_padding" in group else (0, 0)
+        return ConvTranspose(weight, bias, neuron, **pairs, output_padding=slack, groups=groups)
+    return Conv(weight, bias, neuron, **pairs, groups=groups)
+
+
+def _neuron(group: h5py.Group, where: str) -> Lif:
+    neuron = get_group(group, "neuron", f"{where}/")
+    where = f"{where}/neuron"
+    kind = get_text(neuron, "type", where, most=_NAME)
+    if kind not in ("LOIHI", "CUBA"):
+        raise UnsupportedLayerError(f"{where}: type '{kind}' is not supported; supported are {_SUPPORTED}")
+    if "messageBits" in neuron and number(neuron, "messageBits", where) != 0:
+        raise UnsupportedLayerError(f"{where}/messageBits: graded spikes are not supported, expected 0")
+    for key, harmless in _IGNORED.items():
+        if key in neuron and number(neuron, key, where) not in harmless:
+            raise UnsupportedLayerError(f"{where}/{key}: netx passes over it; expected {harmless[-1]}")
+    return Lif(*(number(neuron, key, where) for key in ("iDecay", "vDecay", "vThMant")))
+
+
+def _input_neurons(group: h5py.Group, where: str) -> InputNeurons | None:
+    if "neuron" not in group:
+        return None
+    transform = {key: number(group, key, where) for key in ("weight", "bias") if key in group}
+    return InputNeurons(_neuron(group, where), **transform)
+
+
+def _starts_dense(nodes: list[Layer]) -> bool:
+    return bool(nodes) and isinstance(nodes[0], Dense)
+
+
+def _guess_input_shape(nodes: list[Layer]) -> Shape:
+    first = next((node for node in nodes if not isinstance(node, Flatten)), None)
+    if isinstance(first, Dense):
+        return (first.weight.shape[1],)
+    raise NetFileError("layer/0: the input shape is not in the file; put an 'input' layer with a 'shape' first")
+
+
+def _generator(group: h5py.Group) -> dict[str, Any]:
+    version = number(group, "format_version", GROUP)
+    if version > FORMAT_VERSION:
+        raise NetFileError(
+            f"{GROUP}: written in format {version}, this version reads up to {FORMAT_VERSION}; update it"
+        )
+    try:
+        provenance = json.loads(get_text(group, "provenance", GROUP))
+    except ValueError:
+        raise NetFileError(f"{GROUP}/provenance: not valid JSON") from None
+    if not isinstance(provenance, dict) or not all(isinstance(value, str) for value in provenance.values()):
+        raise NetFileError(f"{GROUP}/provenance: expected texts by name")
+    found: dict[str, Any] = {"provenance": provenance}
+    if "time_steps" in group:
+        found["time_steps"] = number(group, "time_steps", GROUP)
+    if "prior" in group:
+        prior = get_group(group, "prior", f"{GROUP}/")
+        where = f"{GROUP}/prior"
+        weight, bias, share = (real(prior, key, where, PRIOR_ELEMENTS) for key in ("weight", "bias", "share"))
+        found["prior"] = Prior(weight, bias, share, number(prior, "rate_bits", where))
+    if "readout" in group:
+        readout = get_group(group, "readout", f"{GROUP}/")
+        where = f"{GROUP}/readout"
+        shape = shape_of(readout, "image_shape", where)
+        unit = real(readout, "unit", where, 1)
+        if len(shape) != 3 or unit.size != 1:
+            raise NetFileError(f"{where}: expected a (C, H, W) image_shape and one unit")
+        found["readout"] = ImageReadout(float(unit.reshape(-1)[0]), shape, number(readout, "upscale", where))
+    return found

@@ -1,0 +1,120 @@
+"""Writes a :class:`~export.ir.Network` as the HDF5 file that lava-dl's ``netx.hdf5.Network`` loads.
+
+The ``layer/<i>`` groups are as netx reads them. What a generator needs beyond that lies in the sibling group
+``esvae``, which netx ignores, so that one file is enough to draw images. See ``docs/netx_format.md``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from esvae.machine.files import atomic_path
+from export.ir import INTEGRATOR, Conv, ConvTranspose, Dense, Flatten, FloatLif, Lif, Network
+from export.netx.layout import bias_to_file, delay_to_file
+from export.netx.rules import check_loadable
+
+__all__ = ["FORMAT_VERSION", "GROUP", "write_netx"]
+
+#: Our group beside netx's ``layer``, and the version of what it holds.
+GROUP = "esvae"
+FORMAT_VERSION = 1
+
+#: Elements above which weights are stored in compressed chunks (an unrolled layer is mostly zeros).
+_COMPRESS_ABOVE = 1 << 14
+
+
+def write_netx(network: Network, target: str | os.PathLike[str], *, stock: bool = True) -> Path:
+    """Writes ``network`` to ``target``, whole or not at all; the same network gives the same bytes.
+
+    Args:
+        network: an integer network.
+        target: the ``.net`` file.
+        stock: refuse what stock netx would not load exactly; without it, transposed convolutions are written as
+            ``convT``, as slayer does, which this project's native loader takes.
+
+    Raises:
+        HardwareRangeError, UnsupportedLayerError: stock netx would not load it exactly.
+        EsvaeError: the file cannot be written.
+    """
+    if stock:
+        check_loadable(network)
+    with atomic_path(target) as temporary, h5py.File(temporary, "w", track_order=False) as file:
+        layers = file.create_group("layer")
+        _write_input(layers.create_group("0"), network)
+        for index, (layer, shape) in enumerate(zip(network.layers, network.shapes, strict=True), start=1):
+            group = layers.create_group(str(index))
+            group["shape"] = np.array(shape, np.int64)
+            if isinstance(layer, Flatten):
+                _write_type(group, "flatten")
+            elif isinstance(layer, Dense):
+                _write_type(group, "dense")
+                _write_synapse(group, layer)
+            elif isinstance(layer, Conv | ConvTranspose):
+                transposed = isinstance(layer, ConvTranspose)
+                _write_type(group, "convT" if transposed else "conv")
+                _write_synapse(group, layer)
+                for key in ("stride", "padding", "dilation", *(["output_padding"] if transposed else [])):
+                    group[key] = np.array(getattr(layer, key), np.int64)
+                group["groups"] = np.int64(layer.groups)
+        _write_generator(file.create_group(GROUP), network)
+    return Path(target)
+
+
+def _write_input(group: h5py.Group, network: Network) -> None:
+    _write_type(group, "input")
+    group["shape"] = np.array(network.input_shape, np.int64)
+    if network.input_neurons is not None:
+        group["weight"] = np.int64(network.input_neurons.weight)
+        group["bias"] = np.int64(network.input_neurons.bias)
+        _write_neuron(group, network.input_neurons.neuron)
+
+
+def _write_type(group: h5py.Group, name: str) -> None:
+    group.create_dataset("type", (1,), "S10", [name.encode("ascii")])
+
+
+def _write_synapse(group: h5py.Group, layer: Conv | ConvTranspose | Dense) -> None:
+    weight = layer.weight.astype(np.int16, copy=False)
+    options = {"chunks": True, "compression": "gzip", "shuffle": True} if weight.size > _COMPRESS_ABOVE else {}
+    group.create_dataset("weight", data=weight, **options)
+    if layer.bias is not None:
+        group["bias"] = np.ascontiguousarray(bias_to_file(layer.bias.astype(np.int16)))
+    if isinstance(layer, Dense) and layer.delay is not None:
+        group["delay"] = delay_to_file(layer.delay.astype(np.int64))
+    if not (isinstance(layer, Dense) and layer.neuron == INTEGRATOR):  # netx puts one where it finds no neuron
+        _write_neuron(group, layer.neuron)
+
+
+def _write_neuron(group: h5py.Group, neuron: Lif | FloatLif) -> None:
+    assert isinstance(neuron, Lif)  # Network.__post_init__ raised otherwise
+    lif = group.create_group("neuron")
+    _write_type(lif, "CUBA")
+    lif["iDecay"] = np.int64(neuron.current_decay)
+    lif["vDecay"] = np.int64(neuron.voltage_decay)
+    lif["vThMant"] = np.int64(neuron.threshold)
+    lif["refDelay"] = np.int64(1)
+    lif["gradedSpike"] = np.int64(0)
+
+
+def _write_generator(group: h5py.Group, network: Network) -> None:
+    group["format_version"] = np.int64(FORMAT_VERSION)
+    group["content_hash"] = network.content_hash()
+    group["provenance"] = json.dumps(dict(network.provenance), sort_keys=True)
+    if network.time_steps is not None:
+        group["time_steps"] = np.int64(network.time_steps)
+    if network.prior is not None:
+        prior = group.create_group("prior")
+        prior["weight"] = network.prior.weight.astype(np.float32)
+        prior["bias"] = network.prior.bias.astype(np.float32)
+        prior["share"] = network.prior.share.astype(np.float32)
+        prior["rate_bits"] = np.int64(network.prior.rate_bits)
+    if network.readout is not None:
+        readout = group.create_group("readout")
+        readout["unit"] = np.float64(network.readout.unit)
+        readout["image_shape"] = np.array(network.readout.image_shape, np.int64)
+        readout["upscale"] = np.int64(network.readout.upscale)

@@ -1,0 +1,3 @@
+"""Files of the Neuromorphic Intermediate Representation."""
+
+__all__: list[str] = []

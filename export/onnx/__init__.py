@@ -1,0 +1,3 @@
+"""ONNX files of the integer network and of the float decoder."""
+
+__all__: list[str] = []

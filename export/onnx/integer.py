@@ -1,0 +1,354 @@
+"""Writes an integer network as an ONNX graph of integer operators that yields the twin's integers exactly.
+
+Layer by layer, as the twin works: one ``ConvInteger`` or ``MatMulInteger`` sums the weights for all steps at once
+(time is folded into the batch), then one ``Scan`` runs that layer's neurons over the steps. The graph's size does not
+depend on the number of steps, and products have the whole batch; unrolled, the file would hold the neurons' operators
+once a step, and one Scan over the whole network would split every product into its steps.
+
+Exactness, operator by operator:
+
+- Weights are 9 bit, kernels of ONNX Runtime 8 bit, uint8 with a zero point. A layer whose weights span at most 256
+  numbers, zero included, is one kernel; an even one is one kernel of halves; any other is
+  ``w = 2 * (w >> 1) + (w & 1)``, two kernels. Spikes are 0 or 1, so a pair of products stays below
+  2^9 and no 16 bit accumulator saturates.
+- A :class:`~export.ir.Network` bounds the sums of its weights below 2^23, so the 24 bit accumulator does not wrap;
+  where that cannot be proved, wrapping is in the graph.
+- Where the weights prove that the current stays below 2^23, neurons are 32 bit numbers; elsewhere they are 64 bit ones,
+  brought back by ``Mod`` as the registers wrap.
+- ``sign(x) * (|x| * keep >> 12)`` is ``Sign``, ``Abs``, ``Mul`` and ``BitShift`` (of unsigned numbers); the powers of
+  two in ``keep`` shorten the shift, so that most products fit 32 bit. Left shifts of signed numbers are products
+  with 64.
+
+Only the picture is float: ``tanh`` in float64 of the exact potential.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from esvae.chip.formats import ACCUMULATOR_BITS, DECAY_SHIFT, DECAY_UNITY, STATE_LIMIT, STATE_SHIFT, STATE_WRAP
+from esvae.errors import NetFileError
+from export.ir import Conv, ConvTranspose, Dense, Flatten, Lif, Network, Shape, Synapse
+from export.onnx.graph import Graph, image_from, metadata, save_model
+from export.onnx.sums import delayed, drawn_maps, interleaved, phases, sliced
+
+__all__ = ["integer_model", "write_onnx"]
+
+_ABOUT = (
+    "An integer spiking network: the sums, currents, potentials and spikes that the chip's neurons have, in integers. "
+    "Input: spikes (0 or 1), or the pixels of input neurons. Outputs: the last layer's membrane potentials after the "
+    "last step; the image that they stand for, where the network draws one; with traces, u, v and s of every layer "
+    "and step."
+)
+
+#: Numbers of an 8 bit kernel, and those that an int32 product may reach.
+_UINT8, _INT32 = 255, (1 << 31) - 1
+_ONE = 1 << STATE_SHIFT
+
+
+@dataclass(frozen=True)
+class _Sum:
+    """A part of the sums: int32 value, and by what it counts."""
+
+    value: str
+    factor: int
+
+
+def write_onnx(
+    network: Network, target: str | os.PathLike[str], *, steps: int | None = None, traces: bool = False
+) -> Path:
+    """Writes :func:`integer_model` to ``target``, whole or not at all; the same network gives the same bytes.
+
+    Raises:
+        ConfigError: ``onnx`` is not installed.
+        NetFileError: the network has no window and ``steps`` says none, or its weights do not fit one file.
+        EsvaeError: the file cannot be written.
+    """
+    return save_model(integer_model(network, steps=steps, traces=traces), target)
+
+
+def integer_model(network: Network, *, steps: int | None = None, traces: bool = False) -> Any:
+    """The integer twin of ``network`` as an ``onnx.ModelProto`` that ONNX's checker has passed.
+
+    Inputs: ``spikes``, uint8 0 or 1 ``(images, steps, *input shape)``; of a network with input neurons ``pixels``
+    instead, int32 ``(images, *input shape)``, their biases at every step. ``images`` is any number.
+
+    Outputs: ``potentials``, int32 ``(images, *last layer's shape)``; ``image``, float32 ``(images, C, H, W)`` in
+    [-1, 1], where the network has a readout; with traces ``layer{k}.u``, ``layer{k}.v`` (int32) and ``layer{k}.s``
+    (uint8), each ``(images, steps, *layer shape)``, k counting the layers with neurons in order.
+
+    Args:
+        network: any that this project models.
+        steps: length of the run; by default the network's window.
+        traces: also give the states of every layer after every step.
+
+    Raises:
+        ConfigError, NetFileError: as :func:`write_onnx`.
+    """
+    length = steps or network.time_steps
+    if length is None:
+        raise NetFileError("this network has no window; say how many steps its ONNX graph is to run")
+    writer = _Writer(network, length, traces)
+    return writer.graph.model(
+        "integer_twin",
+        _ABOUT,
+        metadata("integer twin", network.content_hash(), length, network.provenance)
+        | {"spikes": "0 or 1, uint8; aligned by sample, each image from rest"},
+    )
+
+
+class _Writer:
+    """Adds a network to a graph, layer by layer; ``raster`` values are uint8 ``(steps, images, *shape)``."""
+
+    def __init__(self, network: Network, steps: int, traces: bool) -> None:
+        self.graph, self.steps, self.traces = Graph(), steps, traces
+        self.network, self.number = network, 0
+        graph, last = self.graph, network.depth - 1
+        shape = network.input_shape
+        if network.input_neurons is not None:
+            graph.scope = "input"
+            graph.input("pixels", np.int32, ("images", *shape))
+            self.images = graph.op("Shape", "pixels", start=0, end=1)
+            nothing = [_Sum(self._zeros((steps,), np.int32, shape), 1)]
+            bias = graph.op("Mul", "pixels", graph.constant(_ONE, np.int32))
+            raster, v_end = self._neurons(nothing, bias, network.input_neurons.neuron, 0, shape, last == 0)
+        else:
+            graph.input("spikes", np.uint8, ("images", steps, *shape))
+            self.images = graph.op("Shape", "spikes", start=0, end=1)
+            raster = graph.op("Transpose", "spikes", perm=[1, 0, *range(2, 2 + len(shape))])
+        for layer, after in zip(network.layers, network.shapes, strict=True):
+            graph.scope = f"layer{self.number}"
+            if isinstance(layer, Flatten):
+                raster = graph.reshape(raster, (steps, -1, *after))
+            else:
+                sums, reach = self._sums(layer, raster, shape, after), _reach(layer)
+                assert isinstance(layer.neuron, Lif)  # Network.__post_init__ raised otherwise
+                level = None if layer.bias is None else self._bias(layer.bias, after)
+                raster, v_end = self._neurons(sums, level, layer.neuron, reach, after, self.number == last)
+            shape = after
+        graph.scope = "readout"
+        graph.op("Identity", v_end, name="potentials")
+        graph.output("potentials", np.int32, ("images", *shape))
+        if network.readout is not None:
+            exact = graph.op("Div", graph.cast(v_end, np.float64), graph.constant(network.readout.unit, np.float64))
+            pixels = graph.cast(graph.op("Tanh", exact), np.float32)
+            image_from(graph, pixels, network.readout, "image")
+            graph.output("image", np.float32, ("images", *network.readout.image_shape))
+
+    def _sums(self, layer: Synapse, raster: str, before: Shape, after: Shape) -> list[_Sum]:
+        """Sums of the weights of inputs that spiked: parts int32 ``(steps, images, *after)``."""
+        graph = self.graph
+        if isinstance(layer, Dense):
+            arrived, matrix = delayed(graph, raster, layer)
+            found = self._products(arrived, matrix)
+        elif before[1:] == (1, 1):
+            found = self._products(raster, drawn_maps(layer))
+        else:
+            rows = graph.reshape(raster, (-1, *before))
+            found = self._convolved(layer, rows, before, after)
+        shaped = [_Sum(graph.reshape(part.value, (self.steps, -1, *after)), part.factor) for part in found]
+        if _reach(layer) < STATE_LIMIT or isinstance(layer, Dense):
+            return shaped
+        half = graph.constant(1 << (ACCUMULATOR_BITS - 1), np.int64)  # beyond what a Network holds
+        total = _total(graph, shaped, 1, np.int64)
+        turned = graph.op("Mod", graph.op("Add", total, half), graph.constant(1 << ACCUMULATOR_BITS, np.int64))
+        return [_Sum(graph.cast(graph.op("Sub", turned, half), np.int32), 1)]
+
+    def _products(self, raster: str, matrix: np.ndarray) -> list[_Sum]:
+        rows = self.graph.reshape(raster, (-1, len(matrix)))
+        return [self._product("MatMulInteger", rows, *part) for part in _parts(matrix)]
+
+    def _convolved(self, layer: Conv | ConvTranspose, rows: str, before: Shape, after: Shape) -> list[_Sum]:
+        if isinstance(layer, Conv):
+            options: dict[str, Any] = {
+                "strides": layer.stride,
+                "dilations": layer.dilation,
+                "pads": (*layer.padding, *layer.padding),
+                "group": layer.groups,
+            }
+            return [self._product("ConvInteger", rows, *part, **options) for part in _parts(layer.weight)]
+        coarse = phases(layer, before, after)
+        if coarse.crop != ((0, before[1]), (0, before[2])):
+            rows = sliced(self.graph, rows, coarse.crop, axes=(2, 3))
+        found = []
+        for part in _parts(coarse.weight):
+            made = self._product("ConvInteger", rows, *part, pads=coarse.pads, group=layer.groups)
+            found.append(_Sum(interleaved(self.graph, made.value, layer, coarse.grid, after), made.factor))
+        return found
+
+    def _product(self, kind: str, rows: str, weight: np.ndarray, zero: int, factor: int, **options: Any) -> _Sum:
+        graph = self.graph
+        kernel, zeros = graph.constant(weight, np.uint8), graph.constant(0, np.uint8)
+        if "dilations" not in options and kind == "ConvInteger":
+            options["dilations"] = options["strides"] = (1, 1)
+        if kind == "ConvInteger":
+            options["kernel_shape"] = weight.shape[2:]
+        return _Sum(graph.op(kind, rows, kernel, zeros, graph.constant(zero, np.uint8), **options), factor)
+
+    def _bias(self, bias: np.ndarray, after: Shape) -> str:
+        shape = bias.shape if bias.shape == after else (-1, *[1] * (len(after) - 1))
+        return self.graph.constant(bias.reshape(shape).astype(np.int64) * _ONE, np.int32)
+
+    def _neurons(
+        self, sums: list[_Sum], bias: str | None, neuron: Lif, reach: int, shape: Shape, last: bool
+    ) -> tuple[str, str]:
+        """The neurons over all steps: their raster and the potential after the last step."""
+        graph, body = self.graph, self.graph.body()
+        each: tuple[int | str, ...] = ("images", *shape)
+        wide = not _bounded(reach, neuron.current_decay, self.steps)
+        kind = np.dtype(np.int64 if wide else np.int32)
+        remembers = neuron.current_decay != DECAY_UNITY
+        # A Scan's states come before what it scans.
+        u_before = body.input(body.fresh("u_before"), kind, each) if remembers else ""
+        v_before = body.input(body.fresh("v_before"), np.int32, each)
+        entering = [_Sum(body.input(body.fresh("sum"), np.int32, each), part.factor) for part in sums]
+
+        if bias is not None and wide:
+            bias = graph.cast(bias, kind)
+        u, v, fires = _step(body, _total(body, entering, _ONE, kind), u_before, v_before, bias, neuron, kind)
+        states, started, scanned = [], [], []
+        if remembers:
+            states.append(body.output(body.op("Identity", u), kind, each))
+            started.append(self._zeros((), kind, shape))
+        states.append(body.output(v, np.int32, each))
+        started.append(self._zeros((), np.int32, shape))
+        if self.traces:
+            scanned += [body.output(body.cast(u, np.int32), np.int32, each)]
+            scanned += [body.output(body.op("Identity", v), np.int32, each)]
+        if self.traces or not last:
+            scanned.append(body.output(body.cast(fires, np.uint8), np.uint8, each))
+        outputs = [graph.fresh("end") for _ in states] + [graph.fresh("raster") for _ in scanned]
+        graph.ops(
+            "Scan",
+            [*started, *(part.value for part in sums)],
+            outputs,
+            body=body.proto(f"neurons{self.number}"),
+            num_scan_inputs=len(sums),
+        )
+        ends, rasters = outputs[: len(states)], outputs[len(states) :]
+        if self.traces:
+            perm = [1, 0, *range(2, 2 + len(shape))]
+            for name, raster in zip("uvs", rasters, strict=True):
+                graph.op("Transpose", raster, name=f"layer{self.number}.{name}", perm=perm)
+                kept_as = np.uint8 if name == "s" else np.int32
+                graph.output(f"layer{self.number}.{name}", kept_as, ("images", self.steps, *shape))
+        self.number += 1
+        return (rasters[-1] if rasters else ""), ends[-1]
+
+    def _zeros(self, before: Shape, kind: Any, shape: Shape) -> str:
+        """Zeros ``(*before, images, *shape)``."""
+        graph = self.graph
+        ends = [graph.constant(before, np.int64)] if before else []
+        size = graph.op("Concat", *ends, self.images, graph.constant(shape, np.int64), axis=0)
+        return graph.zeros(size, kind)
+
+
+def _step(
+    body: Graph, sums: str, u: str, v: str, bias: str | None, neuron: Lif, kind: np.dtype[Any]
+) -> tuple[str, str, str]:
+    """One step of the neurons, as the reference defines it.
+
+    Args:
+        body: gets the operators.
+        sums: ``a << 6``, of type ``kind``.
+        u, v: states before; ``v`` is int32.
+        bias: ``bias << 6``, of type ``kind``, or None.
+        neuron: decays and threshold.
+        kind: int32 where no current comes to 2^23, else int64.
+
+    Returns:
+        ``u`` of type ``kind``, ``v`` int32 and what fired, bool.
+    """
+    wide = kind == np.int64
+    if neuron.current_decay != DECAY_UNITY:
+        sums = body.op("Add", _decayed(body, u, neuron.current_decay, _INT32 if wide else STATE_LIMIT - 1, kind), sums)
+    u = _brought_back(body, _wrapped(body, sums)) if wide else sums
+    drive = u
+    if neuron.voltage_decay != DECAY_UNITY:
+        kept = _decayed(body, v, neuron.voltage_decay, STATE_LIMIT - 1, np.dtype(np.int32))
+        drive = body.op("Add", body.cast(kept, kind) if wide else kept, drive)
+    if bias is not None:
+        drive = body.op("Add", drive, bias)
+    if wide:
+        drive = body.cast(_wrapped(body, drive), np.int32)
+    low, high = (body.constant(sign * (STATE_LIMIT - 1), np.int32) for sign in (-1, 1))
+    v = body.op("Clip", drive, low, high)
+    fires = body.op("Greater", v, body.constant(neuron.threshold << STATE_SHIFT, np.int32))
+    return u, body.op("Where", fires, body.constant(0, np.int32), v), fires
+
+
+def _total(graph: Graph, parts: Sequence[_Sum], factor: int, kind: Any) -> str:
+    """The sums times ``factor``, in the given type."""
+    total = ""
+    for part in parts:
+        value = part.value if kind == np.int32 else graph.cast(part.value, kind)
+        if part.factor * factor != 1:
+            value = graph.op("Mul", value, graph.constant(part.factor * factor, kind))
+        total = graph.op("Add", total, value) if total else value
+    return total
+
+
+def _parts(weight: np.ndarray) -> list[tuple[np.ndarray, int, int]]:
+    """Kernels whose products make up those of ``weight``: uint8 numbers, their zero point, and by what they count."""
+    weight = weight.astype(np.int16)
+    low, high = min(int(weight.min()), 0), max(int(weight.max()), 0)
+    if high - low <= _UINT8:
+        return [(weight - low, -low, 1)]
+    halves, odd = weight >> 1, weight & 1
+    zero = -(low >> 1)
+    found = [(halves + zero, zero, 2)]
+    return found if not odd.any() else [*found, (odd, 0, 1)]
+
+
+def _reach(layer: Synapse) -> int:
+    """No sum of weights is larger in magnitude."""
+    axes = (0, 2, 3) if isinstance(layer, ConvTranspose) else tuple(range(1, layer.weight.ndim))
+    return int(np.abs(layer.weight.astype(np.int64)).sum(axis=axes).max())
+
+
+def _bounded(reach: int, current_decay: int, steps: int) -> bool:
+    """Whether no current can come to 2^23 within the window: a geometric series, and at most one term a step."""
+    term = reach << STATE_SHIFT
+    limit = term * steps
+    if current_decay:
+        limit = min(limit, term * DECAY_UNITY // current_decay)
+    return limit < STATE_LIMIT
+
+
+def _decayed(body: Graph, value: str, decay: int, largest: int, kind: np.dtype[Any]) -> str:
+    """``sign(x) * (|x| * keep >> 12)`` of numbers at most ``largest`` in magnitude; keeps at least one part."""
+    keep, shift = DECAY_UNITY - decay, DECAY_SHIFT
+    while keep % 2 == 0 and shift:
+        keep, shift = keep // 2, shift - 1
+    if not shift:
+        return value  # nothing is lost
+    narrow = kind == np.int32 and largest * keep <= _INT32
+    signed, unsigned = (np.int32, np.uint32) if narrow else (np.int64, np.uint64)
+    size = body.op("Abs", value)
+    if not narrow and kind == np.int32:
+        size = body.cast(size, np.int64)
+    if keep != 1:
+        size = body.op("Mul", size, body.constant(keep, signed))
+    shifted = body.op("BitShift", body.cast(size, unsigned), body.constant(shift, unsigned), direction="RIGHT")
+    return body.op("Mul", body.cast(shifted, kind), body.op("Sign", value))
+
+
+def _wrapped(body: Graph, value: str) -> str:
+    """int64 as a 32 bit register holds it: two's complement."""
+    half = body.constant(1 << 31, np.int64)
+    turned = body.op("Mod", body.op("Add", value, half), body.constant(1 << 32, np.int64))
+    return body.op("Sub", turned, half)
+
+
+def _brought_back(body: Graph, value: str) -> str:
+    """Once by 2^24 when above 2^23 or at or below -2^23."""
+    limit, wrap = body.constant(STATE_LIMIT, np.int64), body.constant(STATE_WRAP, np.int64)
+    low = body.constant(-STATE_LIMIT, np.int64)
+    raised = body.op("Where", body.op("LessOrEqual", value, low), body.op("Add", value, wrap), value)
+    return body.op("Where", body.op("Greater", value, limit), body.op("Sub", value, wrap), raised)

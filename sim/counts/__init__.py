@@ -1,0 +1,3 @@
+"""Exact counts: spikes, synaptic operations, fan-out."""
+
+__all__: list[str] = []

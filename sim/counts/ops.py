@@ -1,0 +1,338 @@
+"""Exact counts of what a network does: spikes, synaptic operations, neuron updates.
+
+A synaptic operation is one spike arriving over one synapse that exists (see :mod:`sim.counts.fan_out`). Loihi 2's own
+counters count the same. Counts are whole numbers from the spikes to the totals; only means and spreads are rounded.
+They are taken chunk by chunk beside the engine and keep 24 bytes an image and layer: any number of images can be
+counted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from esvae.errors import DataError
+from export.ir import Network
+from sim.counts.fan_out import Macs, fan_out, macs
+from sim.counts.kernel import count_spikes
+from sim.trace import Trace
+
+__all__ = ["Activity", "Counter", "Counts", "LayerCounts", "Rasters", "Spread", "StepCounts", "count", "count_traces"]
+
+#: Order of the last axis of :attr:`Counts.per_image`.
+QUANTITIES = ("spikes_in", "synops", "spikes")
+
+
+class Activity(Protocol):
+    """One layer's spikes over a chunk of images, as :class:`sim.twin.engine.LayerActivity` has them."""
+
+    @property
+    def entering(self) -> torch.Tensor:
+        """0 or 1, ``(steps, images, *input shape)``."""
+
+    @property
+    def spikes(self) -> torch.Tensor:
+        """0 or 1, ``(steps, images, *layer shape)``."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rasters:
+    """An :class:`Activity` from arrays at hand."""
+
+    entering: torch.Tensor
+    spikes: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How a count is distributed over images.
+
+    Attributes:
+        mean, std: over the images (standard deviation of the population).
+        low, median, high: the images at 5, 50 and 95 %, or None where only moments are kept.
+        min, max: of one image.
+    """
+
+    mean: float
+    std: float
+    min: int
+    max: int
+    low: int | None = None
+    median: int | None = None
+    high: int | None = None
+
+
+@dataclass(frozen=True)
+class StepCounts:
+    """One layer's work in each step of the window, over images; every tuple has one entry a step."""
+
+    spikes_in: tuple[Spread, ...]
+    synops: tuple[Spread, ...]
+    spikes: tuple[Spread, ...]
+
+
+@dataclass(frozen=True)
+class LayerCounts:
+    """One layer's work on an image's whole window.
+
+    Attributes:
+        layer: position and type.
+        inputs, neurons: that feed it, that are in it.
+        synapses: that exist.
+        spikes_in: spikes that entered, mean over images.
+        synops: synaptic operations they caused, mean over images.
+        spikes: that the layer's neurons fired, mean over images.
+        updates: neuron updates, one for each neuron and step.
+        activity: spikes for each neuron and step, 0 to 1.
+        sparsity: share of synapses and steps without an operation, 0 to 1.
+        zero_weights: share of the weights that are zero, so that no synapse exists.
+        macs: products of the float equivalent, which runs once an image.
+        over_images: distribution of spikes_in, synops and spikes over images.
+        over_steps: the same for each step of the window.
+    """
+
+    layer: str
+    inputs: int
+    neurons: int
+    synapses: int
+    spikes_in: float
+    synops: float
+    spikes: float
+    updates: int
+    activity: float
+    sparsity: float
+    zero_weights: float
+    macs: Macs
+    over_images: dict[str, Spread]
+    over_steps: StepCounts
+
+
+@dataclass(frozen=True, eq=False)
+class Counts:
+    """Everything that was counted.
+
+    Attributes:
+        images, steps: how many, and the window of each.
+        layers: summaries, in file order.
+        per_image: int64 ``(layers, images, 3)``: spikes in, synaptic operations, spikes out of each image.
+        entering: spikes summed over images, int64 ``(steps, inputs)`` a layer, inputs as ``(C, H, W)`` flattened.
+        input_updates: neuron updates of input neurons, which no synapse feeds, an image; 0 where there are none.
+        raster: the first image's spikes: for each layer uint8 ``(steps, neurons)``, the entering ones first.
+    """
+
+    images: int
+    steps: int
+    layers: tuple[LayerCounts, ...]
+    per_image: np.ndarray
+    entering: tuple[np.ndarray, ...]
+    input_updates: int
+    raster: tuple[np.ndarray, ...]
+
+    @property
+    def mean_entering(self) -> tuple[np.ndarray, ...]:
+        """Spikes that enter each layer, mean over images: float64 ``(steps, inputs)``."""
+        return tuple(entering / self.images for entering in self.entering)
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """Exact sums over layers and images."""
+        return dict(zip(QUANTITIES, map(int, self.per_image.sum(axis=(0, 1))), strict=True))
+
+
+class Counter:
+    """Counts chunk after chunk of a run of :meth:`sim.twin.engine.Engine.run`.
+
+    Args:
+        network: the network that runs.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self._synapses = list(network.synapses())
+        self._reach = [fan_out(layer, before) for layer, before, _ in self._synapses]
+        self._per_image: list[np.ndarray] = []
+        self._entering: list[np.ndarray] = []
+        self._steps: list[_Moments] = []
+        self._raster: tuple[np.ndarray, ...] = ()
+        self._input_neurons = 0
+
+    def add(self, chunk: Sequence[Activity]) -> None:
+        """Counts one chunk.
+
+        Where input neurons turn images into spikes, their activity comes first; the pixels are no spikes and are not
+        counted, the neurons' updates are.
+
+        Raises:
+            DataError: the chunk has another window than those before it, or is not of this network.
+        """
+        if len(chunk) == len(self._synapses) + 1:
+            self._input_neurons = math.prod(chunk[0].spikes.shape[2:])
+            chunk = chunk[1:]
+        if len(chunk) != len(self._synapses):
+            raise DataError(f"activity of {len(chunk)} layers, the network has {len(self._synapses)}")
+        steps, images = chunk[0].entering.shape[:2]
+        if self._entering and len(self._entering[0]) != steps:
+            raise DataError(f"a chunk of {steps} steps after chunks of {len(self._entering[0])}; count them apart")
+        table = np.empty((len(chunk), steps, images, len(QUANTITIES)), np.int64)
+        arrived = []
+        for k, layer in enumerate(chunk):
+            fired, operations, by_neuron = count_spikes(layer.entering, self._reach[k])
+            table[k, :, :, 0], table[k, :, :, 1] = fired, operations
+            arrived.append(by_neuron)
+            if k and _same(chunk[k - 1].spikes, layer.entering):
+                table[k - 1, :, :, 2] = fired
+            elif k:
+                table[k - 1, :, :, 2] = _fired(chunk[k - 1].spikes)
+        table[-1, :, :, 2] = _fired(chunk[-1].spikes)
+        self._keep(table, arrived, chunk)
+
+    def _keep(self, table: np.ndarray, arrived: list[np.ndarray], chunk: Sequence[Activity]) -> None:
+        if not self._entering:
+            self._entering = [np.zeros_like(by_neuron) for by_neuron in arrived]
+            self._steps = [_Moments(table.shape[1]) for _ in chunk]
+            rasters = [chunk[0].entering, *(layer.spikes for layer in chunk)]
+            self._raster = tuple(_first_image(spikes) for spikes in rasters)
+        for k, by_neuron in enumerate(arrived):
+            self._entering[k] += by_neuron
+            self._steps[k].add(table[k])
+        self._per_image.append(table.sum(axis=1))
+
+    def result(self) -> Counts:
+        """What has been counted so far.
+
+        Raises:
+            DataError: nothing has.
+        """
+        if not self._per_image:
+            raise DataError("no image was counted; give at least one")
+        per_image = np.concatenate(self._per_image, axis=1)
+        steps = len(self._entering[0])
+        layers = tuple(self._layer(k, per_image[k], steps) for k in range(len(self._synapses)))
+        return Counts(
+            images=per_image.shape[1],
+            steps=steps,
+            layers=layers,
+            per_image=per_image,
+            entering=tuple(self._entering),
+            input_updates=self._input_neurons * steps,
+            raster=self._raster,
+        )
+
+    def _layer(self, k: int, per_image: np.ndarray, steps: int) -> LayerCounts:
+        layer, before, after = self._synapses[k]
+        neurons, synapses = math.prod(after), int(self._reach[k].sum())
+        spreads = {name: _spread(per_image[:, i]) for i, name in enumerate(QUANTITIES)}
+        synops = spreads["synops"].mean
+        return LayerCounts(
+            layer=f"layer {k} ({type(layer).__name__})",
+            inputs=math.prod(before),
+            neurons=neurons,
+            synapses=synapses,
+            spikes_in=spreads["spikes_in"].mean,
+            synops=synops,
+            spikes=spreads["spikes"].mean,
+            updates=neurons * steps,
+            activity=spreads["spikes"].mean / (neurons * steps),
+            sparsity=1 - synops / (synapses * steps) if synapses else 1.0,
+            zero_weights=float((layer.weight == 0).mean()),
+            macs=macs(layer, before),
+            over_images=spreads,
+            over_steps=self._steps[k].spreads(len(per_image)),
+        )
+
+
+class _Moments:
+    """Sums, squares and extremes over images, for each step and quantity: whole numbers without a bound."""
+
+    def __init__(self, steps: int) -> None:
+        shape = (steps, len(QUANTITIES))
+        self._sum, self._squares = np.zeros(shape, object), np.zeros(shape, object)
+        self._min, self._max = np.full(shape, np.iinfo(np.int64).max), np.zeros(shape, np.int64)
+
+    def add(self, table: np.ndarray) -> None:
+        """Takes int64 ``(steps, images, quantities)``."""
+        largest = int(table.max(initial=0))
+        wide = largest * largest * table.shape[1] > np.iinfo(np.int64).max
+        self._sum += table.sum(axis=1)
+        self._squares += np.square(table.astype(object) if wide else table).sum(axis=1)
+        self._min, self._max = np.minimum(self._min, table.min(axis=1)), np.maximum(self._max, table.max(axis=1))
+
+    def spreads(self, images: int) -> StepCounts:
+        return StepCounts(*(self._column(i, images) for i in range(len(QUANTITIES))))
+
+    def _column(self, i: int, images: int) -> tuple[Spread, ...]:
+        columns = (x[:, i] for x in (self._sum, self._squares, self._min, self._max))
+        return tuple(
+            Spread(
+                mean=int(total) / images,
+                std=math.sqrt(int(squares) * images - int(total) ** 2) / images,
+                min=int(low),
+                max=int(high),
+            )
+            for total, squares, low, high in zip(*columns, strict=True)
+        )
+
+
+def _spread(values: np.ndarray) -> Spread:
+    low, median, high = (int(q) for q in np.quantile(values, (0.05, 0.5, 0.95), method="inverted_cdf"))
+    mean = int(values.sum()) / len(values)
+    return Spread(mean, float(values.std()), int(values.min()), int(values.max()), low, median, high)
+
+
+def _same(left: torch.Tensor, right: torch.Tensor) -> bool:
+    """Whether both are views of the same spikes, so that one count serves both."""
+    return left.numel() == right.numel() and left.data_ptr() == right.data_ptr()
+
+
+def _fired(spikes: torch.Tensor) -> np.ndarray:
+    """Spikes of each step and image: int64 ``(steps, images)``."""
+    return count_spikes(spikes, np.zeros(tuple(spikes.shape[2:]), np.int64))[0]
+
+
+def _first_image(spikes: torch.Tensor) -> np.ndarray:
+    return spikes[:, 0].reshape(len(spikes), -1).to("cpu", torch.uint8).numpy()
+
+
+def count(network: Network, activity: Iterable[Sequence[Activity]]) -> Counts:
+    """Counts over all chunks of a run of :meth:`sim.twin.engine.Engine.run`.
+
+    Raises:
+        DataError: the run gave no image.
+    """
+    counter = Counter(network)
+    for chunk in activity:
+        counter.add(chunk)
+    return counter.result()
+
+
+def count_traces(network: Network, spikes: np.ndarray, traces: Sequence[Trace]) -> Counts:
+    """Counts from traces that were kept, of whichever backend.
+
+    Args:
+        network: that was run.
+        spikes: that entered it, ``(images, steps, *input shape)``.
+        traces: of every layer with neurons, aligned by sample.
+
+    Raises:
+        DataError: spikes or traces that do not fit the network.
+    """
+    outside = np.asarray(spikes)
+    if outside.shape[2:] != network.input_shape and (*outside.shape[2:], 1, 1) != network.input_shape:
+        raise DataError(f"input spikes have shape {outside.shape}, expected (images, steps, *{network.input_shape})")
+    layers = list(network.synapses())
+    if len(traces) != len(layers):
+        raise DataError(f"traces of {len(traces)} layers, the network has {len(layers)}")
+    fired = [outside, *(trace.s for trace in traces)]
+    chunk = []
+    for k, (_, before, after) in enumerate(layers):
+        entering, leaving = (np.ascontiguousarray(s.swapaxes(0, 1), np.uint8) for s in fired[k : k + 2])
+        if leaving.shape[:2] != entering.shape[:2] or leaving.shape[2:] != after:
+            steps, images = entering.shape[:2]
+            raise DataError(f"layer {k}: spikes {fired[k + 1].shape}, expected {(images, steps, *after)}")
+        arrived = torch.from_numpy(entering.reshape(*entering.shape[:2], *before))
+        chunk.append(Rasters(arrived, torch.from_numpy(leaving)))
+    return count(network, [chunk])

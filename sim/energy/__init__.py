@@ -1,0 +1,3 @@
+"""Estimates of energy and time from exact counts, by profile."""
+
+__all__: list[str] = []

@@ -1,0 +1,98 @@
+"""What each core of a mapped network does: operations and updates in each step, and the spikes sent between cores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from export.ir import Dense, Network, Shape, Synapse
+from sim.counts.fan_out import fan_out
+from sim.fit.chips import Chip
+from sim.fit.mapping import Core, Mapping
+
+__all__ = ["CoreLoad", "core_load"]
+
+
+@dataclass(frozen=True, eq=False)
+class CoreLoad:
+    """What the cores do, mean over images.
+
+    Attributes:
+        layer: int64 ``(cores,)``: to which layer each core belongs.
+        synops: synaptic operations on each core in each step, float64 ``(steps, cores)``.
+        neurons: on each core, which are its updates in each step, int64 ``(cores,)``.
+        packets: sent in an image's window: one for each spike and core that it reaches.
+        hops: routers that these packets pass from one to the next.
+    """
+
+    layer: np.ndarray
+    synops: np.ndarray
+    neurons: np.ndarray
+    packets: float
+    hops: float
+
+
+def core_load(network: Network, entering: Sequence[np.ndarray], mapping: Mapping) -> CoreLoad:
+    """Spreads a network's work over the cores of a mapping without problems.
+
+    Args:
+        network: that was mapped.
+        entering: for each layer the spikes that enter it, mean over images: ``(steps, inputs)``.
+        mapping: of the network.
+
+    Cores are filled in order, layer after layer, along a path through the mesh that turns at each row's end; packets
+    go the shortest way. Spikes that enter the network come from the first core's tile.
+    """
+    layer_of, synops, neurons = [], [], []
+    packets = hops = 0.0
+    source = np.zeros(math.prod(network.input_shape), np.int64)
+    first = 0
+    for k, ((layer, before, after), mapped) in enumerate(zip(network.synapses(), mapping.layers, strict=True)):
+        masks = [_mask(core, after) for core in mapped.cores]
+        reach = np.stack([_reach(layer, before, core, mask) for core, mask in zip(mapped.cores, masks, strict=True)])
+        synops.append(entering[k] @ reach.T)
+        fired = entering[k].sum(axis=0)
+        for index, reached in enumerate(reach > 0):
+            sent = np.bincount(source, weights=fired * reached, minlength=1)
+            packets += float(sent.sum())
+            senders = np.flatnonzero(sent)
+            hops += float(sent[senders] @ _distances(mapping.chip, senders, first + index))
+        source = np.zeros(math.prod(after), np.int64)
+        for index, mask in enumerate(masks):
+            source[mask.reshape(-1)] = first + index
+        layer_of += [k] * len(mapped.cores)
+        neurons += [core.neurons for core in mapped.cores]
+        first += len(mapped.cores)
+    return CoreLoad(np.array(layer_of), np.concatenate(synops, axis=1), np.array(neurons), packets, hops)
+
+
+def _mask(core: Core, shape: Shape) -> np.ndarray:
+    """Which outputs are on the core: bool of the layer's shape."""
+    if len(core.block) == 1:
+        flat = np.zeros(math.prod(shape), bool)
+        flat[slice(*core.block[0])] = True
+        return flat.reshape(shape)
+    mask = np.zeros(shape, bool)
+    mask[tuple(slice(*span) for span in core.block)] = True
+    return mask
+
+
+def _reach(layer: Synapse, before: Shape, core: Core, mask: np.ndarray) -> np.ndarray:
+    """Synapses from each input to the core: int64 ``(inputs,)``."""
+    if isinstance(layer, Dense):
+        return np.count_nonzero(layer.weight[slice(*core.block[0])], axis=0)
+    return fan_out(layer, before, mask).reshape(-1)
+
+
+def _distances(chip: Chip, senders: np.ndarray, receiver: int) -> np.ndarray:
+    """Routers passed from the tiles of some cores to that of another."""
+    (x, y), (to_x, to_y) = (_tile(chip, np.asarray(core)) for core in (senders, receiver))
+    return np.abs(x - to_x) + np.abs(y - to_y)
+
+
+def _tile(chip: Chip, core: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    row, column = np.divmod(core // chip.cores_per_tile, chip.mesh_width)
+    return np.where(row % 2, chip.mesh_width - 1 - column, column), row

@@ -1,0 +1,230 @@
+"""The integer twin: the fast, batched backend, equal to :mod:`sim.reference` in every integer.
+
+Time is folded into the batch, so that one convolution serves all steps of several images; then one compiled pass runs
+the neurons over the window. Images go through in chunks that fit a given memory and, where that allows, the processor's
+cache. Integers do not depend on the order of summation, so neither chunks nor threads change a result.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from esvae.errors import ConfigError
+from esvae.machine.allocator import keep_large_blocks
+from export.ir import Flatten, InputNeurons, Network, Shape, Synapse
+from sim.stimulus import Stimulus, as_stimulus
+from sim.trace import Trace
+from sim.twin.stages import InputStage, Path, Stage, States, logical
+
+__all__ = ["DEFAULT_MEMORY", "Engine", "LayerActivity"]
+
+#: Bytes that a chunk of images may take, where the caller does not say.
+DEFAULT_MEMORY = 1 << 29
+#: Bytes of the widest layer's raster that still lie in a processor's last cache together with the next one's.
+_CACHED = 1 << 23
+_FLOAT = 4
+
+
+@dataclass(frozen=True, eq=False)
+class LayerActivity:
+    """One layer's part of a run over a chunk of images.
+
+    Attributes:
+        layer: what it is: synapses with neurons, or input neurons, which nothing enters.
+        before: raster of the layer before, float32 0 or 1, ``(steps, images, *its shape)``, as it arrives here.
+        input_shape: shape in which this layer takes it.
+        spikes: spikes that left, likewise ``(steps, images, *layer shape)``.
+        v_end: membrane potential after the last step, int32 ``(images, *layer shape)``.
+        trace: states after every step, or None.
+    """
+
+    layer: Synapse | InputNeurons
+    before: torch.Tensor
+    input_shape: Shape
+    spikes: torch.Tensor
+    v_end: np.ndarray
+    trace: Trace | None
+
+    @property
+    def entering(self) -> torch.Tensor:
+        """Spikes that entered, float32 0 or 1, ``(steps, images, *input shape)``."""
+        return self.before.reshape(*self.before.shape[:2], *self.input_shape)
+
+
+class Engine:
+    """A network made ready for repeated runs.
+
+    Args:
+        network: the integer network.
+        device: ``cpu``, ``cuda``, or another of torch's.
+        memory: bytes that a chunk may take; one image is run whatever it takes.
+        path: how sums are computed on the CPU (see :data:`sim.twin.stages.Path`); the integers are the same.
+
+    Raises:
+        ConfigError: a device that is not there.
+    """
+
+    def __init__(
+        self, network: Network, device: str = "cpu", *, memory: int = DEFAULT_MEMORY, path: Path = "auto"
+    ) -> None:
+        self.network, self._memory = network, memory
+        self._device = _checked_device(device)
+        if self._device.type == "cpu":
+            keep_large_blocks()
+        self._make(self._device.type != "cpu", path)
+
+    def _make(self, portable: bool, path: Path) -> None:
+        """Makes the stages; ``portable`` is what runs off the CPU."""
+        network, device = self.network, self._device
+        self._input = None
+        if network.input_neurons is not None:
+            self._input = InputStage(network.input_neurons, network.input_shape, device, portable)
+        self._stages: list[Stage] = []
+        shape = memory_shape = network.input_shape
+        for layer, after in zip(network.layers, network.shapes, strict=True):
+            if not isinstance(layer, Flatten):
+                self._stages.append(Stage(layer, shape, memory_shape, after, device, portable, path))
+                memory_shape = after
+            shape = after
+
+    def run(
+        self,
+        given: np.ndarray | Stimulus,
+        *,
+        trace: bool = False,
+        chunk: int | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> Iterator[list[LayerActivity]]:
+        """Runs images from rest, some at a time; the results do not depend on how many.
+
+        Args:
+            given: spikes, 0 or 1, ``(images, steps, *input shape)``; or a stimulus, which may also hold images for
+                input neurons, resets and staggered time.
+            trace: also keep the states after every step.
+            chunk: images to a pass; None for as many as fit the memory and the cache.
+            progress: called with the number of images done after each chunk.
+
+        Yields:
+            For each chunk, the activity of each layer with neurons, in file order.
+
+        Raises:
+            DataError: a stimulus that does not fit the network.
+        """
+        stimulus = as_stimulus(self.network, given)
+        size = chunk or self._chunk(stimulus.steps, kept=True, trace=trace)
+        for start in range(0, len(stimulus), size):
+            yield list(self._activities(stimulus.part(start, start + size), trace))
+            if progress is not None:
+                progress(min(start + size, len(stimulus)))
+
+    def potentials(
+        self, given: np.ndarray | Stimulus, *, chunk: int | None = None, progress: Callable[[int], None] | None = None
+    ) -> Iterator[np.ndarray]:
+        """As :meth:`run`, but gives of each chunk only the last layer's potentials after the last step.
+
+        Yields:
+            int32 ``(images, *layer shape)``.
+        """
+        stimulus = as_stimulus(self.network, given)
+        size = chunk or self._chunk(stimulus.steps, kept=False, trace=False)
+        for start in range(0, len(stimulus), size):
+            for _, _, states in self._pass(stimulus.part(start, start + size), False):
+                v_end = states[0]
+            yield np.ascontiguousarray(logical(v_end, self._shapes[-1]).cpu().numpy())
+            if progress is not None:
+                progress(min(start + size, len(stimulus)))
+
+    def final_potentials(
+        self, given: np.ndarray | Stimulus, *, progress: Callable[[int], None] | None = None
+    ) -> np.ndarray:
+        """Membrane potential of the last layer after the last step: int32 ``(images, *layer shape)``."""
+        return np.concatenate(list(self.potentials(given, progress=progress)))
+
+    def traces(self, given: np.ndarray | Stimulus) -> list[Trace]:
+        """States of every layer after every step: int32, and uint8 for the spikes."""
+        chunks = [[layer.trace for layer in layers] for layers in self.run(given, trace=True)]
+        return [
+            Trace(*(np.concatenate([getattr(t, name) for t in layer]) for name in ("u", "v", "s")))
+            for layer in zip(*chunks, strict=True)
+        ]
+
+    @property
+    def _shapes(self) -> list[Shape]:
+        """Shape of each layer with neurons."""
+        first = [] if self._input is None else [self._input.shape]
+        return first + [stage.shape for stage in self._stages]
+
+    def _chunk(self, steps: int, *, kept: bool, trace: bool) -> int:
+        """Images to a pass: what the memory holds, at most what the cache does."""
+        sizes = [math.prod(self.network.input_shape), *(math.prod(shape) for shape in self._shapes)]
+        widest = max(sizes) * steps * _FLOAT
+        held = (sum(sizes) if kept else max(sizes)) * steps * _FLOAT + 2 * widest
+        if trace:  # u, v and s, in the order of the steps and then in that of the images
+            held += 6 * sum(sizes) * steps * _FLOAT
+        return max(1, min(self._memory // held, 1 << 30 if self._device.type != "cpu" else max(1, _CACHED // widest)))
+
+    def _pass(self, part: Stimulus, trace: bool) -> Iterator[tuple[torch.Tensor, torch.Tensor, States]]:
+        """For each layer with neurons: the raster that entered, the one that left, and the states."""
+        number = 0
+        if self._input is not None:
+            assert part.images is not None
+            resets = part.timing.resets(0, part.steps)
+            raster, states = self._input.run(part.images, part.steps, resets, trace)
+            yield raster.new_zeros(part.steps, len(part), 0), raster, states
+            number = 1
+        else:
+            assert part.spikes is not None
+            raster = self._entered(part.spikes)
+        for stage in self._stages:
+            if part.timing.stagger:
+                raster = torch.cat([torch.zeros_like(raster[:1]), raster[:-1]])
+            entered = raster
+            raster, states = stage.run(entered, part.timing.resets(number, part.steps), trace)
+            yield entered, raster, states
+            number += 1
+
+    def _entered(self, spikes: np.ndarray) -> torch.Tensor:
+        """Spikes ``(images, steps, *input shape)`` as a raster in memory order."""
+        images, steps = spikes.shape[:2]
+        turned = np.moveaxis(spikes, 2, -1) if spikes.ndim == 5 else spikes
+        rows = turned.reshape(images, steps, -1).swapaxes(0, 1)
+        return torch.from_numpy(np.ascontiguousarray(rows)).to(self._device, torch.float32)
+
+    def _activities(self, part: Stimulus, trace: bool) -> Iterator[LayerActivity]:
+        synapses = [(stage.layer, stage.input_shape, stage.shape) for stage in self._stages]
+        if self._input is not None and self.network.input_neurons is not None:
+            neurons: Synapse | InputNeurons = self.network.input_neurons
+            layers = [(neurons, (0,), self._input.shape), *synapses]
+        else:
+            layers = list(synapses)
+        before_shape: Shape = self.network.input_shape if self._input is None else (0,)
+        for (layer, input_shape, shape), (entered, left, states) in zip(layers, self._pass(part, trace), strict=True):
+            kept = None
+            if trace:
+                rasters = (*(x for x in states[1:] if x is not None), left.to(torch.uint8))
+                by_image = (logical(x, shape).transpose(0, 1).cpu() for x in rasters)
+                kept = Trace(*(np.ascontiguousarray(x.numpy()) for x in by_image))
+            yield LayerActivity(
+                layer,
+                logical(entered, before_shape),
+                input_shape,
+                logical(left, shape),
+                logical(states[0], shape).cpu().numpy(),
+                kept,
+            )
+            before_shape = shape
+
+
+def _checked_device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ConfigError(f"device '{name}': expected cpu, cuda or another device of torch's") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device 'cuda': torch finds no GPU here; use cpu, or install a CUDA build of torch")
+    return device

@@ -1,0 +1,64 @@
+"""The integer neuron in torch's own operations, for devices that numba does not serve; slower, and equal."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from esvae.chip.formats import ACCUMULATOR_BITS, DECAY_SHIFT, DECAY_UNITY, STATE_LIMIT, STATE_SHIFT, STATE_WRAP
+from export.ir import Lif
+
+__all__ = ["run_lif_torch"]
+
+_REGISTER_BITS = 32
+
+
+def _wrapped(x: torch.Tensor, bits: int) -> torch.Tensor:
+    half = 1 << (bits - 1)
+    return (x + half).remainder_(1 << bits).sub_(half)
+
+
+def _decayed(x: torch.Tensor, decay: int) -> torch.Tensor:
+    if decay == DECAY_UNITY:
+        return torch.zeros_like(x)
+    return x.sign() * ((x.abs() * (DECAY_UNITY - decay)) >> DECAY_SHIFT)
+
+
+def run_lif_torch(
+    a: torch.Tensor,
+    bias: torch.Tensor,
+    neuron: Lif,
+    *,
+    resets: np.ndarray,
+    wraps: bool = False,
+    trace: bool = False,
+) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+    """As :func:`sim.twin.lif_kernel.run_lif`, on whatever device ``a`` lies, in 64 bit throughout.
+
+    Args:
+        a: sums of weights, whole numbers in a float type, ``(steps, images, neurons)``; **overwritten** with spikes.
+        bias: bias mantissas, int64 ``(1 or images, neurons)``.
+        neuron, resets, wraps, trace: as there.
+    """
+    u = torch.zeros(a.shape[1:], dtype=torch.int64, device=a.device)
+    v = torch.zeros_like(u)
+    drive = bias << STATE_SHIFT
+    kept: tuple[list[torch.Tensor], list[torch.Tensor]] = ([], [])
+    for t in range(len(a)):
+        if resets[t]:
+            u, v = torch.zeros_like(u), torch.zeros_like(v)
+        sums = a[t].to(torch.int64)
+        if wraps:
+            sums = _wrapped(sums, ACCUMULATOR_BITS)
+        u = _wrapped(_decayed(u, neuron.current_decay) + (sums << STATE_SHIFT), _REGISTER_BITS)
+        u = torch.where(u > STATE_LIMIT, u - STATE_WRAP, torch.where(u <= -STATE_LIMIT, u + STATE_WRAP, u))
+        v = _wrapped(_decayed(v, neuron.voltage_decay) + u + drive, _REGISTER_BITS)
+        v = v.clamp_(1 - STATE_LIMIT, STATE_LIMIT - 1)
+        fired = v > neuron.threshold << STATE_SHIFT
+        v = v.masked_fill(fired, 0)
+        a[t] = fired.to(a.dtype)
+        if trace:
+            kept[0].append(u.to(torch.int32))
+            kept[1].append(v.to(torch.int32))
+    traces = tuple(torch.stack(states) for states in kept) if trace else (None, None)
+    return v.to(torch.int32), traces[0], traces[1]
