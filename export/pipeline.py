@@ -252,7 +252,7 @@ def export_network(
     lowering: Lowering = "auto",
     calibration: Calibration = DEFAULT_CALIBRATION,
     spikes: np.ndarray | None = None,
-    before_writing: Callable[[Network], None] | None = None,
+    before_writing: Callable[[Network, Network], None] | None = None,
     progress: Callable[[float, str], None] | None = None,
 ) -> Exported:
     """Runs the passes and writes the file.
@@ -261,7 +261,7 @@ def export_network(
         network: what a frontend made of a trained model (see :mod:`export.frontends`).
         target: the ``.net`` file.
         weight_bits, lowering, calibration, spikes: see :class:`Options`.
-        before_writing: called with the integer network; what it raises leaves no file behind.
+        before_writing: called with the integer network, lowered and as trained; what it raises leaves no file behind.
         progress: called with the share done, 0 to 1, and the name of the pass.
 
     Raises:
@@ -273,7 +273,7 @@ def export_network(
     assert state.plain is not None
     assert state.integer is not None
     if before_writing is not None:
-        before_writing(state.integer)
+        before_writing(state.integer, state.plain)
     path = write_netx(state.integer, target, stock=state.lowering != "native")
     return Exported(
         path,

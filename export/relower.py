@@ -23,14 +23,14 @@ def relower_file(
     target: str | os.PathLike[str],
     *,
     lowering: Lowering = "auto",
-    before_writing: Callable[[Network], None] | None = None,
+    before_writing: Callable[[Network, Network], None] | None = None,
 ) -> Exported:
     """Reads ``path``, lowers it, and writes ``target``.
 
     Args:
         path, target: the ``.net`` files.
         lowering: see :data:`~export.pipeline.Lowering`.
-        before_writing: called with the lowered network; what it raises leaves no file behind.
+        before_writing: called with the network, lowered and as it was; what it raises leaves no file behind.
 
     Returns:
         What was written; its quantization is empty, as there was none.
@@ -42,6 +42,6 @@ def relower_file(
     network, lowering, costs = lowered(plain, lowering)
     ranges = check_ranges(network) if network.readout is not None else layer_ranges(network)
     if before_writing is not None:
-        before_writing(network)
+        before_writing(network, plain)
     written = write_netx(network, target, stock=lowering != "native")
     return Exported(written, network, plain, lowering, MAX_WEIGHT_BITS, costs, [], ranges)

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from export.ir import Network
-    from export.ir.floats import FloatNetwork
     from export.pipeline import Exported
 
 __all__ = ["export"]
@@ -79,7 +78,7 @@ def export(
         check_target(onnx)  # before any work is done
     kept = weight_bits is None and is_netx(source)
     network = None if kept and nir is None and onnx is None else load_source(source)
-    gate = None if chip is None else _gate(chip, network, source, weight_bits, lowering)
+    gate = None if chip is None else _gate(chip)
     if kept:
         done = relower_file(source, out, lowering=lowering, before_writing=gate)  # type: ignore[arg-type]
     else:
@@ -124,22 +123,13 @@ def export(
         say(f"{nir}: the float network as a NIR graph")
 
 
-def _gate(
-    chip: str, network: FloatNetwork | None, source: Path, weight_bits: int | None, lowering: str
-) -> Callable[[Network], None]:
-    """Refuses an integer network that the chip does not hold; other lowerings are tried only then."""
-    from deploy.chip_gate import check_fits, lowerings_of
-    from export.netx.guard import open_netx
-    from export.pipeline import Options, compiled
+def _gate(chip: str) -> Callable[[Network, Network], None]:
+    """Refuses an integer network that the chip does not hold."""
+    from sim.fit.adviser import check_fits
     from sim.fit.chips import chip_named
 
     named = chip_named(chip)
-
-    def others() -> dict[str, Network]:
-        plain = open_netx(source) if network is None else compiled(network, Options(weight_bits, "none", "max")).plain
-        return {} if plain is None else lowerings_of(plain, lowering)
-
-    return lambda integer: check_fits(integer, named, others)
+    return lambda integer, plain: check_fits(integer, named, plain)
 
 
 def _print(done: Exported, *, kept: bool) -> None:

@@ -119,9 +119,15 @@ class Mapping:
         return self.chips == 1
 
     @property
+    def heaviest(self) -> int:
+        """Number of the first layer that cannot be mapped, or else of the one with the most cores."""
+        weight = [(layer.problem is not None, len(layer.cores)) for layer in self.layers]
+        return weight.index(max(weight))
+
+    @property
     def binding(self) -> str:
-        """The limit that decides how many cores it takes: that of the layer with the most."""
-        return max(self.layers, key=lambda layer: (layer.problem is not None, len(layer.cores))).binding
+        """The limit that decides how many cores it takes: the heaviest layer's."""
+        return self.layers[self.heaviest].binding
 
 
 _LIMITS = ("neurons", "words", "axons")
