@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from deploy.cli import main
-from deploy.cost import cost_of, input_spikes
+from deploy.cost import cost_of, counted_input
+from deploy.entering import InputOptions
 from deploy.view.plots import save_cores, save_energy_plots
 from deploy.view.units import si, si_range
 from export.ir import Conv, Dense, Flatten, Lif, Network, Prior
@@ -92,8 +93,8 @@ def test_json_has_counts_per_layer_and_step(net: Path, capsys: pytest.CaptureFix
 
 def test_the_number_of_images_in_a_chunk_changes_nothing(net: Path, capsys: pytest.CaptureFixture[str]) -> None:
     network = decoder()
-    many = cost_of(input_spikes(network, 70, seed=3), ["cmos45"]).counts
-    few = cost_of(input_spikes(network, 5, seed=3), ["cmos45"]).counts
+    many = cost_of(counted_input(network, InputOptions(70, 3)), ["cmos45"]).counts
+    few = cost_of(counted_input(network, InputOptions(5, 3)), ["cmos45"]).counts
     np.testing.assert_array_equal(many.per_image[:, :5], few.per_image)
 
 
@@ -137,7 +138,8 @@ def test_a_file_without_metadata_gets_its_counts(
         (["--seed", "-1"], "seed -1: expected 0 to 2^64 - 1"),
         (["--spikes", "none.npy"], "none.npy: cannot be read as .npy"),
         (["--spikes", "a.npy", "--latents", "b.npy"], "give one"),
-        (["--spikes", "a.npy", "--rate", "0.5"], "leave out --rate and --steps"),
+        (["--spikes", "a.npy", "--rate", "0.5"], "--spikes and --rate: give one of them"),
+        (["--spikes", "a.npy", "--steps", "4"], "leave out --steps"),
         (["--profile", "nothing"], "shipped are cmos45"),
     ],
 )
@@ -199,7 +201,7 @@ def test_pictures_are_written(net: Path, tmp_path: Path, capsys: pytest.CaptureF
 
 def test_pictures_of_extremes(tmp_path: Path) -> None:
     network = decoder(prior=False)
-    silent = cost_of(input_spikes(network, 1, rate=0.0), ["cmos45"])
+    silent = cost_of(counted_input(network, InputOptions(1, rate=0.0)), ["cmos45"])
     save_energy_plots(silent.counts, silent.estimates, tmp_path)
     save_cores(map_network(cifar10_decoder(), LOIHI2, unrolled=True), tmp_path / "many.png")
     empty = Network((20_000,), (Dense(np.full((1, 20_000), 2, np.int32), None, NEURON),))
