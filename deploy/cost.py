@@ -63,7 +63,7 @@ def counted_input(network: Network, options: InputOptions) -> Entering:
         raise ConfigError(f"--steps {steps}: the network's window is {window}")
     timed = replace(options, steps=window or steps or DEFAULT_STEPS)
     if options.rate is not None:
-        return at_rate(network, options.rate, timed)
+        return enter(network, timed)
     if options.named or drawable(network):
         entering = enter(network, options)
         if window not in (None, entering.steps):

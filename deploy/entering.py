@@ -21,7 +21,7 @@ from esvae.errors import ConfigError, DataError
 from esvae.machine.files import atomic_path
 from export.ir import Network, Shape
 from sim.sampler import DEFAULT_RATE_BITS, draw_latents, initial_states
-from sim.stimulus import Stimulus, Timing, as_stimulus
+from sim.stimulus import Stimulus, Timing, as_stimulus, check_kind
 
 __all__ = [
     "DEFAULT_IMAGES",
@@ -167,6 +167,8 @@ def enter(network: Network, options: InputOptions) -> Entering:
     Raises:
         DataError: a file that cannot be read or does not fit; a prior or a number of steps that nobody gave.
     """
+    if options.named:
+        check_kind(network, images=options.image is not None)
     if options.image is not None:
         return _from_images(network, options.image, options)
     if options.latents is not None:
