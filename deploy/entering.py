@@ -27,10 +27,10 @@ __all__ = [
     "DEFAULT_IMAGES",
     "Entering",
     "InputOptions",
+    "at_hand",
     "at_rate",
     "drawable",
     "enter",
-    "given",
     "load_raster",
     "made_up",
     "save_latents",
@@ -104,10 +104,9 @@ class Entering:
         steps: of each.
         make: spikes ``(images, steps, ...)``, or pixels ``(images, *input shape)``, of the images from a first number
             to before a last one.
-        seed: of what is drawn.
+        options: that it was made by.
         rate: of random spikes.
         sampler: the rates and first states behind the spikes of such images, where a sampler draws them.
-        timing: resets and alignment.
         first: number of the first image.
     """
 
@@ -117,11 +116,15 @@ class Entering:
     images: int
     steps: int
     make: Callable[[int, int], np.ndarray]
-    seed: int = 0
+    options: InputOptions = InputOptions()
     rate: float | None = None
     sampler: Callable[[int, int], Rates] | None = None
-    timing: Timing = Timing()
     first: int = 0
+
+    @property
+    def timing(self) -> Timing:
+        """Resets and alignment."""
+        return self.options.timing
 
     @cached_property
     def stimulus(self) -> Stimulus:
@@ -180,7 +183,7 @@ def enter(network: Network, options: InputOptions) -> Entering:
     return _from_prior(network, options)
 
 
-def given(network: Network, stimulus: np.ndarray | Stimulus) -> Entering:
+def at_hand(network: Network, stimulus: np.ndarray | Stimulus) -> Entering:
     """Spikes ``(images, steps, *input shape)`` or another stimulus that is at hand.
 
     Raises:
@@ -190,9 +193,8 @@ def given(network: Network, stimulus: np.ndarray | Stimulus) -> Entering:
     values = checked.images if checked.spikes is None else checked.spikes
     assert values is not None
     kind = "image" if checked.spikes is None else "file"
-    return Entering(
-        kind, "given", network, len(checked), checked.steps, lambda a, b: values[a:b], timing=checked.timing
-    )
+    options = InputOptions(timing=checked.timing)
+    return Entering(kind, "given", network, len(checked), checked.steps, _rows(values), options)
 
 
 def at_rate(network: Network, rate: float, options: InputOptions) -> Entering:
@@ -210,7 +212,7 @@ def at_rate(network: Network, rate: float, options: InputOptions) -> Entering:
 
     about = f"random spikes, {rate:g} a step of each input, seed {seed}"
     images = options.images or DEFAULT_IMAGES
-    return Entering("rate", about, network, images, steps, make, seed, rate, timing=options.timing)
+    return Entering("rate", about, network, images, steps, make, options, rate)
 
 
 def made_up(network: Network, options: InputOptions) -> Entering:
@@ -239,9 +241,9 @@ def made_up(network: Network, options: InputOptions) -> Entering:
     if network.input_neurons is not None:
         most = _PIXEL_MIN + (1 << _PIXEL_BITS) - 1
         about = f"random pixels, {_PIXEL_MIN} to {most}, seed {seed}"
-        return Entering("pixels", about, network, images, steps, pixels, seed, timing=options.timing)
+        return Entering("pixels", about, network, images, steps, pixels, options)
     about = f"random spikes at half of the steps, seed {seed}"
-    return Entering("rate", about, network, images, steps, spikes, seed, 0.5, rates, options.timing)
+    return Entering("rate", about, network, images, steps, spikes, options, 0.5, rates)
 
 
 def _from_prior(network: Network, options: InputOptions) -> Entering:
@@ -260,7 +262,7 @@ def _from_prior(network: Network, options: InputOptions) -> Entering:
     sampler = rates if steps == network.time_steps else None  # it draws whole windows
     about = f"latent spikes drawn from the prior, seed {seed}"
     images = options.images or DEFAULT_IMAGES
-    return Entering("prior", about, network, images, steps, make, seed, None, sampler, options.timing)
+    return Entering("prior", about, network, images, steps, make, options, sampler=sampler)
 
 
 def _from_spikes(
@@ -272,9 +274,7 @@ def _from_spikes(
         raise DataError(f"{path}: has {raster.shape[1]} steps, the network's window is {window}")
     steps = options.steps or raster.shape[1]
     about = f"spikes from {path}"
-    return Entering(
-        "file", about, network, len(raster), steps, lambda a, b: raster[a:b], options.seed, timing=options.timing
-    )
+    return Entering("file", about, network, len(raster), steps, _rows(raster), options)
 
 
 def _from_images(network: Network, path: str | os.PathLike[str], options: InputOptions) -> Entering:
@@ -286,9 +286,12 @@ def _from_images(network: Network, path: str | os.PathLike[str], options: InputO
     else:
         pictures = _array(path, "images")[: options.images]
     about = f"images from {path}" if str(path) != "zeros" else "images of zeros"
-    return Entering(
-        "image", about, network, len(pictures), steps, lambda a, b: pictures[a:b], options.seed, timing=options.timing
-    )
+    return Entering("image", about, network, len(pictures), steps, _rows(pictures), options)
+
+
+def _rows(values: np.ndarray) -> Callable[[int, int], np.ndarray]:
+    """Gives images of an array by number."""
+    return lambda start, stop: values[start:stop]
 
 
 def _steps(network: Network, options: InputOptions) -> int:

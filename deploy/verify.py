@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from deploy.backends import BackendJob, BackendRun, LavaSettings, Progress, backend_named, run_backend
-from deploy.entering import Entering, InputOptions, drawable, enter, given, made_up
+from deploy.entering import Entering, InputOptions, at_hand, drawable, enter, made_up
 from esvae.errors import DataError
 from export.ir import Network
 from export.netx.guard import open_netx
@@ -118,7 +118,7 @@ def verify_spikes(
     progress: Progress | None = None,
 ) -> Verdict:
     """As :func:`verify`, for spikes of your own, ``(images, steps, *input shape)``, or anything else that enters."""
-    entering = spikes if isinstance(spikes, Entering) else given(network, spikes)
+    entering = spikes if isinstance(spikes, Entering) else at_hand(network, spikes)
     job = BackendJob(Path(path), entering, layers=layers, trace=True, lava=lava)
     twin = run_backend("twin", job.only(frozenset()))
     expected = _states("twin", twin)

@@ -10,7 +10,7 @@ import numpy as np
 
 from deploy.backends import BackendJob, Progress, other_backends, run_backend
 from deploy.compare.types import CrossCheck
-from deploy.entering import given
+from deploy.entering import at_hand
 from esvae.errors import EsvaeError
 from export.ir import Network
 
@@ -24,7 +24,7 @@ def cross_checks(
 
     A backend that is not installed, or does not take the file, is skipped with the reason.
     """
-    job = BackendJob(file, given(network, latents.reshape(*latents.shape[:2], *network.input_shape)), progress=progress)
+    job = BackendJob(file, at_hand(network, latents), progress=progress)
     twin = run_backend("twin", job).potentials
     found = []
     for name in other_backends(backends, "--backends"):

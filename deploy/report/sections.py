@@ -83,7 +83,7 @@ def operations(cost: Cost, entering: Entering) -> dict[str, Any]:
     return {
         "images": counts.images,
         "steps": counts.steps,
-        "input": {"kind": entering.kind, "about": entering.about, "seed": entering.seed},
+        "input": {"kind": entering.kind, "about": entering.about, "seed": entering.options.seed},
         "layers": rows,
         "all_layers": {name: sum(row[name] for row in rows) for name in names},
         "totals": counts.totals,

@@ -7,17 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given as over
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploy.entering import (
     Entering,
     InputOptions,
+    at_hand,
     at_rate,
     drawable,
     enter,
-    given,
     load_raster,
     made_up,
     save_latents,
@@ -68,12 +67,12 @@ def sources(files: dict[str, Path]) -> dict[str, Entering]:
         "pixels": made_up(network(prior=False, driven=True), InputOptions(count, seed)),
         "images": enter(network(prior=False, driven=True), InputOptions(image=files["images"])),
         "zeros": enter(network(prior=False, driven=True), InputOptions(count, image="zeros")),
-        "given": given(network(), np.load(files["spikes"])),
+        "given": at_hand(network(), np.load(files["spikes"])),
     }
 
 
 @settings(max_examples=40, deadline=None)
-@over(st.data())
+@given(st.data())
 def test_parts_are_what_the_whole_is(files: dict[str, Path], data: st.DataObject) -> None:
     for name, entering in sources(files).items():
         whole = values(entering)

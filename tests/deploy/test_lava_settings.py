@@ -11,7 +11,7 @@ import pytest
 import deploy
 from deploy.backends import BackendJob, LavaSettings, run_backend
 from deploy.cli import main
-from deploy.entering import given
+from deploy.entering import at_hand
 from deploy.generate import generate_file
 from deploy.lava import find_lava_python
 from esvae.errors import LavaMissingError
@@ -113,7 +113,7 @@ def test_native_takes_what_stock_netx_refuses(tmp_path: Path, capsys: pytest.Cap
     path = write_netx(network, tmp_path / "native.net", stock=False)
     back = read_netx(path)
     assert back.content_hash() == network.content_hash()
-    run = run_backend("lava", BackendJob(path, given(back, spikes), lava=LavaSettings("native")))
+    run = run_backend("lava", BackendJob(path, at_hand(back, spikes), lava=LavaSettings("native")))
     np.testing.assert_array_equal(run.potentials, Engine(network).final_potentials(spikes))
     code, told = called(capsys, "verify", path, "-n", 1, "--against", "reference,lava", "--loader", "native")
     assert (code, told["equal"]) == (0, True)

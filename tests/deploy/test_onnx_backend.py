@@ -10,17 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import hypothesis
 import numpy as np
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from deploy.backends import BackendJob, run_backend
 from deploy.backends.onnx import OnnxRuntime
 from deploy.cli import app
-from deploy.entering import given
+from deploy.entering import at_hand
 from deploy.verify import verify
 from esvae.errors import ConfigError
 from export.ir import Conv, ConvTranspose, Dense, ImageReadout, Lif, Network, Prior
@@ -121,11 +120,11 @@ def _traces(path: Path) -> dict[str, np.ndarray]:
 
 
 @settings(max_examples=25, deadline=None)
-@hypothesis.given(st.data())
+@given(st.data())
 def test_any_file_and_stimulus_has_the_twins_integers_or_is_refused(data: st.DataObject) -> None:
     network = data.draw(foreign_networks(transposed=True, loadable=False))
     stimulus = as_stimulus(network, data.draw(stimuli_for(network)))
-    job = BackendJob(Path("not read"), given(network, stimulus), trace=True)
+    job = BackendJob(Path("not read"), at_hand(network, stimulus), trace=True)
     if stimulus.timing != Timing():
         with pytest.raises(ConfigError, match="--backend onnx runs each image from rest"):
             run_backend("onnx", job)
@@ -140,7 +139,7 @@ def test_any_file_and_stimulus_has_the_twins_integers_or_is_refused(data: st.Dat
 def test_neither_chunks_nor_memory_change_a_result() -> None:
     network = generator()
     spikes = (np.random.default_rng(0).random((9, 6, 4, 1, 1)) < 0.5).astype(np.uint8)
-    job, done = BackendJob(Path("not read"), given(network, spikes)), []
+    job, done = BackendJob(Path("not read"), at_hand(network, spikes)), []
     expected = OnnxRuntime().run(job).potentials
     assert np.array_equal(expected, Engine(network).final_potentials(spikes))
     for memory in (1, 40_000, 100_000):
@@ -157,7 +156,7 @@ def test_neither_chunks_nor_memory_change_a_result() -> None:
 def test_a_run_may_last_longer_than_the_window() -> None:
     network = generator()
     spikes = (np.random.default_rng(0).random((2, 11, 4, 1, 1)) < 0.5).astype(np.uint8)
-    found = run_backend("onnx", BackendJob(Path("not read"), given(network, spikes))).potentials
+    found = run_backend("onnx", BackendJob(Path("not read"), at_hand(network, spikes))).potentials
     assert np.array_equal(found, Engine(network).final_potentials(spikes))
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
-import hypothesis
 import numpy as np
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploy.backends import BACKENDS, BackendJob, BackendRun, LavaSettings, check_job, kept_traces, run_backend
-from deploy.entering import InputOptions, enter, given
+from deploy.entering import InputOptions, at_hand, enter
 from deploy.generate import generate_file
 from deploy.simulate import OutputFiles, simulate_file
 from deploy.verify import verify
@@ -23,6 +23,7 @@ from sim import reference
 from sim.trace import first_difference, named_traces
 from strategies import foreign_networks, stimuli_for
 
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "verify.md"
 #: One file for each, and one object: what the door hands out.
 NAMES = ("twin", "reference", "lava", "onnx")
 
@@ -96,6 +97,14 @@ def test_one_wrong_integer_is_caught(net: Path, monkeypatch: pytest.MonkeyPatch,
     assert found.other == found.twin ^ 1
 
 
+def test_the_pages_own_backend(net: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    example = re.search(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.S)
+    assert example is not None
+    monkeypatch.setitem(BACKENDS, "mine", None)  # gone again after the test
+    exec(compile(example[1].replace('"decoder.net"', repr(str(net))), str(PAGE), "exec"), {})
+    assert BACKENDS["mine"] is not None
+
+
 def test_a_stub_takes_part_in_everything(net: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(BACKENDS, "stub", Stub())
     expected = run_backend("twin", job()).potentials
@@ -148,10 +157,10 @@ def test_no_such_backend(net: Path) -> None:
 
 
 @settings(max_examples=25, deadline=None)
-@hypothesis.given(st.data())
+@given(st.data())
 def test_the_reference_and_the_twin_agree_through_the_door(data: st.DataObject) -> None:
     drawn = data.draw(foreign_networks())
-    asked = BackendJob(Path("not read"), given(drawn, data.draw(stimuli_for(drawn))), trace=True)
+    asked = BackendJob(Path("not read"), at_hand(drawn, data.draw(stimuli_for(drawn))), trace=True)
     twin, other = run_backend("twin", asked), run_backend("reference", asked)
     assert twin.traces is not None
     assert other.traces is not None
