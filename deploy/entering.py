@@ -190,11 +190,9 @@ def at_hand(network: Network, stimulus: np.ndarray | Stimulus) -> Entering:
         DataError: it does not fit the network.
     """
     checked = as_stimulus(network, stimulus)
-    values = checked.images if checked.spikes is None else checked.spikes
-    assert values is not None
     kind = "image" if checked.spikes is None else "file"
     options = InputOptions(timing=checked.timing)
-    return Entering(kind, "given", network, len(checked), checked.steps, _rows(values), options)
+    return Entering(kind, "given", network, len(checked), checked.steps, _rows(checked.values), options)
 
 
 def at_rate(network: Network, rate: float, options: InputOptions) -> Entering:

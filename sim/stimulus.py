@@ -72,11 +72,21 @@ class Stimulus:
     steps: int
     timing: Timing = Timing()
 
+    @property
+    def values(self) -> np.ndarray:
+        """The spikes or the images, whichever there are.
+
+        Raises:
+            DataError: there are neither.
+        """
+        found = self.spikes if self.spikes is not None else self.images
+        if found is None:
+            raise DataError("the stimulus holds neither spikes nor images")
+        return found
+
     def __len__(self) -> int:
         """Number of samples."""
-        entering = self.spikes if self.spikes is not None else self.images
-        assert entering is not None
-        return len(entering)
+        return len(self.values)
 
     def part(self, start: int, stop: int) -> Stimulus:
         """Samples ``start`` to ``stop``, as a view."""
@@ -105,9 +115,7 @@ def _fitting(network: Network, given: np.ndarray | Stimulus) -> Stimulus:
         if given.steps < 1:
             raise DataError(f"{given.steps} steps: expected at least 1")
         return replace(given, spikes=None, images=check_images(network, given.images))
-    if given.spikes is None:
-        raise DataError("the stimulus holds neither spikes nor images")
-    spikes = check_spikes(network, given.spikes)
+    spikes = check_spikes(network, given.values)
     return replace(given, spikes=spikes, images=None, steps=spikes.shape[1])
 
 

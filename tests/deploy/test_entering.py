@@ -40,10 +40,7 @@ def network(*, prior: bool = True, steps: int | None = 4, driven: bool = False) 
 
 
 def values(entering: Entering) -> np.ndarray:
-    stimulus = entering.stimulus
-    found = stimulus.images if stimulus.spikes is None else stimulus.spikes
-    assert found is not None
-    return found
+    return entering.stimulus.values
 
 
 @pytest.fixture(scope="module")

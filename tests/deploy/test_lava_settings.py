@@ -18,6 +18,7 @@ from esvae.errors import LavaMissingError
 from export.ir import Conv, ConvTranspose, ImageReadout, Lif, Network, Prior
 from export.netx.read import read_netx
 from export.netx.write import write_netx
+from sim.trace import first_difference
 from sim.twin.engine import Engine
 
 try:
@@ -88,6 +89,11 @@ def test_simulate_generate_and_notebook_draw_the_twins_pictures(
     more = ("--seed", 4, "--backend", "lava", "--loader", "native", "--sampler", "graph")
     code, _ = called(capsys, "simulate", net, "-n", 5, "-o", tmp_path / "lava.png", *more)
     assert code == 0
+    for backend, more in (("twin", ()), ("lava", ("--loader", "native"))):
+        trace = ("--backend", backend, "--trace", tmp_path / f"{backend}.npz")
+        assert called(capsys, "simulate", net, "-n", 2, "--steps", 3, *trace, *more)[0] == 0
+    traces = [dict(np.load(tmp_path / f"{backend}.npz")) for backend in ("twin", "lava")]
+    assert first_difference(*traces) is None
     twin.save(tmp_path / "twin.png")
     assert (tmp_path / "lava.png").read_bytes() == (tmp_path / "twin.png").read_bytes()
 
