@@ -309,7 +309,8 @@ def _lasting(raster: np.ndarray, steps: int) -> np.ndarray:
 
 def _array(path: str | os.PathLike[str], what: str) -> np.ndarray:
     try:
-        values = np.load(Path(path), mmap_mode="r", allow_pickle=False)
+        # Left in the file, and copied where written to: torch takes no array that is read only.
+        values = np.load(Path(path), mmap_mode="c", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{path}: cannot be read as .npy: {' '.join(str(error).split())}") from None
     if not isinstance(values, np.ndarray) or values.ndim == 0:

@@ -136,6 +136,8 @@ class TraceKeeper:
         """The traces of all images that were added, by name; None where they were not to be kept."""
         if not self._pieces:
             return None
+        if len(self._pieces) == 1:
+            return dict(self._pieces[0])
         return {name: np.concatenate([piece[name] for piece in self._pieces]) for name in self._pieces[0]}
 
 

@@ -25,6 +25,7 @@ from esvae.errors import ConfigError, DataError
 from export.ir import Dense, InputNeurons, Lif, Network, Prior
 from sim.sampler import draw_latents
 from sim.stimulus import Timing
+from sim.twin.engine import Engine
 
 NEURON = Lif(4096, 3072, 60)
 IMAGES = 11
@@ -111,6 +112,15 @@ def test_a_file_gives_at_most_so_many(files: dict[str, Path]) -> None:
     assert few.images == 3
     assert np.array_equal(values(few), np.load(files["spikes"])[:3])
     assert enter(network(), InputOptions(99, spikes=files["spikes"])).images == IMAGES
+
+
+@pytest.mark.parametrize("images", [1, 2, None])
+def test_a_file_left_on_disk_runs_as_one_in_memory(files: dict[str, Path], images: int | None) -> None:
+    """Also a single image, whose spikes reach torch as they are in the file: no warning, and the file is as before."""
+    before = files["spikes"].read_bytes()
+    found = Engine(network()).final_potentials(enter(network(), InputOptions(images, latents=files["spikes"])).stimulus)
+    assert np.array_equal(found, Engine(network()).final_potentials(np.load(files["spikes"])[:images]))
+    assert files["spikes"].read_bytes() == before
 
 
 def test_made_up_input_makes_neurons_fire_and_says_what_it_is() -> None:
