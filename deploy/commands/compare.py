@@ -43,9 +43,9 @@ def compare(
 
     [bold]Example:[/] esvae compare runs/digits decoder.net -n 1000 --plot plots
     """
+    from deploy.backends import other_backends
     from deploy.compare import ALL_PARTS
     from deploy.compare import compare as run_comparison
-    from deploy.compare.cross import check_backends
     from deploy.compare.pictures import save_comparison_plots
     from deploy.view.console import bar, emit_json
     from esvae.metrics.features import PROTOCOLS
@@ -56,7 +56,8 @@ def compare(
     wanted = {"all": METRICS, "none": ()}.get(metrics, tuple(name.strip() for name in metrics.split(",")))
     if unknown := set(wanted) - set(METRICS):
         raise ConfigError(f"--metrics: unknown '{min(unknown)}'; choose of {', '.join(METRICS[1:])}, all or none")
-    others = check_backends([name.strip() for name in backends.split(",") if name.strip()])
+    named = [name.strip() for name in backends.split(",") if name.strip()]
+    others = other_backends(named, "--backends") if named else ()
     chosen = {"layers": layers, "attribution": attribution, "noise": noise, "distribution": bool(wanted)}
     with bar("compare") as report:
         found = run_comparison(

@@ -61,7 +61,7 @@ def export(
 
     [bold]Example:[/] esvae export runs/digits -o decoder.net --weight-bits 8
     """
-    from deploy.simulate import load_raster
+    from deploy.entering import load_raster
     from deploy.view.console import bar, emit_json, say
     from export.frontends import is_netx, load_source
     from export.nir.write import write_nir

@@ -93,7 +93,7 @@ def test_another_runs_file_is_refused(work: Path, capsys: pytest.CaptureFixture[
     [
         (["--metrics", "mad"], "unknown 'mad'"),
         (["--protocol", "x"], "choose eval or published"),
-        (["--backends", "twin"], "backend 'twin' is not here to compare with"),
+        (["--backends", "twin"], "--backends twin: expected some of reference, lava, onnx"),
         (["--features", "nowhere.safetensors"], "no such autoencoder"),
     ],
 )

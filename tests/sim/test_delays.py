@@ -23,7 +23,7 @@ def run(network: Network, stimulus: Stimulus) -> list[Trace]:
     return expected
 
 
-def spikes(*steps: list[int], timing: Timing = Timing()) -> Stimulus:  # noqa: B008 - frozen
+def spikes(*steps: list[int], timing: Timing = Timing()) -> Stimulus:
     return Stimulus(np.array([steps], np.uint8), None, len(steps), timing)
 
 
