@@ -44,7 +44,7 @@ def compare(
     [bold]Example:[/] esvae compare runs/digits decoder.net -n 1000 --plot plots
     """
     from deploy.backends import other_backends
-    from deploy.compare import ALL_PARTS
+    from deploy.compare import ALL_PARTS, CompareOptions
     from deploy.compare import compare as run_comparison
     from deploy.compare.pictures import save_comparison_plots
     from deploy.view.console import bar, emit_json
@@ -63,16 +63,18 @@ def compare(
         found = run_comparison(
             run,
             net,
-            images=images,
-            seed=seed,
-            parts=frozenset(part for part in ALL_PARTS if chosen.get(part, True)),
-            metrics=wanted,
-            protocol=protocol,  # type: ignore[arg-type]
+            CompareOptions(
+                images=images,
+                seed=seed,
+                parts=frozenset(part for part in ALL_PARTS if chosen.get(part, True)),
+                metrics=wanted,
+                protocol=protocol,  # type: ignore[arg-type]
+                force=force,
+            ),
             data_root=data_root,
             features=features,
             backends=others,
             cross=cross,
-            force=force,
             progress=report,
         )
         written = [] if plot is None else save_comparison_plots(found, run, net, plot)

@@ -1,6 +1,8 @@
 """A run's float decoder beside its quantized file, on the same latent spikes: images, layers, distributions, damage."""
 
-from deploy.compare.run import ALL_PARTS, Part, check_belongs, compare, compare_network
+from deploy.compare.belongs import check_belongs
+from deploy.compare.material import ALL_PARTS, CompareOptions, Material, Part, load_material
+from deploy.compare.run import compare, compare_network
 from deploy.compare.types import (
     Attribution,
     Comparison,
@@ -20,6 +22,7 @@ from deploy.compare.types import (
 __all__ = [
     "ALL_PARTS",
     "Attribution",
+    "CompareOptions",
     "Comparison",
     "CrossCheck",
     "Distance",
@@ -29,6 +32,7 @@ __all__ = [
     "LayerDrift",
     "LayerShare",
     "Location",
+    "Material",
     "NoiseCurve",
     "Pair",
     "Part",
@@ -36,4 +40,5 @@ __all__ = [
     "check_belongs",
     "compare",
     "compare_network",
+    "load_material",
 ]

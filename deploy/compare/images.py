@@ -9,7 +9,7 @@ from torch.nn import functional
 from deploy.compare.types import ImageQuality, Spread
 from esvae.metrics.uncertainty import mean_estimate
 
-__all__ = ["image_mse", "image_psnr", "image_quality", "image_ssim", "spread_of"]
+__all__ = ["image_mse", "image_psnr", "image_ssim", "quality_of", "spread_of"]
 
 _RANGE = 2.0  # from -1 to 1
 #: Wang, Bovik, Sheikh and Simoncelli (IEEE Trans. Image Processing, 2004): a Gaussian window of 11 pixels, sigma 1.5,
@@ -63,7 +63,7 @@ def spread_of(values: np.ndarray, *, numbers: np.ndarray | None = None, low_is_w
     return Spread(mean_estimate(values), low, median, high, float(values[at]), image)
 
 
-def image_quality(mse: np.ndarray, ssim: np.ndarray) -> ImageQuality:
+def quality_of(mse: np.ndarray, ssim: np.ndarray) -> ImageQuality:
     """The summary of both figures ``(N,)`` of images 0 to N - 1."""
     psnr = image_psnr(mse)
     apart = np.flatnonzero(mse > 0)

@@ -186,9 +186,10 @@ def _obstacles(mapping: Mapping) -> Iterator[str]:
     if mapping.problems:
         yield from mapping.problems
         return
-    heavy, usable = mapping.layers[mapping.heaviest], mapping.chip.usable_cores
+    heavy, chip = mapping.layers[mapping.heaviest], mapping.chip
+    excess = f"{mapping.cores - chip.usable_cores:,} more than the {chip.usable_cores} of {chip.title}"
     yield f"{heavy.layer}: takes {len(heavy.cores):,} cores, full of {_FULL_OF[heavy.binding]}"
-    yield f"the network takes {mapping.cores:,}, {mapping.cores - usable:,} more than the {usable} of {mapping.chip.title}"
+    yield f"the network takes {mapping.cores:,}, {excess}"
 
 
 def _would_fit(tried: list[Option]) -> str:
