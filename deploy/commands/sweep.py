@@ -54,6 +54,7 @@ def sweep(
     from deploy.sweep import (
         Grid,
         Protocol,
+        Workers,
         as_json,
         in_processes,
         on_ray,
@@ -81,8 +82,7 @@ def sweep(
             out,
             protocol,
             quality=quality,
-            executor=executor,
-            threads=1 if cluster else threads_each(jobs),
+            workers=Workers(executor, threads=1 if cluster else threads_each(jobs)),
             progress=report,
         )
     written = save_summary(found, out)

@@ -4,7 +4,8 @@ from deploy.sweep.evaluate import attempt, evaluate
 from deploy.sweep.executors import Executor, in_processes, in_this_process, on_ray, threads_each
 from deploy.sweep.grid import Grid, Point, parse_names, parse_numbers
 from deploy.sweep.pareto import pareto_front
-from deploy.sweep.run import QUALITIES, Entry, Sweep, sweep
+from deploy.sweep.run import Entry, Sweep, Workers, sweep
+from deploy.sweep.settle import QUALITIES
 from deploy.sweep.store import Store
 from deploy.sweep.summary import as_json, save_summary
 from deploy.sweep.types import Done, Failed, Protocol, Task
@@ -21,6 +22,7 @@ __all__ = [
     "Store",
     "Sweep",
     "Task",
+    "Workers",
     "as_json",
     "attempt",
     "evaluate",

@@ -11,7 +11,7 @@ from typing import Any
 
 from deploy.cost import Cost, cost_of, counted_input
 from deploy.entering import InputOptions
-from deploy.sweep.hooks import export_point
+from deploy.sweep.grid import LEARNED
 from deploy.sweep.quality import image_quality, reconstruction_quality
 from deploy.sweep.types import Done, Failed, Protocol, Result, Task
 from deploy.sweep.window import readout_gain, with_window
@@ -23,6 +23,7 @@ from esvae.metrics.train_features import features_path
 from esvae.run import Run, load_run
 from export.frontends import from_run
 from export.ir import Network
+from export.pipeline import DEFAULT_CALIBRATION, export_network
 from sim.fit.chips import CHIPS
 from sim.fit.mapping import map_network
 
@@ -62,8 +63,14 @@ def evaluate(task: Task) -> Done:
         network = replace(network, provenance={**network.provenance, "window": window})
     with tempfile.TemporaryDirectory(prefix="esvae-sweep-") as folder:
         target = Path(folder) / "point.net"
-        exported = export_point(
-            network, target, bits=point.bits, lowering=point.lowering, calibration=point.calibration
+        # Learned scales are kept by any calibration.
+        calibration = DEFAULT_CALIBRATION if point.calibration == LEARNED else point.calibration
+        exported = export_network(
+            network,
+            target,
+            weight_bits=point.bits,
+            lowering=point.lowering,  # type: ignore[arg-type]
+            calibration=calibration,  # type: ignore[arg-type]
         )
         content = target.read_bytes()
     quality = _quality(trained, shortened, exported.network, protocol)

@@ -21,7 +21,7 @@ from PIL import Image
 
 from command import call
 from deploy.cli import main
-from deploy.sweep import Failed, Grid, Protocol, Task, attempt, in_processes, on_ray, sweep
+from deploy.sweep import Failed, Grid, Protocol, Task, Workers, attempt, in_processes, on_ray, sweep
 from deploy.sweep.executors import DIED
 from deploy.sweep.grid import Point
 from deploy.sweep.types import Result
@@ -112,7 +112,7 @@ def test_a_killed_sweep_goes_on_where_it_was(run: Path, tmp_path: Path, capsys: 
 
 
 def test_a_bad_point_takes_no_other_with_it(run: Path, tmp_path: Path) -> None:
-    found = sweep(str(run), GRID, tmp_path, PROTOCOL, work=bad_at_three_bits)
+    found = sweep(str(run), GRID, tmp_path, PROTOCOL, workers=Workers(work=bad_at_three_bits))
     assert [entry.source for entry in found.points] == ["evaluated", "evaluated", "failed", "evaluated"]
     assert found.failed[0].error == "no such thing"
     assert not found.failed[0].front
@@ -191,7 +191,7 @@ def test_wrong_options_are_one_line(
 def test_ray_finds_what_this_process_finds(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ray")
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    there = sweep(str(run), GRID, tmp_path / "ray", PROTOCOL, executor=on_ray(workers=2))
+    there = sweep(str(run), GRID, tmp_path / "ray", PROTOCOL, workers=Workers(on_ray(workers=2)))
     here = sweep(str(run), GRID, tmp_path / "here", PROTOCOL)
     assert there.counted("evaluated") == 4
     for one, other in zip(there.points, here.points, strict=True):
