@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from export.ir.labels import labels
 from export.ir.network import ImageReadout, Prior
 from export.ir.nodes import Flatten, Shape, Synapse
 
@@ -38,6 +39,11 @@ class FloatLayer:
     map_shape: Shape | None = None
     scale: float | None = None
 
+    @property
+    def kind(self) -> str:
+        """The synapses' kind."""
+        return self.synapse.kind
+
 
 @dataclass(frozen=True, eq=False)
 class FloatNetwork:
@@ -60,3 +66,9 @@ class FloatNetwork:
     def synapses(self) -> tuple[FloatLayer, ...]:
         """The layers with neurons, in order."""
         return tuple(layer for layer in self.layers if isinstance(layer, FloatLayer))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What each of :attr:`synapses` will be called in a file that its layers are written to as they are."""
+        named = zip(labels(self.layers), self.layers, strict=True)
+        return tuple(name for name, layer in named if isinstance(layer, FloatLayer))

@@ -21,6 +21,7 @@ import numpy as np
 from esvae.chip.formats import BIAS, DECAY, DELAY, STATE_LIMIT, THRESHOLD, WEIGHT
 from esvae.errors import HardwareRangeError, NetFileError
 from export.ir import limits
+from export.ir.labels import FIRST_GROUP, INPUT_LABEL, labels
 from export.ir.nodes import (
     INTEGRATOR,
     NEVER_FIRES,
@@ -102,6 +103,8 @@ class Network:
         prior, readout: what makes a generator of it, or None.
         provenance: free text by key: versions, hashes, config. Not part of the content hash.
         input_neurons: neurons of the input layer, which take images instead of spikes, or None.
+        first_group: number of the file's group that the first layer is; 0 where a file has no input group. Labels
+            depend on it, not what the network computes.
 
     Raises:
         NetFileError: shapes that do not fit together.
@@ -115,6 +118,7 @@ class Network:
     readout: ImageReadout | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)
     input_neurons: InputNeurons | None = None
+    first_group: int = FIRST_GROUP
 
     def __post_init__(self) -> None:
         if len(self.input_shape) not in (1, 3) or min(self.input_shape) < 1:
@@ -126,16 +130,15 @@ class Network:
         if math.prod(self.input_shape) > limits.NEURONS:
             raise NetFileError(f"input shape {self.input_shape}: at most {limits.NEURONS:,} inputs")
         if self.input_neurons is not None:
-            _check_neuron(self.input_neurons.neuron, "input layer")
+            _check_neuron(self.input_neurons.neuron, INPUT_LABEL)
         shape = self.input_shape
-        for index, layer in enumerate(self.layers):
+        for where, layer in zip(labels(self.layers, self.first_group), self.layers, strict=True):
             before = shape
             try:
                 shape = layer.output_shape(before)
             except NetFileError as error:
-                raise NetFileError(f"layer {index}: {error}") from None
+                raise NetFileError(f"{where}: {error}") from None
             if not isinstance(layer, Flatten):
-                where = f"layer {index} ({type(layer).__name__})"
                 problem = limits.layer_problem(layer, before, shape)
                 if problem is not None:
                     raise NetFileError(f"{where}: {problem}")
@@ -150,9 +153,9 @@ class Network:
         """What is too large about a run of so many steps, or None."""
         if (problem := limits.window_problem(None, (), self.input_shape, steps)) is not None:
             return f"input: {problem}"
-        for index, (layer, before, after) in enumerate(self.synapses()):
+        for where, (layer, before, after) in zip(self.labels, self.synapses(), strict=True):
             if (problem := limits.window_problem(layer, before, after, steps)) is not None:
-                return f"layer {index} ({type(layer).__name__}): {problem}"
+                return f"{where}: {problem}"
         return None
 
     def _check_generator(self, shape: Shape) -> None:
@@ -197,6 +200,12 @@ class Network:
             if not isinstance(layer, Flatten):
                 yield layer, shape, after
             shape = after
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What each layer of :meth:`synapses` is called, such as ``layer 3 (conv)``; see :mod:`export.ir.labels`."""
+        named = zip(labels(self.layers, self.first_group), self.layers, strict=True)
+        return tuple(name for name, layer in named if not isinstance(layer, Flatten))
 
     @property
     def depth(self) -> int:

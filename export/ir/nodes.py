@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 
@@ -85,6 +85,8 @@ class Dense:
         delay: ``(outputs, inputs)``, steps by which each synapse holds a spike back, or None for no delay.
     """
 
+    kind: ClassVar[str] = "dense"
+
     weight: np.ndarray
     bias: np.ndarray | None
     neuron: Lif | FloatLif
@@ -111,6 +113,8 @@ class Conv:
         bias: ``(O,)`` or one for each neuron ``(O, H, W)``, or None.
         stride, padding, dilation: ``(y, x)``.
     """
+
+    kind: ClassVar[str] = "conv"
 
     weight: np.ndarray
     bias: np.ndarray | None
@@ -145,6 +149,8 @@ class ConvTranspose:
         bias: ``(O,)`` or one for each neuron ``(O, H, W)``, or None.
         stride, padding, dilation, output_padding: ``(y, x)``.
     """
+
+    kind: ClassVar[str] = "convT"
 
     weight: np.ndarray
     bias: np.ndarray | None
@@ -182,6 +188,8 @@ class ConvTranspose:
 @dataclass(frozen=True)
 class Flatten:
     """Turns ``(C, H, W)`` into ``(C*H*W,)``, channels outermost; has no neuron and takes no time step."""
+
+    kind: ClassVar[str] = "flatten"
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """``(C, H, W)`` gives ``(C*H*W,)``."""

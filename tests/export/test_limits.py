@@ -52,7 +52,7 @@ TOO_LARGE: dict[str, tuple[Callable[[], Network], str]] = {
     "unfolded": (conv((1, 1024, 1024), np.full((1, 1, 31, 31), 2, np.int16)), "unfolded has"),
     "input": (conv((1, 1 << 12, 1 << 12)), "at most 4,194,304 inputs"),
     "steps": (dense(1 << 21), "expected 1 to 1048576"),
-    "neurons and steps": (dense(1 << 16, 1 << 12), r"layer 0 \(Dense\): 4,096 neurons x 65,536 steps"),
+    "neurons and steps": (dense(1 << 16, 1 << 12), r"layer 1 \(dense\): 4,096 neurons x 65,536 steps"),
     "prior": (dense(4, prior=prior(1 << 23)), "prior weight"),
     "rate bits": (dense(4, prior=prior(1, 17)), "expected 1 to 16"),
     "image": (dense(4, readout=ImageReadout(1.0, (1, 1 << 40, 1 << 40))), "does not give"),

@@ -89,7 +89,7 @@ def test_transposed_convolutions_are_refused_before_anything_is_written(tmp_path
 
 
 def test_conv_behind_dense_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(NetFileError, match=r"layer 1: conv takes \(1, H, W\) inputs, got \(4,\)"):
+    with pytest.raises(NetFileError, match=r"layer 2 \(conv\): conv takes \(1, H, W\) inputs, got \(4,\)"):
         Network((2,), (Dense(np.full((4, 2), 2), None, NEURON), Conv(np.full((1, 1, 1, 1), 2), None, NEURON)))
 
 
