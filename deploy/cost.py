@@ -13,7 +13,7 @@ from deploy.backends import Progress
 from esvae.errors import ConfigError, DataError
 from esvae.run import load_run
 from export.ir import Network
-from export.netx.guard import open_netx
+from export.netx import read_netx
 from export.pipeline import integer_network
 from sim.counts.ops import Counter, Counts
 from sim.energy.estimate import Estimate, estimate_all
@@ -86,7 +86,7 @@ def open_network(path: str | os.PathLike[str]) -> Network:
     """
     if Path(path).is_dir():
         return integer_network(load_run(Path(path)), lowering="none")[0]
-    return open_netx(path)
+    return read_netx(path)
 
 
 def input_spikes(

@@ -26,7 +26,7 @@ from deploy.lava_run import LavaSettings, run_in_lava
 from esvae.errors import ConfigError, DataError
 from esvae.machine.files import atomic_path, write_text
 from export.ir import Network
-from export.netx.guard import open_netx
+from export.netx import read_netx
 from sim.sampler import draw_latents
 
 __all__ = ["DEFAULT_CHUNK", "Generation", "draw", "generate_file"]
@@ -113,7 +113,7 @@ def generate_file(
         ConfigError: the folder holds images of another network or seed, or in chunks of another size.
         EsvaeError: a file cannot be read or written, or the backend failed; the chunks before it are kept.
     """
-    network = open_netx(path)
+    network = read_netx(path)
     if images < 1:
         raise DataError(f"{images} images: expected at least 1")
     if network.prior is None or network.time_steps is None:

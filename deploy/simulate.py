@@ -15,7 +15,7 @@ from esvae.errors import ConfigError, DataError
 from esvae.machine.files import atomic_path
 from esvae.pictures import save_grid
 from export.ir import Network, Shape
-from export.netx.guard import open_netx
+from export.netx import read_netx
 from sim.readout import images_from_potentials
 from sim.sampler import draw_latents
 from sim.stimulus import Stimulus, Timing, as_stimulus, check_spikes
@@ -100,7 +100,7 @@ def simulate_file(
     given = [name for name, source in sources.items() if source is not None]
     if len(given) > 1:
         raise ConfigError(f"{' and '.join(given)}: expected one of them")
-    network = open_netx(path, layers=layers)
+    network = read_netx(path, layers=layers)
     if image is not None:
         stimulus = _image_stimulus(image, network, images, steps, timing)
     else:

@@ -12,9 +12,10 @@ import numpy as np
 from deploy.backends import Backend, Progress, run_backend
 from deploy.lava.inputs import Rates, rates_from_prior
 from deploy.lava_run import LavaSettings, run_in_lava
+from esvae.chip.formats import DEFAULT_RATE_BITS
 from esvae.errors import ConfigError, DataError
 from export.ir import Network
-from export.netx.guard import open_netx
+from export.netx import read_netx
 from sim.sampler import initial_states
 from sim.stimulus import Stimulus, as_stimulus
 from sim.trace import first_difference
@@ -104,7 +105,7 @@ def verify(
         DataError: fewer than one image, or no window to draw spikes for.
         LavaError: Lava is missing, died or hung.
     """
-    network = open_netx(path, layers=layers)
+    network = read_netx(path, layers=layers)
     if images < 1:
         raise DataError(f"{images} images: expected at least 1")
     entering, rates = _entering(network, seed, images, steps)
@@ -174,5 +175,5 @@ def _entering(
     if network.input_neurons is not None:
         pixels = (states & np.uint32((1 << _PIXEL_BITS) - 1)).astype(np.int32) - (1 << (_PIXEL_BITS - 2))
         return Stimulus(None, pixels.reshape(images, *network.input_shape), steps), None
-    rates = Rates(np.full(states.shape, 1 << 7), states, steps, 8)
+    rates = Rates(np.full(states.shape, 1 << (DEFAULT_RATE_BITS - 1)), states, steps, DEFAULT_RATE_BITS)
     return rates.spikes().reshape(images, steps, *network.input_shape), rates

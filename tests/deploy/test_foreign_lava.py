@@ -13,7 +13,7 @@ from deploy.lava.find import find_lava_python
 from deploy.lava.replay import LavaJob, replay
 from esvae.errors import LavaMissingError, UnsupportedLayerError
 from export.ir import INTEGRATOR, NEVER_FIRES, Conv, Dense
-from export.netx.read import read_netx
+from export.netx import read_netx
 from export.netx.write import write_netx
 from sim import reference
 from sim.stimulus import Stimulus, Timing, as_stimulus

@@ -15,7 +15,7 @@ from deploy.lava import find_lava_python
 from deploy.lava_run import LavaSettings, run_in_lava
 from esvae.errors import LavaMissingError
 from export.ir import Conv, ConvTranspose, ImageReadout, Lif, Network, Prior
-from export.netx.read import read_netx
+from export.netx import read_netx
 from export.netx.write import write_netx
 from sim.twin.engine import Engine
 

@@ -14,8 +14,8 @@ import pytest
 
 from esvae.errors import DataError, EsvaeError, NetFileError
 from export.ir import Conv, ConvTranspose, Dense, ImageReadout, Lif, Network, Prior
+from export.netx import read_netx
 from export.netx.check import check_file
-from export.netx.read import read_netx
 from export.netx.write import write_netx
 from sim.sampler import draw_latents
 from sim.stimulus import Stimulus, as_stimulus
@@ -120,7 +120,7 @@ def test_elements_are_counted_over_all_layers(net: Path) -> None:
 MEASURE = """
 import re, sys
 from export.netx.check import check_file
-from export.netx.read import read_netx
+from export.netx import read_netx
 peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) >> 10
 before = peak()
 network = read_netx(sys.argv[1])

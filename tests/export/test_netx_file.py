@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from esvae.errors import EsvaeError, HardwareRangeError, NetFileError, UnsupportedLayerError
 from esvae.machine.files import atomic_path
 from export.ir import Conv, ConvTranspose, Dense, Flatten, ImageReadout, Lif, Network, Prior
-from export.netx.read import read_netx
+from export.netx import read_netx
 from export.netx.write import write_netx
 from strategies import networks
 
