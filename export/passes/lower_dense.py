@@ -17,6 +17,7 @@ import numpy as np
 
 from esvae.errors import HardwareRangeError
 from export.ir import Conv, ConvTranspose, Dense, Layer, Lif, Network, Shape
+from export.ir.labels import FIRST_GROUP
 from export.ir.limits import ELEMENTS
 from export.ir.nodes import N
 
@@ -38,7 +39,9 @@ def lower_dense(network: Network) -> Network:
             layers.append(layer)
             continue
         layers.append(unrolled(layer, before, after, where))
-    return replace(network, input_shape=(math.prod(network.input_shape),), layers=tuple(layers))
+    return replace(
+        network, input_shape=(math.prod(network.input_shape),), layers=tuple(layers), first_group=FIRST_GROUP
+    )
 
 
 def unrolled(layer: Conv[N] | ConvTranspose[N], before: Shape, after: Shape, where: str) -> Dense[N]:

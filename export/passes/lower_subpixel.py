@@ -23,6 +23,7 @@ import numpy as np
 from esvae.chip.formats import BIAS, DECAY_UNITY
 from esvae.errors import HardwareRangeError
 from export.ir import Conv, ConvTranspose, ImageReadout, Layer, Lif, Network, Pair, Synapse
+from export.ir.labels import FIRST_GROUP
 from export.ir.nodes import N
 
 __all__ = ["MAX_WEIGHTS", "cells", "lower_subpixel", "subpixel_conv", "subpixel_weights"]
@@ -58,7 +59,7 @@ def lower_subpixel(network: Network) -> Network:
     readout = network.readout
     if readout is not None and started:
         readout = _interleaved(readout, factor, network.shapes[-1])
-    return replace(network, layers=tuple(layers), readout=readout)
+    return replace(network, layers=tuple(layers), readout=readout, first_group=FIRST_GROUP)
 
 
 def _interleaved(readout: ImageReadout, factor: Pair, shape: tuple[int, ...]) -> ImageReadout:

@@ -105,7 +105,7 @@ def test_absurd_storage_is_refused_by_both_readers(net: Path, shape: Any, option
     stored(net, shape, **options)
     with pytest.raises(NetFileError, match=text):
         read_netx(net)
-    assert any(finding.severity == "error" and "layer/1" in finding.where for finding in check_file(net))
+    assert any(finding.severity == "error" and "layer 1 (" in finding.where for finding in check_file(net))
 
 
 def test_elements_are_counted_over_all_layers(net: Path) -> None:

@@ -83,7 +83,9 @@ def test_hash_sees_every_part() -> None:
 
 def test_transposed_convolutions_are_refused_before_anything_is_written(tmp_path: Path) -> None:
     network = Network((1, 2, 2), (ConvTranspose(np.array([[[[2]]]]), None, NEURON),))
-    with pytest.raises(UnsupportedLayerError, match=r"layer 0: netx cannot load a transposed convolution; lower it"):
+    with pytest.raises(
+        UnsupportedLayerError, match=r"layer 1 \(convT\): netx cannot load a transposed convolution; lower it"
+    ):
         write_netx(network, tmp_path / "x.net")
     assert not list(tmp_path.iterdir())
 
@@ -149,7 +151,7 @@ BAD = {
     "unknown type": (
         _replace("layer/1/type", np.bytes_("resonator")),
         UnsupportedLayerError,
-        "layer/1: type 'resonator'",
+        r"layer 1 \(resonator\): type 'resonator'",
     ),
     "unknown neuron": (_replace("layer/1/neuron/type", np.bytes_("SDNN")), UnsupportedLayerError, "type 'SDNN'"),
     "pool": (_replace("layer/2/type", np.bytes_("pool")), UnsupportedLayerError, "supported are input"),
