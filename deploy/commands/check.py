@@ -9,7 +9,7 @@ import typer
 from deploy.commands.options import Json, Net
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from export.ir import Network
     from export.netx.check import Finding
@@ -32,7 +32,7 @@ def check(
     from sim.fit.chips import chip_named
 
     named = None if chip is None else chip_named(chip)
-    found = check_file(net, None if named is None else lambda network, groups: chip_findings(network, groups, named))
+    found = check_file(net, None if named is None else lambda network: chip_findings(network, named))
     errors = sum(finding.severity == "error" for finding in found)
     if json:
         emit_json({"file": net, "errors": errors, "findings": found})
@@ -44,12 +44,11 @@ def check(
         raise typer.Exit(1)
 
 
-def chip_findings(network: Network, groups: Sequence[str], chip: Chip) -> Iterator[Finding]:
+def chip_findings(network: Network, chip: Chip) -> Iterator[Finding]:
     """What there is to say of a network on a chip: an error where it does not fit, else what it takes.
 
     Args:
         network: that was read.
-        groups: of its layers with synapses, in the file.
         chip: to hold it.
     """
     from export.netx.check import Finding
@@ -57,6 +56,6 @@ def chip_findings(network: Network, groups: Sequence[str], chip: Chip) -> Iterat
 
     mapping, advice = advise(network, chip)
     if advice is not None:
-        yield Finding("error", groups[advice.layer], advice.line)
+        yield Finding("error", advice.layer, advice.line)
     else:
         yield Finding("note", "file", f"takes {mapping.cores} of the {chip.usable_cores} cores of {chip.title}")

@@ -15,7 +15,7 @@ from deploy.pair import pair_of
 from esvae.machine.files import atomic_path
 from esvae.pictures import image_grid
 from esvae.run import load_run
-from export.netx.guard import open_netx
+from export.netx import read_netx
 from sim.sampler import draw_latents
 from sim.twin.engine import Engine
 
@@ -32,7 +32,7 @@ def save_comparison_plots(
 ) -> list[Path]:
     """Writes ``images.png``, and where they were computed ``layers.png``, ``shares.png`` and ``noise.png``."""
     folder = Path(folder)
-    network = open_netx(file)
+    network = read_netx(file)
     latents = draw_latents(network, found.seed, np.arange(min(_SHOWN, found.images)))
     pairs = pair_of(load_run(run).model.decoder, Engine(network), latents)
     figures = {"images.png": draw_images(pairs.floats, pairs.integers)}

@@ -29,7 +29,7 @@ from esvae.errors import ConfigError, DataError, EsvaeError
 from esvae.metrics.features import FeatureNet
 from esvae.run import Run, load_run
 from export.ir import Network
-from export.netx.guard import open_netx
+from export.netx import read_netx
 from sim.sampler import draw_latents
 from sim.twin.engine import Engine
 
@@ -70,7 +70,7 @@ def compare(
         DataError: they do not belong together.
         CheckpointError, NetFileError: one of them cannot be read.
     """
-    trained, network = load_run(run), open_netx(file)
+    trained, network = load_run(run), read_netx(file)
     check_belongs(trained, network, file=str(file), force=options.force)
     material = load_material(trained, data_root, features, progress) if options.of_data else Material()
     names = (str(run), str(file))

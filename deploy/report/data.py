@@ -51,7 +51,7 @@ from esvae.errors import DataError, EsvaeError, LavaMissingError
 from esvae.machine.files import sha256_file
 from esvae.run import Run, load_run, versions
 from export.ir import Network
-from export.netx.read import read_netx
+from export.netx import read_netx
 from export.passes import LayerQuantization
 from export.passes.ranges import layer_ranges
 from export.pipeline import export_run, integer_network, lowered

@@ -48,14 +48,14 @@ class Advice:
     """Why one chip does not hold a network, and what would help.
 
     Attributes:
-        layer: number, among the layers with synapses, of the one that stands most in the way.
+        layer: label of the one that stands most in the way.
         remedies: changes that were tried, of each kind the smallest that will do, or else the largest; those that make
             it fit come first, and among them what changes least: how the layers are laid out, the bits of the
             weights, the network, the chip, the number of chips.
         sentences: what to tell a person: the layers and by how much, what would fit, what else to think of.
     """
 
-    layer: int
+    layer: str
     remedies: tuple[Option, ...]
     sentences: tuple[str, ...]
 
@@ -124,7 +124,7 @@ def advise(network: Network, chip: Chip, plain: Network | None = None) -> tuple[
         tried.append(Option(f"{mapping.chips} chips", mapping.cores, mapping.chips, True))
     tried.sort(key=lambda option: not option.fits)
     sentences = (*_obstacles(mapping), _would_fit(tried), *_unrolled_before(network, mapping))
-    return mapping, Advice(mapping.heaviest, tuple(tried), sentences)
+    return mapping, Advice(mapping.heaviest.layer, tuple(tried), sentences)
 
 
 def _option(what: str, mapping: Mapping) -> Option:
@@ -186,7 +186,7 @@ def _obstacles(mapping: Mapping) -> Iterator[str]:
     if mapping.problems:
         yield from mapping.problems
         return
-    heavy, chip = mapping.layers[mapping.heaviest], mapping.chip
+    heavy, chip = mapping.heaviest, mapping.chip
     excess = f"{mapping.cores - chip.usable_cores:,} more than the {chip.usable_cores} of {chip.title}"
     yield f"{heavy.layer}: takes {len(heavy.cores):,} cores, full of {_FULL_OF[heavy.binding]}"
     yield f"the network takes {mapping.cores:,}, {excess}"

@@ -52,7 +52,7 @@ class LayerMapping:
     """One layer's cores.
 
     Attributes:
-        layer: position and type.
+        layer: its label.
         kind: ``shared`` kernel or ``unrolled`` lists.
         shape: of its outputs.
         neurons: in all.
@@ -119,15 +119,14 @@ class Mapping:
         return self.chips == 1
 
     @property
-    def heaviest(self) -> int:
-        """Number of the first layer that cannot be mapped, or else of the one with the most cores."""
-        weight = [(layer.problem is not None, len(layer.cores)) for layer in self.layers]
-        return weight.index(max(weight))
+    def heaviest(self) -> LayerMapping:
+        """The first layer that cannot be mapped, or else the one with the most cores."""
+        return max(self.layers, key=lambda layer: (layer.problem is not None, len(layer.cores)))
 
     @property
     def binding(self) -> str:
         """The limit that decides how many cores it takes: the heaviest layer's."""
-        return self.layers[self.heaviest].binding
+        return self.heaviest.binding
 
 
 _LIMITS = ("neurons", "words", "axons")
@@ -148,8 +147,7 @@ def map_network(network: Network, chip: Chip, *, unrolled: bool = False, bits: i
         bits: of every weight, instead of what the layers use.
     """
     layers = []
-    for k, (layer, before, after) in enumerate(network.synapses()):
-        name = f"layer {k} ({type(layer).__name__})"
+    for name, (layer, before, after) in zip(network.labels, network.synapses(), strict=True):
         width = bits or weight_bits(layer.weight)
         if isinstance(layer, Dense) or unrolled:
             kind, found = "unrolled", _runs(layer, before, width, chip)
