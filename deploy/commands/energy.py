@@ -93,7 +93,8 @@ def _validate(folder: Path, json: bool) -> None:
     with bar("validate") as report:
         results = validate_model(folder, progress=report)
     if json:
-        emit_json({"cases": results})
+        cases = [{"case": one.case.model_dump(), "file": one.file, "comparisons": one.comparisons} for one in results]
+        emit_json({"cases": cases})
         return
     for result in results:
         case = result.case
