@@ -58,6 +58,16 @@ class Core:
     words: int
     axons: int
 
+    def mask(self, shape: Shape) -> np.ndarray:
+        """Which outputs are on the core: bool of the layer's shape."""
+        if len(self.block) == 1:
+            flat = np.zeros(math.prod(shape), bool)
+            flat[slice(*self.block[0])] = True
+            return flat.reshape(shape)
+        mask = np.zeros(shape, bool)
+        mask[tuple(slice(*span) for span in self.block)] = True
+        return mask
+
 
 @dataclass(frozen=True)
 class Cut:

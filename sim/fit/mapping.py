@@ -21,7 +21,7 @@ from sim.fit import cuts
 from sim.fit.chips import Chip
 from sim.fit.cuts import LIMITS, Core, Cut, limits_of
 
-__all__ = ["Core", "LayerMapping", "Mapping", "Rule", "compiler_bits", "map_network", "weight_bits"]
+__all__ = ["Core", "LayerMapping", "Mapping", "Rule", "Share", "compiler_bits", "map_network", "weight_bits"]
 
 #: How layers are cut: as the compiler does, or into the fewest cores.
 Rule: TypeAlias = Literal["compiler", "fewest"]
@@ -68,6 +68,22 @@ class LayerMapping:
 
 
 @dataclass(frozen=True)
+class Share:
+    """A part of a layer on one chip.
+
+    Attributes:
+        chip: number, from 0.
+        layer: its label.
+        first, last: cores of the layer, from and to (exclusive).
+    """
+
+    chip: int
+    layer: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
 class Mapping:
     """A network on a chip.
 
@@ -92,9 +108,26 @@ class Mapping:
         return tuple(f"{layer.layer}: {layer.problem}" for layer in self.layers if layer.problem)
 
     @property
+    def shares(self) -> tuple[Share, ...]:
+        """Which cores are on which chip: chips are filled in order, layer after layer; a layer that does not fit into
+        what is left of a chip begins on the next, and only one that no single chip holds is spread over several."""
+        shares, chip, used, room = [], 0, 0, self.chip.usable_cores
+        for layer in filter(None, (self.inputs, *self.layers)):
+            cores, first = len(layer.cores), 0
+            if used and cores > room - used:
+                chip, used = chip + 1, 0
+            while first < cores:
+                last = min(cores, first + room - used)
+                shares.append(Share(chip, layer.layer, first, last))
+                used, first = used + last - first, last
+                if first < cores:
+                    chip, used = chip + 1, 0
+        return tuple(shares)
+
+    @property
     def chips(self) -> int | None:
         """Chips needed, or None where a layer cannot be mapped at all."""
-        return None if self.problems else -(-self.cores // self.chip.usable_cores)
+        return None if self.problems else self.shares[-1].chip + 1
 
     @property
     def fits(self) -> bool:

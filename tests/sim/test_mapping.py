@@ -18,7 +18,7 @@ from sim.counts.fan_out import fan_out
 from sim.counts.ops import count
 from sim.fit.adviser import fit_network
 from sim.fit.chips import CHIPS, LOIHI1, LOIHI2, Chip, chip_named
-from sim.fit.core_load import _mask, core_load
+from sim.fit.core_load import core_load
 from sim.fit.mapping import Rule, map_network, weight_bits
 from sim.geometry import sources
 from sim.twin.engine import Engine
@@ -54,10 +54,10 @@ def test_every_neuron_has_one_core_within_its_limits(data: st.DataObject, unroll
             assert mapping.chips is None
             assert not mapping.fits
             continue
-        held = sum(_mask(core, after).astype(int) for core in mapped.cores)
+        held = sum(core.mask(after).astype(int) for core in mapped.cores)
         assert (held == 1).all()
         for core in mapped.cores:
-            mask = _mask(core, after)
+            mask = core.mask(after)
             assert core.neurons == mask.sum() <= TINY.neurons
             assert core.words <= TINY.memory_words
             assert core.axons <= TINY.input_axons
@@ -222,7 +222,7 @@ def test_loads_of_cores_add_up_to_the_counts(data: st.DataObject) -> None:
         assert load.neurons[load.layer == k].sum() == layer.neurons
     packets = 0.0
     for k, ((layer, before, after), mapped) in enumerate(zip(network.synapses(), mapping.layers, strict=True)):
-        cores = [fan_out(layer, before, _mask(core, after)).reshape(-1) > 0 for core in mapped.cores]
+        cores = [fan_out(layer, before, core.mask(after)).reshape(-1) > 0 for core in mapped.cores]
         packets += float((counts.entering[k].sum(axis=0) * sum(cores)).sum()) / counts.images
     assert load.packets == pytest.approx(packets)
     longest = math.ceil(mapping.cores / 4)
