@@ -11,7 +11,7 @@ import numpy as np
 from deploy.backends import Progress
 from esvae.errors import DataError, EsvaeError
 from export.ir import Network
-from export.netx.guard import open_netx
+from export.netx import read_netx
 from sim.counts.ops import count
 from sim.energy.validation import Case, Comparison, compare_with_case, shipped_cases
 from sim.stimulus import Stimulus
@@ -74,6 +74,6 @@ def _validated(case: Case, folder: Path) -> CaseResult:
 def _network(file: Path) -> Network | None:
     """What is in a file, or None where it is not one of ours to read: the folder may hold any files."""
     try:
-        return open_netx(file)
+        return read_netx(file)
     except EsvaeError:
         return None

@@ -20,6 +20,7 @@ import numpy as np
 
 from esvae.errors import ConfigError
 from export.ir import Dense, Network
+from export.ir.labels import INPUT_LABEL
 from sim.counts.ops import Counts
 from sim.energy.profile import BASES, Energies, Figure, Profile, Times
 from sim.fit.chips import CHIPS, Chip
@@ -158,7 +159,7 @@ def estimate(
     step = latency = interval = share = busiest = None
     if profile.time is not None and load is not None and mapping is not None:
         step, layer = step_time(network, profile, load)
-        busiest = "input neurons" if layer < 0 else counts.layers[layer].layer
+        busiest = INPUT_LABEL if layer < 0 else counts.layers[layer].layer
         latency, interval = step.times(counts.steps + network.depth), step.times(counts.steps)
         if profile.power is not None:
             static = profile.power.static

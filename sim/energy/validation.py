@@ -43,8 +43,8 @@ class Measured(Section):
 
     quantity: Literal["cores", "core_operations", "step_time", "dynamic_energy_step", "energy_image"]
     """``core_operations`` are those of the busiest core of a layer; ``energy_image`` is dynamic and static."""
-    layer: int | None = Field(default=None, ge=0)
-    """Number among the layers with synapses, from 0."""
+    layer: str | None = None
+    """Its label, such as ``layer 3 (conv)``."""
     value: Number
     unit: Literal["us", "ms", "uJ", "mJ", "cores", "operations a step"]
     source: str = Field(min_length=1)
@@ -118,7 +118,7 @@ def compare_with_case(case: Case, network: Network, counts: Counts) -> list[Comp
         value = model.value(figure) / _UNITS[figure.unit]
         name = figure.quantity.replace("_", " ")
         if figure.layer is not None:
-            name = f"{name}, {counts.layers[figure.layer].layer}"
+            name = f"{name}, {figure.layer}"
         found.append(Comparison(name, figure.value, value, value / figure.value - 1, figure.unit, figure.source))
     return found
 
@@ -130,13 +130,19 @@ class _Model:
     estimate: Estimate
     cores: int
 
+    def place(self, label: str | None) -> int:
+        """Number of a layer among those with synapses."""
+        return [layer.layer for layer in self.counts.layers].index(label or "")
+
     def value(self, figure: Measured) -> float:
         """What the model says, in joules, seconds or plain numbers."""
         steps = self.counts.steps
         dynamic = sum(part.energy.value for part in self.estimate.parts if part.amount is not None)
         values: dict[str, Callable[[], Any]] = {
             "cores": lambda: self.cores,
-            "core_operations": lambda: np.max(self.load.synops[:, self.load.layer == figure.layer].mean(axis=0)),
+            "core_operations": lambda: np.max(
+                self.load.synops[:, self.load.layer == self.place(figure.layer)].mean(axis=0)
+            ),
             "step_time": lambda: self.estimate.step_time and self.estimate.step_time.value,
             "dynamic_energy_step": lambda: dynamic / steps,
             "energy_image": lambda: self.estimate.energy.value,

@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from export.ir import Dense, Network, Shape
+from export.ir.labels import INPUT_LABEL
 from export.netx.rules import loads_sparse
 from export.passes.quantize import MAX_WEIGHT_BITS
 from sim.fit import cuts
@@ -32,7 +33,7 @@ class LayerMapping:
     """One layer's cores.
 
     Attributes:
-        layer: position and type.
+        layer: its label.
         kind: ``shared`` kernel, ``unrolled`` lists, or ``none`` of input neurons.
         shape: of its outputs.
         neurons: in all.
@@ -154,7 +155,7 @@ def map_network(
     """
     layers = []
     sparse = unrolled or rule == "fewest" or loads_sparse(network)
-    for k, (layer, before, after) in enumerate(network.synapses()):
+    for name, (layer, before, after) in zip(network.labels, network.synapses(), strict=True):
         width = bits or (compiler_bits if rule == "compiler" else weight_bits)(layer.weight)
         shared = not isinstance(layer, Dense) and not unrolled
         if shared:
@@ -163,12 +164,11 @@ def map_network(
             cut = cuts.full_runs(layer, width, chip)
         else:
             cut = (cuts.equal_runs if rule == "compiler" else cuts.longest_runs)(layer, before, width, chip)
-        name = f"layer {k} ({type(layer).__name__})"
         layers.append(_summary(name, "shared" if shared else "unrolled", after, width, cut, chip))
     inputs = None
     if network.input_neurons is not None:
         cut = cuts.input_columns(network.input_shape, chip)
-        inputs = _summary("input neurons", "none", network.input_shape, 0, cut, chip)
+        inputs = _summary(INPUT_LABEL, "none", network.input_shape, 0, cut, chip)
     return Mapping(chip, tuple(layers), inputs)
 
 

@@ -169,7 +169,7 @@ def test_a_network_that_cannot_be_mapped_still_has_its_operations() -> None:
         assert one.latency is None
         assert one.interval is None
         assert one.static_share is None
-        assert any(note.startswith("Cannot be mapped: layer 0 (Dense)") for note in one.notes)
+        assert any(note.startswith("Cannot be mapped: layer 1 (dense)") for note in one.notes)
 
 
 def test_profiles_of_one_chip_share_its_mapping() -> None:
