@@ -56,7 +56,6 @@ def simulate(network: Network, spikes: np.ndarray, mapping: Mapping) -> dict[str
         neuron.map_to_core(cores[0])
     before, first = inputs, 0
     for (layer, shape, after), mapped in zip(network.synapses(), mapping.layers, strict=True):
-        assert isinstance(layer.neuron, Lif)
         kind = "dense" if isinstance(layer, Dense) else "conv"
         group = snn.create_neuron_group(
             f"layer{first}",

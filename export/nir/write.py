@@ -49,6 +49,8 @@ _RELAY = FloatLif(0.0, 0.5)
 
 NirLowering: TypeAlias = Literal["auto", "subpixel", "dense"]
 NirReadout: TypeAlias = Literal["lif", "li"]
+#: What synapses are of once they are lowered.
+Planned: TypeAlias = Dense[FloatLif] | Conv[FloatLif]
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class _Plan:
     """Layers that NIR has, their output shapes, and pixels of a cell of the last one."""
 
     input_shape: Shape
-    layers: list[tuple[Synapse[FloatLif], Shape]]
+    layers: list[tuple[Planned, Shape]]
     upscale: int
     lowering: str
     relay: bool = False
@@ -157,7 +159,7 @@ def _plan(network: FloatNetwork, lowering: NirLowering) -> _Plan:
 
 
 def _unrolled(network: FloatNetwork) -> _Plan:
-    layers: list[tuple[Synapse[FloatLif], Shape]] = []
+    layers: list[tuple[Planned, Shape]] = []
     shape = network.input_shape
     for where, layer in zip(labels(network.layers), network.layers, strict=True):
         if isinstance(layer, Flatten):
@@ -174,7 +176,7 @@ def _unrolled(network: FloatNetwork) -> _Plan:
 
 
 def _coarse(network: FloatNetwork) -> _Plan:
-    layers: list[tuple[Synapse[FloatLif], Shape]] = []
+    layers: list[tuple[Planned, Shape]] = []
     shape, maps = network.input_shape, network.input_shape
     factor: Pair = (1, 1)
     lowered = False
@@ -232,12 +234,12 @@ def _relayed(plan: _Plan) -> _Plan:
     copies = np.eye(inputs + 1, inputs, dtype=np.float32)[:, :, None, None]
     relay = Conv(copies, np.eye(inputs + 1, dtype=np.float32)[-1], _RELAY)
     kernel = np.concatenate([first.weight, bias[:, None, ::-1, ::-1]], axis=1)
-    layers: list[tuple[Synapse[FloatLif], Shape]] = [(relay, (inputs + 1, 1, 1))]
+    layers: list[tuple[Planned, Shape]] = [(relay, (inputs + 1, 1, 1))]
     layers += [(replace(first, weight=kernel, bias=None), shape), *plan.layers[1:]]
     return replace(plan, layers=layers, relay=True)
 
 
-def _check_kernel(synapse: Synapse, where: str) -> None:
+def _check_kernel(synapse: Planned, where: str) -> None:
     if isinstance(synapse, Conv):
         if synapse.weight.shape[2] != synapse.weight.shape[3]:
             raise UnsupportedLayerError(f"{where}: nir takes kernels for square, this is {synapse.weight.shape[2:]}")
@@ -262,12 +264,11 @@ def _with_gain(synapse: Synapse[FloatLif], where: str) -> Synapse[FloatLif]:
     return replace(synapse, weight=(gain * synapse.weight).astype(np.float32), bias=bias)
 
 
-def _synapse(nir: Any, layer: Synapse, before: Shape) -> Any:
+def _synapse(nir: Any, layer: Planned, before: Shape) -> Any:
     bias = np.zeros(len(layer.weight), np.float32) if layer.bias is None else layer.bias
     bias = bias[:, 0, 0] if bias.ndim == 3 else bias
     if isinstance(layer, Dense):
         return nir.Affine(layer.weight, bias)
-    assert isinstance(layer, Conv)
     size = (before[1], before[2])
     return nir.Conv2d(size, layer.weight, layer.stride, layer.padding, layer.dilation, layer.groups, bias)
 
