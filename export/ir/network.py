@@ -71,6 +71,8 @@ class Network:
             before = shape
             shape = shape_behind(layer, before, where)
             if not isinstance(layer, Flatten):
+                if (problem := limits.layer_problem(layer, before, shape)) is not None:
+                    raise NetFileError(f"{where}: {problem}")
                 _check_synapse(layer, shape, where)
         if self.time_steps is not None:
             problem = self.window_problem(self.time_steps)
