@@ -13,7 +13,8 @@ import numpy as np
 from deploy.cost import Cost, InputSpikes
 from deploy.verify import Verdict
 from export.ir import Dense, Network, Synapse
-from export.passes import LayerQuantization, LayerRange
+from export.ir.bounds import LayerRange
+from export.passes import LayerQuantization
 from sim.energy.estimate import part_names
 from sim.fit.adviser import Fit
 

@@ -22,7 +22,7 @@ import numpy as np
 from esvae.chip.formats import BIAS, DECAY_UNITY, THRESHOLD, WEIGHT
 from esvae.errors import ConfigError, HardwareRangeError
 
-__all__ = ["MAX_WEIGHT_BITS", "MIN_WEIGHT_BITS", "FloatValues", "IntegerValues", "WeightGrid", "round_layer"]
+__all__ = ["MAX_WEIGHT_BITS", "MIN_WEIGHT_BITS", "FloatValues", "IntegerValues", "WeightGrid", "round_layer", "settled"]
 
 MIN_WEIGHT_BITS, MAX_WEIGHT_BITS = 2, 8
 
@@ -193,11 +193,11 @@ def _reach(weight: np.ndarray, bias: np.ndarray, layer: FloatValues, steps: int 
     keep, current_keep = (1 - _decay(share) / DECAY_UNITY for share in (layer.keep, layer.current_keep))
     above, below = max(float(bias.max()), 0.0), max(float(-bias.min()), 0.0)
     return max(
-        _settled(float(up), above, keep, current_keep, steps), _settled(float(down), below, keep, current_keep, steps)
+        settled(float(up), above, keep, current_keep, steps), settled(float(down), below, keep, current_keep, steps)
     )
 
 
-def _settled(drive: float, bias: float, keep: float, current_keep: float, steps: int | None) -> float:
+def settled(drive: float, bias: float, keep: float, current_keep: float, steps: int | None) -> float:
     """The potential after ``steps`` of a constant drive; where it settles, if there is no end."""
     if steps is None:
         if not drive and not bias:

@@ -20,6 +20,7 @@ from esvae.chip.lif import IntegerNeuron, integer_lif, integer_readout
 from esvae.chip.rounding import FloatValues, IntegerValues, WeightGrid, round_layer
 from esvae.chip.scales import mse_scale
 from esvae.config import NeuronConfig
+from esvae.model.expand import expanded
 
 if TYPE_CHECKING:
     from esvae.model.layers import ThresholdNorm
@@ -159,8 +160,7 @@ def _product(synapse: nn.Module, x: torch.Tensor, weight: torch.Tensor) -> torch
         return functional.conv_transpose2d(x, weight, None, *pairs)
     assert isinstance(synapse, nn.Conv2d)
     if x.ndim == 2:  # a kernel over a 1x1 map, padded in full
-        matrix = weight.flip(2, 3).permute(1, 2, 3, 0)
-        return (x @ matrix.reshape(len(matrix), -1)).unflatten(1, matrix.shape[1:]).permute(0, 3, 1, 2)
+        return expanded(x, weight)
     return functional.conv2d(x, weight, None, synapse.stride, synapse.padding)  # type: ignore[arg-type]
 
 

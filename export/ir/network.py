@@ -21,6 +21,7 @@ import numpy as np
 from esvae.chip.formats import BIAS, DECAY, DELAY, STATE_LIMIT, THRESHOLD, WEIGHT
 from esvae.errors import HardwareRangeError, NetFileError
 from export.ir import limits
+from export.ir.bounds import largest_sum
 from export.ir.nodes import (
     INTEGRATOR,
     NEVER_FIRES,
@@ -248,16 +249,6 @@ def _check_synapse(layer: Synapse, shape: Shape, where: str) -> None:
         BIAS.check(layer.bias, where, "use a smaller weight scale for the layer")
         if layer.bias.shape not in (shape[:1], shape):
             raise NetFileError(f"{where}: bias has shape {layer.bias.shape}, expected {shape[:1]} or {shape}")
-    most = _most_fan_in(layer)
+    most = largest_sum(layer)
     if most >= STATE_LIMIT:
         raise HardwareRangeError(f"{where}: weights of one neuron sum to {most}, above {STATE_LIMIT - 1}; split it")
-
-
-def _most_fan_in(layer: Synapse) -> int:
-    """Largest sum of weights' magnitudes of one output channel, over all groups; taken some rows at a time."""
-    weight = layer.weight
-    rows = max(1, _BLOCK // max(1, weight[0].size))
-    parts = (np.abs(weight[start : start + rows].astype(np.int64)) for start in range(0, len(weight), rows))
-    if isinstance(layer, ConvTranspose):
-        return int(sum(part.sum(axis=(0, 2, 3)) for part in parts).max())
-    return max(int(part.reshape(len(part), -1).sum(axis=1).max()) for part in parts)

@@ -19,7 +19,7 @@ import numpy as np
 from esvae.chip.formats import BIAS, DECAY, DELAY, THRESHOLD, WEIGHT, IntFormat
 from esvae.errors import EsvaeError, NetFileError
 from export.ir import NEVER_FIRES, Lif, Network
-from export.ir.firing import layer_firing
+from export.ir.bounds import layer_firing
 from export.ir.limits import LAYERS, NEURONS
 from export.netx.guard import check_readable
 from export.netx.items import has_link, storage_problem, value_blocks
@@ -228,10 +228,10 @@ def _numbers(group: h5py.Group, key: str, limits: IntFormat, where: str, *, need
 
 def _registers(network: Network, names: list[str]) -> Iterator[Finding]:
     """What follows from all numbers together; ``names`` are the groups of the layers with synapses."""
-    ranges, firing = layer_ranges(network), layer_firing(network)
-    for last, (where, bounds, fires, (layer, _, _)) in enumerate(
-        zip(names, ranges, firing, network.synapses(), strict=True), start=1 - len(names)
+    for last, (where, bounds, (layer, before, after)) in enumerate(
+        zip(names, layer_ranges(network), network.synapses(), strict=True), start=1 - len(names)
     ):
+        fires = layer_firing(layer, before, after, network.time_steps)
         assert isinstance(layer.neuron, Lif)
         if bounds.u_share >= 1:
             text = f"the current could reach {bounds.u_share:.2f} of the 2^23 at which it wraps"

@@ -15,6 +15,7 @@ import numpy as np
 
 from export.ir import Conv, ConvTranspose, Dense, Flatten, Shape, Synapse
 from export.ir.floats import FloatLayer, FloatNetwork
+from export.ir.geometry import point_kernel
 
 __all__ = ["fold_norm"]
 
@@ -57,6 +58,6 @@ def _folded(layer: FloatLayer) -> Synapse:
 def _expanded(dense: Dense, shape: Shape) -> Conv:
     """``(C*H*W, inputs)`` as a convolution whose kernel, flipped, is the map that one input draws."""
     _, height, width = shape
-    weight = dense.weight.reshape(*shape, -1).transpose(0, 3, 1, 2)[:, :, ::-1, ::-1]
     bias = None if dense.bias is None else dense.bias.reshape(shape)
-    return Conv(np.ascontiguousarray(weight), bias, dense.neuron, padding=(height - 1, width - 1))
+    weight = np.ascontiguousarray(point_kernel(dense.weight, shape))
+    return Conv(weight, bias, dense.neuron, padding=(height - 1, width - 1))

@@ -20,9 +20,9 @@ import numba
 import numpy as np
 
 from export.ir import Dense, Network, Shape, Synapse
+from export.ir.geometry import reads, sources
 from export.passes.quantize import MAX_WEIGHT_BITS
 from sim.fit.chips import Chip
-from sim.geometry import axis_sources, sources
 
 __all__ = ["Core", "LayerMapping", "Mapping", "map_network", "weight_bits"]
 
@@ -195,7 +195,7 @@ def _runs(layer: Synapse, before: Shape, bits: int, chip: Chip) -> tuple[list[Co
     limits = np.array([chip.neurons, chip.memory_words, chip.input_axons])
     now = np.zeros(4, np.int64)  # first output, neurons, words, axons of the core that is being filled
     cores = []
-    for lengths, inputs in sources(layer, before):
+    for lengths, inputs, _ in sources(layer, before):
         ends = np.empty((len(lengths) + 1, 4), np.int64)
         closed = _fill(lengths, inputs, held, np.diff(words), limits, now, ends)
         cores += ends[:closed].tolist()
@@ -282,7 +282,7 @@ class _Boxes:
         self._kernel = math.prod(layer.weight.shape[2:])
         self._inputs_of_group = before[0] // layer.groups
         self._outputs_of_group = after[0] // layer.groups
-        self._touched = [axis_sources(layer, before, after, axis) for axis in (0, 1)]
+        self._touched = [_touched(reads(layer, before, after, axis), before[axis + 1]) for axis in (0, 1)]
 
     def core(self, block: Block) -> Core:
         (c0, c1), rows, columns = block
@@ -301,3 +301,8 @@ class _Boxes:
         if math.prod(size) > self._chip.neurons:
             return False
         return all(_overflow(self.core(block), self._chip) is None for block in _grid(self._shape, size))
+
+
+def _touched(table: np.ndarray, inputs: int) -> np.ndarray:
+    """Which inputs each output reads along an axis, bool ``(outputs, inputs)``, of a table of those that taps read."""
+    return np.equal(table[:, :, None], np.arange(inputs)).any(axis=1)
