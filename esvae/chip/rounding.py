@@ -87,7 +87,8 @@ class FloatValues:
         bias: float64, or None.
         keep, current_keep: shares of potential and current that survive a step.
         threshold: infinite for a neuron that must not fire.
-        fan_in: axes of ``weight`` that one neuron sums over.
+        fan_in: axes of ``weight`` that one neuron sums over, of axis 0 only the part of its own group.
+        groups: equal parts, one after the other, into which axis 0 of ``weight`` falls.
     """
 
     weight: np.ndarray
@@ -96,6 +97,7 @@ class FloatValues:
     threshold: float
     fan_in: tuple[int, ...]
     current_keep: float = 0.0
+    groups: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,8 +190,10 @@ def _decay(keep: float) -> int:
 
 def _reach(weight: np.ndarray, bias: np.ndarray, layer: FloatValues, steps: int | None) -> float:
     """The largest magnitude that a neuron's potential reaches over the window, whatever spikes arrive."""
-    up = np.clip(weight, 0, None).sum(axis=layer.fan_in).max()
-    down = np.clip(-weight, 0, None).sum(axis=layer.fan_in).max()
+    grouped = weight.reshape(layer.groups, -1, *weight.shape[1:])
+    axes = tuple(axis + 1 for axis in layer.fan_in)
+    up = np.clip(grouped, 0, None).sum(axis=axes).max()
+    down = np.clip(-grouped, 0, None).sum(axis=axes).max()
     keep, current_keep = (1 - _decay(share) / DECAY_UNITY for share in (layer.keep, layer.current_keep))
     above, below = max(float(bias.max()), 0.0), max(float(-bias.min()), 0.0)
     return max(

@@ -13,7 +13,7 @@ import numpy as np
 
 from esvae.chip.formats import STATE_SHIFT
 from esvae.chip.rounding import MAX_WEIGHT_BITS, FloatValues, WeightGrid, round_layer
-from export.ir import ConvTranspose, Flatten, FloatLif, Layer, Lif, Network, Synapse
+from export.ir import ConvTranspose, Dense, Flatten, FloatLif, Layer, Lif, Network, Synapse
 from export.ir.floats import FloatLayer, FloatNetwork
 
 __all__ = ["MAX_WEIGHT_BITS", "LayerQuantization", "float_values", "quantize"]
@@ -85,7 +85,9 @@ def float_values(synapse: Synapse) -> FloatValues:
     neuron = synapse.neuron
     assert isinstance(neuron, FloatLif)
     fan_in = (0, 2, 3) if isinstance(synapse, ConvTranspose) else tuple(range(1, synapse.weight.ndim))
-    return FloatValues(synapse.weight, synapse.bias, neuron.keep, neuron.threshold, fan_in, neuron.current_keep)
+    groups = 1 if isinstance(synapse, Dense) else synapse.groups
+    keep, current_keep = neuron.keep, neuron.current_keep
+    return FloatValues(synapse.weight, synapse.bias, keep, neuron.threshold, fan_in, current_keep, groups)
 
 
 def _quantized(

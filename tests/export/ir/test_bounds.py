@@ -104,13 +104,16 @@ def test_all_firing_is_what_the_reference_sums_where_those_inputs_fire(network: 
 @given(st.data())
 def test_no_run_leaves_the_ranges(data: st.DataObject) -> None:
     network = data.draw(networks(transposed=True))
-    traces = Engine(network).traces(data.draw(spikes_for(network)))
-    for (layer, before, _), trace in zip(network.synapses(), traces, strict=True):
-        found = layer_range(layer, before, network.time_steps or 1, "layer")
-        if found.u_share < 1:
-            assert np.abs(trace.u).max() <= found.u_share * STATE_LIMIT
-            # A potential that is reset starts from 0, so that no neuron is above the bound without a threshold.
-            assert np.abs(trace.v).max() <= found.v_share * STATE_LIMIT
+    spikes = data.draw(spikes_for(network))
+    entering = spikes
+    for trace, (layer, before, _) in zip(reference.simulate(network, spikes), network.synapses(), strict=True):
+        bound = layer_range(layer, before, network.time_steps or 1, "layer")
+        sums = reference.synapse_sum(layer, entering.reshape(-1, *before))
+        assert bound.a[0] <= sums.min()
+        assert sums.max() <= bound.a[1]
+        assert np.abs(trace.u).max() <= bound.u_share * STATE_LIMIT
+        assert np.abs(trace.v).max() <= bound.v_share * STATE_LIMIT + 1
+        entering = trace.s
 
 
 @pytest.mark.parametrize(
