@@ -10,15 +10,16 @@ weights; the current ``u`` and the membrane potential ``v`` follow as geometric 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from esvae.chip.formats import DECAY_UNITY, STATE_LIMIT, STATE_SHIFT
+from esvae.chip.neuron import Lif
 from esvae.chip.rounding import settled
 from export.ir.geometry import grouped, reads
 from export.ir.limits import STEPS
-from export.ir.nodes import Dense, Lif, Shape, Synapse
+from export.ir.nodes import Dense, Shape, Synapse
 
 __all__ = [
     "Firing",
@@ -40,7 +41,7 @@ class LayerRange:
     """Bounds of one layer over a window, for any input.
 
     Attributes:
-        layer: its position and type.
+        layer: its label.
         a: smallest and largest sum of weights.
         u_share: largest magnitude of the current over the 2^23 at which it wraps.
         v_share: largest magnitude of the potential without a threshold over the 2^23 at which it saturates.
@@ -124,29 +125,29 @@ def all_firing(layer: Synapse, before: Shape, *, sign: int) -> np.ndarray:
     return sign * sums.astype(np.int64)
 
 
-def layer_range(layer: Synapse, before: Shape, steps: int, where: str) -> LayerRange:
+def layer_range(layer: Synapse[Lif], before: Shape, steps: int, where: str) -> LayerRange:
     """Bounds of one integer layer over so many steps; ``where`` is its name."""
     low, high = int(all_firing(layer, before, sign=-1).min()), int(all_firing(layer, before, sign=1).max())
     bias = 0.0 if layer.bias is None else float(np.abs(layer.bias.astype(np.int64)).max())
-    most, (keep_u, keep_v) = float(max(-low, high)), _kept(layer)
-    unit = (1 << STATE_SHIFT) / STATE_LIMIT
-    u, v = settled(most, 0.0, 0.0, keep_u, steps), settled(most, bias, keep_v, keep_u, steps)
+    most, unit = float(max(-low, high)), (1 << STATE_SHIFT) / STATE_LIMIT
+    # The current is the potential of a neuron that keeps none of it.
+    u = settled(most, 0.0, replace(layer.neuron, voltage_decay=DECAY_UNITY), steps)
+    v = settled(most, bias, layer.neuron, steps)
     return LayerRange(where, (low, high), u * unit, v * unit)
 
 
-def layer_firing(layer: Synapse, before: Shape, after: Shape, steps: int | None) -> Firing | None:
+def layer_firing(layer: Synapse[Lif], before: Shape, after: Shape, steps: int | None) -> Firing | None:
     """Who of an integer layer can fire, within so many steps or, for None, at all; None where its current could wrap.
 
     Upwards, all inputs over positive weights spike at every step, from rest, and the potential is never reset; the chip
     rounds towards zero, which only lowers that. Downwards, the neuron was reset the step before, and all inputs over
     negative weights have spiked since the start.
     """
-    assert isinstance(layer.neuron, Lif)
     high, low = (all_firing(layer, before, sign=sign).reshape(after) for sign in (1, -1))
     bias = np.zeros(1) if layer.bias is None else layer.bias.astype(np.float64)
     if bias.ndim == 1 and len(after) == 3 and bias.size > 1:
         bias = bias[:, None, None]
-    keep_u, keep_v = _kept(layer)
+    keep_u, keep_v = layer.neuron.current_keep, layer.neuron.keep
     scale, threshold = float(1 << STATE_SHIFT), float(layer.neuron.threshold << STATE_SHIFT)
     u_most, u_least = (_series(sums.astype(np.float64) * scale, keep_u, steps) for sums in (high, low))
     if max(u_most.max(), -u_least.min()) >= STATE_LIMIT:
@@ -160,12 +161,6 @@ def layer_firing(layer: Synapse, before: Shape, after: Shape, steps: int | None)
 
 def _magnitude(weight: np.ndarray, sign: int) -> np.ndarray:
     return np.abs(weight) if not sign else (sign * weight.clip(*((0, None) if sign > 0 else (None, 0))))
-
-
-def _kept(layer: Synapse) -> tuple[float, float]:
-    """Shares of the current and of the potential that survive a step."""
-    assert isinstance(layer.neuron, Lif)  # Network.__post_init__ raised otherwise
-    return 1 - layer.neuron.current_decay / DECAY_UNITY, 1 - layer.neuron.voltage_decay / DECAY_UNITY
 
 
 def _series(first: np.ndarray, keep: float, steps: int | None) -> np.ndarray:

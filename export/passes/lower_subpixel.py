@@ -25,6 +25,8 @@ from esvae.errors import HardwareRangeError
 from export.ir import Conv, ConvTranspose, ImageReadout, Layer, Lif, Network, Pair
 from export.ir.bounds import largest_current, largest_sum
 from export.ir.geometry import cell_span, cell_taps, cells, factor_after, grouped, picked, ungrouped
+from export.ir.labels import FIRST_GROUP
+from export.ir.nodes import N
 
 __all__ = ["MAX_WEIGHTS", "lower_subpixel", "subpixel_conv", "subpixel_weights"]
 
@@ -39,15 +41,14 @@ def lower_subpixel(network: Network) -> Network:
         HardwareRangeError: a layer would have too many weights; a convolution with a stride, or a dense layer, follows;
             neurons that must not fire cannot be held silent; the picture does not fill its cells.
     """
-    layers: list[Layer] = []
+    layers: list[Layer[Lif]] = []
     factor: Pair = (1, 1)
     started = False
-    for index, (layer, before, _) in enumerate(network.synapses()):
+    for where, (layer, before, _) in zip(network.labels, network.synapses(), strict=True):
         started = started or isinstance(layer, ConvTranspose)
         if not started:
             layers.append(layer)
             continue
-        where = f"layer {index} ({type(layer).__name__})"
         if not isinstance(layer, Conv | ConvTranspose) or (isinstance(layer, Conv) and layer.stride != (1, 1)):
             raise HardwareRangeError(
                 f"{where}: behind a transposed convolution the sub-pixel lowering takes convolutions of stride 1; "
@@ -59,7 +60,7 @@ def lower_subpixel(network: Network) -> Network:
     readout = network.readout
     if readout is not None and started:
         readout = _interleaved(readout, factor, network.shapes[-1])
-    return replace(network, layers=tuple(layers), readout=readout)
+    return replace(network, layers=tuple(layers), readout=readout, first_group=FIRST_GROUP)
 
 
 def _interleaved(readout: ImageReadout, factor: Pair, shape: tuple[int, ...]) -> ImageReadout:
@@ -77,14 +78,13 @@ def _interleaved(readout: ImageReadout, factor: Pair, shape: tuple[int, ...]) ->
 
 def subpixel_weights(layer: Conv | ConvTranspose, factor: Pair) -> int:
     """How many weights :func:`subpixel_conv` gives, zeros included, for inputs with ``factor`` pixels a cell."""
-    groups, outputs, inputs = grouped(layer).shape[:3]
     taps = math.prod(last - first + 1 for first, last in (cell_span(layer, axis, factor) for axis in (0, 1)))
-    return groups * inputs * math.prod(factor) * groups * outputs * math.prod(factor_after(layer, factor)) * taps
+    return layer.inputs * math.prod(factor) * layer.outputs * math.prod(factor_after(layer, factor)) * taps
 
 
 def subpixel_conv(
-    layer: Conv | ConvTranspose, size: Pair, factor: Pair, where: str = "layer", *, limit: int = MAX_WEIGHTS
-) -> Conv:
+    layer: Conv[N] | ConvTranspose[N], size: Pair, factor: Pair, where: str = "layer", *, limit: int = MAX_WEIGHTS
+) -> Conv[N]:
     """The convolution on the coarse grid.
 
     Args:
@@ -105,9 +105,7 @@ def subpixel_conv(
             "model.decoder.base_size, or --lowering dense or native"
         )
     after = factor_after(layer, factor)
-    kernel = ungrouped(grouped(layer))
-    outputs, inputs = kernel.shape[:2]
-    _, height, width = layer.output_shape((inputs, *size))
+    _, height, width = layer.output_shape((layer.inputs, *size))
     shape = (height, width)
     index, padding = [], []
     for axis in range(2):
@@ -117,8 +115,8 @@ def subpixel_conv(
         pad = max(-first, last + grown, 0)
         index.append(cell_taps(layer, axis, np.arange(-pad, pad - grown + 1), factor))
         padding.append(pad)
-    weight = picked(kernel, *index).transpose(0, 2, 5, 1, 3, 6, 4, 7)  # from O I qy py ky qx px kx
-    weight = weight.reshape(outputs * math.prod(after), inputs * math.prod(factor), *weight.shape[-2:])
+    weight = picked(ungrouped(grouped(layer)), *index).transpose(0, 2, 5, 1, 3, 6, 4, 7)  # from O I qy py ky qx px kx
+    weight = weight.reshape(layer.outputs * math.prod(after), -1, *weight.shape[-2:])
     conv = Conv(np.ascontiguousarray(weight), None, layer.neuron, padding=(padding[0], padding[1]))
     return replace(conv, bias=_bias(layer, conv, shape, after, where))
 
@@ -129,7 +127,7 @@ def _bias(layer: Conv | ConvTranspose, conv: Conv, shape: Pair, after: Pair, whe
     bias = layer.bias
     if whole and (bias is None or bias.ndim == 1):
         return None if bias is None else np.repeat(bias, math.prod(after))
-    outputs = len(conv.weight) // math.prod(after)
+    outputs = layer.outputs
     given = np.zeros(outputs, conv.weight.dtype) if bias is None else bias
     by_neuron = np.broadcast_to(given if given.ndim == 3 else given[:, None, None], (outputs, *shape))
     placed = cells(by_neuron, after)

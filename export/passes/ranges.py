@@ -12,8 +12,8 @@ __all__ = ["check_ranges", "layer_ranges"]
 def layer_ranges(network: Network) -> list[LayerRange]:
     """Bounds of every layer with a neuron, in file order; over a single step where the network has no window."""
     return [
-        layer_range(layer, before, network.time_steps or 1, f"layer {index} ({type(layer).__name__})")
-        for index, (layer, before, _) in enumerate(network.synapses())
+        layer_range(layer, before, network.time_steps or 1, where)
+        for where, (layer, before, _) in zip(network.labels, network.synapses(), strict=True)
     ]
 
 
