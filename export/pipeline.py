@@ -19,12 +19,12 @@ from esvae.errors import HardwareRangeError
 from esvae.run import Run
 from export.frontends import from_run
 from export.ir import ConvTranspose, Network
+from export.ir.bounds import LayerRange
 from export.ir.floats import FloatNetwork
 from export.netx.write import write_netx
 from export.passes import (
     Calibration,
     LayerQuantization,
-    LayerRange,
     LoweringCost,
     calibrate,
     check_ranges,

@@ -33,6 +33,7 @@ from esvae.errors import ConfigError, EsvaeError, HardwareRangeError, Unsupporte
 from esvae.machine.files import atomic_path
 from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, Pair, Shape, Synapse
 from export.ir.floats import FloatLayer, FloatNetwork
+from export.ir.geometry import factor_after
 from export.ir.labels import labels
 from export.passes.fold_norm import fold_norm
 from export.passes.lower_dense import unrolled
@@ -199,8 +200,7 @@ def _coarse(network: FloatNetwork) -> _Plan:
             if isinstance(synapse, Conv) and synapse.stride != (1, 1):
                 raise UnsupportedLayerError(f"{where}: a stride behind cells")
             conv = subpixel_conv(synapse, (maps[1], maps[2]), factor, where, limit=_MAX_WEIGHTS)
-            if isinstance(synapse, ConvTranspose):
-                factor, lowered = (factor[0] * synapse.stride[0], factor[1] * synapse.stride[1]), True
+            factor, lowered = factor_after(synapse, factor), True
             synapse = conv
         shape, maps = synapse.output_shape(shape), after
         layers.append((synapse, shape))
