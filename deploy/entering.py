@@ -246,9 +246,7 @@ def made_up(network: Network, options: InputOptions) -> Entering:
 
 def _from_prior(network: Network, options: InputOptions) -> Entering:
     if network.input_neurons is not None:
-        raise DataError(
-            "the input layer has neurons: give esvae simulate what they see with --image FILE.npy, or zeros"
-        )
+        raise DataError("the input layer has neurons: give esvae simulate what they see with --image FILE.npy")
     if network.time_steps is None or network.prior is None:
         raise DataError(
             "this network has no prior to draw latent spikes from; give them to esvae simulate with --latents FILE.npy"
