@@ -23,7 +23,7 @@ from deploy.verify import Verdict, verify
 from esvae.errors import DataError
 from esvae.pictures import image_grid, save_grid
 from export.ir import Network
-from export.netx.read import read_netx
+from export.netx import read_netx
 from sim.readout import images_from_potentials
 
 __all__ = ["Generator", "Pictures", "load"]

@@ -12,7 +12,7 @@ from deploy.entering import Entering, InputOptions, at_rate, drawable, enter, ma
 from esvae.errors import ConfigError, DataError
 from esvae.run import load_run
 from export.ir import Network
-from export.netx.guard import open_netx
+from export.netx import read_netx
 from export.pipeline import integer_network
 from sim.counts.ops import Counter, Counts
 from sim.energy.estimate import Estimate, estimate_all
@@ -42,7 +42,7 @@ def open_network(path: str | os.PathLike[str]) -> Network:
     """
     if Path(path).is_dir():
         return integer_network(load_run(Path(path)), lowering="none")[0]
-    return open_netx(path)
+    return read_netx(path)
 
 
 def counted_input(network: Network, options: InputOptions) -> Entering:

@@ -17,10 +17,11 @@ from pathlib import Path
 import numpy as np
 
 from deploy.lava.inputs import Rates, rates_from_prior
+from esvae.chip.formats import DEFAULT_RATE_BITS
 from esvae.errors import ConfigError, DataError
 from esvae.machine.files import atomic_path
 from export.ir import Network, Shape
-from sim.sampler import DEFAULT_RATE_BITS, draw_latents, initial_states
+from sim.sampler import draw_latents, initial_states
 from sim.stimulus import Stimulus, Timing, as_stimulus, check_kind
 
 __all__ = [

@@ -25,7 +25,7 @@ from deploy.entering import InputOptions, enter
 from esvae.errors import ConfigError, DataError
 from esvae.machine.files import atomic_path, write_text
 from export.ir import Network
-from export.netx.guard import open_netx
+from export.netx import read_netx
 
 __all__ = ["DEFAULT_CHUNK", "Generation", "generate_file"]
 
@@ -83,7 +83,7 @@ def generate_file(
         ConfigError: the folder holds images of another network or seed, or in chunks of another size.
         EsvaeError: a file cannot be read or written, or the backend failed; the chunks before it are kept.
     """
-    network = open_netx(path)
+    network = read_netx(path)
     entering = enter(network, InputOptions(images, seed))
     job = BackendJob(Path(path), entering, lava=lava)
     check_job(backend, job)

@@ -12,7 +12,7 @@ from deploy.backends import BackendJob, LavaSettings, Progress, backend_named, r
 from deploy.entering import Entering, InputOptions, enter, save_latents
 from esvae.errors import ConfigError
 from esvae.pictures import save_grid
-from export.netx.guard import open_netx
+from export.netx import read_netx
 from sim.readout import images_from_potentials
 
 __all__ = ["OutputFiles", "Simulation", "simulate_file"]
@@ -92,7 +92,7 @@ def simulate_file(
         EsvaeError: a file that is not sound, input that does not fit, a backend that failed.
     """
     backend_named(backend)
-    network = open_netx(path, layers=layers)
+    network = read_netx(path, layers=layers)
     entering = enter(network, options)
     outputs.check(entering)
     job = BackendJob(

@@ -13,7 +13,7 @@ from deploy.backends import BackendJob, BackendRun, LavaSettings, Progress, back
 from deploy.entering import Entering, InputOptions, at_hand, drawable, enter, made_up
 from esvae.errors import DataError
 from export.ir import Network
-from export.netx.guard import open_netx
+from export.netx import read_netx
 from sim.stimulus import Stimulus
 from sim.trace import first_difference
 
@@ -100,7 +100,7 @@ def verify(
         ConfigError: no such backend, or one that cannot do this; names the option.
         LavaError: Lava is missing, died or hung.
     """
-    network = open_netx(path, layers=layers)
+    network = read_netx(path, layers=layers)
     options = InputOptions(images, seed, steps=steps)
     own = drawable(network) and steps in (None, network.time_steps)
     entering = enter(network, options) if own else made_up(network, options)

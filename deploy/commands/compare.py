@@ -156,11 +156,13 @@ def _print_layers(found: Comparison) -> None:
         text = f"spikes part in {first.images - first.never} of {first.images} images"
         if (at := first.earliest) is not None:
             steps = ", ".join(f"{step}: {count}" for step, count in enumerate(first.by_step) if count)
-            where = ", ".join(f"{layer}: {count}" for layer, count in enumerate(first.by_layer) if count)
+            names = [layer.name for layer in found.layers]
+            by_layer = zip(names, first.by_layer, strict=False)  # the readout has no spikes
+            where = ", ".join(f"{name.removeprefix('layer ')}: {count}" for name, count in by_layer if count)
             who = "float" if at.float_fired else "quantized"
             text += (
                 f"; first by step {{{steps}}} and by layer {{{where}}}; earliest at image {at.image}, step {at.step}, "
-                f"layer {at.layer}, neuron {at.neuron}, where only {who} fired at {at.float_potential:.4f} thresholds"
+                f"{names[at.layer]}, neuron {at.neuron}, where only {who} fired at {at.float_potential:.4f} thresholds"
             )
         say(text)
 

@@ -52,7 +52,7 @@ from esvae.metrics.features import FeatureNet, load_features
 from esvae.metrics.train_features import features_path
 from esvae.run import Run, load_run, versions
 from export.ir import Network
-from export.netx.read import read_netx
+from export.netx import read_netx
 from export.passes import LayerQuantization
 from export.passes.ranges import layer_ranges
 from export.pipeline import export_run, integer_network, lowered

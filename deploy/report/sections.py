@@ -47,14 +47,14 @@ def network(net: Network) -> dict[str, Any]:
             "depth": net.depth,
             "input_shape": net.input_shape,
             "image_shape": None if net.readout is None else net.readout.image_shape,
-            "layers": [_layer(k, *nodes) for k, nodes in enumerate(net.synapses())],
+            "layers": [_layer(_short(name), *nodes) for name, nodes in zip(net.labels, net.synapses(), strict=True)],
         }
     )
 
 
-def _layer(index: int, layer: Synapse, before: tuple[int, ...], after: tuple[int, ...]) -> dict[str, Any]:
+def _layer(name: str, layer: Synapse, before: tuple[int, ...], after: tuple[int, ...]) -> dict[str, Any]:
     return {
-        "layer": f"{index} ({type(layer).__name__})",
+        "layer": name,
         "input_shape": before,
         "output_shape": after,
         "kernel": None if isinstance(layer, Dense) else layer.weight.shape[2:],

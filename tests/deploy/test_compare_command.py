@@ -16,7 +16,7 @@ from deploy.compare.distribution import real_set
 from esvae.data import load_images
 from esvae.metrics.features import load_features
 from esvae.run import load_run
-from export.netx.read import read_netx
+from export.netx import read_netx
 from small_config import write_small_config
 
 

@@ -16,7 +16,7 @@ from deploy.generate import generate_file
 from deploy.lava import find_lava_python
 from esvae.errors import LavaMissingError
 from export.ir import Conv, ConvTranspose, ImageReadout, Lif, Network, Prior
-from export.netx.read import read_netx
+from export.netx import read_netx
 from export.netx.write import write_netx
 from sim.trace import first_difference
 from sim.twin.engine import Engine

@@ -203,7 +203,7 @@ def test_export_writes_both_files(tmp_path: Path) -> None:
     names: dict[str, Any] = {}
     code = example[1].replace('"decoder.onnx"', repr(str(target))).replace('"latents.npy"', repr(str(latents)))
     exec(compile(code, str(PAGE), "exec"), names)  # the page's own example
-    from export.netx.read import read_netx
+    from export.netx import read_netx
 
     network = read_netx(out)
     expected = Engine(network).final_potentials(np.load(latents).reshape(3, -1, *network.input_shape))
