@@ -130,8 +130,8 @@ def main() -> int:
     print(f"SANA-FE ran {net.depth} steps more, until the last spikes had passed; its idle neurons cost in those too")
     for name, (here, there) in rows.items():
         print(f"{name:16s} here {here.value:.4e} J   SANA-FE {there:.4e} J   ratio {here.value / there:.4f}")
-    if ours.image_time is not None:
-        print(f"{'time':16s} here {ours.image_time.value:.4e} s   SANA-FE {theirs['sim_time']:.4e} s")
+    if ours.latency is not None:
+        print(f"{'time':16s} here {ours.latency.value:.4e} s   SANA-FE {theirs['sim_time']:.4e} s")
     same = [abs(rows[name][0].value / rows[name][1] - 1) < _ROUNDING for name in ("synapses", "network on chip")]
     return 0 if all(same) and operations == theirs["spikes"] else 1
 
