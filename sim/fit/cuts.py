@@ -22,8 +22,8 @@ import numba
 import numpy as np
 
 from export.ir import Dense, Shape, Synapse
+from export.ir.geometry import reads, sources
 from sim.fit.chips import Chip
-from sim.geometry import axis_sources, sources
 
 __all__ = [
     "Block",
@@ -152,7 +152,7 @@ def full_runs(layer: Dense, bits: int, chip: Chip) -> Cut:
 
 def equal_runs(layer: Synapse, before: Shape, bits: int, chip: Chip) -> Cut:
     """Cuts a layer whose lists hold the synapses that exist, as the compiler would: equal runs of outputs."""
-    lengths, inputs = (np.concatenate(parts) for parts in zip(*sources(layer, before), strict=True))
+    lengths, inputs, _ = (np.concatenate(parts) for parts in zip(*sources(layer, before), strict=True))
     ends = np.concatenate([[0], np.cumsum(lengths)])
     words = np.array([chip.unrolled_words(n, bits) if n else 0 for n in range(chip.neurons + 1)])
     outputs = len(lengths)
@@ -186,7 +186,7 @@ def longest_runs(layer: Synapse, before: Shape, bits: int, chip: Chip) -> Cut:
     limits = np.array([chip.neurons, chip.memory_words, chip.input_axons])
     now = np.zeros(4, np.int64)  # first output, neurons, words, axons of the core that is being filled
     cores = []
-    for lengths, inputs in sources(layer, before):
+    for lengths, inputs, _ in sources(layer, before):
         ends = np.empty((len(lengths) + 1, 4), np.int64)
         closed = _fill(lengths, inputs, held, np.diff(words), limits, now, ends)
         cores += ends[:closed].tolist()
@@ -271,7 +271,7 @@ class _Boxes:
         self._kernel = math.prod(layer.weight.shape[2:])
         self._inputs_of_group = before[0] // layer.groups
         self._outputs_of_group = after[0] // layer.groups
-        self._touched = [axis_sources(layer, before, after, axis) for axis in (0, 1)]
+        self._touched = [_touched(reads(layer, before, after, axis), before[axis + 1]) for axis in (0, 1)]
 
     def core(self, block: Block) -> Core:
         (c0, c1), rows, columns = block
@@ -290,3 +290,8 @@ class _Boxes:
         if math.prod(size) > self._chip.neurons:
             return False
         return all(_overflow(self.core(block), self._chip) is None for block in _grid(self._shape, size))
+
+
+def _touched(table: np.ndarray, inputs: int) -> np.ndarray:
+    """Which inputs each output reads along an axis, bool ``(outputs, inputs)``, of a table of those that taps read."""
+    return np.equal(table[:, :, None], np.arange(inputs)).any(axis=1)

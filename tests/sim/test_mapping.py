@@ -20,7 +20,6 @@ from sim.fit.adviser import fit_network
 from sim.fit.chips import CHIPS, LOIHI1, LOIHI2, Chip, chip_named
 from sim.fit.core_load import core_load
 from sim.fit.mapping import Rule, map_network, weight_bits
-from sim.geometry import sources
 from sim.twin.engine import Engine
 from strategies import networks, spikes_for
 
@@ -28,20 +27,6 @@ NEURON = Lif(4096, 3072, 60)
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 #: So small that small networks need several cores.
 TINY = dataclasses.replace(LOIHI2, neurons=7, memory_words=60, input_axons=40, usable_cores=5)
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
-@given(st.data())
-def test_sources_are_the_unrolled_matrix(data: st.DataObject) -> None:
-    network = data.draw(networks(transposed=True))
-    lowered = list(lower_dense(network).synapses())
-    for (layer, before, _), (dense, _, _) in zip(network.synapses(), lowered, strict=True):
-        chunks = list(sources(layer, before))
-        lengths, inputs = (np.concatenate(parts) for parts in zip(*chunks, strict=True))
-        matrix = np.zeros(dense.weight.shape, bool)
-        matrix[np.repeat(np.arange(len(lengths)), lengths), inputs] = True
-        np.testing.assert_array_equal(matrix, dense.weight != 0)
-        assert lengths.sum() == np.count_nonzero(dense.weight)  # each once
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
