@@ -12,7 +12,7 @@ from deploy.commands.options import DataRoot, Json, Net, Seed
 from esvae.errors import ConfigError
 
 if TYPE_CHECKING:
-    from deploy.compare import Comparison, Pair
+    from deploy.compare import Comparison, PairedFigure
 
 __all__ = ["compare"]
 
@@ -49,7 +49,7 @@ def compare(
     from deploy.compare.pictures import save_comparison_plots
     from deploy.view.console import bar, emit_json
     from esvae.metrics.features import PROTOCOLS
-    from esvae.metrics.judge import METRICS
+    from esvae.metrics.generator import METRICS
 
     if protocol not in PROTOCOLS:
         raise ConfigError(f"--protocol '{protocol}' is unknown; choose {' or '.join(PROTOCOLS)}")
@@ -193,5 +193,5 @@ def _print_against_real(found: Comparison) -> None:
             say(note)
 
 
-def _pair(pair: Pair) -> list[str]:
+def _pair(pair: PairedFigure) -> list[str]:
     return [str(pair.float), str(pair.quantized), str(pair.difference)]

@@ -1,7 +1,7 @@
 """A run's float decoder beside its quantized file, on the same latent spikes: images, layers, distributions, damage."""
 
 from deploy.compare.belongs import check_belongs
-from deploy.compare.material import ALL_PARTS, CompareOptions, Material, Part, load_material
+from deploy.compare.material import ALL_PARTS, CompareOptions, ComparePart, Material, load_material
 from deploy.compare.run import compare, compare_network
 from deploy.compare.types import (
     Attribution,
@@ -11,32 +11,32 @@ from deploy.compare.types import (
     Distribution,
     Divergence,
     ImageQuality,
+    ImageSpread,
     LayerDrift,
     LayerShare,
     Location,
     NoiseCurve,
-    Pair,
-    Spread,
+    PairedFigure,
 )
 
 __all__ = [
     "ALL_PARTS",
     "Attribution",
     "CompareOptions",
+    "ComparePart",
     "Comparison",
     "CrossCheck",
     "Distance",
     "Distribution",
     "Divergence",
     "ImageQuality",
+    "ImageSpread",
     "LayerDrift",
     "LayerShare",
     "Location",
     "Material",
     "NoiseCurve",
-    "Pair",
-    "Part",
-    "Spread",
+    "PairedFigure",
     "check_belongs",
     "compare",
     "compare_network",

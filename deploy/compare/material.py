@@ -11,18 +11,18 @@ from deploy.compare.distribution import RealSet
 from esvae.data import ImageSplits, load_images
 from esvae.errors import ConfigError, DataError, EsvaeError
 from esvae.metrics.features import FeatureNet, Protocol, load_features
-from esvae.metrics.judge import METRICS
+from esvae.metrics.generator import METRICS
 from esvae.metrics.train_features import features_path
 from esvae.run import Run
 
-__all__ = ["ALL_PARTS", "DEFAULT_PARTS", "CompareOptions", "Material", "Part", "load_material"]
+__all__ = ["ALL_PARTS", "DEFAULT_PARTS", "CompareOptions", "ComparePart", "Material", "load_material"]
 
 #: What a comparison can hold; the images' quality is always there.
-Part: TypeAlias = Literal["layers", "reconstruction", "distribution", "attribution", "noise"]
-ALL_PARTS: frozenset[Part] = frozenset(get_args(Part))
-DEFAULT_PARTS: frozenset[Part] = ALL_PARTS - {"noise"}
+ComparePart: TypeAlias = Literal["layers", "reconstruction", "distribution", "attribution", "noise"]
+ALL_PARTS: frozenset[ComparePart] = frozenset(get_args(ComparePart))
+DEFAULT_PARTS: frozenset[ComparePart] = ALL_PARTS - {"noise"}
 #: Those that need the data set.
-_OF_DATA: frozenset[Part] = frozenset({"reconstruction", "distribution", "noise"})
+_OF_DATA: frozenset[ComparePart] = frozenset({"reconstruction", "distribution", "noise"})
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class CompareOptions:
         images: drawn from the prior, through both decoders.
         seed: of all draws.
         parts: what to compute beside the images' quality.
-        metrics: of the distribution, out of :data:`esvae.metrics.judge.METRICS`; ``mse`` is the reconstruction.
+        metrics: of the distribution, out of :data:`esvae.metrics.generator.METRICS`; ``mse`` is the reconstruction.
         protocol: of the FAD autoencoder's batch norm.
         force: compare although the file does not say that it was made of the run.
 
@@ -44,7 +44,7 @@ class CompareOptions:
 
     images: int = 5000
     seed: int = 0
-    parts: frozenset[Part] = DEFAULT_PARTS
+    parts: frozenset[ComparePart] = DEFAULT_PARTS
     metrics: tuple[str, ...] = METRICS
     protocol: Protocol = "eval"
     force: bool = False
@@ -56,7 +56,7 @@ class CompareOptions:
             raise ConfigError(f"unknown metric '{min(unknown)}'; choose of {', '.join(METRICS)}")
 
     @property
-    def of_data(self) -> tuple[Part, ...]:
+    def of_data(self) -> tuple[ComparePart, ...]:
         """The parts that need the data set."""
         return tuple(sorted(self.parts & _OF_DATA))
 

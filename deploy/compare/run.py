@@ -20,7 +20,7 @@ from deploy.compare.layers import LayerStream
 from deploy.compare.material import CompareOptions, Material, load_material
 from deploy.compare.noise import decoded_errors, noise_curves
 from deploy.compare.statistics import mean_pair
-from deploy.compare.types import Attribution, Comparison, Distribution, ImageQuality, NoiseCurve, Pair
+from deploy.compare.types import Attribution, Comparison, Distribution, ImageQuality, NoiseCurve, PairedFigure
 from deploy.pair import Keep, image_pairs, prior_chunks
 from deploy.posterior import encode_latents
 from deploy.stages import Stopwatch, within
@@ -200,7 +200,7 @@ class _Work:
         latents = draw_latents(self._network, self._options.seed, numbers)
         return attribute(self._decoder, self._network, latents, lambda share: report(share, "one layer at a time"))
 
-    def reconstruction(self) -> Pair | None:
+    def reconstruction(self) -> PairedFigure | None:
         """Of all test images."""
         if self.splits is None:
             return None

@@ -36,7 +36,7 @@ from typing import Any
 import numpy as np
 
 from deploy.backends import BACKENDS, Progress, other_backends
-from deploy.compare import CompareOptions, Part, check_belongs, compare_network, load_material
+from deploy.compare import CompareOptions, ComparePart, check_belongs, compare_network, load_material
 from deploy.compare.images import image_mse
 from deploy.cost import cost_of, counted_input
 from deploy.entering import InputOptions
@@ -67,7 +67,7 @@ FORMAT, VERSION = "esvae-report", 1
 
 _SHOWN = 32  # images of a sheet
 _VERIFIED = 4
-_PARTS: frozenset[Part] = frozenset({"layers", "reconstruction", "distribution", "attribution"})
+_PARTS: frozenset[ComparePart] = frozenset({"layers", "reconstruction", "distribution", "attribution"})
 #: Distances that need no network from elsewhere; FID and Inception score are ``esvae compare``'s.
 _METRICS = ("mse", "fad", "kid", "precision", "recall")
 #: Packages whose versions decide what a report says, where they are installed.

@@ -13,7 +13,7 @@ from deploy.cost import Cost, cost_of, counted_input
 from deploy.entering import InputOptions
 from deploy.sweep.grid import LEARNED
 from deploy.sweep.quality import image_quality, reconstruction_quality
-from deploy.sweep.types import Done, Failed, Protocol, Result, Task
+from deploy.sweep.types import Done, Failed, Result, SweepProtocol, Task
 from deploy.sweep.window import readout_gain, with_window
 from esvae.data import ImageSplits, load_images
 from esvae.errors import EsvaeError
@@ -27,17 +27,17 @@ from export.pipeline import DEFAULT_CALIBRATION, export_network
 from sim.fit.chips import CHIPS
 from sim.fit.mapping import map_network
 
-__all__ = ["AGAINST_FLOAT", "attempt", "evaluate"]
+__all__ = ["AGAINST_FLOAT", "attempt", "evaluate_point"]
 
 #: Figures that a fine-tuned point does not have: its run's own decoder computes in integers.
 AGAINST_FLOAT = ("image_mse", "image_ssim", "quantization_mse", "reconstruction_float")
 
 
 def attempt(task: Task) -> Result:
-    """:func:`evaluate`, where every error becomes a line: one bad point takes no other with it."""
+    """:func:`evaluate_point`, where every error becomes a line: one bad point takes no other with it."""
     try:
         with threads(task.threads):
-            return evaluate(task)
+            return evaluate_point(task)
     except EsvaeError as error:
         return Failed(" ".join(str(error).split()))
     except Exception as error:
@@ -45,7 +45,7 @@ def attempt(task: Task) -> Result:
         return Failed(f"unexpected {type(error).__name__}: {reason}")
 
 
-def evaluate(task: Task) -> Done:
+def evaluate_point(task: Task) -> Done:
     """Exports a point, compares its images with float's, and costs it.
 
     Raises:
@@ -90,7 +90,7 @@ def evaluate(task: Task) -> Done:
     return Done(outcome, content)
 
 
-def _quality(trained: Run, shortened: Run, network: Network, protocol: Protocol) -> dict[str, Any]:
+def _quality(trained: Run, shortened: Run, network: Network, protocol: SweepProtocol) -> dict[str, Any]:
     images: ImageSplits | None = None
     features: FeatureNet | None = None
     data = trained.config.data

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from deploy.backends import Progress
-from deploy.sweep.types import Failed, Protocol
+from deploy.sweep.types import Failed, SweepProtocol
 from esvae.data import load_images
 from esvae.errors import EsvaeError
 from esvae.run import Run
@@ -21,7 +21,7 @@ FineTuned: TypeAlias = tuple[str, Run]
 
 
 def fine_tuned_runs(
-    trained: Run, all_bits: Sequence[int], folder: Path, protocol: Protocol, progress: Progress
+    trained: Run, all_bits: Sequence[int], folder: Path, protocol: SweepProtocol, progress: Progress
 ) -> dict[int, FineTuned | Failed]:
     """The runs that were fine-tuned for so many bits, one after the other, kept below ``SWEEP/qat``, or why not."""
     found: dict[int, FineTuned | Failed] = {}

@@ -23,10 +23,10 @@ from export.ir import Network
 from sim.sampler import codes_from_counts, codes_from_rates, initial_states, prior_rates, sample_spikes
 from sim.twin.engine import Engine
 
-__all__ = ["METRICS", "image_quality", "reconstruction_quality"]
+__all__ = ["POINT_METRICS", "image_quality", "reconstruction_quality"]
 
 #: What can be asked for beside the images' MSE.
-METRICS: tuple[str, ...] = ("reconstruction", "fad")
+POINT_METRICS: tuple[str, ...] = ("reconstruction", "fad")
 
 _CHUNK = 128
 

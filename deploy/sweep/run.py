@@ -14,9 +14,9 @@ from deploy.sweep.executors import Executor, Work, in_this_process
 from deploy.sweep.fine_tuning import fine_tuned_runs
 from deploy.sweep.grid import Grid, Point
 from deploy.sweep.pareto import pareto_front
-from deploy.sweep.settle import inputs_of, settled
+from deploy.sweep.settle import inputs_of, settle_protocol
 from deploy.sweep.store import Store, key_of
-from deploy.sweep.types import Failed, Protocol, Result, Task
+from deploy.sweep.types import Failed, Result, SweepProtocol, Task
 from esvae.errors import ConfigError
 from esvae.run import load_run
 from sim.energy.profile import load_profile
@@ -67,7 +67,7 @@ class Sweep:
     trained_steps: int
     quality: str
     profile: str
-    protocol: Protocol
+    protocol: SweepProtocol
     points: tuple[Entry, ...]
     notes: tuple[str, ...]
 
@@ -99,7 +99,7 @@ def sweep(
     run: str,
     grid: Grid,
     folder: str | os.PathLike[str],
-    protocol: Protocol,
+    protocol: SweepProtocol,
     *,
     quality: str | None = None,
     workers: Workers = Workers(),
@@ -123,7 +123,7 @@ def sweep(
         EsvaeError: the folder cannot be written; points before that are kept.
     """
     trained = load_run(run)
-    judged = settled(trained, protocol, quality)
+    judged = settle_protocol(trained, protocol, quality)
     if grid.qat and judged.quality == "image_mse":
         raise ConfigError(
             "--qat: a fine-tuned run draws other images than the run, so image_mse cannot judge both; take --quality "

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from deploy.sweep.grid import Point
-from deploy.sweep.quality import METRICS
-from deploy.sweep.types import Protocol
+from deploy.sweep.quality import POINT_METRICS
+from deploy.sweep.types import SweepProtocol
 from esvae.data import ImageSet, ImageSplits, load_images
 from esvae.errors import ConfigError, DataError, EsvaeError
 from esvae.machine.files import sha256_file
@@ -17,7 +17,7 @@ from esvae.metrics.train_features import features_path
 from esvae.run import Run
 from sim.energy.profile import load_profile
 
-__all__ = ["QUALITIES", "Settled", "inputs_of", "settled"]
+__all__ = ["QUALITIES", "Settled", "inputs_of", "settle_protocol"]
 
 #: Figures that the front can weigh against energy, less being better.
 QUALITIES: tuple[str, ...] = ("reconstruction", "image_mse", "fad")
@@ -34,13 +34,13 @@ class Settled:
         notes: what was left out.
     """
 
-    protocol: Protocol
+    protocol: SweepProtocol
     quality: str
     measured: Mapping[str, Any]
     notes: tuple[str, ...]
 
 
-def settled(run: Run, protocol: Protocol, quality: str | None) -> Settled:
+def settle_protocol(run: Run, protocol: SweepProtocol, quality: str | None) -> Settled:
     """Leaves out metrics whose data are not there.
 
     Args:
@@ -53,14 +53,14 @@ def settled(run: Run, protocol: Protocol, quality: str | None) -> Settled:
         DataError: too few images, or data that ``quality`` needs and that are not there.
     """
     _check(protocol, quality)
-    metrics = [*protocol.metrics, *([quality] if quality in METRICS and quality not in protocol.metrics else [])]
+    metrics = [*protocol.metrics, *([quality] if quality in POINT_METRICS and quality not in protocol.metrics else [])]
     measured: dict[str, Any] = {"profiles": [load_profile(name).model_dump(mode="json") for name in protocol.profiles]}
     notes: list[str] = []
     if metrics:
         try:
             images = load_images(run.config.data, protocol.data_root)
         except EsvaeError as error:
-            if quality in METRICS:
+            if quality in POINT_METRICS:
                 raise
             notes.append(f"{', '.join(metrics)} left out: {error}")
             metrics = []
@@ -75,11 +75,11 @@ def settled(run: Run, protocol: Protocol, quality: str | None) -> Settled:
     return Settled(replace(protocol, metrics=tuple(metrics)), chosen, measured, tuple(notes))
 
 
-def _check(protocol: Protocol, quality: str | None) -> None:
+def _check(protocol: SweepProtocol, quality: str | None) -> None:
     if quality is not None and quality not in QUALITIES:
         raise ConfigError(f"--quality {quality}: expected {', '.join(QUALITIES)}")
-    if unknown := set(protocol.metrics) - set(METRICS):
-        raise ConfigError(f"--metrics {min(unknown)}: expected {', '.join(METRICS)}")
+    if unknown := set(protocol.metrics) - set(POINT_METRICS):
+        raise ConfigError(f"--metrics {min(unknown)}: expected {', '.join(POINT_METRICS)}")
     for name, count in (("-n", protocol.images), ("--test-images", protocol.test_images)):
         if count < 2:
             raise DataError(f"{name} {count}: expected at least 2, which an interval needs")
@@ -87,7 +87,7 @@ def _check(protocol: Protocol, quality: str | None) -> None:
         raise ConfigError("no energy profile: name one with --profile")
 
 
-def _measure_fad(run: Run, protocol: Protocol, images: ImageSplits, measured: dict[str, Any]) -> str | None:
+def _measure_fad(run: Run, protocol: SweepProtocol, images: ImageSplits, measured: dict[str, Any]) -> str | None:
     """Adds what FAD depends on, or says what is missing and how to make it."""
     path = features_path(run.config.data, protocol.data_root)
     if not path.is_file():

@@ -36,7 +36,7 @@ from export.ir.floats import FloatLayer, FloatNetwork
 from export.ir.geometry import factor_after
 from export.ir.labels import labels
 from export.passes.fold_norm import fold_norm
-from export.passes.lower_dense import unrolled
+from export.passes.lower_dense import unrolled_layer
 from export.passes.lower_subpixel import subpixel_conv
 
 __all__ = ["NIR_STEP", "NirFile", "write_nir"]
@@ -169,7 +169,7 @@ def _unrolled(network: FloatNetwork) -> _Plan:
         synapse = layer.synapse
         after = synapse.output_shape(shape)
         if not isinstance(synapse, Dense):
-            synapse = unrolled(synapse, shape, after, where)
+            synapse = unrolled_layer(synapse, shape, after, where)
         layers.append((synapse, (math.prod(after),)))
         shape = after
     upscale = network.readout.upscale if network.readout is not None else 1

@@ -21,14 +21,14 @@ from PIL import Image
 
 from command import call
 from deploy.cli import main
-from deploy.sweep import Failed, Grid, Protocol, Task, Workers, attempt, in_processes, on_ray, sweep
+from deploy.sweep import Failed, Grid, SweepProtocol, Task, Workers, attempt, in_processes, on_ray, sweep
 from deploy.sweep.executors import DIED
 from deploy.sweep.grid import Point
 from deploy.sweep.types import Result
 from export.netx import read_netx
 from small_config import write_small_config
 
-PROTOCOL = Protocol(8, 8, 0, ("reconstruction",), ("loihi2_anchored",))
+PROTOCOL = SweepProtocol(8, 8, 0, ("reconstruction",), ("loihi2_anchored",))
 GRID = Grid((8, 3), (4, 2))
 
 
@@ -124,7 +124,7 @@ def test_a_point_leaves_this_process_its_threads(monkeypatch: pytest.MonkeyPatch
     def inside(task: Task) -> Result:
         return Failed(f"{torch.get_num_threads()} {numba.get_num_threads()}")
 
-    monkeypatch.setattr(sys.modules["deploy.sweep.evaluate"], "evaluate", inside)
+    monkeypatch.setattr(sys.modules["deploy.sweep.evaluate"], "evaluate_point", inside)
     before = numba.get_num_threads(), torch.get_num_threads()
     task = Task("key", "run", Point(8, 4), PROTOCOL, threads=1)
     assert attempt(task) == Failed("1 1")
