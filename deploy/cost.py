@@ -11,6 +11,7 @@ import numpy as np
 
 from deploy.backends import Progress
 from esvae.errors import ConfigError, DataError
+from esvae.machine.arrays import load_array
 from esvae.run import load_run
 from export.ir import Network
 from export.netx.guard import open_netx
@@ -139,12 +140,7 @@ def input_spikes(
 
 
 def _load_spikes(path: str | os.PathLike[str], network: Network) -> np.ndarray:
-    try:
-        spikes = np.load(Path(path), mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: cannot be read as .npy: {' '.join(str(error).split())}") from None
-    if not isinstance(spikes, np.ndarray):
-        raise DataError(f"{path}: holds several arrays, expected one .npy array")
+    spikes = load_array(path, "spikes (images, steps, ...)", mapped="r")
     wanted = network.input_shape
     flat = wanted[:1] if wanted[1:] in ((), (1, 1)) else None
     if spikes.ndim < 3 or 0 in spikes.shape or spikes.shape[2:] not in (wanted, flat):

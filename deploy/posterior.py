@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from esvae.errors import DataError
-from esvae.machine.files import atomic_path
+from esvae.machine.arrays import save_array
 from esvae.run import Run
 from export.ir import Network
 from sim.sampler import posterior_latents
@@ -78,6 +78,5 @@ def encode_latents(
 
 def save_raster(target: str | os.PathLike[str], spikes: np.ndarray) -> Path:
     """Writes latent spikes ``(images, steps, features)`` as ``.npy`` for ``--latents``, whole or not at all."""
-    with atomic_path(target) as temporary, temporary.open("wb") as handle:
-        np.save(handle, spikes.astype(np.uint8, copy=False), allow_pickle=False)
+    save_array(target, spikes.astype(np.uint8, copy=False))
     return Path(target)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from deploy.backends import BACKENDS, Progress, run_backend
 from deploy.lava.inputs import rates_from_prior
 from deploy.lava_run import LavaSettings, run_in_lava
 from esvae.errors import ConfigError, DataError
-from esvae.machine.files import atomic_path
+from esvae.machine.arrays import load_array, save_array
 from esvae.pictures import save_grid
 from export.ir import Network, Shape
 from export.netx.guard import open_netx
@@ -107,7 +106,7 @@ def simulate_file(
         if latents is not None:
             raster = load_latents(latents, network)[:images]
         elif spikes is not None:
-            raster = _array(spikes, "spikes")[:images]
+            raster = load_array(spikes, "spikes")[:images]
         elif network.input_neurons is not None:
             raise DataError("the input layer has neurons: give what they see with --image FILE.npy, or --image zeros")
         else:
@@ -133,9 +132,7 @@ def simulate_file(
     if save_latents is not None:
         if stimulus.spikes is None:
             raise ConfigError("--save-latents: images entered, not spikes")
-        with atomic_path(save_latents) as temporary, temporary.open("wb") as handle:
-            rows = stimulus.spikes.reshape(len(stimulus), stimulus.steps, -1)
-            np.save(handle, rows, allow_pickle=False)
+        save_array(save_latents, stimulus.spikes.reshape(len(stimulus), stimulus.steps, -1))
         files["latents"] = str(save_latents)
     if trace is not None:
         files["trace"] = str(trace)
@@ -152,7 +149,7 @@ def _image_stimulus(
     if str(image) == "zeros":
         pictures = np.zeros((images or 1, *network.input_shape), np.int32)
     else:
-        pictures = _array(image, "images")[:images]
+        pictures = load_array(image, "images")[:images]
     return as_stimulus(network, Stimulus(None, pictures, steps, timing))
 
 
@@ -164,23 +161,13 @@ def _lasting(raster: np.ndarray, steps: int | None) -> np.ndarray:
     return np.concatenate([raster[:, :steps], silence], axis=1)
 
 
-def _array(path: str | os.PathLike[str], what: str) -> np.ndarray:
-    try:
-        values = np.load(Path(path), allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: cannot be read as .npy: {' '.join(str(error).split())}") from None
-    if not isinstance(values, np.ndarray) or values.ndim == 0:
-        raise DataError(f"{path}: expected one .npy array of {what}")
-    return values
-
-
 def load_raster(path: str | os.PathLike[str], shape: Shape) -> np.ndarray:
     """Reads spikes ``(images, steps, *shape)``, 0 and 1, from an ``.npy`` file.
 
     Raises:
         DataError: missing, not an ``.npy`` file, not 0 and 1, or of another shape.
     """
-    raster = _array(path, f"spikes (images, steps, {', '.join(map(str, shape))})")
+    raster = load_array(path, f"spikes (images, steps, {', '.join(map(str, shape))})")
     if raster.ndim < 3 or raster.size == 0 or raster[0, 0].size != int(np.prod(shape)):
         raise DataError(f"{path}: has shape {raster.shape}, expected (images, steps, {', '.join(map(str, shape))})")
     if not np.isin(raster, (0, 1)).all():
@@ -194,7 +181,7 @@ def load_latents(path: str | os.PathLike[str], network: Network) -> np.ndarray:
     Raises:
         DataError: missing, not an ``.npy`` file, not 0 and 1, of another shape, or of another number of steps.
     """
-    spikes = check_spikes(network, _array(path, "latents (images, steps, features)"))
+    spikes = check_spikes(network, load_array(path, "latents (images, steps, features)"))
     if network.time_steps is not None and spikes.shape[1] != network.time_steps:
         raise DataError(f"{path}: has {spikes.shape[1]} steps, the network's window is {network.time_steps}")
     return spikes.reshape(*spikes.shape[:2], -1)

@@ -3,7 +3,7 @@
 ::
 
     RUN/config.yaml           every key, defaults included
-    RUN/weights.safetensors   parameters and running statistics; no pickle anywhere
+    RUN/weights.safetensors   parameters and running statistics, sealed with their hash; no pickle anywhere
     RUN/training.json         losses and activity by epoch, seconds, versions; whether it is finished
     RUN/metrics.csv           the epochs as a table
     RUN/samples/              grids of images drawn from the prior in the course of the training
@@ -23,20 +23,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 
 from esvae import __version__
 from esvae.config import Config, config_from_dict, config_to_yaml
 from esvae.errors import CheckpointError, ConfigError
-from esvae.machine.files import atomic_path, sha256_file, write_text
+from esvae.machine.documents import load_json, load_yaml
+from esvae.machine.files import write_text
+from esvae.machine.tensors import check_state, load_tensors, save_tensors
 from esvae.model import ESVAE
 
 __all__ = ["Run", "load_run", "pretrained_names", "read_record", "save_record", "save_run", "versions"]
 
 _PRETRAINED = "pretrained:"
 _CONFIG, _WEIGHTS, _RECORD = "config.yaml", "weights.safetensors", "training.json"
+#: Key of the record of a run that comes with the project: of its weights, which were written before there was a seal.
+_HASH = "weights_sha256"
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,7 @@ def save_run(directory: str | os.PathLike[str], model: ESVAE, record: dict[str, 
     write_text(directory / _CONFIG, config_to_yaml(model.config))
     save_record(directory, record)
     tensors = {name: _stored(value) for name, value in model.state_dict().items()}
-    with atomic_path(directory / _WEIGHTS) as temporary:
-        temporary.write_bytes(save(tensors))
+    save_tensors(directory / _WEIGHTS, tensors)
     return directory
 
 
@@ -87,16 +87,16 @@ def _stored(value: torch.Tensor) -> torch.Tensor:
 
 def save_record(directory: str | os.PathLike[str], record: dict[str, Any]) -> None:
     """Writes ``training.json`` alone, whole or not at all."""
-    write_text(Path(directory) / _RECORD, json.dumps({**record, "versions": versions()}, indent=1) + "\n")
+    kept = {key: value for key, value in record.items() if key != _HASH}  # of other weights
+    write_text(Path(directory) / _RECORD, json.dumps({**kept, "versions": versions()}, indent=1) + "\n")
 
 
 def read_record(directory: str | os.PathLike[str]) -> dict[str, Any]:
     """What ``training.json`` holds; empty where there is none that can be read."""
     try:
-        record = json.loads((Path(directory) / _RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return _checked(load_json(Path(directory) / _RECORD, error=CheckpointError))
+    except (OSError, CheckpointError):
         return {}
-    return record if isinstance(record, dict) else {}
 
 
 def load_run(directory: str | os.PathLike[str]) -> Run:
@@ -115,21 +115,36 @@ def load_run(directory: str | os.PathLike[str]) -> Run:
             raise CheckpointError(
                 f"{directory}: no {name}, so this is no finished run; train again with --out {directory}"
             )
+    weights = directory / _WEIGHTS
     try:
-        config = config_from_dict(yaml.safe_load((directory / _CONFIG).read_text(encoding="utf-8")), _CONFIG)
-        record = json.loads((directory / _RECORD).read_text(encoding="utf-8"))
-        tensors = load((directory / _WEIGHTS).read_bytes())
-    except (yaml.YAMLError, ValueError, ConfigError, SafetensorError) as error:
-        raise CheckpointError(f"{directory}: damaged run: {' '.join(str(error).split())}; train again") from None
+        config = config_from_dict(load_yaml(directory / _CONFIG).content, _CONFIG)
+        record = _checked(load_json(directory / _RECORD, error=CheckpointError))
+        found = load_tensors(weights)
+    except (CheckpointError, ConfigError) as error:
+        raise CheckpointError(f"{directory}: damaged run: {error}; train again") from None
     except OSError as error:
         raise CheckpointError(f"{directory}: cannot be read: {error.strerror}") from None
-    if not isinstance(record, dict):
-        raise CheckpointError(f"{directory}: damaged run: {_RECORD} is no record; train again")
+    if record.get(_HASH, found.sha256) != found.sha256:
+        raise CheckpointError(f"{weights}: not the file that {_RECORD} names by its hash; train again")
     model = ESVAE(config)
-    wanted = model.state_dict()
-    _check_tensors(directory, wanted, tensors)
-    model.load_state_dict(tensors)
-    return Run(model.eval(), record, sha256_file(directory / _WEIGHTS))
+    try:
+        check_state(model.state_dict(), found.tensors)
+    except CheckpointError as error:
+        raise CheckpointError(f"{weights}: not the weights of this config: {error}") from None
+    model.load_state_dict(found.tensors)
+    return Run(model.eval(), record, found.sha256)
+
+
+def _checked(record: Any) -> dict[str, Any]:
+    """The record, where it is built as others take it.
+
+    Raises:
+        CheckpointError: it is not.
+    """
+    epochs = record.get("epochs", []) if isinstance(record, dict) else None
+    if not isinstance(epochs, list) or not all(isinstance(epoch, dict) for epoch in epochs):
+        raise CheckpointError(f"{_RECORD} is no record of a training")
+    return record  # type: ignore[no-any-return]
 
 
 def pretrained_names() -> list[str]:
@@ -146,20 +161,3 @@ def _place(directory: str | os.PathLike[str]) -> Path:
     if name not in pretrained_names():
         raise CheckpointError(f"{_PRETRAINED}{name}: there is none of that name, but {', '.join(pretrained_names())}")
     return Path(str(resources.files("esvae"))) / "pretrained" / name
-
-
-def _check_tensors(directory: Path, wanted: dict[str, torch.Tensor], found: dict[str, torch.Tensor]) -> None:
-    where = f"{directory / _WEIGHTS}: not the weights of this config"
-    for name in sorted(wanted.keys() | found.keys()):
-        if name not in found:
-            raise CheckpointError(f"{where}: '{name}' is missing")
-        if name not in wanted:
-            raise CheckpointError(f"{where}: '{name}' is not part of the model")
-        if found[name].shape != wanted[name].shape:
-            raise CheckpointError(
-                f"{where}: '{name}' has shape {tuple(found[name].shape)}, expected {tuple(wanted[name].shape)}"
-            )
-        if not torch.isfinite(found[name]).all():
-            raise CheckpointError(
-                f"{where}: '{name}' holds values that are not finite; train with a lower learning rate"
-            )

@@ -39,3 +39,5 @@ def generate(
         emit_json(done)
     else:
         say(f"{done.images} images in {done.folder}, {done.drawn} of them drawn now in {done.seconds:.2f} s")
+        if done.damaged:
+            say(f"damaged, so drawn again: {', '.join(done.damaged)}")

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.sweep.types import Done
-from esvae.machine.files import atomic_path, sha256_file, write_text
+from esvae.machine.files import sha256_file, write_bytes, write_text
 
 __all__ = ["FORMAT", "Kept", "Store", "key_of"]
 
@@ -69,8 +69,7 @@ class Store:
         Raises:
             EsvaeError: the folder cannot be written.
         """
-        with atomic_path(self.net(key)) as temporary:
-            temporary.write_bytes(done.net)
+        write_bytes(self.net(key), done.net)
         outcome = json.loads(json.dumps(done.outcome))
         content = {
             "format": FORMAT,

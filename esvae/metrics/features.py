@@ -14,12 +14,11 @@ from typing import Literal, get_args
 
 import numpy as np
 import torch
-from safetensors.torch import load, save
 from torch import nn
 from torch.nn import functional
 
 from esvae.errors import CheckpointError
-from esvae.machine.files import atomic_path
+from esvae.machine.tensors import check_state, load_state_dict, load_tensors, save_tensors
 
 __all__ = ["PROTOCOLS", "FeatureNet", "Protocol", "extract", "load_features", "save_features"]
 
@@ -117,8 +116,7 @@ def extract(
 
 def save_features(path: str | os.PathLike[str], net: FeatureNet) -> None:
     """Writes the weights as safetensors, whole or not at all."""
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(save({name: value.contiguous() for name, value in net.state_dict().items()}))
+    save_tensors(path, {name: value.contiguous() for name, value in net.state_dict().items()})
 
 
 def load_features(path: str | os.PathLike[str]) -> FeatureNet:
@@ -129,18 +127,14 @@ def load_features(path: str | os.PathLike[str]) -> FeatureNet:
     """
     path = Path(path)
     try:
-        if path.suffix == ".safetensors":
-            state = load(path.read_bytes())
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
+        state = load_tensors(path).tensors if path.suffix == ".safetensors" else load_state_dict(path)
         code, image_channels = len(state["latent_layer.weight"]), state["encoder.0.0.weight"].shape[1]
         net = FeatureNet(image_channels, code, large="encoder.4.0.weight" in state)
-        net.load_state_dict(state)
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such autoencoder; make one with: esvae fad train DATA") from None
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from None
-    except Exception as error:  # torch's reader raises anything on what is no file of its own
-        reason = " ".join(str(error).split())[:100]
+        check_state(net.state_dict(), state)
+    except (CheckpointError, LookupError, TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
         raise CheckpointError(f"{path}: not the weights of a FAD autoencoder ({reason}); train one anew") from None
+    net.load_state_dict(state)
     return net.eval()
