@@ -84,6 +84,7 @@ def run_demo(
         config,
         out / "run",
         max_steps=max_steps,
+        resume=True,
         progress=lambda step, steps, mse: report(step / steps, f"reconstruction MSE {mse:.4f}"),
     )
     images = load_images(config.data)

@@ -14,6 +14,8 @@ from esvae.machine.files import atomic_file, open_regular
 
 __all__ = ["load_array", "save_array"]
 
+#: By numpy's reader of headers, which reads them as Python's literals.
+_RAISED = (ArithmeticError, LookupError, MemoryError, RecursionError, SyntaxError, TypeError, ValueError, Warning)
 _NUMBERS = "biuf"  # kinds of dtypes
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
@@ -55,20 +57,11 @@ def load_array(
             order: Literal["C", "F"] = "F" if fortran else "C"
             if mapped is not None and wanted:
                 return np.memmap(handle, dtype, mapped, start, shape, order)
-            return np.frombuffer(bytearray(handle.read()), dtype).reshape(shape, order=order)
+            return np.fromfile(handle, dtype, math.prod(shape)).reshape(shape, order=order)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (
-        ArithmeticError,
-        LookupError,
-        MemoryError,
-        RecursionError,
-        SyntaxError,
-        TypeError,
-        ValueError,
-        Warning,
-    ) as e:
-        reason = " ".join(str(e).split())[:100]
+    except _RAISED as error:
+        reason = " ".join(str(error).split())[:100]
         raise DataError(f"{path}: cannot be read as .npy: {reason}; expected one array of {what}") from None
 
 

@@ -1,4 +1,4 @@
-"""JSON and YAML of unknown origin: of bounded size and depth, with finite numbers, and one error for all that is wrong."""
+"""JSON and YAML of unknown origin: bounded in size and depth, numbers finite, one error for all that is wrong."""
 
 from __future__ import annotations
 

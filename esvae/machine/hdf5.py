@@ -49,11 +49,10 @@ class Storage:
         self._at += len(content)
         return len(content)
 
-    def readinto(self, buffer: memoryview) -> int:
-        _, found = self._kept(lambda: (self._handle.seek(self._at), self._handle.read(len(buffer))), (0, b""))
-        buffer[:] = found.ljust(len(buffer), b"\0")
-        self._at += len(buffer)
-        return len(buffer)
+    def read(self, size: int) -> bytes:
+        _, found = self._kept(lambda: (self._handle.seek(self._at), self._handle.read(size)), (0, b""))
+        self._at += size
+        return found.ljust(size, b"\0")
 
     def truncate(self, size: int) -> int:
         return self._kept(lambda: self._handle.truncate(size), size)

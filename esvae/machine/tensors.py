@@ -7,12 +7,11 @@ Files without any metadata, as others write them, have no seal and are read as t
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import re
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -22,17 +21,15 @@ from esvae.errors import CheckpointError
 from esvae.machine.documents import parse_json
 from esvae.machine.files import read_regular, write_bytes
 
-__all__ = ["Tensors", "check_state", "load_state_dict", "load_tensors", "save_tensors"]
+__all__ = ["Tensors", "check_state", "load_tensors", "save_tensors"]
 
 #: Of a file; larger ones are not read.
 _MOST_BYTES = 8 << 30
 _SEAL = "sealed_sha256"
 _OPEN = "0" * 64
 _HASH = re.compile("[0-9a-f]{64}")
-_PLAIN = frozenset(
-    (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-    + (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
-)
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_PLAIN = frozenset((*_FLOATS, torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64))
 
 
 @dataclass(frozen=True)
@@ -84,39 +81,13 @@ def load_tensors(path: str | os.PathLike[str]) -> Tensors:
     if not _as_sealed(content, metadata):
         raise CheckpointError(f"{path}: damaged: its bytes are not those that were written")
     for name, value in tensors.items():
-        if (problem := plain_problem(value)) is not None:
-            raise CheckpointError(f"{path}: '{name}' {problem}")
+        if value.dtype not in _PLAIN:
+            raise CheckpointError(f"{path}: '{name}' holds {value.dtype}, which no network here has")
     metadata.pop(_SEAL, None)
     return Tensors(tensors, metadata, hashlib.sha256(content).hexdigest())
 
 
-def load_state_dict(path: str | os.PathLike[str]) -> dict[str, torch.Tensor]:
-    """Reads what ``torch.save(network.state_dict(), path)`` wrote, as tensors alone: nothing in it is executed.
-
-    Raises:
-        FileNotFoundError: no such file, for the caller to say what makes one.
-        CheckpointError: not to be read, not a state dict, or tensors that no network has.
-    """
-    try:
-        content = read_regular(path, _MOST_BYTES)
-        _check_packing(content)
-        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except Exception as error:  # torch's reader raises anything on what is no file of its own
-        reason = " ".join(str(error).split())[:100]
-        raise CheckpointError(f"{path}: cannot be loaded as tensors alone ({reason})") from None
-    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
-        raise CheckpointError(f"{path}: not a state dict; save the network with torch.save(network.state_dict(), ...)")
-    for name, value in state.items():
-        if (problem := plain_problem(value)) is not None:
-            raise CheckpointError(f"{path}: '{name}' {problem}; save the network with its plain state_dict()")
-    return state
-
-
-def check_state(wanted: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> None:
+def check_state(wanted: Mapping[str, torch.Tensor], found: Mapping[str, Any]) -> None:
     """Checks that a network of state ``wanted`` can take ``found``: names, shapes, kinds and finite numbers.
 
     Raises:
@@ -128,6 +99,8 @@ def check_state(wanted: Mapping[str, torch.Tensor], found: Mapping[str, torch.Te
         if name not in wanted:
             raise CheckpointError(f"'{name}' is not part of the model")
         value, model = found[name], wanted[name]
+        if not isinstance(value, torch.Tensor):
+            raise CheckpointError(f"'{name}' is no tensor")
         if value.shape != model.shape:
             raise CheckpointError(f"'{name}' has shape {tuple(value.shape)}, expected {tuple(model.shape)}")
         if model.is_floating_point() and not value.is_floating_point():
@@ -138,17 +111,6 @@ def check_state(wanted: Mapping[str, torch.Tensor], found: Mapping[str, torch.Te
             raise CheckpointError(f"'{name}' holds negative variances")
 
 
-def plain_problem(value: object) -> str | None:
-    """What keeps ``value`` from being numbers in memory, or None: another type, or more elements than are there."""
-    if not isinstance(value, torch.Tensor):
-        return f"is no tensor but a {type(value).__name__}"
-    if value.layout != torch.strided or value.is_quantized or value.device.type != "cpu" or value.dtype not in _PLAIN:
-        return f"is no plain tensor ({value.dtype}, {value.layout}, {value.device.type})".replace("torch.", "")
-    if value.untyped_storage().nbytes() < value.numel() * value.element_size():
-        return f"has shape {tuple(value.shape)}, of which only {value.untyped_storage().nbytes()} bytes are there"
-    return None
-
-
 def _as_sealed(content: bytes, metadata: dict[str, str]) -> bool:
     """Whether the bytes are those that were sealed, or there never was a seal."""
     if _SEAL not in metadata:
@@ -157,15 +119,3 @@ def _as_sealed(content: bytes, metadata: dict[str, str]) -> bool:
     opened = hashlib.sha256(content[:at])
     opened.update(_OPEN.encode() + content[at + len(_OPEN) :])
     return opened.hexdigest() == metadata[_SEAL]
-
-
-def _check_packing(content: bytes) -> None:
-    """Refuses a zip file whose members unpack to more than is there: torch stores them as they are.
-
-    Raises:
-        ValueError: it does; other errors where it is a broken zip file.
-    """
-    if zipfile.is_zipfile(io.BytesIO(content)):
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            if sum(member.file_size for member in archive.infolist()) > len(content):
-                raise ValueError("packed, as torch.save never does")

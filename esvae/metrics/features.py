@@ -18,7 +18,8 @@ from torch import nn
 from torch.nn import functional
 
 from esvae.errors import CheckpointError
-from esvae.machine.tensors import check_state, load_state_dict, load_tensors, save_tensors
+from esvae.machine.tensors import check_state, load_tensors, save_tensors
+from esvae.machine.torch_archive import read_torch_archive
 
 __all__ = ["PROTOCOLS", "FeatureNet", "Protocol", "extract", "load_features", "save_features"]
 
@@ -120,20 +121,20 @@ def save_features(path: str | os.PathLike[str], net: FeatureNet) -> None:
 
 
 def load_features(path: str | os.PathLike[str]) -> FeatureNet:
-    """Reads weights: safetensors, or a published ``.pth`` (as tensors alone: nothing in it is executed).
+    """Reads weights: safetensors, or a published ``.pth`` (nothing in it is executed).
 
     Raises:
         CheckpointError: missing, damaged, or of another network.
     """
     path = Path(path)
+    if not path.exists():
+        raise CheckpointError(f"{path}: no such autoencoder; make one with: esvae fad train DATA")
     try:
-        state = load_tensors(path).tensors if path.suffix == ".safetensors" else load_state_dict(path)
+        state = load_tensors(path).tensors if path.suffix == ".safetensors" else read_torch_archive(path)
         code, image_channels = len(state["latent_layer.weight"]), state["encoder.0.0.weight"].shape[1]
         net = FeatureNet(image_channels, code, large="encoder.4.0.weight" in state)
-    except FileNotFoundError:
-        raise CheckpointError(f"{path}: no such autoencoder; make one with: esvae fad train DATA") from None
         check_state(net.state_dict(), state)
-    except (CheckpointError, LookupError, TypeError, ValueError, RuntimeError) as error:
+    except (AttributeError, CheckpointError, LookupError, TypeError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise CheckpointError(f"{path}: not the weights of a FAD autoencoder ({reason}); train one anew") from None
     net.load_state_dict(state)
