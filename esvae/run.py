@@ -71,6 +71,14 @@ class Run:
         """The config that the model was built from."""
         return self.model.config
 
+    @property
+    def unfinished(self) -> str | None:
+        """How far the training got that was to go on, or None where it is finished."""
+        if self.record.get("finished") is not False:
+            return None
+        epochs = self.record.get("epochs", [])
+        return f"epoch {epochs[-1].get('epoch') if epochs else 0} of {self.config.train.epochs}"
+
 
 def versions() -> dict[str, str]:
     """What decides the numbers of a run: this project, Python and torch."""
@@ -159,9 +167,17 @@ def _checked(record: Any) -> dict[str, Any]:
         CheckpointError: it is not.
     """
     epochs = record.get("epochs", []) if isinstance(record, dict) else None
-    if not isinstance(epochs, list) or not all(isinstance(epoch, dict) for epoch in epochs):
+    if not isinstance(epochs, list) or not all(map(_is_epoch, epochs)):
         raise CheckpointError(f"{_RECORD} is no record of a training")
     return record  # type: ignore[no-any-return]
+
+
+def _is_epoch(epoch: Any) -> bool:
+    """Whether these are numbers by name, some of them in groups."""
+    if not isinstance(epoch, dict):
+        return False
+    groups = [value.values() if isinstance(value, dict) else (value,) for value in epoch.values()]
+    return all(value is None or isinstance(value, int | float) for group in groups for value in group)
 
 
 def pretrained_names() -> list[str]:

@@ -38,7 +38,10 @@ def energy(
     """
     from deploy.cost import cost_of, input_spikes, open_network
     from deploy.view.console import bar, emit_json, say
+    from esvae.machine.outputs import output_folder
 
+    if plot is not None:
+        output_folder(plot, option="--plot")
     if latents is not None and spikes is not None:
         raise ConfigError("--latents and --spikes are the same thing here; give one")
     network = open_network(net)

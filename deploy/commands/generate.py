@@ -31,7 +31,9 @@ def generate(
     from deploy.generate import generate_file
     from deploy.lava_run import LavaSettings
     from deploy.view.console import bar, emit_json, say
+    from esvae.machine.outputs import output_folder
 
+    output_folder(out, option="--out")
     settings = LavaSettings(loader, sampler, target)  # type: ignore[arg-type]
     with bar(f"generate ({backend})") as report:
         done = generate_file(net, images, out, seed=seed, backend=backend, lava=settings, chunk=chunk, progress=report)
