@@ -3,8 +3,8 @@
 ::
 
     RUN/config.yaml           every key, defaults included
-    RUN/weights.safetensors   parameters and running statistics, sealed with their hash; no pickle anywhere
-    RUN/training.json         losses and activity by epoch, seconds, versions; whether it is finished
+    RUN/weights.safetensors   parameters and running statistics; no pickle anywhere
+    RUN/training.json         losses and activity by epoch, seconds, versions, hash of the weights; whether it is finished
     RUN/metrics.csv           the epochs as a table
     RUN/samples/              grids of images drawn from the prior in the course of the training
     RUN/checkpoint.safetensors  optimizer and progress, to continue from; not needed to use the run
@@ -14,6 +14,7 @@ Each file is written whole or not at all, weights last: a directory with weights
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -23,13 +24,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save
 
 from esvae import __version__
 from esvae.config import Config, config_from_dict, config_to_yaml
 from esvae.errors import CheckpointError, ConfigError
 from esvae.machine.documents import load_json, load_yaml
-from esvae.machine.files import write_text
-from esvae.machine.tensors import check_state, load_tensors, save_tensors
+from esvae.machine.files import write_bytes, write_text
+from esvae.machine.tensors import check_state, load_tensors
 from esvae.model import ESVAE
 
 __all__ = [
@@ -46,8 +48,8 @@ __all__ = [
 
 _PRETRAINED = "pretrained:"
 _CONFIG, _WEIGHTS, _RECORD = "config.yaml", "weights.safetensors", "training.json"
-#: Key of the record of a run that comes with the project: of its weights, which were written before there was a seal.
-_HASH = "weights_sha256"
+#: What the record says of the weights, and of those before them, which a run that was killed may still have.
+_HASH, _HASH_BEFORE = "weights_sha256", "weights_sha256_before"
 #: Without these three a directory is no run.
 RUN_FILES = (_CONFIG, _WEIGHTS, _RECORD)
 
@@ -93,9 +95,10 @@ def save_run(directory: str | os.PathLike[str], model: ESVAE, record: dict[str, 
     """
     directory = Path(directory)
     write_text(directory / _CONFIG, config_to_yaml(model.config))
-    save_record(directory, record)
-    tensors = {name: _stored(value) for name, value in model.state_dict().items()}
-    save_tensors(directory / _WEIGHTS, tensors)
+    content = save({name: _stored(value) for name, value in model.state_dict().items()})
+    hashes = {_HASH: hashlib.sha256(content).hexdigest(), _HASH_BEFORE: read_record(directory).get(_HASH)}
+    _write_record(directory, {**record, **hashes})
+    write_bytes(directory / _WEIGHTS, content)
     return directory
 
 
@@ -106,9 +109,13 @@ def _stored(value: torch.Tensor) -> torch.Tensor:
 
 
 def save_record(directory: str | os.PathLike[str], record: dict[str, Any]) -> None:
-    """Writes ``training.json`` alone, whole or not at all."""
-    kept = {key: value for key, value in record.items() if key != _HASH}  # of other weights
-    write_text(Path(directory) / _RECORD, json.dumps({**kept, "versions": versions()}, indent=1) + "\n")
+    """Writes ``training.json`` alone, whole or not at all; what it says of the weights stays."""
+    held = read_record(directory)
+    _write_record(directory, {**record, **{key: held[key] for key in (_HASH, _HASH_BEFORE) if key in held}})
+
+
+def _write_record(directory: str | os.PathLike[str], record: dict[str, Any]) -> None:
+    write_text(Path(directory) / _RECORD, json.dumps({**record, "versions": versions()}, indent=1) + "\n")
 
 
 def read_record(directory: str | os.PathLike[str]) -> dict[str, Any]:
@@ -149,13 +156,13 @@ def load_run(directory: str | os.PathLike[str]) -> Run:
         raise CheckpointError(f"{directory}: damaged run: {error}; train again") from None
     except OSError as error:
         raise CheckpointError(f"{directory}: cannot be read: {error.strerror}") from None
-    if record.get(_HASH, found.sha256) != found.sha256:
-        raise CheckpointError(f"{weights}: not the file that {_RECORD} names by its hash; train again")
     model = ESVAE(config)
     try:
         check_state(model.state_dict(), found.tensors)
     except CheckpointError as error:
         raise CheckpointError(f"{weights}: not the weights of this config: {error}") from None
+    if _HASH in record and found.sha256 not in (record[_HASH], record.get(_HASH_BEFORE)):
+        raise CheckpointError(f"{weights}: damaged: not the file whose hash {_RECORD} holds; train again")
     model.load_state_dict(found.tensors)
     return Run(model.eval(), record, found.sha256)
 

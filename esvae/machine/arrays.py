@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import tokenize
 import warnings
 from typing import Any, BinaryIO, Literal
 
@@ -15,7 +16,10 @@ from esvae.machine.files import atomic_file, open_regular
 __all__ = ["load_array", "save_array"]
 
 #: By numpy's reader of headers, which reads them as Python's literals.
-_RAISED = (ArithmeticError, LookupError, MemoryError, RecursionError, SyntaxError, TypeError, ValueError, Warning)
+_RAISED = (
+    *(ArithmeticError, LookupError, MemoryError, RecursionError, SyntaxError, TypeError, ValueError),
+    *(tokenize.TokenError, Warning),
+)
 _NUMBERS = "biuf"  # kinds of dtypes
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 

@@ -1,8 +1,9 @@
 """HDF5 files that are written whole or not at all, on a full disk too.
 
-The HDF5 library crashes the process where it cannot write what it still holds when a file is closed. So it writes
-through an object of ours that never tells it of an error: the first one is kept, and raised after HDF5 is done. The
-bytes are those that HDF5 writes by itself.
+The HDF5 library crashes the process where it cannot write what it still holds when a file is closed. So a file is made
+in memory, as the bytes that HDF5 would write, and written when it is complete; or, where it may be large, HDF5 writes
+through an object of ours that never tells it of an error: the first one is kept, and raised after HDF5 is done. What is
+in such a file is the same, though HDF5 may put it in other places.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, TypeVar
 
-from esvae.machine.files import atomic_file
+import h5py
 
-__all__ = ["Storage", "hdf5_storage"]
+from esvae.machine.files import atomic_file, write_bytes
+
+__all__ = ["Storage", "atomic_hdf5", "hdf5_storage"]
 
 _T = TypeVar("_T")
 
@@ -68,6 +71,20 @@ class Storage:
             except BaseException as error:
                 self._error = error
         return otherwise
+
+
+@contextmanager
+def atomic_hdf5(target: str | os.PathLike[str]) -> Iterator[h5py.File]:
+    """Gives an empty HDF5 file in memory; on a clean exit it is ``target``, whole or not at all.
+
+    Raises:
+        EsvaeError: as :func:`~esvae.machine.files.atomic_file`.
+    """
+    with h5py.File(os.fspath(target), "w", driver="core", backing_store=False, track_order=False) as file:
+        yield file
+        file.flush()
+        image = file.id.get_file_image()
+    write_bytes(target, image)
 
 
 @contextmanager

@@ -15,6 +15,8 @@ __all__ = ["Located", "parse_located"]
 #: By PyYAML: of its own, and by what makes values of texts that only look like numbers, dates or truth values.
 _RAISED = (yaml.YAMLError, ValueError, RecursionError, ArithmeticError, LookupError, AttributeError, TypeError)
 
+_COLLECTIONS = ("tag:yaml.org,2002:seq", "tag:yaml.org,2002:map")
+
 
 @dataclass(frozen=True)
 class Located:
@@ -77,6 +79,8 @@ def _read(
     if id(node) in seen:
         raise ConfigError(f"{name}:{node.start_mark.line + 1}: anchors are not read; write the entry out")
     seen.add(id(node))
+    if isinstance(node, yaml.CollectionNode) and node.tag not in _COLLECTIONS:
+        raise ConfigError(f"{name}:{node.start_mark.line + 1}: not valid YAML: {node.tag} is not read")
     if isinstance(node, yaml.SequenceNode):
         return [_read(loader, item, (*where, i), lines, seen, name) for i, item in enumerate(node.value)]
     if not isinstance(node, yaml.MappingNode):

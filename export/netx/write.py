@@ -13,7 +13,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from esvae.machine.hdf5 import hdf5_storage
+from esvae.machine.hdf5 import atomic_hdf5
 from export.ir import INTEGRATOR, Conv, ConvTranspose, Dense, Flatten, FloatLif, Lif, Network
 from export.netx.layout import bias_to_file, delay_to_file
 from export.netx.rules import check_loadable
@@ -43,7 +43,7 @@ def write_netx(network: Network, target: str | os.PathLike[str], *, stock: bool 
     """
     if stock:
         check_loadable(network)
-    with hdf5_storage(target) as storage, h5py.File(storage, "w", track_order=False) as file:
+    with atomic_hdf5(target) as file:
         layers = file.create_group("layer")
         _write_input(layers.create_group("0"), network)
         for index, (layer, shape) in enumerate(zip(network.layers, network.shapes, strict=True), start=1):
