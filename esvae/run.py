@@ -4,7 +4,7 @@
 
     RUN/config.yaml           every key, defaults included
     RUN/weights.safetensors   parameters and running statistics; no pickle anywhere
-    RUN/training.json         losses and activity by epoch, seconds, versions, hash of the weights; whether it is finished
+    RUN/training.json         losses and activity by epoch, versions, hash of the weights; whether it is finished
     RUN/metrics.csv           the epochs as a table
     RUN/samples/              grids of images drawn from the prior in the course of the training
     RUN/checkpoint.safetensors  optimizer and progress, to continue from; not needed to use the run
