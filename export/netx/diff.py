@@ -9,6 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from esvae.machine.documents import parse_json
 from export.netx.guard import check_readable
 from export.netx.items import damage, storage_problem, value_blocks
 from export.netx.survey import opened, walk
