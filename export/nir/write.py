@@ -30,7 +30,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from esvae.errors import ConfigError, EsvaeError, HardwareRangeError, UnsupportedLayerError
-from esvae.machine.files import atomic_path
+from esvae.machine.hdf5 import hdf5_storage
 from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, Pair, Shape, Synapse
 from export.ir.floats import FloatLayer, FloatNetwork
 from export.ir.geometry import factor_after
@@ -125,8 +125,8 @@ def write_nir(
     names = list(nodes)
     graph = nir.NIRGraph(nodes, list(itertools.pairwise(names)), metadata=_metadata(network, plan))
     tell(0.5, "writing")  # compressing takes about as long
-    with atomic_path(target) as temporary:
-        nir.write(temporary, graph)
+    with hdf5_storage(target) as storage:
+        nir.write(storage, graph)
     weights = sum(layer.weight.size for layer, _ in plan.layers)
     return NirFile(Path(target), plan.lowering, plan.relay, len(nodes), weights)
 
