@@ -48,9 +48,12 @@ def compare(
     from deploy.compare import compare as run_comparison
     from deploy.compare.pictures import save_comparison_plots
     from deploy.view.console import bar, emit_json
+    from esvae.machine.outputs import output_folder
     from esvae.metrics.features import PROTOCOLS
     from esvae.metrics.generator import METRICS
 
+    if plot is not None:
+        output_folder(plot, option="--plot")
     if protocol not in PROTOCOLS:
         raise ConfigError(f"--protocol '{protocol}' is unknown; choose {' or '.join(PROTOCOLS)}")
     wanted = {"all": METRICS, "none": ()}.get(metrics, tuple(name.strip() for name in metrics.split(",")))

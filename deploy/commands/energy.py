@@ -57,7 +57,10 @@ def energy(
     from deploy.cost import cost_of, counted_input, open_network
     from deploy.entering import InputOptions
     from deploy.view.console import bar, emit_json, say
+    from esvae.machine.outputs import output_folder
 
+    if plot is not None:
+        output_folder(plot, option="--plot")
     options = InputOptions(images, seed, latents, spikes, image, rate, steps)
     entering = counted_input(open_network(net), options)
     with bar("count") as report:

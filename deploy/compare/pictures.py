@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from deploy.compare.types import Comparison
 from deploy.pair import pair_of
-from esvae.machine.files import atomic_path
+from esvae.machine.files import atomic_file
 from esvae.pictures import image_grid
 from esvae.run import load_run
 from export.netx import read_netx
@@ -43,8 +43,8 @@ def save_comparison_plots(
     if found.noise:
         figures["noise.png"] = draw_noise(found)
     for name, figure in figures.items():
-        with atomic_path(folder / name) as temporary:
-            figure.savefig(temporary, format="png", dpi=_DPI)
+        with atomic_file(folder / name) as handle:
+            figure.savefig(handle, format="png", dpi=_DPI)
     return [folder / name for name in figures]
 
 

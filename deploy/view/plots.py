@@ -15,7 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from esvae.machine.files import atomic_path
+from esvae.machine.files import atomic_file
 from sim.counts.ops import Counts
 from sim.energy.estimate import EnergyEstimate, part_names
 from sim.fit.mapping import Mapping
@@ -245,5 +245,5 @@ def _short(layer: str) -> str:
 
 
 def _write(figure: Figure, target: str | os.PathLike[str]) -> None:
-    with atomic_path(target) as temporary:
-        figure.savefig(temporary, format="png", dpi=_DPI)
+    with atomic_file(target) as handle:
+        figure.savefig(handle, format="png", dpi=_DPI)
