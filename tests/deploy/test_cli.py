@@ -168,13 +168,11 @@ def test_help_has_an_example_for_every_verb(capsys: pytest.CaptureFixture[str]) 
 def test_interrupting_the_training_leaves_with_130(work: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "deploy.cli", "train", str(work / "small.yaml"), "--out", str(tmp_path / "run")]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 120
     while not (tmp_path / "run" / "weights.safetensors").exists():
         assert process.poll() is None, process.stderr.read() if process.stderr else ""
-        assert time.monotonic() < deadline
         time.sleep(0.05)
     os.kill(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=600)
     assert process.returncode == 130, err
     assert "Traceback" not in err
     assert not list((tmp_path / "run").glob(".*"))
