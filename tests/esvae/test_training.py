@@ -77,8 +77,8 @@ def test_a_stopped_run_continues_to_the_same_weights(stop: int, settings: dict[s
 
 
 def test_a_killed_process_continues_to_the_same_weights(tmp_path: Path) -> None:
-    config = tiny(epochs=400)
-    arguments = command(config, tmp_path, "--out", str(tmp_path / "run"), "--max-steps", "2400", "--json")
+    config = tiny(epochs=40_000)
+    arguments = command(config, tmp_path, "--out", str(tmp_path / "run"), "--max-steps", "240000", "--json")
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
     process = subprocess.Popen(arguments, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment)
     try:
