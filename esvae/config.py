@@ -10,7 +10,10 @@ from typing import Annotated, Literal, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from esvae.chip.formats import DEFAULT_RATE_BITS
+from esvae.chip.neuron import FloatLif
 from esvae.errors import ConfigError
+from esvae.machine.documents import load_yaml
 
 __all__ = [
     "DATA_NAMES",
@@ -70,6 +73,11 @@ class NeuronConfig(_Section):
     surrogate: Literal["rectangle", "superspike"] = "rectangle"
     """``superspike`` is Norse's, ``1 / (1 + |u - threshold|)^2``; of our own cells."""
 
+    @property
+    def lif(self) -> FloatLif:
+        """What the neuron computes, without how it learns."""
+        return FloatLif(self.keep, self.threshold, self.current_keep)
+
 
 class DecoderConfig(_Section):
     """The generator's architecture."""
@@ -122,7 +130,7 @@ class ModelConfig(_Section):
     where ``|r - U| < 0.5``."""
     readout_keep: float = Field(0.8, ge=0, le=1)
     """Share of the readout's potential that survives a step: ``tanh(sum_t 0.8^(T-1-t) x_t)``."""
-    rate_bits: int = Field(8, ge=1, le=16)
+    rate_bits: int = Field(DEFAULT_RATE_BITS, ge=1, le=16)
     """Fractional bits of the integer rate codes that the chip's sampler compares against."""
     quantization: QuantizationConfig | None = None
     """Train the decoder in the chip's integers; None trains it in floats and rounds when exporting."""
@@ -212,12 +220,10 @@ def load_config(name_or_path: str | os.PathLike[str]) -> Config:
     if not path.suffix and not path.exists():
         path = _shipped() / f"{path.name}.yaml"
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = load_yaml(path).content
     except OSError as error:
         reason = f"{name_or_path}: cannot be read ({error.strerror}); shipped configs are {', '.join(config_names())}"
         raise ConfigError(reason) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     return config_from_dict(content, str(path))
 
 

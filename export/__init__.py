@@ -5,13 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from export.ir import Network
-    from export.netx.read import read_netx
-    from export.netx.write import write_netx
+    from export.netx import read_netx, write_netx
     from export.pipeline import Exported, export_network, export_run, integer_network
 
 __all__ = ["Exported", "Network", "export_network", "export_run", "integer_network", "read_netx", "write_netx"]
 
-_FROM = {"Network": "export.ir", "read_netx": "export.netx.read", "write_netx": "export.netx.write"}
+_FROM = {"Network": "export.ir", "read_netx": "export.netx", "write_netx": "export.netx"}
 
 
 def __getattr__(name: str) -> Any:

@@ -19,7 +19,9 @@ __all__ = ["energy"]
 
 
 def energy(
-    net: Annotated[Path, typer.Argument(metavar="F.net", help="A network file, or a run directory.")],
+    net: Annotated[
+        Path | None, typer.Argument(metavar="F.net", help="A network file, or a run directory; not with --validate.")
+    ] = None,
     images: Annotated[int, typer.Option("-n", "--images", help="How many.")] = 64,
     seed: Seed = 0,
     profile: Annotated[
@@ -27,24 +29,42 @@ def energy(
     ] = None,
     latents: Annotated[Path | None, typer.Option(help="Latent spikes (images, steps, features) as .npy.")] = None,
     spikes: Annotated[Path | None, typer.Option(help="Input spikes (images, steps, C, H, W) as .npy.")] = None,
+    image: Annotated[
+        str | None, typer.Option(help="Biases of input neurons, integers (images, C, H, W) as .npy; or: zeros.")
+    ] = None,
     rate: Annotated[float | None, typer.Option(help="Random input: spikes a step of each input, 0 to 1.")] = None,
     steps: Annotated[int | None, typer.Option(help="Window, where the file does not say.")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for pictures.")] = None,
+    validate: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Instead: the model against measured runs of the networks in a folder."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Count every operation exactly, then estimate energy and time by each profile, side by side.
 
     [bold]Example:[/] esvae energy decoder.net -n 256 --seed 0 --plot plots
-    """
-    from deploy.cost import cost_of, input_spikes, open_network
-    from deploy.view.console import bar, emit_json, say
 
-    if latents is not None and spikes is not None:
-        raise ConfigError("--latents and --spikes are the same thing here; give one")
-    network = open_network(net)
-    source = input_spikes(network, images, seed=seed, file=latents or spikes, rate=rate, steps=steps)
+    [bold]Example:[/] esvae energy --validate lava-dl/tests
+    """
+    if validate is not None:
+        if net is not None:
+            raise ConfigError("--validate takes the networks from its folder; leave out F.net")
+        _validate(validate, json)
+        return
+    if net is None:
+        raise ConfigError("give a network file or a run directory, or --validate FOLDER")
+    from deploy.cost import cost_of, counted_input, open_network
+    from deploy.entering import InputOptions
+    from deploy.view.console import bar, emit_json, say
+    from esvae.machine.outputs import output_folder
+
+    if plot is not None:
+        output_folder(plot, option="--plot")
+    options = InputOptions(images, seed, latents, spikes, image, rate, steps)
+    entering = counted_input(open_network(net), options)
     with bar("count") as report:
-        cost = cost_of(source, profile or (), progress=report)
+        cost = cost_of(entering, profile or (), progress=report)
     written = []
     if plot is not None:
         from deploy.view.plots import save_energy_plots
@@ -55,7 +75,7 @@ def energy(
         emit_json(
             {
                 "file": net,
-                "input": {"kind": source.kind, "about": source.about, "seed": seed, "rate": source.rate},
+                "input": {"kind": entering.kind, "about": entering.about, "seed": seed, "rate": entering.rate},
                 "images": counts.images,
                 "steps": counts.steps,
                 "counts": {"layers": counts.layers, "totals": counts.totals},
@@ -64,11 +84,38 @@ def energy(
             }
         )
         return
-    say(f"{net}: {cost.counts.images} images of {cost.counts.steps} steps; {source.about}")
+    say(f"{net}: {cost.counts.images} images of {cost.counts.steps} steps; {entering.about}")
     _print_counts(cost.counts)
     _print_estimates(cost)
     if written:
         say("written: " + ", ".join(map(str, written)))
+
+
+def _validate(folder: Path, json: bool) -> None:
+    from deploy.validate import validate_model
+    from deploy.view.console import bar, emit_json, print_table, say
+
+    with bar("validate") as report:
+        results = validate_model(folder, progress=report)
+    if json:
+        cases = [{"case": one.case.model_dump(), "file": one.file, "comparisons": one.comparisons} for one in results]
+        emit_json({"cases": cases})
+        return
+    for result in results:
+        case = result.case
+        if result.file is None:
+            say(f"{case.title}: {case.network.file} is not in {folder}")
+            continue
+        rows = [
+            [one.quantity, f"{one.measured:,.4g}", f"{one.model:,.4g}", one.unit, f"{one.error:+.1%}"]
+            for one in result.comparisons
+        ]
+        print_table(
+            f"{case.title}: model ({case.profile}) against measurement",
+            ["quantity", "measured", "model", "unit", "error"],
+            rows,
+        )
+        say(f"{case.about.strip()} Source: {case.measured[0].source}")
 
 
 def _print_counts(counts: Counts) -> None:
@@ -116,14 +163,14 @@ def _print_estimates(cost: Cost) -> None:
     from sim.energy.estimate import part_names
 
     def rows_of(one: Estimate) -> list[str]:
-        times = [si(t.value, "s") if t else "-" for t in (one.step_time, one.image_time)]
+        times = [si(t.value, "s") if t else "-" for t in (one.step_time, one.interval, one.latency)]
         share = f"{one.static_share.value:.0%}" if one.static_share else "-"
         energy = si_range(one.energy.low, one.energy.high, "J")
-        return [one.profile, si(one.energy.value, "J"), energy, share, *times, _range(one.image_time), one.basis]
+        return [one.profile, energy, si(one.energy.value, "J"), share, *times, _range(one.latency), one.basis]
 
     print_table(
         "energy and time, estimates",
-        ["profile", "an image", "range", "static", "a step", "an image", "range", "basis"],
+        ["profile", "range", "an image", "static", "a step", "an image", "latency", "range", "basis"],
         [rows_of(one) for one in cost.estimates],
     )
     names = part_names(cost.estimates)

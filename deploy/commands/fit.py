@@ -29,9 +29,12 @@ def fit(
     """
     from deploy.cost import open_network
     from deploy.view.console import emit_json, say
+    from esvae.machine.outputs import output_folder
     from sim.fit.adviser import fit_network
     from sim.fit.chips import chip_named
 
+    if plot is not None:
+        output_folder(plot, option="--plot")
     answer = fit_network(open_network(net), chip_named(chip))
     written = []
     if plot is not None:

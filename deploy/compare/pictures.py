@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 
 from deploy.compare.float_layers import FloatDecoder
 from deploy.compare.types import Comparison
-from esvae.machine.files import atomic_path
+from esvae.machine.files import atomic_file
 from esvae.pictures import image_grid
 from esvae.run import load_run
-from export.netx.guard import open_netx
+from export.netx import read_netx
 from sim.readout import images_from_potentials
 from sim.sampler import draw_latents
 from sim.twin.engine import Engine
@@ -33,7 +33,7 @@ def save_comparison_plots(
 ) -> list[Path]:
     """Writes ``images.png``, and where they were computed ``layers.png``, ``shares.png`` and ``noise.png``."""
     folder = Path(folder)
-    network = open_netx(file)
+    network = read_netx(file)
     latents = draw_latents(network, found.seed, np.arange(min(_SHOWN, found.images)))
     entering = latents.reshape(*latents.shape[:2], *network.input_shape)
     left = FloatDecoder(load_run(run)).images(latents)
@@ -46,8 +46,8 @@ def save_comparison_plots(
     if found.noise:
         figures["noise.png"] = draw_noise(found)
     for name, figure in figures.items():
-        with atomic_path(folder / name) as temporary:
-            figure.savefig(temporary, format="png", dpi=_DPI)
+        with atomic_file(folder / name) as handle:
+            figure.savefig(handle, format="png", dpi=_DPI)
     return [folder / name for name in figures]
 
 

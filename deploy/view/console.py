@@ -18,7 +18,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from deploy.backends import Progress as Report
 
-__all__ = ["bar", "emit_json", "print_table", "say", "stages"]
+__all__ = ["bar", "emit_json", "print_table", "say", "stages", "warn"]
 
 #: Columns of tables that do not go to a terminal, where there is nothing to fold them to.
 _FILE_WIDTH = 120
@@ -30,6 +30,11 @@ _err = Console(stderr=True, highlight=False)
 def say(text: str) -> None:
     """Prints one line on standard output, however long, as it is."""
     _out.print(text, markup=False, soft_wrap=True)
+
+
+def warn(text: str) -> None:
+    """Prints one line on the error stream."""
+    _err.print(f"warning: {text}", markup=False, soft_wrap=True)
 
 
 def emit_json(result: Any) -> None:

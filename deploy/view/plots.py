@@ -15,7 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from esvae.machine.files import atomic_path
+from esvae.machine.files import atomic_file
 from sim.counts.ops import Counts
 from sim.energy.estimate import Estimate, part_names
 from sim.fit.mapping import Mapping
@@ -238,10 +238,10 @@ def _line(k: int) -> dict[str, Any]:
 
 
 def _short(layer: str) -> str:
-    """``layer 3 (Conv)`` as ``3 Conv``."""
-    return layer.removeprefix("layer ").replace("(", "").replace(")", "").replace("ConvTranspose", "ConvT")
+    """``layer 3 (conv)`` as ``3 conv``."""
+    return layer.removeprefix("layer ").replace("(", "").replace(")", "")
 
 
 def _write(figure: Figure, target: str | os.PathLike[str]) -> None:
-    with atomic_path(target) as temporary:
-        figure.savefig(temporary, format="png", dpi=_DPI)
+    with atomic_file(target) as handle:
+        figure.savefig(handle, format="png", dpi=_DPI)

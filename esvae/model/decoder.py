@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from esvae.config import Config, NeuronConfig
-from esvae.model.layers import Expand, SpikingLayer
+from esvae.chip.neuron import FloatLif
+from esvae.config import Config
+from esvae.model.expand import Expand
+from esvae.model.layers import SpikingLayer, SpikingLayers
 from esvae.model.quantized import Rounding
 from esvae.model.upsample import Upsample
 
@@ -21,7 +24,7 @@ class Decoder(nn.Module):
 
     Attributes:
         layers: the spiking layers; the first takes ``(T * N, latent)``: a linear layer (``transposed``) or an
-            :class:`~esvae.model.layers.Expand` convolution (``subpixel``).
+            :class:`~esvae.model.expand.Expand` convolution (``subpixel``).
         readout: the last convolution, whose sums the readout neurons integrate.
         upscale: the readout's maps are interleaved by this factor (torch's ``pixel_shuffle``).
     """
@@ -35,12 +38,12 @@ class Decoder(nn.Module):
         self.linear = decoder.kind == "transposed"
         self.upscale = 1 if self.linear else size // base
 
-        def rounding(keep: float, neuron: NeuronConfig | None) -> Rounding | None:
+        def rounding(neuron: FloatLif, width: float = math.inf) -> Rounding | None:
             bits = model.quantization
-            return None if bits is None else Rounding(bits.weight_bits, model.time_steps, keep, neuron)
+            return None if bits is None else Rounding(bits.weight_bits, model.time_steps, neuron, width)
 
         def spiking(synapse: nn.Module, features: int) -> SpikingLayer:
-            return SpikingLayer(synapse, features, neuron, rounding(neuron.keep, neuron))
+            return SpikingLayer(synapse, features, neuron, rounding(neuron.lif, neuron.surrogate_width))
 
         if self.linear:
             first = spiking(nn.Linear(model.latent, channels[0] * base**2), channels[0] * base**2)
@@ -50,9 +53,9 @@ class Decoder(nn.Module):
         for before, after in itertools.pairwise(channels):
             synapse = Upsample(before, after) if self.linear else nn.Conv2d(before, after, 3, padding=1)
             later.append(spiking(synapse, after))
-        self.layers = nn.ModuleList([first, *later])
+        self.layers = SpikingLayers([first, *later])
         self.readout = nn.Conv2d(channels[-1], config.data.image_channels * self.upscale**2, 3, padding=1)
-        self.readout_rounding = rounding(model.readout_keep, None)
+        self.readout_rounding = rounding(FloatLif(model.readout_keep, math.inf))
 
     @property
     def in_integers(self) -> bool:
@@ -62,7 +65,6 @@ class Decoder(nn.Module):
     def start_rounding(self) -> None:
         """Computes in the chip's integers from now on (see :class:`~esvae.model.quantized.Rounding`)."""
         for layer in self.layers:
-            assert isinstance(layer, SpikingLayer)
             assert layer.rounding is not None
             layer.rounding.start(layer.synapse, layer.norm)
         assert self.readout_rounding is not None
@@ -113,12 +115,14 @@ class Decoder(nn.Module):
     def _integrated(self, spikes: torch.Tensor, steps: int) -> torch.Tensor:
         """The integer potential as image, from the last layer's spikes; step by step, as truncation is not linear."""
         assert self.readout_rounding is not None
-        maps = self.readout_rounding.potentials(self.readout, spikes, steps)
-        return functional.pixel_shuffle(maps, self.upscale) if self.upscale > 1 else maps
+        return self._picture(self.readout_rounding.potentials(self.readout, spikes, steps))
 
     def _read(self, summed: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
         """The potential as image, from the weighted sum of the last layer's spikes ``(N, *layer shape)``."""
         assert self.readout.bias is not None
         out = functional.conv2d(summed, self.readout.weight, None, padding=1)
-        out = out + (self.readout.bias * shares.sum())[:, None, None]
-        return functional.pixel_shuffle(out, self.upscale) if self.upscale > 1 else out
+        return self._picture(out + (self.readout.bias * shares.sum())[:, None, None])
+
+    def _picture(self, maps: torch.Tensor) -> torch.Tensor:
+        """Maps ``(N, C * upscale^2, h, w)`` as ``(N, C, size, size)``."""
+        return functional.pixel_shuffle(maps, self.upscale) if self.upscale > 1 else maps

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +9,9 @@ from typing import Any
 import h5py
 import numpy as np
 
-from esvae.errors import NetFileError
+from esvae.machine.documents import parse_json
 from export.netx.guard import check_readable
-from export.netx.items import storage_problem, value_blocks
+from export.netx.items import damage, storage_problem, value_blocks
 from export.netx.survey import opened, walk
 from export.netx.write import GROUP
 
@@ -49,12 +48,8 @@ def diff_files(first: str | os.PathLike[str], second: str | os.PathLike[str]) ->
     """
 
     def compare() -> list[FileDifference]:
-        try:
-            with opened(first) as left, opened(second) as right:
-                return _differences(left, right)
-        except (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError, OverflowError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise NetFileError(f"{first} or {second}: corrupt ({reason})") from None
+        with damage(f"{first} or {second}: corrupt"), opened(first) as left, opened(second) as right:
+            return _differences(left, right)
 
     check_readable(first, compare)
     return compare()
@@ -103,7 +98,7 @@ def _texts(path: str, one: h5py.Dataset, other: h5py.Dataset) -> list[FileDiffer
 
 def _entries(left: Any, right: Any) -> list[str]:
     try:
-        one, other = json.loads(left), json.loads(right)
+        one, other = parse_json(left), parse_json(right)
         names = sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
     except (ValueError, TypeError, AttributeError):
         return [f"{_short(left)} | {_short(right)}"]

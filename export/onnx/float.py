@@ -18,8 +18,9 @@ import numpy as np
 from esvae.errors import NetFileError
 from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, Shape, Synapse
 from export.ir.floats import FloatNetwork
+from export.ir.geometry import matrix
 from export.onnx.graph import Graph, image_from, metadata, save_model
-from export.onnx.sums import delayed, drawn_maps
+from export.onnx.sums import delayed
 
 __all__ = ["float_model", "write_float_onnx"]
 
@@ -68,14 +69,14 @@ def float_model(network: FloatNetwork, *, steps: int | None = None, hidden: bool
     turned = graph.op("Transpose", "spikes", perm=[1, 0, *range(2, 2 + len(shape))])
     raster = graph.cast(turned, np.float32)
     potential = ""
-    for index, layer in enumerate(network.layers):
+    for layer in network.layers:
         graph.scope = f"layer{number}"
         if isinstance(layer, Flatten):
             shape = layer.output_shape(shape)
             raster = graph.reshape(raster, (length, -1, *shape))
             continue
         if layer.norm is not None or layer.map_shape is not None:
-            raise NetFileError(f"layer {index}: its norm is not folded; fold_norm the network first")
+            raise NetFileError(f"{network.labels[number]}: its norm is not folded; fold_norm the network first")
         synapse = layer.synapse
         after = synapse.output_shape(shape)
         sums = graph.reshape(_sums(graph, synapse, raster, shape), (length, -1, *after))
@@ -98,8 +99,10 @@ def float_model(network: FloatNetwork, *, steps: int | None = None, hidden: bool
 def _sums(graph: Graph, layer: Synapse, raster: str, before: Shape) -> str:
     """Weighted sums of all steps, float32 ``(steps * images, ...)``."""
     if isinstance(layer, Dense) or before[1:] == (1, 1):
-        raster, matrix = delayed(graph, raster, layer) if isinstance(layer, Dense) else (raster, drawn_maps(layer))
-        return graph.op("MatMul", graph.reshape(raster, (-1, len(matrix))), graph.constant(matrix, np.float32))
+        weight = matrix(layer, before).T
+        if isinstance(layer, Dense):
+            raster, weight = delayed(graph, raster, layer)
+        return graph.op("MatMul", graph.reshape(raster, (-1, len(weight))), graph.constant(weight, np.float32))
     options: dict[str, Any] = {
         "kernel_shape": layer.weight.shape[2:],
         "strides": layer.stride,
@@ -113,10 +116,11 @@ def _sums(graph: Graph, layer: Synapse, raster: str, before: Shape) -> str:
     return graph.op(kind, graph.reshape(raster, (-1, *before)), graph.constant(layer.weight, np.float32), **options)
 
 
-def _neurons(graph: Graph, layer: Synapse, sums: str, images: str, shape: Shape, name: str) -> tuple[str, str]:
+def _neurons(
+    graph: Graph, layer: Synapse[FloatLif], sums: str, images: str, shape: Shape, name: str
+) -> tuple[str, str]:
     """The raster of one layer's neurons, float32 ``(steps, images, *shape)``, and the potential after the last step."""
     neuron = layer.neuron
-    assert isinstance(neuron, FloatLif)
     body = graph.body()
     each: tuple[int | str, ...] = ("images", *shape)
     remembers = neuron.current_keep != 0

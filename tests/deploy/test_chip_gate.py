@@ -69,7 +69,7 @@ def test_another_lowering_is_named_where_it_fits() -> None:
 
 def test_a_neuron_that_no_core_holds_is_said_so() -> None:
     one = Network((20_000,), (Dense(np.full((2, 20_000), 2, np.int16), None, NEURON),))
-    with pytest.raises(HardwareRangeError, match=r"\(Dense\): memory: one neuron needs 20,000.*; no fewer bits"):
+    with pytest.raises(HardwareRangeError, match=r"\(dense\): memory: one neuron needs 20,000.*; no fewer bits"):
         check_fits(one, LOIHI2)
 
 
@@ -100,7 +100,7 @@ def test_export_writes_nothing_and_check_says_the_same(
     assert end.value.code == 1
     findings = json.loads(capsys.readouterr().out)["findings"]
     wrong = next(finding for finding in findings if finding["severity"] == "error")
-    assert wrong["where"] in ("layer/1", "layer/2")
+    assert wrong["where"] in ("layer 1 (dense)", "layer 2 (dense)")
     assert wrong["what"].split(";")[0] in said
 
 
