@@ -22,8 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
-from deploy.lava.group import shared_segments
-from deploy.lava.inputs import rates_from_prior
+from deploy.lava.inside.cleanup import shared_segments
+from deploy.lava.rates import rates_from_prior
 from deploy.lava_run import LavaSettings, run_in_lava
 from esvae.machine.files import write_text
 from export.ir import Conv, Lif, Network, Prior

@@ -12,10 +12,8 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from deploy.lava import LavaProgress, run_lava
-from deploy.lava.replay import LavaJob, replay
+from deploy.lava import LavaJob, LavaProgress, SamplesJob, WindowsJob, run_lava
 from deploy.onnx_run import run_onnx
-from esvae.errors import LavaError
 from export.ir import Dense, Network
 from export.netx.rules import check_loadable
 from sim import reference
@@ -30,9 +28,6 @@ BACKENDS: tuple[Backend, ...] = ("twin", "reference", "lava", "onnx")
 
 #: Called with a share of the work done, 0 to 1, and what is being done.
 Progress: TypeAlias = Callable[[float, str], None]
-
-#: Time that Lava gets for one step of a network that it is asked to run step by step, on top of its patience.
-_SECONDS_A_STEP = 0.5
 
 #: Dense matrices above this many elements go into Lava as sparse ones, which holds less and runs faster.
 _SPARSE_ABOVE = 1 << 18
@@ -155,21 +150,15 @@ def _run_lava(
 ) -> tuple[np.ndarray, dict[str, np.ndarray] | None]:
     sparse = any(isinstance(layer, Dense) and layer.weight.size > _SPARSE_ABOVE for layer in network.layers)
     delays = any(isinstance(layer, Dense) and layer.delay is not None for layer in network.layers)
+
+    def at(now: LavaProgress) -> None:
+        report(now.step / max(now.steps, 1), f"Lava: {now.stage}")
+
+    whole: LavaJob
     if stimulus.spikes is not None and stimulus.timing == Timing() and job.layers is None and not delays:
-
-        def at(now: LavaProgress) -> None:
-            report(now.step / max(now.steps, 1), f"Lava: {now.stage}")
-
-        run = run_lava(
-            job.path, stimulus.spikes, trace=job.trace, sparse=sparse, stall_timeout=job.stall_timeout, progress=at
-        )
-        about.update(run.versions)
-        return run.readout, run.trace
-    report(0.0, "Lava")
-    timeout = job.stall_timeout + _SECONDS_A_STEP * len(stimulus) * stimulus.steps
-    replayed = LavaJob(job.path, stimulus, job.layers, sparse)
-    for traces in replay([replayed], stall_timeout=timeout, about=about):
-        if isinstance(traces, LavaError):
-            raise traces
-        return traces[f"layer{network.depth - 1}.v"][:, -1], traces
-    raise LavaError("Lava gave no answer")
+        whole = WindowsJob(job.path, stimulus.spikes, job.trace, sparse)
+    else:
+        whole = SamplesJob(job.path, stimulus, job.layers, job.trace, sparse)
+    run = run_lava(whole, stall_timeout=job.stall_timeout, progress=at)
+    about.update(run.versions)
+    return run.readout, run.trace

@@ -10,11 +10,9 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 
 from deploy.backends import BackendRun, Progress
-from deploy.lava import LavaProgress, find_lava_python
+from deploy.lava import GraphJob, LavaJob, LavaProgress, WindowsJob, find_lava_python, run_lava
 from deploy.lava.graph import UNROLL_BELOW, generator_graph
-from deploy.lava.inputs import Rates
-from deploy.lava.native_run import run_graph
-from deploy.lava.runner import LavaRun, run_lava
+from deploy.lava.rates import Rates
 from esvae.errors import ConfigError
 from export.ir import Dense, Network
 from export.netx.rules import check_loadable
@@ -112,20 +110,14 @@ def run_in_lava(
 
     started = time.perf_counter()
     find_lava_python()  # so that a missing Lava is told before any work
+    job: LavaJob
     if settings.loader == "native":
-        run: LavaRun = run_graph(
-            generator_graph(network, entering, unroll_below=UNROLL_BELOW if settings.target == "cpu" else 0),
-            about=path,
-            trace=trace,
-            target=settings.target,
-            stall_timeout=settings.stall_timeout,
-            progress=report,
-        )
+        graph = generator_graph(network, entering, unroll_below=UNROLL_BELOW if settings.target == "cpu" else 0)
+        job = GraphJob(graph, path, trace, settings.target)
     else:
         check_loadable(network)
         sparse = any(isinstance(layer, Dense) and layer.weight.size > _SPARSE_ABOVE for layer in network.layers)
-        run = run_lava(
-            path, entering, trace=trace, sparse=sparse, stall_timeout=settings.stall_timeout, progress=report
-        )
+        job = WindowsJob(path, entering, trace, sparse)
+    run = run_lava(job, stall_timeout=settings.stall_timeout, progress=report)
     about = dict(run.versions) | {f"measured {name}": f"{value:g}" for name, value in run.measured.items()}
     return BackendRun(run.readout, run.trace, time.perf_counter() - started, about)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from deploy.backends import BACKENDS, Progress, run_backend
-from deploy.lava.inputs import rates_from_prior
+from deploy.lava.rates import rates_from_prior
 from deploy.lava_run import LavaSettings, run_in_lava
 from esvae.errors import ConfigError, DataError
 from esvae.machine.files import atomic_path

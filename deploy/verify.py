@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from deploy.backends import Backend, Progress, run_backend
-from deploy.lava.inputs import Rates, rates_from_prior
+from deploy.lava.rates import Rates, rates_from_prior
 from deploy.lava_run import LavaSettings, run_in_lava
 from esvae.errors import ConfigError, DataError
 from export.ir import Network
