@@ -33,7 +33,7 @@ class Silence(Exception):
     """
 
     def __init__(self, seconds: float) -> None:
-        super().__init__(f"{seconds:g} s")
+        super().__init__(f"{round(seconds, 3):g} s")
         self.seconds = seconds
 
 
@@ -77,6 +77,11 @@ class Worker:
             process.stdin.close()
 
     @property
+    def pid(self) -> int:
+        """Process id of the worker, which is also its session's."""
+        return self._running.pid
+
+    @property
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:
             raise RuntimeError("the worker was not started")
@@ -106,15 +111,15 @@ class Worker:
         buffer = b""
         poll = select.poll()  # not select(): that one cannot take descriptors from 1024 up
         poll.register(self._receive, select.POLLIN)
-        since, patience = time.monotonic(), self.patience
+        since, allowed = time.monotonic(), 0.0
         while True:
             gone = self._how_it_ended() is not None
-            left = since + patience - time.monotonic()
+            left = since + self.patience + allowed - time.monotonic()
             if not poll.poll(0 if gone else 1000 * max(0.0, min(left, POLL_SECONDS))):
                 if gone:
                     break
                 if left <= 0:
-                    raise Silence(patience)
+                    raise Silence(self.patience + allowed)
                 continue
             block = os.read(self._receive, 1 << 16)
             if not block:
@@ -124,7 +129,7 @@ class Worker:
                 event: Event = decode(line.decode())
                 yield event
                 if isinstance(event, (Stage, Running)):
-                    patience = self.patience + event.allow
+                    allowed = event.allow
                 since = time.monotonic()
         yield self._end()
 
@@ -137,8 +142,8 @@ class Worker:
         deadline = time.monotonic() + EXIT_GRACE
         while (end := self._how_it_ended()) is None and time.monotonic() < deadline:
             time.sleep(0.01)
-        pid = self._running.pid
-        return Ended(WORKER, "", pid, "silence", 0) if end is None else Ended(WORKER, "", pid, *end)
+        how, number = end or ("silence", 0)
+        return Ended(WORKER, "", self.pid, how, number)
 
     def _how_it_ended(self) -> tuple[str, int] | None:
         """``exit`` and status, or ``signal`` and number, without reaping: the id must go on naming its session."""
@@ -146,7 +151,7 @@ class Worker:
             status = self._running.poll()
             return None if status is None else ("signal", -status) if status < 0 else ("exit", status)
         try:
-            end = os.waitid(os.P_PID, self._running.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            end = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:
             return "exit", 0
         return None if end is None else ("exit" if end.si_code == os.CLD_EXITED else "signal", end.si_status)

@@ -39,13 +39,17 @@ class Pace:
         while self.done < end:
             self._run(min(self._count, limit - self.done))
 
+    def is_working(self) -> None:
+        """Says that the work goes on between two time steps."""
+        self._reporter.tell(Step, done=self.done)
+
     def _run(self, count: int) -> None:
         from lava.magma.core.run_conditions import RunSteps
 
         since = time.perf_counter()
         self._main.run(RunSteps(count))
         self.done += count
-        self._reporter.tell(Step, done=self.done)
+        self.is_working()
         self._count = max(1, int(count * min(8.0, SLICE_SECONDS / (time.perf_counter() - since))))
 
 
