@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deploy.commands.options import Json, Seed
-from esvae.errors import ConfigError
 
 if TYPE_CHECKING:
     from deploy.cost import Cost
@@ -27,6 +26,9 @@ def energy(
     ] = None,
     latents: Annotated[Path | None, typer.Option(help="Latent spikes (images, steps, features) as .npy.")] = None,
     spikes: Annotated[Path | None, typer.Option(help="Input spikes (images, steps, C, H, W) as .npy.")] = None,
+    image: Annotated[
+        str | None, typer.Option(help="Biases of input neurons, integers (images, C, H, W) as .npy; or: zeros.")
+    ] = None,
     rate: Annotated[float | None, typer.Option(help="Random input: spikes a step of each input, 0 to 1.")] = None,
     steps: Annotated[int | None, typer.Option(help="Window, where the file does not say.")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for pictures.")] = None,
@@ -36,15 +38,14 @@ def energy(
 
     [bold]Example:[/] esvae energy decoder.net -n 256 --seed 0 --plot plots
     """
-    from deploy.cost import cost_of, input_spikes, open_network
+    from deploy.cost import cost_of, counted_input, open_network
+    from deploy.entering import InputOptions
     from deploy.view.console import bar, emit_json, say
 
-    if latents is not None and spikes is not None:
-        raise ConfigError("--latents and --spikes are the same thing here; give one")
-    network = open_network(net)
-    source = input_spikes(network, images, seed=seed, file=latents or spikes, rate=rate, steps=steps)
+    options = InputOptions(images, seed, latents, spikes, image, rate, steps)
+    entering = counted_input(open_network(net), options)
     with bar("count") as report:
-        cost = cost_of(source, profile or (), progress=report)
+        cost = cost_of(entering, profile or (), progress=report)
     written = []
     if plot is not None:
         from deploy.view.plots import save_energy_plots
@@ -55,7 +56,7 @@ def energy(
         emit_json(
             {
                 "file": net,
-                "input": {"kind": source.kind, "about": source.about, "seed": seed, "rate": source.rate},
+                "input": {"kind": entering.kind, "about": entering.about, "seed": seed, "rate": entering.rate},
                 "images": counts.images,
                 "steps": counts.steps,
                 "counts": {"layers": counts.layers, "totals": counts.totals},
@@ -64,7 +65,7 @@ def energy(
             }
         )
         return
-    say(f"{net}: {cost.counts.images} images of {cost.counts.steps} steps; {source.about}")
+    say(f"{net}: {cost.counts.images} images of {cost.counts.steps} steps; {entering.about}")
     _print_counts(cost.counts)
     _print_estimates(cost)
     if written:

@@ -62,7 +62,7 @@ def _print(found: Inspection, *, items: bool) -> None:
             ],
             [
                 [
-                    view.layer,
+                    view.layer.removeprefix("layer "),
                     _shape(view.output_shape),
                     f"{view.neurons:,}",
                     f"{view.weights:,}",
@@ -80,7 +80,7 @@ def _print(found: Inspection, *, items: bool) -> None:
         say("keep: share of the potential, then of the current, that survives a step; threshold: in units of weights")
     for view in found.layers:
         if view.delay_range is not None:
-            say(f"layer {view.layer}: delays {_range(view.delay_range)} steps")
+            say(f"{view.layer}: delays {_range(view.delay_range)} steps")
     if found.prior is not None:
         p = found.prior
         say(f"prior: {p['components']} components, {p['latents']} latents, rate codes of {p['rate_bits']} bits")

@@ -238,8 +238,8 @@ def _line(k: int) -> dict[str, Any]:
 
 
 def _short(layer: str) -> str:
-    """``layer 3 (Conv)`` as ``3 Conv``."""
-    return layer.removeprefix("layer ").replace("(", "").replace(")", "").replace("ConvTranspose", "ConvT")
+    """``layer 3 (conv)`` as ``3 conv``."""
+    return layer.removeprefix("layer ").replace("(", "").replace(")", "")
 
 
 def _write(figure: Figure, target: str | os.PathLike[str]) -> None:

@@ -164,7 +164,7 @@ def _fingerprint(config: Config, total: int, initial: Run | None) -> dict[str, A
     if config.train.schedule != "constant" or config.model.quantization is not None:
         content["train"]["epochs or max_steps"] = total
     if config.model.quantization is None:
-        del content["model"]["quantization"]  # as it was before there was such a key
+        del content["model"]["quantization"]  # so that checkpoints whose config knows no such key can be continued
     if initial is not None:
         content["from"] = initial.weights_hash
     return content

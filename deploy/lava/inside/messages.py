@@ -129,16 +129,16 @@ class SamplesWork(Work):
     Attributes:
         net, sparse: as in :class:`WindowsWork`.
         layers: how many of the file's layer groups netx builds, or None for all.
-        spikes: file of spikes ``(samples, steps, *input shape)``, or None.
-        images_file: file of the biases of input neurons instead, ``(samples, *input shape)``, or None.
+        entering: file of spikes ``(samples, steps, *input shape)``, or of images ``(samples, *input shape)``.
+        driven: whether these are images, the biases of input neurons.
         reset_interval, reset_offset, stagger: see :class:`sim.stimulus.Timing`.
     """
 
     net: str
     sparse: bool
     layers: int | None
-    spikes: str | None
-    images_file: str | None
+    entering: str
+    driven: bool
     reset_interval: int | None
     reset_offset: int
     stagger: bool

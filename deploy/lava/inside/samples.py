@@ -28,8 +28,7 @@ class Samples:
         import numpy as np
 
         self.work = work
-        self.driven = work.images_file is not None
-        self.given = np.load(work.images_file if work.images_file is not None else str(work.spikes))
+        self.given = np.load(work.entering)
         self.layers: list[Any] = []
         self.drives: list[list[Any]] = []
 
@@ -45,27 +44,27 @@ class Samples:
         known = netx.look_at(work.net, work.layers)
         reporter.be_patient(known.patience)
         # Aligned by sample, netx's clock for resets is a step ahead of the first layer where spikes enter by a synapse.
-        shift = 0 if work.stagger or self.driven else 1
+        shift = 0 if work.stagger or work.driven else 1
         network = netx.load(
             work,
             known,
-            self.given.shape[1 if self.driven else 2 :],
+            self.given.shape[1 if work.driven else 2 :],
             num_layers=work.layers,
             reset_interval=work.reset_interval,
             reset_offset=work.reset_offset + shift,
         )
         self.layers = network.layers
-        leads = [0 if work.stagger else k + (not self.driven) for k in range(len(self.layers))]
+        leads = [0 if work.stagger else k + (not work.driven) for k in range(len(self.layers))]
         period = work.steps + max(leads)
         period += -period % (work.reset_interval or 1)  # so that every sample meets the resets at the same steps
         pictures = self.given.transpose(0, *range(self.given.ndim - 1, 0, -1))
         for k, layer in enumerate(self.layers):
             bias = layer.neuron.bias_mant.init
-            self.drives.append(list(pictures) if self.driven and k == 0 else [bias] * work.images)
+            self.drives.append(list(pictures) if work.driven and k == 0 else [bias] * work.images)
             first = self.drives[k][0] if leads[k] == 0 else 0
             layer.neuron.bias_mant.init = np.broadcast_to(first, layer.neuron.bias_mant.shape)
         built = Built(network, [], {}, work.images * period, period)
-        if not self.driven:
+        if not work.driven:
             raster = np.zeros((work.images, period, *self.given.shape[2:]), self.given.dtype)
             raster[:, : work.steps] = self.given
             built.kept.append(_recording(fitted(raster, network.inp.shape), network, built.labels))
