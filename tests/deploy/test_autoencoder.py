@@ -10,9 +10,8 @@ import pytest
 import torch
 
 from deploy.cli import main
-from deploy.lava import find_lava_python
+from deploy.lava import GraphJob, find_lava_python, run_lava
 from deploy.lava.autoencoder import autoencoder_graph
-from deploy.lava.native_run import run_graph
 from esvae.chip.formats import BIAS
 from esvae.config import config_from_dict
 from esvae.errors import DataError, LavaMissingError
@@ -137,7 +136,8 @@ def test_one_lava_graph(kind: str, steps: int, unroll_below: int) -> None:
     encoder, decoder = integer_encoder(run), integer_network(run, lowering="none")[0]
     images = pictures(3)
     twin = autoencode(encoder, decoder, images, seed=2)
-    done = run_graph(autoencoder_graph(encoder, decoder, images, seed=2, unroll_below=unroll_below), trace=True)
+    graph = autoencoder_graph(encoder, decoder, images, seed=2, unroll_below=unroll_below)
+    done = run_lava(GraphJob(graph, trace=True))
     assert done.trace is not None
     np.testing.assert_array_equal(done.trace["encoder0.s"], first_spikes(encoder.coding, images, steps))
     np.testing.assert_array_equal(done.trace[f"encoder{encoder.depth - 1}.s"].reshape(twin.latent.shape), twin.latent)
