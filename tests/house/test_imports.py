@@ -39,8 +39,6 @@ COMMANDS = ["--help", "--version", "simulate --help", "diff NET NET", "inspect N
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-    "command", ["--help", "--version", "simulate --help", "diff NET NET", "inspect NET", "plan NET -n 2"]
-)
 def test_no_large_library_is_imported(net: Path, command: str) -> None:
     words = [str(net) if word == "NET" else word for word in command.split()]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
