@@ -14,7 +14,7 @@ import torch
 
 from esvae.model.decoder import Decoder
 from esvae.run import Run
-from export.float_simulate import sums_of
+from export.float_layer import sums_of
 from export.frontends import from_run
 from export.ir import FloatLif, Shape
 from export.ir.floats import FloatLayer

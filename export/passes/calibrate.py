@@ -28,7 +28,7 @@ from esvae.chip.lif import integer_lif, integer_readout
 from esvae.chip.rounding import IntegerValues, WeightGrid, round_layer
 from esvae.chip.scales import max_scale, mse_scale, percentile_scale
 from esvae.errors import ConfigError
-from export.float_simulate import fire, sums_of
+from export.float_layer import fire, sums_of
 from export.ir import Flatten, FloatLif, Prior, Synapse
 from export.ir.floats import FloatLayer, FloatNetwork
 from export.passes.feedback import fed_back

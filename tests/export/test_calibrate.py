@@ -12,7 +12,8 @@ import torch
 
 from esvae.chip.rounding import WeightGrid
 from esvae.errors import ConfigError, EsvaeError, HardwareRangeError
-from export.float_simulate import simulate_float, sums_of
+from export.float_layer import sums_of
+from export.float_simulate import simulate_float
 from export.ir import Conv, ConvTranspose, Dense, FloatLif, ImageReadout, Prior, Synapse
 from export.ir.floats import FloatLayer, FloatNetwork, Norm
 from export.passes import CALIBRATIONS, calibrate, calibration_spikes, quantize

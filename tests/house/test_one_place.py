@@ -18,7 +18,7 @@ CONVOLUTIONS = {
     "esvae/model/quantized.py": "training in integers: the layer's own product with rounded weights",
     "esvae/model/upsample.py": "the gradient of a transposed convolution",
     "export/encoder.py": "direct coding: the first convolution of an image, once",
-    "export/float_simulate.py": "the float simulator",
+    "export/float_layer.py": "the float simulator's layer",
     "export/passes/feedback.py": "the patches that a kernel sees, for rounding errors that cancel",
     "sim/twin/synapses.py": "the twin's sums",
     "deploy/compare/images.py": "the blur of SSIM, no layer",
