@@ -19,12 +19,12 @@ from esvae.errors import HardwareRangeError
 from esvae.run import Run
 from export.frontends import from_run
 from export.ir import ConvTranspose, Network
+from export.ir.bounds import LayerRange
 from export.ir.floats import FloatNetwork
 from export.netx.write import write_netx
 from export.passes import (
     Calibration,
     LayerQuantization,
-    LayerRange,
     LoweringCost,
     calibrate,
     check_ranges,
@@ -117,6 +117,11 @@ def _is_folded(state: State) -> bool:
     return all(layer.norm is None and layer.map_shape is None for layer in state[FOLDED].synapses)
 
 
+def _is_scaled(state: State) -> bool:
+    # Quantizing says what is wrong with a layer that has no weights to scale.
+    return all(layer.scale is not None or not layer.synapse.weight.any() for layer in state[SCALED].synapses)
+
+
 def _is_loadable(state: State) -> bool:
     kept = state[LOWERED_BY] in ("native", "none")
     return kept or not any(isinstance(layer, ConvTranspose) for layer in state[INTEGER].layers)
@@ -124,8 +129,8 @@ def _is_loadable(state: State) -> bool:
 
 PASSES: tuple[Pass, ...] = (
     Pass("fold_norm", (SOURCE,), lambda state: {FOLDED: fold_norm(state[SOURCE])}, _is_folded),
-    Pass("calibrate", (FOLDED, BITS, OPTIONS), _calibrate, lambda state: SCALED in state),
-    Pass("quantize", (SCALED, FOLDED, BITS), _quantize, lambda state: PLAIN in state),
+    Pass("calibrate", (FOLDED, BITS, OPTIONS), _calibrate, _is_scaled),
+    Pass("quantize", (SCALED, FOLDED, BITS), _quantize, lambda state: state[PLAIN].labels == state[SCALED].labels),
     Pass("lower", (PLAIN, OPTIONS), _lower, _is_loadable),
     Pass(
         "check_ranges",
@@ -156,10 +161,12 @@ class Compiled:
     quantization: list[LayerQuantization]
     ranges: list[LayerRange]
 
-    def written(self, target: str | os.PathLike[str], before: Callable[[Network], None] | None = None) -> Exported:
-        """Writes the network; what ``before``, called with it, raises leaves no file behind."""
+    def written(
+        self, target: str | os.PathLike[str], before: Callable[[Network, Network], None] | None = None
+    ) -> Exported:
+        """Writes the network; what ``before``, called with it and the plain one, raises leaves no file behind."""
         if before is not None:
-            before(self.network)
+            before(self.network, self.plain)
         return Exported(**vars(self), path=write_netx(self.network, target, stock=self.lowering != "native"))
 
 
@@ -249,7 +256,7 @@ def export_network(
     lowering: Lowering = "auto",
     calibration: Calibration = DEFAULT_CALIBRATION,
     spikes: np.ndarray | None = None,
-    before_writing: Callable[[Network], None] | None = None,
+    before_writing: Callable[[Network, Network], None] | None = None,
     progress: Callable[[float, str], None] | None = None,
 ) -> Exported:
     """Runs the passes and writes the file.
@@ -258,7 +265,7 @@ def export_network(
         network: what a frontend made of a trained model (see :mod:`export.frontends`).
         target: the ``.net`` file.
         weight_bits, lowering, calibration, spikes: see :class:`Options`.
-        before_writing: called with the integer network; what it raises leaves no file behind.
+        before_writing: called with the integer network, lowered and as trained; what it raises leaves no file behind.
         progress: called with the share done, 0 to 1, and the name of the pass.
 
     Raises:

@@ -6,14 +6,11 @@ from deploy.backends.job import BackendJob, BackendRun, kept_traces
 from deploy.lava import GraphJob, LavaJob, LavaProgress, SamplesJob, WindowsJob, find_lava_python, run_lava
 from deploy.lava.graph import UNROLL_BELOW, generator_graph
 from esvae.errors import ConfigError, LavaMissingError
-from export.ir import Dense, Network
-from export.netx.rules import check_loadable
+from export.ir import Dense
+from export.netx.rules import check_loadable, loads_sparse
 from sim.stimulus import Timing
 
 __all__ = ["Lava"]
-
-#: Dense matrices above this many elements go into Lava as sparse ones, which holds less and runs faster.
-_SPARSE_ABOVE = 1 << 18
 
 
 class Lava:
@@ -71,19 +68,15 @@ def _whole(job: BackendJob) -> bool:
     return not driven and not delays and job.layers is None and job.entering.timing == Timing()
 
 
-def _sparse(network: Network) -> bool:
-    return any(isinstance(layer, Dense) and layer.weight.size > _SPARSE_ABOVE for layer in network.layers)
-
-
 def _lava_job(job: BackendJob) -> LavaJob:
     """What Lava is to run: whole windows back to back, or any stimulus, one image after the other."""
     settings = job.lava
     if settings.plain and not _whole(job):
-        return SamplesJob(job.path, job.stimulus, job.layers, job.traced, _sparse(job.network))
+        return SamplesJob(job.path, job.stimulus, job.layers, job.traced, loads_sparse(job.network))
     entering = job.entering.rates if settings.sampler == "graph" else job.stimulus.spikes
     if entering is None:
         raise ConfigError("Lava takes spikes here, or rates to draw them from")
     if settings.loader == "native":
         graph = generator_graph(job.network, entering, unroll_below=UNROLL_BELOW if settings.target == "cpu" else 0)
         return GraphJob(graph, job.path, job.traced, settings.target)
-    return WindowsJob(job.path, entering, job.traced, _sparse(job.network))
+    return WindowsJob(job.path, entering, job.traced, loads_sparse(job.network))

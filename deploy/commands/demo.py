@@ -26,7 +26,9 @@ def demo(
     from deploy.demo import run_demo
     from deploy.view.console import emit_json, print_table, say, stages
     from esvae.config import load_config
+    from esvae.machine.outputs import output_folder
 
+    output_folder(out, option="--out")
     with stages() as start:
         result = run_demo(load_config(config), out, max_steps=max_steps, progress=start)
     if json:

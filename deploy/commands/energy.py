@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deploy.commands.options import Json, Seed
+from esvae.errors import ConfigError
 
 if TYPE_CHECKING:
     from deploy.cost import Cost
     from sim.counts.ops import Counts
-    from sim.energy.estimate import Estimate, Quantity
+    from sim.energy.estimate import EnergyEstimate, Quantity
 
 __all__ = ["energy"]
 
 
 def energy(
-    net: Annotated[Path, typer.Argument(metavar="F.net", help="A network file, or a run directory.")],
+    net: Annotated[
+        Path | None, typer.Argument(metavar="F.net", help="A network file, or a run directory; not with --validate.")
+    ] = None,
     images: Annotated[int, typer.Option("-n", "--images", help="How many.")] = 64,
     seed: Seed = 0,
     profile: Annotated[
@@ -32,16 +35,32 @@ def energy(
     rate: Annotated[float | None, typer.Option(help="Random input: spikes a step of each input, 0 to 1.")] = None,
     steps: Annotated[int | None, typer.Option(help="Window, where the file does not say.")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for pictures.")] = None,
+    validate: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Instead: the model against measured runs of the networks in a folder."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Count every operation exactly, then estimate energy and time by each profile, side by side.
 
     [bold]Example:[/] esvae energy decoder.net -n 256 --seed 0 --plot plots
+
+    [bold]Example:[/] esvae energy --validate lava-dl/tests
     """
+    if validate is not None:
+        if net is not None:
+            raise ConfigError("--validate takes the networks from its folder; leave out F.net")
+        _validate(validate, json)
+        return
+    if net is None:
+        raise ConfigError("give a network file or a run directory, or --validate FOLDER")
     from deploy.cost import cost_of, counted_input, open_network
     from deploy.entering import InputOptions
     from deploy.view.console import bar, emit_json, say
+    from esvae.machine.outputs import output_folder
 
+    if plot is not None:
+        output_folder(plot, option="--plot")
     options = InputOptions(images, seed, latents, spikes, image, rate, steps)
     entering = counted_input(open_network(net), options)
     with bar("count") as report:
@@ -70,6 +89,33 @@ def energy(
     _print_estimates(cost)
     if written:
         say("written: " + ", ".join(map(str, written)))
+
+
+def _validate(folder: Path, json: bool) -> None:
+    from deploy.validate import validate_model
+    from deploy.view.console import bar, emit_json, print_table, say
+
+    with bar("validate") as report:
+        results = validate_model(folder, progress=report)
+    if json:
+        cases = [{"case": one.case.model_dump(), "file": one.file, "comparisons": one.comparisons} for one in results]
+        emit_json({"cases": cases})
+        return
+    for result in results:
+        case = result.case
+        if result.file is None:
+            say(f"{case.title}: {case.network.file} is not in {folder}")
+            continue
+        rows = [
+            [one.quantity, f"{one.measured:,.4g}", f"{one.model:,.4g}", one.unit, f"{one.error:+.1%}"]
+            for one in result.comparisons
+        ]
+        print_table(
+            f"{case.title}: model ({case.profile}) against measurement",
+            ["quantity", "measured", "model", "unit", "error"],
+            rows,
+        )
+        say(f"{case.about.strip()} Source: {case.measured[0].source}")
 
 
 def _print_counts(counts: Counts) -> None:
@@ -116,15 +162,15 @@ def _print_estimates(cost: Cost) -> None:
     from deploy.view.units import si, si_range
     from sim.energy.estimate import part_names
 
-    def rows_of(one: Estimate) -> list[str]:
-        times = [si(t.value, "s") if t else "-" for t in (one.step_time, one.image_time)]
+    def rows_of(one: EnergyEstimate) -> list[str]:
+        times = [si(t.value, "s") if t else "-" for t in (one.step_time, one.interval, one.latency)]
         share = f"{one.static_share.value:.0%}" if one.static_share else "-"
         energy = si_range(one.energy.low, one.energy.high, "J")
-        return [one.profile, si(one.energy.value, "J"), energy, share, *times, _range(one.image_time), one.basis]
+        return [one.profile, energy, si(one.energy.value, "J"), share, *times, _range(one.latency), one.basis]
 
     print_table(
         "energy and time, estimates",
-        ["profile", "an image", "range", "static", "a step", "an image", "range", "basis"],
+        ["profile", "range", "an image", "static", "a step", "an image", "latency", "range", "basis"],
         [rows_of(one) for one in cost.estimates],
     )
     names = part_names(cost.estimates)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.commands.options import Json, Loader, Net, Sampler, Seed, Target
+from deploy.commands.options import Json, LoaderOption, Net, Sampler, Seed, TargetOption
 
 __all__ = ["generate"]
 
@@ -18,9 +18,9 @@ def generate(
     images: Annotated[int, typer.Option("-n", "--images", help="How many in all.")] = 1000,
     seed: Seed = 0,
     backend: Annotated[str, typer.Option(help="twin, reference, lava or onnx.")] = "twin",
-    loader: Loader = "stock",
+    loader: LoaderOption = "stock",
     sampler: Sampler = "host",
-    target: Target = "cpu",
+    target: TargetOption = "cpu",
     chunk: Annotated[int | None, typer.Option(help="Images to a file (64).")] = None,
     json: Json = False,
 ) -> None:
@@ -31,7 +31,9 @@ def generate(
     from deploy.backends import LavaSettings
     from deploy.generate import generate_file
     from deploy.view.console import bar, emit_json, say
+    from esvae.machine.outputs import output_folder
 
+    output_folder(out, option="--out")
     settings = LavaSettings(loader, sampler, target)  # type: ignore[arg-type]
     with bar(f"generate ({backend})") as report:
         done = generate_file(net, images, out, seed=seed, backend=backend, lava=settings, chunk=chunk, progress=report)
@@ -39,3 +41,5 @@ def generate(
         emit_json(done)
     else:
         say(f"{done.images} images in {done.folder}, {done.drawn} of them drawn now in {done.seconds:.2f} s")
+        if done.damaged:
+            say(f"damaged, so drawn again: {', '.join(done.damaged)}")

@@ -16,7 +16,7 @@ from deploy.lava.graph import UNROLL_BELOW, Graph
 from deploy.lava.inside.messages import CounterNode, CurrentsNode
 from deploy.lava.rates import Rates
 from deploy.plan import plan
-from export.encoder import Encoder
+from export.encoder import IntegerEncoder
 from export.ir import Network
 from sim.autoencoder import check_pair
 from sim.sampler import initial_states
@@ -25,7 +25,7 @@ __all__ = ["autoencoder_graph"]
 
 
 def autoencoder_graph(
-    encoder: Encoder, decoder: Network, images: np.ndarray, seed: int = 0, *, unroll_below: int = UNROLL_BELOW
+    encoder: IntegerEncoder, decoder: Network, images: np.ndarray, seed: int = 0, *, unroll_below: int = UNROLL_BELOW
 ) -> Graph:
     """The graph for a :class:`deploy.lava.jobs.GraphJob`.
 

@@ -14,7 +14,8 @@ from deploy.cost import Cost
 from deploy.entering import Entering
 from deploy.verify import Verdict
 from export.ir import Dense, Network, Synapse
-from export.passes import LayerQuantization, LayerRange
+from export.ir.bounds import LayerRange
+from export.passes import LayerQuantization
 from sim.energy.estimate import part_names
 from sim.fit.adviser import Fit
 
@@ -132,8 +133,8 @@ def fit(answer: Fit) -> dict[str, Any]:
             "binding": mapping.binding if not mapping.problems else None,
             "problems": mapping.problems,
             "layers": rows,
-            "other_ways": [*answer.lowerings, *answer.remedies],
-            "advice": answer.advice,
+            "other_ways": [*answer.lowerings, *(answer.advice.remedies if answer.advice else ())],
+            "advice": answer.advice.sentences if answer.advice else (),
             "step_bound": answer.step,
         }
     )

@@ -204,7 +204,7 @@ def _energy(energy: dict[str, Any]) -> Table:
     rows = []
     for one in energy["estimates"]:
         value, spread = n.energy(one["energy"])
-        step, image = n.seconds(one["step_time"])[0], n.seconds(one["image_time"])
+        step, image = n.seconds(one["step_time"])[0], n.seconds(one["interval"])
         share = n.percent(one["static_share"]["value"], 0) if one["static_share"] else _NONE
         rows.append((one["profile"], value, spread, share, step, *image, one["basis"]))
     return Table(
@@ -254,7 +254,7 @@ def _other_ways(fit: dict[str, Any]) -> Table:
         )
         for one in fit["other_ways"]
     ]
-    return Table("Other ways to put it on a chip", ("", "cores", "chips", "fits one"), tuple(rows))
+    return Table("Other ways to put it on a chip", ("", "cores", "chips", "fits"), tuple(rows))
 
 
 def _verification(found: dict[str, Any]) -> Table:

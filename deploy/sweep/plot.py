@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
 from deploy.sweep.run import Entry, Sweep
-from esvae.machine.files import atomic_path
+from esvae.machine.files import atomic_file
 
 __all__ = ["save_front"]
 
@@ -98,8 +98,8 @@ def save_front(found: Sweep, target: str | os.PathLike[str]) -> None:
     axis.grid(alpha=0.25, which="both")
     axis.legend(frameon=False, fontsize=8)
     figure.suptitle(f"{Path(found.run).name}: quality against energy, {len(there)} exports")
-    with atomic_path(target) as temporary:
-        figure.savefig(temporary, format="png", dpi=_DPI)
+    with atomic_file(target) as handle:
+        figure.savefig(handle, format="png", dpi=_DPI)
 
 
 def _at(entry: Entry, found: Sweep) -> tuple[float, float]:

@@ -8,16 +8,17 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from deploy.backends import Progress as Report
+if TYPE_CHECKING:
+    from deploy.backends import Progress as Report
 
-__all__ = ["bar", "emit_json", "print_table", "say", "stages"]
+__all__ = ["bar", "emit_json", "print_table", "say", "stages", "warn"]
 
 #: Columns of tables that do not go to a terminal, where there is nothing to fold them to.
 _FILE_WIDTH = 120
@@ -29,6 +30,11 @@ _err = Console(stderr=True, highlight=False)
 def say(text: str) -> None:
     """Prints one line on standard output, however long, as it is."""
     _out.print(text, markup=False, soft_wrap=True)
+
+
+def warn(text: str) -> None:
+    """Prints one line on the error stream."""
+    _err.print(f"warning: {text}", markup=False, soft_wrap=True)
 
 
 def emit_json(result: Any) -> None:

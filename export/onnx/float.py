@@ -18,8 +18,9 @@ import numpy as np
 from esvae.errors import NetFileError
 from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, Shape, Synapse
 from export.ir.floats import FloatNetwork
-from export.onnx.graph import Graph, image_from, metadata, save_model
-from export.onnx.sums import delayed, drawn_maps
+from export.ir.geometry import matrix
+from export.onnx.graph import OnnxGraph, image_from, metadata, save_model
+from export.onnx.sums import delayed
 
 __all__ = ["float_model", "write_float_onnx"]
 
@@ -62,7 +63,7 @@ def float_model(network: FloatNetwork, *, steps: int | None = None, hidden: bool
     length = steps or network.time_steps
     if length is None:
         raise NetFileError("this network has no window; say how many steps its ONNX graph is to run")
-    graph, shape, number = Graph(), network.input_shape, 0
+    graph, shape, number = OnnxGraph(), network.input_shape, 0
     graph.input("spikes", np.uint8, ("images", length, *shape))
     images = graph.op("Shape", "spikes", start=0, end=1)
     turned = graph.op("Transpose", "spikes", perm=[1, 0, *range(2, 2 + len(shape))])
@@ -95,11 +96,13 @@ def float_model(network: FloatNetwork, *, steps: int | None = None, hidden: bool
     return graph.model("float_decoder", _ABOUT, metadata("float network", None, length, network.provenance))
 
 
-def _sums(graph: Graph, layer: Synapse, raster: str, before: Shape) -> str:
+def _sums(graph: OnnxGraph, layer: Synapse, raster: str, before: Shape) -> str:
     """Weighted sums of all steps, float32 ``(steps * images, ...)``."""
     if isinstance(layer, Dense) or before[1:] == (1, 1):
-        raster, matrix = delayed(graph, raster, layer) if isinstance(layer, Dense) else (raster, drawn_maps(layer))
-        return graph.op("MatMul", graph.reshape(raster, (-1, len(matrix))), graph.constant(matrix, np.float32))
+        weight = matrix(layer, before).T
+        if isinstance(layer, Dense):
+            raster, weight = delayed(graph, raster, layer)
+        return graph.op("MatMul", graph.reshape(raster, (-1, len(weight))), graph.constant(weight, np.float32))
     options: dict[str, Any] = {
         "kernel_shape": layer.weight.shape[2:],
         "strides": layer.stride,
@@ -114,7 +117,7 @@ def _sums(graph: Graph, layer: Synapse, raster: str, before: Shape) -> str:
 
 
 def _neurons(
-    graph: Graph, layer: Synapse[FloatLif], sums: str, images: str, shape: Shape, name: str
+    graph: OnnxGraph, layer: Synapse[FloatLif], sums: str, images: str, shape: Shape, name: str
 ) -> tuple[str, str]:
     """The raster of one layer's neurons, float32 ``(steps, images, *shape)``, and the potential after the last step."""
     neuron = layer.neuron

@@ -17,10 +17,10 @@ import numpy as np
 
 from esvae import __version__
 from esvae.errors import ConfigError, NetFileError
-from esvae.machine.files import atomic_path
+from esvae.machine.files import write_bytes
 from export.ir import ImageReadout
 
-__all__ = ["IR_VERSION", "OPERATOR_SET", "Graph", "image_from", "load_onnx", "metadata", "save_model"]
+__all__ = ["IR_VERSION", "OPERATOR_SET", "OnnxGraph", "image_from", "load_onnx", "metadata", "save_model"]
 
 OPERATOR_SET, IR_VERSION = 18, 8
 
@@ -41,14 +41,14 @@ def load_onnx() -> Any:
     return onnx
 
 
-class Graph:
+class OnnxGraph:
     """Operators in the order in which they are added.
 
     Attributes:
         scope: goes before the name of every operator and value that is added.
     """
 
-    def __init__(self, parent: Graph | None = None) -> None:
+    def __init__(self, parent: OnnxGraph | None = None) -> None:
         self._onnx = load_onnx()
         self._parent = parent
         self._nodes: list[Any] = []
@@ -84,9 +84,25 @@ class Graph:
         """``value`` as another type."""
         return self.op("Cast", value, to=self._type(dtype))
 
-    def reshape(self, value: str, shape: Sequence[int]) -> str:
+    def reshape(self, value: str, shape: Sequence[int], name: str | None = None) -> str:
         """``value`` with another shape; -1 once for what the others leave."""
-        return self.op("Reshape", value, self.constant(shape, np.int64))
+        return self.op("Reshape", value, self.constant(shape, np.int64), name=name)
+
+    def pixels(self, value: str, coarse: Sequence[int], factor: Sequence[int], name: str | None = None) -> str:
+        """Cells as the maps that they make up, as :func:`export.ir.geometry.pixels` has it.
+
+        Args:
+            value: ``(rows, C * fy * fx, h, w)``, of any shape with as many numbers a row.
+            coarse: ``(C, h, w)``.
+            factor: ``(fy, fx)``.
+            name: of the result.
+
+        Returns:
+            ``(rows, C, fy * h, fx * w)``.
+        """
+        channels, *grid = coarse
+        turned = self.op("Transpose", self.reshape(value, (-1, channels, *factor, *grid)), perm=[0, 1, 4, 2, 5, 3])
+        return self.reshape(turned, (-1, channels, *(f * n for f, n in zip(factor, grid, strict=True))), name)
 
     def input(self, name: str, dtype: Any, shape: Sequence[int | str | None] | None) -> str:
         """Adds an input; axes with a name are of any size, a shape of None is not said."""
@@ -102,9 +118,9 @@ class Graph:
         """Zeros of the shape that the value ``size`` holds."""
         return self.op("ConstantOfShape", size, value=self._onnx.numpy_helper.from_array(np.zeros(1, dtype), "zero"))
 
-    def body(self) -> Graph:
+    def body(self) -> OnnxGraph:
         """An empty graph for the body of a Scan in this one."""
-        return Graph(self)
+        return OnnxGraph(self)
 
     def proto(self, name: str) -> Any:
         """The graph as ONNX has it."""
@@ -160,15 +176,13 @@ def metadata(kind: str, network_hash: str | None, steps: int, provenance: Mappin
     return found if network_hash is None else found | {"content_hash": network_hash}
 
 
-def image_from(graph: Graph, value: str, readout: ImageReadout, name: str) -> str:
+def image_from(graph: OnnxGraph, value: str, readout: ImageReadout, name: str) -> str:
     """Pixels ``(images, *layer shape)`` in their places, ``(images, C, H, W)``: torch's ``pixel_shuffle``."""
     channels, height, width = readout.image_shape
     r = readout.upscale
     if r > 1:
-        cells = graph.reshape(value, (-1, channels, r, r, height // r, width // r))
-        value = graph.op("Transpose", cells, perm=[0, 1, 4, 2, 5, 3])
-    shape = graph.constant((-1, channels, height, width), np.int64)
-    return graph.op("Reshape", value, shape, name=name)
+        return graph.pixels(value, (channels, height // r, width // r), (r, r), name)
+    return graph.reshape(value, (-1, channels, height, width), name)
 
 
 def save_model(model: Any, target: str | os.PathLike[str]) -> Path:
@@ -177,6 +191,5 @@ def save_model(model: Any, target: str | os.PathLike[str]) -> Path:
     Raises:
         EsvaeError: the file cannot be written.
     """
-    with atomic_path(target) as temporary:
-        temporary.write_bytes(model.SerializeToString(deterministic=True))
+    write_bytes(target, model.SerializeToString(deterministic=True))
     return Path(target)

@@ -5,7 +5,7 @@
     E       = E_syn * operations + E_upd * updates + E_spk * spikes + E_pkt * packets + E_hop * hops
               + P_static * t_image
     t_step  = max over cores of max(t_syn * operations, t_upd * neurons), plus the barrier; mean over the window
-    t_image = (T + depth) * t_step
+    t_image = T * t_step, where images follow each other without a gap; the first takes (T + depth) * t_step
 
 Every result has a lowest and a highest value beside it: all figures at the low (high) end of their ranges, times the
 profile's uncertainty of the whole. Its basis is the weakest of those of the figures in it, that uncertainty apart.
@@ -20,13 +20,23 @@ import numpy as np
 
 from esvae.errors import ConfigError
 from export.ir import Dense, Network
+from export.ir.labels import INPUT_LABEL
 from sim.counts.ops import Counts
 from sim.energy.profile import BASES, Energies, Figure, Profile, Times
 from sim.fit.chips import CHIPS, Chip
 from sim.fit.core_load import CoreLoad, core_load
 from sim.fit.mapping import Mapping, map_network
 
-__all__ = ["Estimate", "Part", "Quantity", "connectivity", "estimate", "estimate_all", "part_names", "step_time"]
+__all__ = [
+    "EnergyEstimate",
+    "EnergyPart",
+    "Quantity",
+    "connectivity",
+    "estimate",
+    "estimate_all",
+    "part_names",
+    "step_time",
+]
 
 #: What the basis of a result is called where all its figures were taken on silicon: a product of them is still no
 #: reading of an instrument.
@@ -52,7 +62,7 @@ class Quantity:
 
 
 @dataclass(frozen=True)
-class Part:
+class EnergyPart:
     """A part of the energy of an image.
 
     Attributes:
@@ -69,7 +79,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class EnergyEstimate:
     """What one profile makes of the counts. All of it is an estimate.
 
     Attributes:
@@ -78,7 +88,9 @@ class Estimate:
         basis: of the weakest figure in it.
         energy: joules an image.
         parts: of it.
-        step_time, image_time: seconds; None where the profile has no times or the network cannot be mapped.
+        step_time: seconds; None where the profile has no times or the network cannot be mapped, as the next two.
+        latency: seconds from an image's first step to its last layer's last.
+        interval: seconds from one image to the next where they follow without a gap, as static power is charged.
         busiest: the layer whose core takes longest, likewise.
         static_share: of the energy, likewise.
         chip, cores, chips: that the mapping takes.
@@ -92,9 +104,10 @@ class Estimate:
     label: str
     basis: str
     energy: Quantity
-    parts: tuple[Part, ...]
+    parts: tuple[EnergyPart, ...]
     step_time: Quantity | None
-    image_time: Quantity | None
+    latency: Quantity | None
+    interval: Quantity | None
     busiest: str | None
     static_share: Quantity | None
     chip: str | None
@@ -119,13 +132,13 @@ def connectivity(network: Network) -> tuple[str, ...]:
 _PARTS = ("synaptic operations", "neuron updates", "spikes", "packets", "hops", "static power")
 
 
-def part_names(estimates: Iterable[Estimate]) -> list[str]:
+def part_names(estimates: Iterable[EnergyEstimate]) -> list[str]:
     """Names of the parts that occur, in the order in which they are shown."""
     found = {part.name for one in estimates for part in one.parts}
     return [name for name in _PARTS if name in found]
 
 
-def estimate_all(network: Network, counts: Counts, profiles: Sequence[Profile]) -> list[Estimate]:
+def estimate_all(network: Network, counts: Counts, profiles: Sequence[Profile]) -> list[EnergyEstimate]:
     """Estimates by several profiles; each chip is mapped once."""
     chips: Iterable[Chip] = (chip for chip in CHIPS.values() if any(p.chip == chip.name for p in profiles))
     mapped = {chip.name: map_network(network, chip) for chip in chips}
@@ -139,7 +152,7 @@ def estimate_all(network: Network, counts: Counts, profiles: Sequence[Profile]) 
 
 def estimate(
     network: Network, counts: Counts, profile: Profile, mapping: Mapping | None, load: CoreLoad | None
-) -> Estimate:
+) -> EnergyEstimate:
     """Applies one profile to what was counted.
 
     Args:
@@ -152,21 +165,21 @@ def estimate(
     work = _Work(network, counts, profile, load)
     parts = work.dynamic()
     notes = [note for note in (work.missing(), _fit_note(mapping)) if note]
-    step = image = share = busiest = None
+    step = latency = interval = share = busiest = None
     if profile.time is not None and load is not None and mapping is not None:
         step, layer = step_time(network, profile, load)
-        busiest = counts.layers[layer].layer
-        image = step.times(counts.steps + network.depth)
+        busiest = INPUT_LABEL if layer < 0 else counts.layers[layer].layer
+        latency, interval = step.times(counts.steps + network.depth), step.times(counts.steps)
         if profile.power is not None:
             static = profile.power.static
-            energy = _quantity(static).times(mapping.chips or 1) * image
-            parts.append(Part("static power", None, energy, _weakest([static, *work.time_figures])))
+            energy = _quantity(static).times(mapping.chips or 1) * interval
+            parts.append(EnergyPart("static power", None, energy, _weakest([static, *work.time_figures])))
     total = Quantity(0.0, 0.0, 0.0)
     for part in parts:
         total = total + part.energy
     if parts[-1].amount is None:
         share = _share(parts[-1].energy, total)
-    return Estimate(
+    return EnergyEstimate(
         profile=profile.name,
         title=profile.title,
         about=" ".join(profile.about.split()),
@@ -175,7 +188,8 @@ def estimate(
         energy=total,
         parts=tuple(parts),
         step_time=step,
-        image_time=image,
+        latency=latency,
+        interval=interval,
         busiest=busiest,
         static_share=share,
         chip=profile.chip,
@@ -197,7 +211,7 @@ class _Work:
         if time is not None:
             self.time_figures = [*_by_layer(time, self._kinds), time.neuron_update, time.barrier]
 
-    def dynamic(self) -> list[Part]:
+    def dynamic(self) -> list[EnergyPart]:
         """Parts that grow with what the network does."""
         energy, layers = self._profile.energy, self._counts.layers
         synaptic = _by_layer(energy, self._kinds)
@@ -219,11 +233,11 @@ class _Work:
                 parts.append(self._part(name, many, _quantity(each).times(many), [each]))
         return parts
 
-    def _part(self, name: str, amount: float, energy: Quantity, figures: Sequence[Figure]) -> Part:
+    def _part(self, name: str, amount: float, energy: Quantity, figures: Sequence[Figure]) -> EnergyPart:
         whole = self._profile.uncertainty.energy
         if whole is not None:
             energy = energy * _quantity(whole)
-        return Part(name, amount, energy, _weakest(figures))
+        return EnergyPart(name, amount, energy, _weakest(figures))
 
     def missing(self) -> str | None:
         """What the profile or the mapping cannot say."""
@@ -255,7 +269,7 @@ def step_time(network: Network, profile: Profile, load: CoreLoad) -> tuple[Quant
         load: of the cores.
 
     Returns:
-        The time; and the layer of the core that is the busiest most often.
+        The time; and the layer of the core that is the busiest most often, -1 for input neurons.
     """
     time = profile.time
     if time is None:
@@ -272,7 +286,7 @@ def step_time(network: Network, profile: Profile, load: CoreLoad) -> tuple[Quant
     step = Quantity(*ends)
     if profile.uncertainty.time is not None:
         step = step * _quantity(profile.uncertainty.time)
-    return step, int(np.bincount(busiest).argmax())
+    return step, int(np.bincount(busiest + 1).argmax()) - 1
 
 
 def _by_layer(section: Energies | Times, kinds: Sequence[str]) -> list[Figure]:

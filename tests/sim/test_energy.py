@@ -13,7 +13,7 @@ from esvae.errors import ConfigError
 from export.ir import Conv, Dense, Lif, Network
 from paper_networks import cifar10_decoder
 from sim.counts.ops import Counts, count
-from sim.energy.estimate import Estimate, connectivity, estimate_all
+from sim.energy.estimate import EnergyEstimate, connectivity, estimate_all
 from sim.energy.profile import Profile, load_profile, profile_names
 from sim.twin.engine import Engine
 
@@ -66,9 +66,11 @@ def test_by_hand(tmp_path: Path) -> None:
     # Two neurons at 4 ns take longer than 3 operations at 1 ns.
     assert one.step_time is not None
     assert (one.step_time.value, one.step_time.low, one.step_time.high) == pytest.approx((208e-9, 108e-9, 308e-9))
-    assert one.image_time is not None
-    assert one.image_time.value == pytest.approx((2 + 1) * 208e-9)
-    assert parts["static power"].energy.value == pytest.approx(0.1 * 624e-9)
+    assert one.latency is not None
+    assert one.interval is not None
+    assert one.latency.value == pytest.approx((2 + 1) * 208e-9)
+    assert one.interval.value == pytest.approx(2 * 208e-9)
+    assert parts["static power"].energy.value == pytest.approx(0.1 * 416e-9)
     assert one.energy.value == pytest.approx(sum(part.energy.value for part in one.parts))
     assert one.static_share is not None
     assert one.static_share.value == pytest.approx(parts["static power"].energy.value / one.energy.value)
@@ -86,7 +88,7 @@ def texts(value: object) -> list[str]:
     return [value] if isinstance(value, str) else []
 
 
-def all_estimates() -> list[Estimate]:
+def all_estimates() -> list[EnergyEstimate]:
     network, counts = small()
     return estimate_all(network, counts, [load_profile(name) for name in SHIPPED])
 
@@ -164,7 +166,8 @@ def test_a_network_that_cannot_be_mapped_still_has_its_operations() -> None:
     counts = count(network, Engine(network).run(np.ones((1, 1, 20_000), np.uint8)))
     for one in estimate_all(network, counts, [load_profile(name) for name in SHIPPED[1:]]):
         assert one.parts[0].amount == 20_000
-        assert one.image_time is None
+        assert one.latency is None
+        assert one.interval is None
         assert one.static_share is None
         assert any(note.startswith("Cannot be mapped: layer 1 (dense)") for note in one.notes)
 
@@ -174,8 +177,8 @@ def test_profiles_of_one_chip_share_its_mapping() -> None:
     spikes = (np.random.default_rng(0).random((1, 16, 128)) < 0.3).astype(np.uint8)
     counts = count(network, Engine(network).run(spikes))
     found = {one.profile: one for one in estimate_all(network, counts, [load_profile(name) for name in SHIPPED])}
-    assert found["loihi1_davies2018"].cores == found["loihi1_sanafe2025"].cores == 65
-    assert found["loihi2_anchored"].cores == 23
+    assert found["loihi1_davies2018"].cores == found["loihi1_sanafe2025"].cores == 66
+    assert found["loihi2_anchored"].cores == 32
     assert found["cmos45"].energy.value < found["loihi1_sanafe2025"].energy.value
 
 
@@ -198,9 +201,9 @@ def test_profiles_of_one_chip_share_its_mapping() -> None:
         ("value: 10,", "value: yes,", ":5: energy.synaptic_operation.value: expected a number, got a truth value"),
         ("value: 10,", "value: ten,", ":5: energy.synaptic_operation.value"),
         ("name: mine", "name: mine\nname: yours", ":2: name stands twice"),
-        ("name: mine", "name: [mine", ": not YAML: "),
+        ("name: mine", "name: [mine", ": not valid YAML: "),
         ("title: My chip", "title: &a My chip\nabout: *a", ":2: anchors are not read"),
-        ("title: My chip", "title: !!python/object:os.system x", ":2: not YAML: "),
+        ("title: My chip", "title: !!python/object:os.system x", ":2: not valid YAML: "),
         ("title: My chip", "? [a, b]\n: c", ":2: a key must be a plain word"),
         ("title: My chip\n", "", ":1: title: is missing"),
         ("chip: loihi2\n", "", "name the chip"),
@@ -209,8 +212,8 @@ def test_profiles_of_one_chip_share_its_mapping() -> None:
         (GOOD, "", "profile: "),
         (GOOD, "- 1\n- 2\n", "profile: "),
         (GOOD, "a: \0", "zero byte"),
-        (GOOD, "[" * 4000, "not YAML"),
-        (GOOD, "a: 2020-99-99", "not YAML"),
+        (GOOD, "[" * 4000, "not valid YAML"),
+        (GOOD, "a: 2020-99-99", "not valid YAML"),
     ],
     ids=lambda text: text[:24],
 )
