@@ -35,7 +35,9 @@ def net(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_netx(network, tmp_path_factory.mktemp("imports") / "small.net")
 
 
-@pytest.mark.parametrize("command", ["--help", "--version", "simulate --help", "diff NET NET", "inspect NET", "plan NET -n 2"])
+@pytest.mark.parametrize(
+    "command", ["--help", "--version", "simulate --help", "diff NET NET", "inspect NET", "plan NET -n 2"]
+)
 def test_no_large_library_is_imported(net: Path, command: str) -> None:
     words = [str(net) if word == "NET" else word for word in command.split()]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
