@@ -29,8 +29,8 @@ lint: setup  ## ruff: rules and formatting
 types: setup  ## mypy
 	$(BIN)/mypy
 
-unit: setup  ## pytest alone (PYTEST_ARGS="-k name")
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+unit: setup  ## pytest alone, in two processes (PYTEST_ARGS="-k name", or "-n 0" for one)
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
 
 fuzz: setup  ## run N random networks on Lava against the twin (N=1000); a failing case is kept in fuzz/
 	$(BIN)/python tests/fuzz.py -n $(N) --out fuzz

@@ -19,7 +19,6 @@ import platform
 import tempfile
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -27,10 +26,9 @@ from typing import Any
 
 import numpy as np
 
-from deploy.lava import LavaProgress, run_lava
+from deploy.lava import GraphJob, LavaJob, LavaProgress, WindowsJob, run_lava
 from deploy.lava.graph import generator_graph
-from deploy.lava.group import living_members
-from deploy.lava.native_run import run_graph
+from deploy.lava.inside.cleanup import living_members
 from esvae.machine.files import write_text
 from export.ir import Conv, ConvTranspose, Dense, Lif, Network
 from export.netx.write import write_netx
@@ -129,7 +127,7 @@ class Memory(threading.Thread):
         return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) << 10
 
 
-def measure(run: Callable[[Callable[[LavaProgress], None]], Any], images: int) -> tuple[dict[str, float], np.ndarray]:
+def measure(job: LavaJob, images: int) -> tuple[dict[str, float], np.ndarray]:
     """Seconds until the first time step, seconds an image, gigabytes."""
     memory = Memory()
     memory.start()
@@ -140,7 +138,7 @@ def measure(run: Callable[[Callable[[LavaProgress], None]], Any], images: int) -
             began.append(time.perf_counter())
 
     started = time.perf_counter()
-    done = run(at)
+    done = run_lava(job, progress=at)
     memory.over.set()
     figures = {
         "load_seconds": round(began[0] - started, 2),
@@ -160,11 +158,9 @@ def compare(name: str, network: Network, images: int, stock: bool) -> dict[str, 
     started = time.perf_counter()
     Engine(network).final_potentials(entering)
     entry["twin"] = {"seconds_an_image": round((time.perf_counter() - started) / images, 4)}
-    ways: dict[str, Callable[[Callable[[LavaProgress], None]], Any]] = {
-        "native": lambda at: run_graph(generator_graph(network, entering), progress=at, stall_timeout=300),
-        "native, shared kernels": lambda at: run_graph(
-            generator_graph(network, entering, unroll_below=0), progress=at, stall_timeout=300
-        ),
+    ways: dict[str, LavaJob] = {
+        "native": GraphJob(generator_graph(network, entering)),
+        "native, shared kernels": GraphJob(generator_graph(network, entering, unroll_below=0)),
     }
     with tempfile.TemporaryDirectory() as folder:
         if stock:
@@ -173,9 +169,9 @@ def compare(name: str, network: Network, images: int, stock: bool) -> dict[str, 
             path = write_netx(written, Path(folder) / "stock.net")
             shaped = entering.reshape(*entering.shape[:2], -1) if lowered else entering
             del written
-            ways["stock"] = lambda at: run_lava(path, shaped, sparse=lowered, progress=at, stall_timeout=300)
-        for way, run in ways.items():
-            figures, readout = measure(run, images)
+            ways["stock"] = WindowsJob(path, shaped, sparse=lowered)
+        for way, job in ways.items():
+            figures, readout = measure(job, images)
             entry[way] = {**figures, "equal_to_twin": bool(np.array_equal(readout.reshape(images, -1), expected))}
             print(name, way, entry[way], flush=True)
     return entry

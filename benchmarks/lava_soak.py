@@ -24,7 +24,7 @@ import numpy as np
 
 from deploy.backends import BackendJob, LavaSettings, run_backend
 from deploy.entering import InputOptions, enter
-from deploy.lava.group import shared_segments
+from deploy.lava.inside.cleanup import shared_segments
 from esvae.machine.files import write_text
 from export.ir import Conv, Lif, Network, Prior
 from export.netx.write import write_netx

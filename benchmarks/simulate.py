@@ -226,7 +226,7 @@ def stream(images: int) -> dict[str, float]:
 
 def measure_lava(images: int = 4) -> list[dict[str, Any]]:
     """Lava's time for its steps, without loading, against the twin's on the same file and spikes."""
-    from deploy.lava import run_lava
+    from deploy.lava import WindowsJob, run_lava
 
     network = subpixel_decoder()
     spikes, many = latents(network, images), latents(network, 256)
@@ -234,7 +234,7 @@ def measure_lava(images: int = 4) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         path = write_netx(network, Path(folder) / "decoder.net")
         own = best(lambda: engine.final_potentials(many))[0] / len(many)
-        run = run_lava(path, spikes, stall_timeout=600)
+        run = run_lava(WindowsJob(path, spikes))
         own = min(own, best(lambda: engine.final_potentials(many))[0] / len(many))
     seconds = run.seconds["running"] / images
     return [

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from deploy.backends import Progress
-from deploy.lava import LavaProgress
+from deploy.lava import GraphJob, LavaProgress, run_lava
 from deploy.lava.autoencoder import autoencoder_graph
-from deploy.lava.native_run import run_graph
 from esvae.data import load_images
 from esvae.errors import ConfigError, DataError
 from esvae.pictures import save_grid
@@ -92,7 +91,7 @@ def autoencode_run(
                 progress(at.step / max(at.steps, 1), f"Lava: {at.stage}")
 
         graph = autoencoder_graph(encoder, decoder, pictures, seed)
-        done = run_graph(graph, about=run, trace=True, progress=report)
+        done = run_lava(GraphJob(graph, about=run, trace=True), progress=report)
         assert done.trace is not None
         latent = done.trace[f"encoder{encoder.depth - 1}.s"]
         for expected, got in (

@@ -15,7 +15,7 @@ from export.ir import Network
 from export.netx import read_netx
 from export.pipeline import integer_network
 from sim.counts.ops import Counter, Counts
-from sim.energy.estimate import Estimate, estimate_all
+from sim.energy.estimate import EnergyEstimate, estimate_all
 from sim.energy.profile import load_profile, profile_names
 from sim.twin.engine import Engine
 
@@ -31,7 +31,7 @@ class Cost:
     """Counts, exact; and what profiles make of them, estimates."""
 
     counts: Counts
-    estimates: list[Estimate]
+    estimates: list[EnergyEstimate]
 
 
 def open_network(path: str | os.PathLike[str]) -> Network:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from deploy.backends import BACKENDS, Progress
+from deploy.pair import pair_of
+from deploy.stages import Stopwatch, within
 from deploy.verify import Verdict, verify
 from esvae.config import Config
 from esvae.data import load_images
@@ -19,7 +19,6 @@ from esvae.pictures import save_comparison, save_grid
 from esvae.training import evaluate_mse, train
 from export.pipeline import export_run
 from sim.counts.ops import LayerCounts, count
-from sim.readout import images_from_potentials
 from sim.sampler import draw_latents
 from sim.twin.engine import Engine
 
@@ -75,9 +74,13 @@ def run_demo(
         EsvaeError: any stage failed; what the stages before it wrote is whole.
     """
     out = Path(out)
-    watch = _Watch(progress)
+    watch = Stopwatch()
 
-    report = watch.start("train")
+    def begin(stage: str) -> Progress:
+        watch.start(stage)
+        return within(None if progress is None else progress(stage), 0.0, 1.0)
+
+    report = begin("train")
     run = train(
         config,
         out / "run",
@@ -88,28 +91,25 @@ def run_demo(
     images = load_images(config.data)
     test_mse = evaluate_mse(run.model, images.test)
 
-    watch.start("export")
+    begin("export")
     exported = export_run(run, out / "decoder.net")
     network = exported.network
 
-    watch.start("simulate")
+    begin("simulate")
     latents = draw_latents(network, config.train.seed, np.arange(_SHOWN_IMAGES))
-    activity = list(Engine(network).run(latents))
-    integer = images_from_potentials(network, np.concatenate([layers[-1].v_end for layers in activity]))
-    with torch.inference_mode():
-        raster = torch.from_numpy(latents).float().transpose(0, 1)
-        from_float = run.model.decoder(raster).numpy()
-    counts = list(count(network, activity).layers)
-    save_grid(integer, out / "images.png")
-    save_comparison(images.test.head(_SHOWN_IMAGES).tensor().numpy(), from_float, integer, out / "comparison.png")
+    drawn = pair_of(run.model.decoder, Engine(network), latents, "spikes")
+    counts = list(count(network, [drawn.activity]).layers)
+    save_grid(drawn.integers, out / "images.png")
+    held_out = images.test.head(_SHOWN_IMAGES).tensor().numpy()
+    save_comparison(held_out, drawn.floats, drawn.integers, out / "comparison.png")
 
     against, skipped = _available()
-    report = watch.start("verify")
+    report = begin("verify")
     verdict = verify(exported.path, _VERIFIED_IMAGES, seed=config.train.seed, against=against, progress=report)
     return DemoResult(
         training_mse=run.record["epochs"][-1]["reconstruction_mse"],
         test_mse=test_mse,
-        float_integer_mse=float(np.mean((from_float - integer) ** 2)),
+        float_integer_mse=float(np.mean((drawn.floats - drawn.integers) ** 2)),
         file_bytes=exported.path.stat().st_size,
         counts=counts,
         verdict=verdict,
@@ -127,21 +127,3 @@ def run_demo(
 def _available() -> tuple[tuple[str, ...], str | None]:
     missing = BACKENDS["lava"].missing()
     return ("reference",) if missing else ("reference", "lava"), missing
-
-
-class _Watch:
-    """Names the stages for the progress display and times them."""
-
-    def __init__(self, progress: Callable[[str], Progress] | None) -> None:
-        self._progress, self._seconds = progress, dict[str, float]()
-        self._stage, self._since = "", 0.0
-
-    def start(self, stage: str) -> Progress:
-        self.stop()
-        self._stage, self._since = stage, time.perf_counter()
-        return (lambda share, text: None) if self._progress is None else self._progress(stage)
-
-    def stop(self) -> dict[str, float]:
-        if self._stage:
-            self._seconds[self._stage] = round(time.perf_counter() - self._since, 2)
-        return self._seconds

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deploy.lava.inputs import Rates, rates_from_prior
+from deploy.lava.rates import Rates, rates_from_prior
 from esvae.chip.formats import DEFAULT_RATE_BITS
 from esvae.errors import ConfigError, DataError
 from esvae.machine.arrays import load_array, save_array

@@ -13,7 +13,7 @@ from esvae.errors import DataError, EsvaeError
 from export.ir import Network
 from export.netx import read_netx
 from sim.counts.ops import count
-from sim.energy.validation import Case, Comparison, compare_with_case, shipped_cases
+from sim.energy.validation import Case, MeasuredAndModelled, compare_with_case, shipped_cases
 from sim.stimulus import Stimulus
 from sim.twin.engine import Engine
 
@@ -32,7 +32,7 @@ class CaseResult:
 
     case: Case
     file: Path | None
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[MeasuredAndModelled, ...]
 
 
 def validate_model(folder: str | os.PathLike[str], *, progress: Progress | None = None) -> list[CaseResult]:

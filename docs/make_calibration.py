@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from deploy.compare import compare
+from deploy.compare import CompareOptions, compare
 from esvae.machine.files import write_text
 from esvae.run import load_run
 from export.passes import CALIBRATIONS
@@ -33,7 +33,7 @@ def table(directory: str) -> str:
         for calibration in CALIBRATIONS:
             with tempfile.TemporaryDirectory() as folder:
                 net = export_run(run, Path(folder) / "f.net", weight_bits=bits, calibration=calibration).path
-                found = compare(directory, net, images=IMAGES, parts=frozenset({"reconstruction"}), metrics=())
+                found = compare(directory, net, CompareOptions(IMAGES, parts=frozenset({"reconstruction"}), metrics=()))
             assert found.reconstruction is not None
             exact = f"{found.reconstruction.float.value:.4f}"
             cells.append(f"{found.quality.psnr.mean.value:.1f} dB, {found.reconstruction.quantized.value:.4f}")

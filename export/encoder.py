@@ -26,7 +26,7 @@ from export.ir import Conv, Flatten, FloatLif, Lif, Network, Shape
 from export.ir.floats import FloatLayer, FloatNetwork
 from export.passes import LayerQuantization, fold_norm, quantize
 
-__all__ = ["PIXEL_SCALE", "DirectCoding", "Encoder", "integer_encoder"]
+__all__ = ["PIXEL_SCALE", "DirectCoding", "IntegerEncoder", "integer_encoder"]
 
 #: Whole numbers to 1.0 of a pixel: an 8 bit pixel ``k`` is ``x = k / 127.5 - 1 = (2 k - 255) / 255``.
 PIXEL_SCALE = 255
@@ -80,7 +80,7 @@ class DirectCoding:
 
 
 @dataclass(frozen=True, eq=False)
-class Encoder:
+class IntegerEncoder:
     """An integer encoder.
 
     Attributes:
@@ -104,7 +104,7 @@ class Encoder:
         return math.prod(self.network.shapes[-1])
 
 
-def integer_encoder(run: Run, *, weight_bits: int = 8) -> Encoder:
+def integer_encoder(run: Run, *, weight_bits: int = 8) -> IntegerEncoder:
     """The integer encoder of a run; the run is left as it is.
 
     The last layer, dense on a map, becomes a convolution whose kernel covers the map.
@@ -134,7 +134,7 @@ def integer_encoder(run: Run, *, weight_bits: int = 8) -> Encoder:
     covering = Conv(last.weight.reshape(-1, *before), last.bias, last.neuron)
     behind = tuple(FloatLayer(each) for each in (*rest, covering))
     integer, report = quantize(FloatNetwork(shape, behind, config.model.time_steps), weight_bits)
-    return Encoder(_coding(stem, image_shape, shape), integer, report)
+    return IntegerEncoder(_coding(stem, image_shape, shape), integer, report)
 
 
 def _coding(stem: Conv[FloatLif], image_shape: Shape, shape: Shape) -> DirectCoding:

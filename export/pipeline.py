@@ -161,10 +161,12 @@ class Compiled:
     quantization: list[LayerQuantization]
     ranges: list[LayerRange]
 
-    def written(self, target: str | os.PathLike[str], before: Callable[[Network], None] | None = None) -> Exported:
-        """Writes the network; what ``before``, called with it, raises leaves no file behind."""
+    def written(
+        self, target: str | os.PathLike[str], before: Callable[[Network, Network], None] | None = None
+    ) -> Exported:
+        """Writes the network; what ``before``, called with it and the plain one, raises leaves no file behind."""
         if before is not None:
-            before(self.network)
+            before(self.network, self.plain)
         return Exported(**vars(self), path=write_netx(self.network, target, stock=self.lowering != "native"))
 
 
@@ -254,7 +256,7 @@ def export_network(
     lowering: Lowering = "auto",
     calibration: Calibration = DEFAULT_CALIBRATION,
     spikes: np.ndarray | None = None,
-    before_writing: Callable[[Network], None] | None = None,
+    before_writing: Callable[[Network, Network], None] | None = None,
     progress: Callable[[float, str], None] | None = None,
 ) -> Exported:
     """Runs the passes and writes the file.
@@ -263,7 +265,7 @@ def export_network(
         network: what a frontend made of a trained model (see :mod:`export.frontends`).
         target: the ``.net`` file.
         weight_bits, lowering, calibration, spikes: see :class:`Options`.
-        before_writing: called with the integer network; what it raises leaves no file behind.
+        before_writing: called with the integer network, lowered and as trained; what it raises leaves no file behind.
         progress: called with the share done, 0 to 1, and the name of the pass.
 
     Raises:

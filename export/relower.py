@@ -24,14 +24,14 @@ def relower_file(
     target: str | os.PathLike[str],
     *,
     lowering: Lowering = "auto",
-    before_writing: Callable[[Network], None] | None = None,
+    before_writing: Callable[[Network, Network], None] | None = None,
 ) -> Exported:
     """Reads ``path``, lowers it, and writes ``target``.
 
     Args:
         path, target: the ``.net`` files.
         lowering: see :data:`~export.pipeline.Lowering`.
-        before_writing: called with the lowered network; what it raises leaves no file behind.
+        before_writing: called with the network, lowered and as it was; what it raises leaves no file behind.
 
     Returns:
         What was written; its quantization is empty, as there was none.

@@ -12,7 +12,7 @@ import numpy as np
 
 from esvae.chip.neuron import lif_step
 from esvae.errors import DataError
-from export.encoder import DirectCoding, Encoder
+from export.encoder import DirectCoding, IntegerEncoder
 from export.ir import Network
 from sim.sampler import codes_from_counts, initial_states, sample_spikes
 from sim.twin.engine import Engine
@@ -48,7 +48,7 @@ def first_spikes(coding: DirectCoding, images: np.ndarray, steps: int) -> np.nda
     return spikes
 
 
-def encode(encoder: Encoder, images: np.ndarray) -> np.ndarray:
+def encode(encoder: IntegerEncoder, images: np.ndarray) -> np.ndarray:
     """The encoder's spikes: uint8 ``(images, steps, latents)`` from images ``(N, C, H, W)`` in [-1, 1]."""
     steps = encoder.network.time_steps
     assert steps is not None  # a run's model has a window
@@ -58,7 +58,7 @@ def encode(encoder: Encoder, images: np.ndarray) -> np.ndarray:
     return spikes.reshape(len(images), steps, -1).astype(np.uint8)
 
 
-def check_pair(encoder: Encoder, decoder: Network) -> tuple[int, int]:
+def check_pair(encoder: IntegerEncoder, decoder: Network) -> tuple[int, int]:
     """Window and rate bits that encoder and decoder share.
 
     Raises:
@@ -73,7 +73,7 @@ def check_pair(encoder: Encoder, decoder: Network) -> tuple[int, int]:
     return steps, decoder.rate_bits
 
 
-def autoencode(encoder: Encoder, decoder: Network, images: np.ndarray, seed: int = 0) -> Autoencoded:
+def autoencode(encoder: IntegerEncoder, decoder: Network, images: np.ndarray, seed: int = 0) -> Autoencoded:
     """Runs images through both networks.
 
     Args:

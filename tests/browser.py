@@ -39,7 +39,7 @@ _OPTIONS = (
     "--host-resolver-rules=MAP * ~NOTFOUND",
     "--remote-debugging-pipe",
 )
-_PATIENCE = 60.0
+_PATIENCE = 600.0
 _ABOVE = 10  # descriptors from here on, so that they do not meet 3 and 4
 
 

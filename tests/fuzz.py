@@ -23,7 +23,8 @@ import numpy as np
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from deploy.lava.replay import LavaJob, replay
+from deploy.lava import SamplesJob, run_lava_jobs
+from esvae.errors import EsvaeError
 from export.ir import Network
 from export.netx.read import read_netx_unguarded
 from export.netx.write import write_netx
@@ -72,11 +73,11 @@ def differences(drawn: list[Case], out: Path, *, first: int = 0, lava: bool = Tr
         jobs = []
         for number, (network, stimulus) in enumerate(drawn):
             path = write_netx(network, Path(folder) / f"{number}.net")
-            jobs.append(LavaJob(path, stimulus))
-        answers = replay(jobs, stall_timeout=300) if lava else map(_reference, jobs)
+            jobs.append(SamplesJob(path, stimulus, trace=True))
+        answers = _in_lava(jobs) if lava else map(_reference, jobs)
         for number, (job, got) in enumerate(zip(jobs, answers, strict=True)):
             network = read_netx_unguarded(job.net)
-            if isinstance(got, Exception):
+            if isinstance(got, EsvaeError):
                 said: str | None = str(got)
             else:
                 found = first_difference(got, named_traces(Engine(network).traces(job.stimulus)))
@@ -86,7 +87,12 @@ def differences(drawn: list[Case], out: Path, *, first: int = 0, lava: bool = Tr
             yield said
 
 
-def _reference(job: LavaJob) -> dict[str, np.ndarray]:
+def _in_lava(jobs: list[SamplesJob]) -> Iterator[dict[str, np.ndarray] | EsvaeError]:
+    for answer in run_lava_jobs(jobs):
+        yield answer if isinstance(answer, EsvaeError) else answer.trace or {}
+
+
+def _reference(job: SamplesJob) -> dict[str, np.ndarray]:
     return named_traces(list(reference.simulate(read_netx_unguarded(job.net), job.stimulus)))
 
 

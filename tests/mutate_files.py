@@ -39,7 +39,7 @@ from export.netx.guard import check_readable
 
 __all__ = ["Failure", "run_case", "verbs"]
 
-#: Seconds and bytes that a verb may take; imports alone make about 0.6 GB.
+#: Seconds, where no others are given, and bytes that a verb may take; imports alone make about 0.6 GB.
 SECONDS = 60.0
 BYTES = 1 << 30
 
@@ -105,7 +105,7 @@ def _stimulus(net: Path) -> list[str]:
     return ["--spikes", str(path)]
 
 
-def run_case(verb: str, net: Path, *, seconds: float = SECONDS) -> tuple[int, str, Failure | None]:
+def run_case(verb: str, net: Path, seconds: float) -> tuple[int, str, Failure | None]:
     """Runs a verb on a file in a fork.
 
     Returns:
@@ -186,7 +186,7 @@ def cases(first: int, count: int, seed: int, folder: Path) -> Iterator[tuple[int
         yield number, kind, changes, target
 
 
-def worker(first: int, count: int, seed: int, out: Path, sender: int) -> None:
+def worker(first: int, count: int, seed: int, out: Path, seconds: float, sender: int) -> None:
     """A batch of cases; tells of each in a line of JSON."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -196,7 +196,7 @@ def worker(first: int, count: int, seed: int, out: Path, sender: int) -> None:
             for verb in (*(["rehash"] if number % 2 else []), *verbs(), "spikes"):
                 if verb == "spikes" and "FILE.npy" not in said:
                     continue  # only where simulate asks for spikes, or for an image
-                codes[verb], said, failure = run_case(verb, net)
+                codes[verb], said, failure = run_case(verb, net, seconds)
                 wrong += [failure] if failure is not None else []
             about = {"number": number, "seed": seed, "kind": kind, "mutations": changes, "codes": codes, "wrong": wrong}
             if wrong:
@@ -206,7 +206,7 @@ def worker(first: int, count: int, seed: int, out: Path, sender: int) -> None:
             os.write(sender, json.dumps(about).encode() + b"\n")
 
 
-def batches(count: int, seed: int, out: Path, size: int) -> Iterator[dict[str, Any]]:
+def batches(count: int, seed: int, out: Path, seconds: float, size: int) -> Iterator[dict[str, Any]]:
     """Runs batches, each in a process of its own."""
     for first in range(0, count, size):
         receiver, sender = os.pipe()
@@ -214,7 +214,7 @@ def batches(count: int, seed: int, out: Path, size: int) -> Iterator[dict[str, A
         if child == 0:
             os.close(receiver)
             try:
-                worker(first, min(size, count - first), seed, out, sender)
+                worker(first, min(size, count - first), seed, out, seconds, sender)
             except BaseException:
                 traceback.print_exc()
                 os._exit(1)
@@ -231,6 +231,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-n", type=int, default=1000, help="files")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="that a verb may take")
     parser.add_argument("--batch", type=int, default=200, help="files to a worker process")
     parser.add_argument(
         "--out", type=Path, default=Path("mutated"), help="folder for cases that fail, and summary.json"
@@ -239,7 +240,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     start, done, failed = time.perf_counter(), 0, 0
     codes: Counter[str] = Counter()
-    for about in batches(options.n, options.seed, options.out, options.batch):
+    for about in batches(options.n, options.seed, options.out, options.seconds, options.batch):
         done += 1
         failed += bool(about["wrong"])
         codes.update(f"{verb} {code}" for verb, code in about["codes"].items())

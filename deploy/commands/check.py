@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from deploy.commands.options import Json, Net
 
-__all__ = ["check"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from export.ir import Network
+    from export.netx.check import Finding
+    from sim.fit.chips import Chip
+
+__all__ = ["check", "chip_findings"]
 
 
 def check(
@@ -22,15 +29,10 @@ def check(
     """
     from deploy.view.console import emit_json, print_table, say
     from export.netx.check import check_file
+    from sim.fit.chips import chip_named
 
-    if chip is None:
-        found = check_file(net)
-    else:
-        from deploy.chip_gate import chip_findings
-        from sim.fit.chips import chip_named
-
-        named = chip_named(chip)
-        found = check_file(net, lambda network: chip_findings(network, named))
+    named = None if chip is None else chip_named(chip)
+    found = check_file(net, None if named is None else lambda network: chip_findings(network, named))
     errors = sum(finding.severity == "error" for finding in found)
     if json:
         emit_json({"file": net, "errors": errors, "findings": found})
@@ -40,3 +42,20 @@ def check(
         say(f"{net}: nothing found")
     if errors:
         raise typer.Exit(1)
+
+
+def chip_findings(network: Network, chip: Chip) -> Iterator[Finding]:
+    """What there is to say of a network on a chip: an error where it does not fit, else what it takes.
+
+    Args:
+        network: that was read.
+        chip: to hold it.
+    """
+    from export.netx.check import Finding
+    from sim.fit.adviser import advise
+
+    mapping, advice = advise(network, chip)
+    if advice is not None:
+        yield Finding("error", advice.layer, advice.line)
+    else:
+        yield Finding("note", "file", f"takes {mapping.cores} of the {chip.usable_cores} cores of {chip.title}")

@@ -12,7 +12,7 @@ from deploy.commands.options import DataRoot, Json, Net, Seed
 from esvae.errors import ConfigError
 
 if TYPE_CHECKING:
-    from deploy.compare import Comparison, Pair
+    from deploy.compare import Comparison, PairedFigure
 
 __all__ = ["compare"]
 
@@ -44,13 +44,13 @@ def compare(
     [bold]Example:[/] esvae compare runs/digits decoder.net -n 1000 --plot plots
     """
     from deploy.backends import other_backends
-    from deploy.compare import ALL_PARTS
+    from deploy.compare import ALL_PARTS, CompareOptions
     from deploy.compare import compare as run_comparison
     from deploy.compare.pictures import save_comparison_plots
     from deploy.view.console import bar, emit_json
     from esvae.machine.outputs import output_folder
     from esvae.metrics.features import PROTOCOLS
-    from esvae.metrics.judge import METRICS
+    from esvae.metrics.generator import METRICS
 
     if plot is not None:
         output_folder(plot, option="--plot")
@@ -66,16 +66,18 @@ def compare(
         found = run_comparison(
             run,
             net,
-            images=images,
-            seed=seed,
-            parts=frozenset(part for part in ALL_PARTS if chosen.get(part, True)),
-            metrics=wanted,
-            protocol=protocol,  # type: ignore[arg-type]
+            CompareOptions(
+                images=images,
+                seed=seed,
+                parts=frozenset(part for part in ALL_PARTS if chosen.get(part, True)),
+                metrics=wanted,
+                protocol=protocol,  # type: ignore[arg-type]
+                force=force,
+            ),
             data_root=data_root,
             features=features,
             backends=others,
             cross=cross,
-            force=force,
             progress=report,
         )
         written = [] if plot is None else save_comparison_plots(found, run, net, plot)
@@ -194,5 +196,5 @@ def _print_against_real(found: Comparison) -> None:
             say(note)
 
 
-def _pair(pair: Pair) -> list[str]:
+def _pair(pair: PairedFigure) -> list[str]:
     return [str(pair.float), str(pair.quantized), str(pair.difference)]

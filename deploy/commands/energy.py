@@ -13,7 +13,7 @@ from esvae.errors import ConfigError
 if TYPE_CHECKING:
     from deploy.cost import Cost
     from sim.counts.ops import Counts
-    from sim.energy.estimate import Estimate, Quantity
+    from sim.energy.estimate import EnergyEstimate, Quantity
 
 __all__ = ["energy"]
 
@@ -162,7 +162,7 @@ def _print_estimates(cost: Cost) -> None:
     from deploy.view.units import si, si_range
     from sim.energy.estimate import part_names
 
-    def rows_of(one: Estimate) -> list[str]:
+    def rows_of(one: EnergyEstimate) -> list[str]:
         times = [si(t.value, "s") if t else "-" for t in (one.step_time, one.interval, one.latency)]
         share = f"{one.static_share.value:.0%}" if one.static_share else "-"
         energy = si_range(one.energy.low, one.energy.high, "J")

@@ -32,7 +32,7 @@ def evaluate(
     from esvae.data import load_images
     from esvae.errors import ConfigError, EsvaeError
     from esvae.metrics.features import PROTOCOLS, FeatureNet, load_features
-    from esvae.metrics.judge import METRICS, judge
+    from esvae.metrics.generator import METRICS, measure_generator
     from esvae.metrics.train_features import features_path
     from esvae.run import load_run
 
@@ -49,7 +49,7 @@ def evaluate(
             if features is not None:
                 raise
             net = error
-        done = judge(
+        done = measure_generator(
             trained.model,
             splits,
             net,

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from export.ir import Network
-    from export.ir.floats import FloatNetwork
     from export.pipeline import Exported
 
 __all__ = ["export"]
@@ -84,7 +83,7 @@ def export(
         output_file(nir, (".nir", ".h5", ".hdf5"), option="--nir", inputs=read)
     kept = weight_bits is None and is_netx(source)
     network = None if kept and nir is None and onnx is None else load_source(source)
-    gate = None if chip is None else _gate(chip, network, source, weight_bits, lowering)
+    gate = None if chip is None else _gate(chip)
     if network is not None and "unfinished" in network.provenance:
         warn(f"{source}: its training is not finished ({network.provenance['unfinished']}); the file says so too")
     if kept:
@@ -131,22 +130,13 @@ def export(
         say(f"{nir}: the float network as a NIR graph")
 
 
-def _gate(
-    chip: str, network: FloatNetwork | None, source: Path, weight_bits: int | None, lowering: str
-) -> Callable[[Network], None]:
-    """Refuses an integer network that the chip does not hold; other lowerings are tried only then."""
-    from deploy.chip_gate import check_fits, lowerings_of
-    from export.netx import read_netx
-    from export.pipeline import Options, compiled
+def _gate(chip: str) -> Callable[[Network, Network], None]:
+    """Refuses an integer network that the chip does not hold."""
+    from sim.fit.adviser import check_fits
     from sim.fit.chips import chip_named
 
     named = chip_named(chip)
-
-    def others() -> dict[str, Network]:
-        plain = read_netx(source) if network is None else compiled(network, Options(weight_bits, "none", "max")).plain
-        return {} if plain is None else lowerings_of(plain, lowering)
-
-    return lambda integer: check_fits(integer, named, others)
+    return lambda integer, plain: check_fits(integer, named, plain)
 
 
 def _print(done: Exported, *, kept: bool) -> None:

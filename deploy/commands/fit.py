@@ -62,8 +62,8 @@ def fit(
                 "binding": mapping.binding,
                 "layers": layers,
                 "lowerings": answer.lowerings,
-                "remedies": answer.remedies,
-                "advice": answer.advice,
+                "remedies": answer.advice.remedies if answer.advice else [],
+                "advice": answer.advice.sentences if answer.advice else [],
                 "step_bound": answer.step,
                 "plots": written,
             }
@@ -94,16 +94,15 @@ def _print_fit(net: Path, answer: Fit) -> None:
         ["layer", "synapses", "neurons", "bits", "words", "cores", "neurons", "memory", "axons", "groups", "binding"],
         rows,
     )
-    answers = [*answer.lowerings, *answer.remedies]
+    remedies, sentences = (answer.advice.remedies, answer.advice.sentences) if answer.advice else ((), ())
+    answers = [*answer.lowerings, *remedies]
     if answers:
         print_table("other ways", ["", "cores", "chips", "fits"], [_option_row(option) for option in answers])
     if not answer.lowerings:
         say("every layer is dense or unrolled; give the run directory to compare with shared kernels")
     verdict = "fits" if mapping.fits else "does not fit"
     say(f"{verdict}: {mapping.cores} of {chip.usable_cores} usable cores; {mapping.binding} binds")
-    for problem in mapping.problems:
-        say(problem)
-    for sentence in answer.advice:
+    for sentence in sentences:
         say(sentence)
     if answer.step is not None:
         bound = answer.step

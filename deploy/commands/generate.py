@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.commands.options import Json, Loader, Net, Sampler, Seed, Target
+from deploy.commands.options import Json, LoaderOption, Net, Sampler, Seed, TargetOption
 
 __all__ = ["generate"]
 
@@ -18,9 +18,9 @@ def generate(
     images: Annotated[int, typer.Option("-n", "--images", help="How many in all.")] = 1000,
     seed: Seed = 0,
     backend: Annotated[str, typer.Option(help="twin, reference, lava or onnx.")] = "twin",
-    loader: Loader = "stock",
+    loader: LoaderOption = "stock",
     sampler: Sampler = "host",
-    target: Target = "cpu",
+    target: TargetOption = "cpu",
     chunk: Annotated[int | None, typer.Option(help="Images to a file (64).")] = None,
     json: Json = False,
 ) -> None:

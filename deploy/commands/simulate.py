@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.commands.options import Json, Loader, Net, Sampler, Seed, Target
+from deploy.commands.options import Json, LoaderOption, Net, Sampler, Seed, TargetOption
 
 __all__ = ["simulate"]
 
@@ -37,9 +37,9 @@ def simulate(
     reset_interval: Annotated[int | None, typer.Option(help="Reset the neurons every so many steps.")] = None,
     reset_offset: Annotated[int, typer.Option(help="Reset the first layer at steps 1 + this, + interval, ...")] = 0,
     stagger: Annotated[bool, typer.Option(help="Count time as Lava does: each layer a step later.")] = False,
-    loader: Loader = "stock",
+    loader: LoaderOption = "stock",
     sampler: Sampler = "host",
-    target: Target = "cpu",
+    target: TargetOption = "cpu",
     json: Json = False,
 ) -> None:
     """Draw images with a network file, in the chip's integers.

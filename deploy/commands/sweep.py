@@ -53,7 +53,8 @@ def sweep(
     """
     from deploy.sweep import (
         Grid,
-        Protocol,
+        SweepProtocol,
+        Workers,
         as_json,
         in_processes,
         on_ray,
@@ -72,7 +73,7 @@ def sweep(
     grid = Grid(parse_numbers(bits, "--bits"), windows, parse_names(lowering), parse_names(calibration), qat)
     root = None if data_root is None else str(data_root.resolve())
     profiles = tuple(profile or ("loihi2_anchored", "loihi1_sanafe2025"))
-    protocol = Protocol(images, test_images, seed, parse_names(metrics), profiles, root)
+    protocol = SweepProtocol(images, test_images, seed, parse_names(metrics), profiles, root)
     cluster = ray or ray_address is not None
     executor = on_ray(ray_address, workers=jobs) if cluster else in_processes(jobs)
     place = run if run.startswith("pretrained:") else str(Path(run).resolve())
@@ -83,8 +84,7 @@ def sweep(
             out,
             protocol,
             quality=quality,
-            executor=executor,
-            threads=1 if cluster else threads_each(jobs),
+            workers=Workers(executor, threads=1 if cluster else threads_each(jobs)),
             progress=report,
         )
     written = save_summary(found, out)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from deploy.commands.options import Json, Loader, Net, Sampler, Seed, Target
+from deploy.commands.options import Json, LoaderOption, Net, Sampler, Seed, TargetOption
 
 __all__ = ["verify"]
 
@@ -21,9 +21,9 @@ def verify(
     against: Annotated[str, typer.Option(help="Backends, by comma: reference, lava, onnx.")] = "reference,lava",
     steps: Annotated[int | None, typer.Option(min=1, help="Steps to run, where the file has no window.")] = None,
     layers: Annotated[int | None, typer.Option(min=1, help="Run only so many of the file's layer groups.")] = None,
-    loader: Loader = "stock",
+    loader: LoaderOption = "stock",
     sampler: Sampler = "host",
-    target: Target = "cpu",
+    target: TargetOption = "cpu",
     json: Json = False,
 ) -> None:
     """Run the same latent spikes on several backends and compare every integer; exit 0 only if all are equal.

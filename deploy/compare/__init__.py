@@ -1,6 +1,8 @@
 """A run's float decoder beside its quantized file, on the same latent spikes: images, layers, distributions, damage."""
 
-from deploy.compare.run import ALL_PARTS, Part, check_belongs, compare, compare_network
+from deploy.compare.belongs import check_belongs
+from deploy.compare.material import ALL_PARTS, CompareOptions, ComparePart, Material, load_material
+from deploy.compare.run import compare, compare_network
 from deploy.compare.types import (
     Attribution,
     Comparison,
@@ -9,31 +11,34 @@ from deploy.compare.types import (
     Distribution,
     Divergence,
     ImageQuality,
+    ImageSpread,
     LayerDrift,
     LayerShare,
     Location,
     NoiseCurve,
-    Pair,
-    Spread,
+    PairedFigure,
 )
 
 __all__ = [
     "ALL_PARTS",
     "Attribution",
+    "CompareOptions",
+    "ComparePart",
     "Comparison",
     "CrossCheck",
     "Distance",
     "Distribution",
     "Divergence",
     "ImageQuality",
+    "ImageSpread",
     "LayerDrift",
     "LayerShare",
     "Location",
+    "Material",
     "NoiseCurve",
-    "Pair",
-    "Part",
-    "Spread",
+    "PairedFigure",
     "check_belongs",
     "compare",
     "compare_network",
+    "load_material",
 ]

@@ -15,10 +15,11 @@ from deploy.compare.images import image_mse
 from deploy.compare.layers import layouts_of
 from deploy.compare.layout import Layout
 from deploy.compare.types import Attribution, LayerShare
+from deploy.pair import ImagePairs, image_pairs, in_chunks
 from esvae.metrics.uncertainty import Estimate, mean_estimate
 from export.ir import Network
 from sim.readout import images_from_potentials
-from sim.twin.engine import Engine
+from sim.twin.engine import Engine, LayerActivity
 
 __all__ = ["attribute"]
 
@@ -43,12 +44,11 @@ def attribute(
     engines = [
         Engine(Network(before, (layer,), time_steps=network.time_steps)) for layer, before, _ in network.synapses()
     ]
-    whole = Engine(network)
     parts = []
-    for start in range(0, len(latents), _CHUNK):
-        parts.append(_chunk(decoder, network, whole, engines, layouts, latents[start : start + _CHUNK]))
+    for pairs in image_pairs(decoder.decoder, Engine(network), in_chunks(latents, _CHUNK), "spikes"):
+        parts.append(_chunk(decoder, network, engines, layouts, pairs))
         if progress is not None:
-            progress(min(1.0, (start + _CHUNK) / len(latents)))
+            progress((pairs.first + len(pairs.latents)) / len(latents))
     alone, upto = (np.concatenate([part[side] for part in parts], axis=1) for side in (0, 1))
     total = float(upto[-1].mean())
     share = alone.mean(1) / total if total else np.zeros(len(alone))
@@ -63,37 +63,31 @@ def attribute(
 
 def _total(decoder: FloatDecoder, network: Network, latents: np.ndarray) -> Estimate:
     """Image MSE of the whole file, which needs no layer to be told apart."""
-    engine, errors = Engine(network), []
-    for start in range(0, len(latents), _CHUNK):
-        part = latents[start : start + _CHUNK]
-        potentials = engine.final_potentials(part.reshape(*part.shape[:2], *network.input_shape))
-        errors.append(image_mse(images_from_potentials(network, potentials), decoder.images(part)))
-    return mean_estimate(np.concatenate(errors))
+    pairs = image_pairs(decoder.decoder, Engine(network), in_chunks(latents, _CHUNK))
+    return mean_estimate(np.concatenate([image_mse(pair.integers, pair.floats) for pair in pairs]))
 
 
 def _chunk(
-    decoder: FloatDecoder,
-    network: Network,
-    whole: Engine,
-    engines: list[Engine],
-    layouts: list[Layout],
-    latents: np.ndarray,
+    decoder: FloatDecoder, network: Network, engines: list[Engine], layouts: list[Layout], pairs: ImagePairs
 ) -> tuple[np.ndarray, np.ndarray]:
     """Image MSE of each layer alone, and of all up to it: ``(layers, images)`` twice."""
+    latents = pairs.latents
     images, steps = latents.shape[:2]
-    target = decoder.images(latents)
     floats = [spikes.unflatten(0, (steps, images)).transpose(0, 1).byte().numpy() for spikes in decoder.hidden(latents)]
-    (activities,) = whole.run(latents.reshape(images, steps, *network.input_shape), chunk=images)
     last = len(engines) - 1
     alone, upto = np.empty((len(engines), images)), np.empty((len(engines), images))
     for k, engine in enumerate(engines):
         entering = latents if k == 0 else layouts[k - 1].held_as(floats[k - 1])
         (found,) = engine.run(entering.reshape(images, steps, *engine.network.input_shape), chunk=images)
-        for errors, activity in ((alone, found[0]), (upto, activities[k])):
-            if k == last:
-                drawn = images_from_potentials(network, activity.v_end)
-            else:
-                fired = activity.spikes.transpose(0, 1).byte().cpu().numpy()
-                drawn = decoder.onward(k, layouts[k].restored(fired))
-            errors[k] = image_mse(drawn, target)
+        if k == last:
+            drawn = [images_from_potentials(network, found[0].v_end), pairs.integers]
+        else:
+            drawn = [_onward(decoder, k, layouts[k], activity) for activity in (found[0], pairs.activity[k])]
+        alone[k], upto[k] = (image_mse(each, pairs.floats) for each in drawn)
     return alone, upto
+
+
+def _onward(decoder: FloatDecoder, layer: int, layout: Layout, activity: LayerActivity) -> np.ndarray:
+    """Images that the float layers behind make of what an integer layer fired."""
+    fired = activity.spikes.transpose(0, 1).byte().cpu().numpy()
+    return decoder.onward(layer, layout.restored(fired))

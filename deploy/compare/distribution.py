@@ -14,8 +14,8 @@ from esvae.data import ImageSet, ImageSplits
 from esvae.errors import DataError, EsvaeError
 from esvae.metrics.distances import moments, precision_recall
 from esvae.metrics.features import FeatureNet, Protocol, extract
+from esvae.metrics.generator import compare_sets
 from esvae.metrics.inception import inception_scores
-from esvae.metrics.judge import compare_sets
 from esvae.metrics.uncertainty import Estimate
 
 __all__ = ["FEWEST", "GeneratedSets", "RealSet", "distances", "real_set"]

@@ -47,6 +47,7 @@ class FloatDecoder:
 
     Attributes:
         shapes: ``(C, H, W)`` of every layer with neurons, the readout last, whose maps are not yet interleaved.
+        decoder: the run's own, which draws the images.
         names: of the layers.
         thresholds: of the spiking layers.
     """
@@ -66,11 +67,6 @@ class FloatDecoder:
         self._synapses = [
             replace(layer.synapse, weight=layer.synapse.weight.astype(np.float32)) for layer in self._layers
         ]
-
-    @torch.inference_mode()
-    def images(self, latents: np.ndarray) -> np.ndarray:
-        """float32 ``(N, C, H, W)`` of latent spikes ``(N, T, latents)``, whole or real numbers."""
-        return self.decoder(_raster(latents)).numpy()  # type: ignore[no-any-return]
 
     @torch.inference_mode()
     def hidden(self, latents: np.ndarray) -> list[torch.Tensor]:

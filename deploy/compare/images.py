@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from deploy.compare.types import ImageQuality, Spread
+from deploy.compare.types import ImageQuality, ImageSpread
 from esvae.metrics.uncertainty import mean_estimate
 
-__all__ = ["image_mse", "image_psnr", "image_quality", "image_ssim", "spread_of"]
+__all__ = ["image_mse", "image_psnr", "image_ssim", "quality_of", "spread_of"]
 
 _RANGE = 2.0  # from -1 to 1
 #: Wang, Bovik, Sheikh and Simoncelli (IEEE Trans. Image Processing, 2004): a Gaussian window of 11 pixels, sigma 1.5,
@@ -55,15 +55,15 @@ def image_ssim(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return found.unflatten(0, x.shape[:2]).flatten(1).mean(1).numpy()  # type: ignore[no-any-return]
 
 
-def spread_of(values: np.ndarray, *, numbers: np.ndarray | None = None, low_is_worst: bool) -> Spread:
+def spread_of(values: np.ndarray, *, numbers: np.ndarray | None = None, low_is_worst: bool) -> ImageSpread:
     """A figure ``(N,)`` over images, N at least 2; ``numbers`` are those of the images."""
     at = int(values.argmin() if low_is_worst else values.argmax())
     low, median, high = (float(x) for x in np.quantile(values, [0.05, 0.5, 0.95]))
     image = at if numbers is None else int(numbers[at])
-    return Spread(mean_estimate(values), low, median, high, float(values[at]), image)
+    return ImageSpread(mean_estimate(values), low, median, high, float(values[at]), image)
 
 
-def image_quality(mse: np.ndarray, ssim: np.ndarray) -> ImageQuality:
+def quality_of(mse: np.ndarray, ssim: np.ndarray) -> ImageQuality:
     """The summary of both figures ``(N,)`` of images 0 to N - 1."""
     psnr = image_psnr(mse)
     apart = np.flatnonzero(mse > 0)

@@ -12,15 +12,15 @@ from collections.abc import Callable
 
 import numpy as np
 
-from deploy.compare.float_layers import FloatDecoder
 from deploy.compare.images import image_mse
 from deploy.compare.statistics import mean_pair
 from deploy.compare.types import NoiseCurve
+from deploy.pair import float_images, image_pairs, in_chunks
 from deploy.posterior import encode_counts
 from esvae.metrics.uncertainty import mean_estimate
+from esvae.model.decoder import Decoder
 from esvae.run import Run
 from export.ir import Network
-from sim.readout import images_from_potentials
 from sim.sampler import posterior_latents
 from sim.twin.engine import Engine
 
@@ -46,7 +46,6 @@ def noisy_spikes(latents: np.ndarray, level: float, draws: np.random.Generator) 
 
 def noise_curves(
     run: Run,
-    decoder: FloatDecoder,
     network: Network,
     images: np.ndarray,
     *,
@@ -55,7 +54,7 @@ def noise_curves(
     progress: Callable[[float], None] | None = None,
 ) -> tuple[NoiseCurve, NoiseCurve]:
     """Both curves, of test images ``(N, C, H, W)``, N at least 2."""
-    engine = Engine(network)
+    decoder, engine = run.model.decoder, Engine(network)
     report = progress or (lambda share: None)
     numbers = np.arange(len(images))
 
@@ -70,10 +69,8 @@ def noise_curves(
         on_input.append(mean_pair(*losses(posterior_latents(network, counts, seed, numbers))))
         real, spikes = noisy_spikes(clean, level, np.random.default_rng((seed, _LATENT, at)))
         on_latents.append(mean_pair(*losses(spikes)))
-        parts = [
-            image_mse(decoder.images(real[s : s + _CHUNK]), images[s : s + _CHUNK])
-            for s in range(0, len(images), _CHUNK)
-        ]
+        chunks = zip(in_chunks(real, _CHUNK), in_chunks(images, _CHUNK), strict=True)
+        parts = [image_mse(float_images(decoder, part), wanted) for part, wanted in chunks]
         analogue.append(mean_estimate(np.concatenate(parts)))
         report((at + 1) / len(levels))
     return (
@@ -83,14 +80,12 @@ def noise_curves(
 
 
 def decoded_errors(
-    decoder: FloatDecoder, engine: Engine, latents: np.ndarray, images: np.ndarray
+    decoder: Decoder, engine: Engine, latents: np.ndarray, images: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """MSE of each image ``(N, C, H, W)`` against what both decoders make of its latent spikes: ``(N,)`` twice."""
-    network = engine.network
     left, right = [], []
-    for start in range(0, len(images), _CHUNK):
-        part, wanted = latents[start : start + _CHUNK], images[start : start + _CHUNK]
-        left.append(image_mse(decoder.images(part), wanted))
-        entering = part.reshape(*part.shape[:2], *network.input_shape)
-        right.append(image_mse(images_from_potentials(network, engine.final_potentials(entering)), wanted))
+    for pairs in image_pairs(decoder, engine, in_chunks(latents, _CHUNK)):
+        wanted = images[pairs.first : pairs.first + len(pairs.latents)]
+        left.append(image_mse(pairs.floats, wanted))
+        right.append(image_mse(pairs.integers, wanted))
     return np.concatenate(left), np.concatenate(right)

@@ -10,13 +10,12 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from deploy.compare.float_layers import FloatDecoder
 from deploy.compare.types import Comparison
+from deploy.pair import pair_of
 from esvae.machine.files import atomic_file
 from esvae.pictures import image_grid
 from esvae.run import load_run
 from export.netx import read_netx
-from sim.readout import images_from_potentials
 from sim.sampler import draw_latents
 from sim.twin.engine import Engine
 
@@ -35,10 +34,8 @@ def save_comparison_plots(
     folder = Path(folder)
     network = read_netx(file)
     latents = draw_latents(network, found.seed, np.arange(min(_SHOWN, found.images)))
-    entering = latents.reshape(*latents.shape[:2], *network.input_shape)
-    left = FloatDecoder(load_run(run)).images(latents)
-    right = images_from_potentials(network, Engine(network).final_potentials(entering))
-    figures = {"images.png": draw_images(left, right)}
+    pairs = pair_of(load_run(run).model.decoder, Engine(network), latents)
+    figures = {"images.png": draw_images(pairs.floats, pairs.integers)}
     if any(layer.membrane_by_step for layer in found.layers):
         figures["layers.png"] = draw_layers(found)
     if found.attribution is not None and found.attribution.layers:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from deploy.compare.types import Pair
+from deploy.compare.types import PairedFigure
 from esvae.metrics.distances import frechet_distance, kernel_distance, moments
 from esvae.metrics.uncertainty import LEVEL, Estimate, mean_estimate, share_estimate
 
@@ -20,9 +20,9 @@ _BLOCKS = 10
 Three = tuple[Estimate, Estimate, Estimate]
 
 
-def mean_pair(left: np.ndarray, right: np.ndarray) -> Pair:
+def mean_pair(left: np.ndarray, right: np.ndarray) -> PairedFigure:
     """Means of ``(N,)`` values of the same images, float's and quantized's; Student's intervals."""
-    return Pair(mean_estimate(left), mean_estimate(right), mean_estimate(right - left), len(left))
+    return PairedFigure(mean_estimate(left), mean_estimate(right), mean_estimate(right - left), len(left))
 
 
 def share_pair(left: np.ndarray, right: np.ndarray) -> Three:

@@ -22,19 +22,19 @@ __all__ = [
     "Divergence",
     "Estimate",
     "ImageQuality",
+    "ImageSpread",
     "LayerDrift",
     "LayerShare",
     "Location",
     "NoiseCurve",
-    "Pair",
-    "Spread",
+    "PairedFigure",
 ]
 
 _Number: TypeAlias = float  # where a class has a field of the name float
 
 
 @dataclass(frozen=True)
-class Spread:
+class ImageSpread:
     """A figure over images.
 
     Attributes:
@@ -66,9 +66,9 @@ class ImageQuality:
     """
 
     images: int
-    mse: Spread
-    psnr: Spread | None
-    ssim: Spread
+    mse: ImageSpread
+    psnr: ImageSpread | None
+    ssim: ImageSpread
     identical: int
     per_image: dict[str, tuple[float | None, ...]] = field(repr=False)
 
@@ -158,7 +158,7 @@ class Divergence:
 
 
 @dataclass(frozen=True)
-class Pair:
+class PairedFigure:
     """A figure of both decoders on the same images and spikes.
 
     Attributes:
@@ -272,7 +272,7 @@ class NoiseCurve:
     kind: str
     images: int
     levels: tuple[float, ...]
-    loss: tuple[Pair, ...]
+    loss: tuple[PairedFigure, ...]
     analogue: tuple[Estimate, ...] = ()
 
 
@@ -327,7 +327,7 @@ class Comparison:
     quality: ImageQuality
     layers: tuple[LayerDrift, ...]
     divergence: Divergence | None
-    reconstruction: Pair | None = None
+    reconstruction: PairedFigure | None = None
     distribution: Distribution | None = None
     attribution: Attribution | None = None
     noise: tuple[NoiseCurve, ...] = ()

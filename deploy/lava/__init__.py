@@ -1,6 +1,18 @@
 """Lava as a second opinion: always in its own process, with whichever interpreter has it."""
 
 from deploy.lava.find import find_lava_python
-from deploy.lava.runner import LavaProgress, LavaRun, run_lava
+from deploy.lava.jobs import GraphJob, LavaJob, SamplesJob, WindowsJob
+from deploy.lava.results import LavaProgress, LavaRun
+from deploy.lava.run import run_lava, run_lava_jobs
 
-__all__ = ["LavaProgress", "LavaRun", "find_lava_python", "run_lava"]
+__all__ = [
+    "GraphJob",
+    "LavaJob",
+    "LavaProgress",
+    "LavaRun",
+    "SamplesJob",
+    "WindowsJob",
+    "find_lava_python",
+    "run_lava",
+    "run_lava_jobs",
+]

@@ -13,9 +13,10 @@ from __future__ import annotations
 import numpy as np
 
 from deploy.lava.graph import UNROLL_BELOW, Graph
-from deploy.lava.inputs import Rates
+from deploy.lava.inside.messages import CounterNode, CurrentsNode
+from deploy.lava.rates import Rates
 from deploy.plan import plan
-from export.encoder import Encoder
+from export.encoder import IntegerEncoder
 from export.ir import Network
 from sim.autoencoder import check_pair
 from sim.sampler import initial_states
@@ -24,9 +25,9 @@ __all__ = ["autoencoder_graph"]
 
 
 def autoencoder_graph(
-    encoder: Encoder, decoder: Network, images: np.ndarray, seed: int = 0, *, unroll_below: int = UNROLL_BELOW
+    encoder: IntegerEncoder, decoder: Network, images: np.ndarray, seed: int = 0, *, unroll_below: int = UNROLL_BELOW
 ) -> Graph:
-    """The graph for :func:`deploy.lava.native_run.run_graph`.
+    """The graph for a :class:`deploy.lava.jobs.GraphJob`.
 
     Its traces are ``encoder{k}.*``, ``sampled.s`` and ``decoder{k}.*``; ``encoder0`` are the neurons that the image
     drives.
@@ -46,13 +47,13 @@ def autoencoder_graph(
     states = initial_states(seed, np.arange(len(currents)), latents)
     graph = Graph(len(currents), steps, sampler=Rates(None, states, steps, bits), unroll_below=unroll_below)
     flat = graph.add_array("currents", currents.reshape(len(currents), -1))
-    graph.nodes.append({"kind": "currents", "currents": flat, "first": 1})
+    graph.nodes.append(CurrentsNode(1, flat))
     graph.add_neurons(coding.neuron, coding.shape, "encoder0", 1)
     encoding = plan(encoder.network, graph.images, steps=steps)
     for k, (layer, before, after) in enumerate(encoder.network.synapses()):
         graph.add_layer(layer, before, after, f"encoder{k + 1}", encoding.layers[k].first)
     counted = encoding.layers[-1].first
-    graph.nodes.append({"kind": "counter", "shape": (latents,), "rate_bits": bits, "first": counted})
+    graph.nodes.append(CounterNode(counted, (latents,), bits))
     decoding = plan(decoder, graph.images, steps=steps, start=counted + steps)
     graph.add_source(decoder, decoding.start, counted=True, name="sampled")
     graph.add_layers(decoder, decoding, "decoder")

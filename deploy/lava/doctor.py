@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from deploy.lava.find import FIX, LAVA_PYTHON_VARIABLE, find_lava_python, remembered_python
-from deploy.lava.runner import run_lava
+from deploy.lava.jobs import WindowsJob
+from deploy.lava.run import run_lava
 from esvae.chip.formats import DECAY_UNITY, THRESHOLD
 from esvae.errors import EsvaeError, LavaMissingError
 from export.ir import Conv, Dense, Flatten, Lif, Network
@@ -114,7 +115,7 @@ def self_test(*, stall_timeout: float = 60.0) -> tuple[int, dict[str, str]]:
     spikes = (rng.random((2, 4, 1, 3, 3)) < 0.5).astype(np.uint8)
     with tempfile.TemporaryDirectory(prefix="esvae-doctor-") as folder:
         path = write_netx(network, Path(folder) / "self-test.net")
-        run = run_lava(path, spikes, trace=True, stall_timeout=stall_timeout)
+        run = run_lava(WindowsJob(path, spikes, trace=True), stall_timeout=stall_timeout)
     assert run.trace is not None
     integers = 0
     for k, layer in enumerate(reference.simulate(network, spikes)):

@@ -12,13 +12,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+from deploy.lava.environment import child_environment
 from esvae.errors import LavaMissingError
 
 __all__ = [
     "FIX",
     "LAVA_PYTHON_VARIABLE",
     "LAVA_PYTHON_VERSION",
-    "clean_environment",
     "data_folder",
     "find_lava_python",
     "remembered_python",
@@ -109,7 +109,7 @@ def _probed(named: str, where: str) -> Path:
             text=True,
             timeout=PROBE_SECONDS,
             check=True,
-            env=clean_environment(),
+            env=child_environment(),
         ).stdout
         found = json.loads(answer.strip().splitlines()[-1])
         minor, version = tuple(found["minor"]), found["lava-dl"]
@@ -122,12 +122,6 @@ def _probed(named: str, where: str) -> Path:
     if minor != LAVA_PYTHON_VERSION:
         raise LavaMissingError(f"{where} is Python {found['python']}, on which Lava does not run; {FIX}")
     return Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow a virtual environment's link out of it
-
-
-def clean_environment() -> dict[str, str]:
-    """The environment without what belongs to the running interpreter alone."""
-    foreign = ("PYTHONHOME", "PYTHONPATH", "PYTHONWARNINGS", "__PYVENV_LAUNCHER__")
-    return {name: value for name, value in os.environ.items() if name not in foreign}
 
 
 def _last_line(error: BaseException) -> str:

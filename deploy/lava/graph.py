@@ -1,4 +1,4 @@
-"""Describes a Lava graph, node by node, for ``native.py`` to build inside Lava's interpreter.
+"""Describes a Lava graph, node by node, for ``inside/nodes.py`` to build.
 
 The one place where axis orders change between ours and Lava's processes:
 
@@ -17,28 +17,27 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from deploy.lava.inputs import Rates
+from deploy.lava.inside.messages import ConvSynapse, GraphWork, LayerNode, Node, SourceNode, SparseSynapse
+from deploy.lava.rates import Rates
 from deploy.lava.unroll import unrolled
 from deploy.plan import Plan, plan
 from esvae.chip.formats import STATE_SHIFT
 from esvae.errors import UnsupportedLayerError
-from export.ir import Conv, Lif, Network, Shape, Synapse
+from export.ir import Conv, FloatLif, Lif, Network, Shape, Synapse
 from sim.stimulus import check_spikes
 
 __all__ = ["UNROLL_BELOW", "Graph", "generator_graph"]
 
 #: On a CPU: 8 million synapses take 64 MB and some 10 ms a step.
 UNROLL_BELOW = 1 << 23
-CSR_PARTS = ("data", "indices", "indptr")
 
 
 @dataclass
 class Graph:
-    """What ``native.py`` builds.
+    """What ``inside/nodes.py`` builds.
 
     Attributes:
         nodes: in the order in which spikes pass through them; arrays by the name of their file.
@@ -56,7 +55,7 @@ class Graph:
     images: int
     steps: int
     total: int = 0
-    nodes: list[dict[str, Any]] = field(default_factory=list)
+    nodes: list[Node] = field(default_factory=list)
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     shapes: dict[str, Shape] = field(default_factory=dict)
     synapses: int = 0
@@ -77,26 +76,30 @@ class Graph:
     def add_layer(self, layer: Synapse, before: Shape, after: Shape, name: str, first: int) -> None:
         """Appends one layer: synapses, and LIF neurons that are reset at time step ``first`` and every window later."""
         as_map = self.keeps(layer, after)
-        node = self.add_neurons(layer.neuron, after, name, first, as_map=as_map, bias=layer.bias)
-        if as_map:
-            assert isinstance(layer, Conv)
-            kernel = layer.weight.astype(np.int32).transpose(0, 3, 2, 1)[:, ::-1, ::-1]
-            node |= {
-                "synapse": "conv",
-                "weight": self.add_array(f"{name}.weight", np.ascontiguousarray(kernel)),
-                "input_shape": before[::-1],
-                "groups": layer.groups,
-            }
-            node |= {key: getattr(layer, key)[::-1] for key in ("stride", "padding", "dilation")}
-            self.synapses += layer.weight.size
-            return
+        synapse = self._conv(layer, before, name) if as_map else self._sparse(layer, before, name)
+        self.add_neurons(layer.neuron, after, name, first, as_map=as_map, bias=layer.bias, synapse=synapse)
+
+    def _conv(self, layer: Synapse, before: Shape, name: str) -> ConvSynapse:
+        if not isinstance(layer, Conv):
+            raise UnsupportedLayerError(f"{name} is no convolution, so its kernels cannot be shared")
+        kernel = layer.weight.astype(np.int32).transpose(0, 3, 2, 1)[:, ::-1, ::-1]
+        self.synapses += layer.weight.size
+        return ConvSynapse(
+            self.add_array(f"{name}.weight", np.ascontiguousarray(kernel)),
+            input_shape=before[::-1],
+            stride=layer.stride[::-1],
+            padding=layer.padding[::-1],
+            dilation=layer.dilation[::-1],
+            groups=layer.groups,
+        )
+
+    def _sparse(self, layer: Synapse, before: Shape, name: str) -> SparseSynapse:
         matrix = unrolled(layer, before)
-        node |= {
-            "synapse": "sparse",
-            "weight": {key: self.add_array(f"{name}.{key}", getattr(matrix, key)) for key in CSR_PARTS},
-            "weight_shape": matrix.shape,
-        }
         self.synapses += matrix.nnz
+        data, indices, indptr = (
+            self.add_array(f"{name}.{part}", getattr(matrix, part)) for part in ("data", "indices", "indptr")
+        )
+        return SparseSynapse(data, indices, indptr, matrix.shape)
 
     def keeps(self, layer: Synapse, after: Shape) -> bool:
         """Whether a layer stays a convolution in the graph: its neurons then form a map."""
@@ -105,29 +108,41 @@ class Graph:
         return math.prod(after) * math.prod(layer.weight.shape[1:]) >= self.unroll_below
 
     def add_neurons(
-        self, neuron: Any, shape: Shape, name: str, first: int, *, as_map: bool = False, bias: np.ndarray | None = None
-    ) -> dict[str, Any]:
-        """Appends neurons fed directly by what comes before, without synapses; gives the node, to be added to."""
-        assert isinstance(neuron, Lif)
+        self,
+        neuron: Lif | FloatLif,
+        shape: Shape,
+        name: str,
+        first: int,
+        *,
+        as_map: bool = False,
+        bias: np.ndarray | None = None,
+        synapse: ConvSynapse | SparseSynapse | None = None,
+    ) -> None:
+        """Appends neurons, behind synapses or fed directly by what comes before.
+
+        Raises:
+            UnsupportedLayerError: neurons other than LIF.
+        """
+        if not isinstance(neuron, Lif):
+            raise UnsupportedLayerError(f"{name} has {type(neuron).__name__} neurons, expected Lif")
         full = np.zeros(shape, np.int32)
         if bias is not None:
             full += (bias if bias.ndim == len(shape) else bias[:, None, None]).astype(np.int32)
-        node = {
-            "kind": "layer",
-            "name": name,
-            "title": f"{name.rstrip('0123456789')} {name[len(name.rstrip('0123456789')) :]}",
-            "synapse": "none",
-            "shape": shape[::-1] if as_map else (math.prod(shape),),
-            "bias": self.add_array(f"{name}.bias", np.ascontiguousarray(full.T) if as_map else full.reshape(-1)),
-            "bias_exp": STATE_SHIFT,
-            "current_decay": neuron.current_decay,
-            "voltage_decay": neuron.voltage_decay,
-            "threshold": neuron.threshold,
-            "first": first,
-        }
+        number = name[len(name.rstrip("0123456789")) :]
+        node = LayerNode(
+            first,
+            name=name,
+            title=f"{name.removesuffix(number)} {number}",
+            shape=shape[::-1] if as_map else (math.prod(shape),),
+            bias=self.add_array(f"{name}.bias", np.ascontiguousarray(full.T) if as_map else full.reshape(-1)),
+            bias_exp=STATE_SHIFT,
+            current_decay=neuron.current_decay,
+            voltage_decay=neuron.voltage_decay,
+            threshold=neuron.threshold,
+            synapse=synapse,
+        )
         self.nodes.append(node)
         self.shapes[name] = shape
-        return node
 
     def add_source(self, network: Network, start: int, *, counted: bool = False, name: str = "") -> None:
         """Appends what sends spikes into the network's first layer: the sampler where there is one, else a source."""
@@ -135,26 +150,35 @@ class Graph:
         shape = network.input_shape
         as_map = self.keeps(layer, after)
         node_shape = shape[::-1] if as_map else (math.prod(shape),)
-        self.nodes.append({"kind": "source", "shape": node_shape, "first": start, "counted": counted, "name": name})
+        self.nodes.append(SourceNode(start, node_shape, counted, name))
         if name:
             self.shapes[name] = shape if as_map else (math.prod(shape),)
 
-    def write(self, scratch: Path) -> dict[str, Any]:
-        """Writes the arrays into a folder and gives the part of the job that describes the graph."""
+    @property
+    def last(self) -> str:
+        """Name of the last layer, which is read out."""
+        return next(reversed(self.shapes))
+
+    def write(self, folder: Path, *, trace: bool, target: str) -> GraphWork:
+        """Writes the arrays into a folder, and says what is to be done with them."""
         for name, values in self.arrays.items():
-            np.save(scratch / name, values)
-        job: dict[str, Any] = {
-            "nodes": self.nodes,
-            "images": self.images,
-            "steps": self.steps,
-            "total": self.total,
-            "synapses": self.synapses,
-            "sampler": None if self.sampler is None else self.sampler.write(scratch),
-        }
+            np.save(folder / name, values)
+        spikes = None
         if self.latents is not None:
-            np.save(scratch / "latents.npy", self.latents.reshape(*self.latents.shape[:2], -1))
-            job["latents"] = str(scratch / "latents.npy")
-        return job
+            spikes = str(folder / "latents.npy")
+            np.save(spikes, self.latents.reshape(*self.latents.shape[:2], -1))
+        return GraphWork(
+            str(folder),
+            self.images,
+            self.steps,
+            trace,
+            nodes=tuple(self.nodes),
+            total=self.total,
+            synapses=self.synapses,
+            target=target,
+            spikes=spikes,
+            sampler=None if self.sampler is None else self.sampler.write(folder),
+        )
 
 
 def generator_graph(

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.lava import find
+from deploy.lava.environment import child_environment
 from esvae.errors import EsvaeError, LavaMissingError
 from esvae.machine.files import write_text
 
@@ -132,7 +133,7 @@ def _run(command: list[str], target: Path) -> None:
                 stdout=handle,
                 stderr=handle,
                 check=True,
-                env=find.clean_environment(),
+                env=child_environment(),
             )
     except OSError as error:
         raise LavaMissingError(f"cannot run {command[0]}: {error.strerror}") from error
@@ -196,7 +197,7 @@ def _is_base(path: str) -> bool:
             capture_output=True,
             text=True,
             timeout=PROBE_SECONDS,
-            env=find.clean_environment(),
+            env=child_environment(),
         )
     except (OSError, subprocess.SubprocessError):
         return False

@@ -34,22 +34,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from deploy.backends import BACKENDS, Progress, other_backends
-from deploy.compare import Part, check_belongs, compare_network
+from deploy.compare import CompareOptions, ComparePart, check_belongs, compare_network, load_material
+from deploy.compare.images import image_mse
 from deploy.cost import cost_of, counted_input
 from deploy.entering import InputOptions
+from deploy.pair import pair_of
 from deploy.posterior import encode_latents
 from deploy.report import pictures, sections
 from deploy.report.summary import summary
 from deploy.verify import Verdict, verify
 from esvae.config import config_to_yaml
-from esvae.data import ImageSplits, load_images
+from esvae.data import ImageSplits
 from esvae.errors import DataError, EsvaeError, LavaMissingError
 from esvae.machine.files import sha256_file
-from esvae.metrics.features import FeatureNet, load_features
-from esvae.metrics.train_features import features_path
 from esvae.run import Run, load_run, versions
 from export.ir import Network
 from export.netx import read_netx
@@ -59,7 +58,6 @@ from export.pipeline import export_run, integer_network, lowered
 from sim.fit.adviser import fit_network
 from sim.fit.chips import chip_named
 from sim.fit.mapping import weight_bits
-from sim.readout import images_from_potentials
 from sim.sampler import draw_latents
 from sim.twin.engine import Engine
 
@@ -69,7 +67,7 @@ FORMAT, VERSION = "esvae-report", 1
 
 _SHOWN = 32  # images of a sheet
 _VERIFIED = 4
-_PARTS: frozenset[Part] = frozenset({"layers", "reconstruction", "distribution", "attribution"})
+_PARTS: frozenset[ComparePart] = frozenset({"layers", "reconstruction", "distribution", "attribution"})
 #: Distances that need no network from elsewhere; FID and Inception score are ``esvae compare``'s.
 _METRICS = ("mse", "fad", "kid", "precision", "recall")
 #: Packages whose versions decide what a report says, where they are installed.
@@ -125,23 +123,18 @@ def gather(wanted: Wanted, progress: Progress | None = None) -> dict[str, Any]:
         export_run(run, path)
     network = read_netx(path)
     belongs = check_belongs(run, network, file=str(path), force=wanted.force)
-    splits = _splits(run, wanted.data_root, lambda share, text: say(0.04, text))
+    material = load_material(run, wanted.data_root, progress=lambda share, text: say(0.04, text))
     say(0.06, "compare")
     compared = compare_network(
         run,
         network,
-        images=wanted.images,
-        seed=wanted.seed,
-        parts=_PARTS,
-        metrics=_METRICS,
-        splits=splits,
-        features=_features(run, wanted.data_root),
+        CompareOptions(wanted.images, wanted.seed, _PARTS, _METRICS, force=wanted.force),
+        material,
         names=(str(wanted.run), str(path)),
-        force=wanted.force,
         progress=lambda share, text: say(0.06 + 0.44 * share, text),
     )
     say(0.5, "pictures")
-    shown = _pictures(run, network, splits, wanted)
+    shown = _pictures(run, network, material.splits, wanted)
     entering = counted_input(network, InputOptions(wanted.images, wanted.seed))
     cost = cost_of(entering, progress=lambda share, text: say(0.55 + 0.15 * share, text))
     say(0.7, "fit")
@@ -175,22 +168,8 @@ def gather(wanted: Wanted, progress: Progress | None = None) -> dict[str, Any]:
     return content
 
 
-def _splits(run: Run, root: str | os.PathLike[str] | None, progress: Progress) -> ImageSplits | EsvaeError:
-    try:
-        return load_images(run.config.data, root, progress)
-    except EsvaeError as error:
-        return error
-
-
-def _features(run: Run, root: str | os.PathLike[str] | None) -> FeatureNet | EsvaeError:
-    try:
-        return load_features(features_path(run.config.data, root))
-    except EsvaeError as error:
-        return error
-
-
 def _pictures(
-    run: Run, network: Network, splits: ImageSplits | EsvaeError, wanted: Wanted
+    run: Run, network: Network, splits: ImageSplits | EsvaeError | None, wanted: Wanted
 ) -> dict[str, dict[str, Any] | None]:
     """Both decoders' images of the same latent spikes: drawn from the prior, and of test images where there are any."""
     numbers = np.arange(min(wanted.images, _SHOWN))
@@ -206,12 +185,9 @@ def _pictures(
 
 
 def _group(run: Run, network: Network, latents: np.ndarray, **others: np.ndarray) -> dict[str, Any]:
-    entering = latents.reshape(*latents.shape[:2], *network.input_shape)
-    integer = images_from_potentials(network, Engine(network).final_potentials(entering))
-    with torch.inference_mode():
-        drawn = run.model.decoder(torch.from_numpy(latents).float().transpose(0, 1)).numpy()
-    errors = np.mean((drawn.astype(np.float64) - integer) ** 2, axis=(1, 2, 3))
-    group = pictures.pair(drawn, integer, errors, **others)
+    drawn = pair_of(run.model.decoder, Engine(network), latents)
+    errors = image_mse(drawn.integers, drawn.floats)
+    group = pictures.pair(drawn.floats, drawn.integers, errors, **others)
     return sections.plain({**group, "mse": errors, "scale": pictures.colour_scale()})
 
 

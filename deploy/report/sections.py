@@ -133,8 +133,8 @@ def fit(answer: Fit) -> dict[str, Any]:
             "binding": mapping.binding if not mapping.problems else None,
             "problems": mapping.problems,
             "layers": rows,
-            "other_ways": [*answer.lowerings, *answer.remedies],
-            "advice": answer.advice,
+            "other_ways": [*answer.lowerings, *(answer.advice.remedies if answer.advice else ())],
+            "advice": answer.advice.sentences if answer.advice else (),
             "step_bound": answer.step,
         }
     )

@@ -254,7 +254,7 @@ def _other_ways(fit: dict[str, Any]) -> Table:
         )
         for one in fit["other_ways"]
     ]
-    return Table("Other ways to put it on a chip", ("", "cores", "chips", "fits one"), tuple(rows))
+    return Table("Other ways to put it on a chip", ("", "cores", "chips", "fits"), tuple(rows))
 
 
 def _verification(found: dict[str, Any]) -> Table:

@@ -1,13 +1,14 @@
 """A grid of exports of one run, each compared and costed, with the Pareto front of quality against energy."""
 
-from deploy.sweep.evaluate import attempt, evaluate
+from deploy.sweep.evaluate import attempt, evaluate_point
 from deploy.sweep.executors import Executor, in_processes, in_this_process, on_ray, threads_each
 from deploy.sweep.grid import Grid, Point, parse_names, parse_numbers
 from deploy.sweep.pareto import pareto_front
-from deploy.sweep.run import QUALITIES, Entry, Sweep, sweep
+from deploy.sweep.run import Entry, Sweep, Workers, sweep
+from deploy.sweep.settle import QUALITIES
 from deploy.sweep.store import Store
 from deploy.sweep.summary import as_json, save_summary
-from deploy.sweep.types import Done, Failed, Protocol, Task
+from deploy.sweep.types import Done, Failed, SweepProtocol, Task
 
 __all__ = [
     "QUALITIES",
@@ -17,13 +18,14 @@ __all__ = [
     "Failed",
     "Grid",
     "Point",
-    "Protocol",
     "Store",
     "Sweep",
+    "SweepProtocol",
     "Task",
+    "Workers",
     "as_json",
     "attempt",
-    "evaluate",
+    "evaluate_point",
     "in_processes",
     "in_this_process",
     "on_ray",

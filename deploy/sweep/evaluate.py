@@ -11,9 +11,9 @@ from typing import Any
 
 from deploy.cost import Cost, cost_of, counted_input
 from deploy.entering import InputOptions
-from deploy.sweep.hooks import export_point
+from deploy.sweep.grid import LEARNED
 from deploy.sweep.quality import image_quality, reconstruction_quality
-from deploy.sweep.types import Done, Failed, Protocol, Result, Task
+from deploy.sweep.types import Done, Failed, Result, SweepProtocol, Task
 from deploy.sweep.window import readout_gain, with_window
 from esvae.data import ImageSplits, load_images
 from esvae.errors import EsvaeError
@@ -23,20 +23,21 @@ from esvae.metrics.train_features import features_path
 from esvae.run import Run, load_run
 from export.frontends import from_run
 from export.ir import Network
+from export.pipeline import DEFAULT_CALIBRATION, export_network
 from sim.fit.chips import CHIPS
 from sim.fit.mapping import map_network
 
-__all__ = ["AGAINST_FLOAT", "attempt", "evaluate"]
+__all__ = ["AGAINST_FLOAT", "attempt", "evaluate_point"]
 
 #: Figures that a fine-tuned point does not have: its run's own decoder computes in integers.
 AGAINST_FLOAT = ("image_mse", "image_ssim", "quantization_mse", "reconstruction_float")
 
 
 def attempt(task: Task) -> Result:
-    """:func:`evaluate`, where every error becomes a line: one bad point takes no other with it."""
+    """:func:`evaluate_point`, where every error becomes a line: one bad point takes no other with it."""
     try:
         with threads(task.threads):
-            return evaluate(task)
+            return evaluate_point(task)
     except EsvaeError as error:
         return Failed(" ".join(str(error).split()))
     except Exception as error:
@@ -44,7 +45,7 @@ def attempt(task: Task) -> Result:
         return Failed(f"unexpected {type(error).__name__}: {reason}")
 
 
-def evaluate(task: Task) -> Done:
+def evaluate_point(task: Task) -> Done:
     """Exports a point, compares its images with float's, and costs it.
 
     Raises:
@@ -62,8 +63,14 @@ def evaluate(task: Task) -> Done:
         network = replace(network, provenance={**network.provenance, "window": window})
     with tempfile.TemporaryDirectory(prefix="esvae-sweep-") as folder:
         target = Path(folder) / "point.net"
-        exported = export_point(
-            network, target, bits=point.bits, lowering=point.lowering, calibration=point.calibration
+        # Learned scales are kept by any calibration.
+        calibration = DEFAULT_CALIBRATION if point.calibration == LEARNED else point.calibration
+        exported = export_network(
+            network,
+            target,
+            weight_bits=point.bits,
+            lowering=point.lowering,  # type: ignore[arg-type]
+            calibration=calibration,  # type: ignore[arg-type]
         )
         content = target.read_bytes()
     quality = _quality(trained, shortened, exported.network, protocol)
@@ -83,7 +90,7 @@ def evaluate(task: Task) -> Done:
     return Done(outcome, content)
 
 
-def _quality(trained: Run, shortened: Run, network: Network, protocol: Protocol) -> dict[str, Any]:
+def _quality(trained: Run, shortened: Run, network: Network, protocol: SweepProtocol) -> dict[str, Any]:
     images: ImageSplits | None = None
     features: FeatureNet | None = None
     data = trained.config.data

@@ -7,15 +7,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from deploy.sweep.hooks import CALIBRATIONS, LEARNED
 from esvae.chip.rounding import MAX_WEIGHT_BITS, MIN_WEIGHT_BITS
 from esvae.errors import ConfigError
-from export.pipeline import LOWERINGS
+from export.passes import CALIBRATIONS
+from export.pipeline import DEFAULT_CALIBRATION, LOWERINGS
 
-__all__ = ["MAX_STEPS", "Grid", "Point", "parse_names", "parse_numbers"]
+__all__ = ["LEARNED", "MAX_STEPS", "Grid", "Point", "parse_names", "parse_numbers"]
 
 #: The longest window that a config can have.
 MAX_STEPS = 1024
+
+#: What stands for a calibration with a fine-tuned run, which brings the scales that it learned.
+LEARNED = "learned"
 
 T = TypeVar("T", int, str)
 
@@ -35,7 +38,7 @@ class Point:
     bits: int
     steps: int
     lowering: str = "auto"
-    calibration: str = CALIBRATIONS[0]
+    calibration: str = DEFAULT_CALIBRATION
     qat: bool = False
 
     @property
@@ -46,7 +49,7 @@ class Point:
         '4 bit, 8 steps, dense'
         """
         more = [self.lowering] if self.lowering != "auto" else []
-        more += ["QAT"] if self.qat else [self.calibration] if self.calibration != CALIBRATIONS[0] else []
+        more += ["QAT"] if self.qat else [self.calibration] if self.calibration != DEFAULT_CALIBRATION else []
         return ", ".join([f"{self.bits} bit", f"{self.steps} steps", *more])
 
 
@@ -61,7 +64,7 @@ class Grid:
     bits: tuple[int, ...]
     steps: tuple[int, ...]
     lowerings: tuple[str, ...] = ("auto",)
-    calibrations: tuple[str, ...] = CALIBRATIONS[:1]
+    calibrations: tuple[str, ...] = (DEFAULT_CALIBRATION,)
     qat: bool = False
 
     def __post_init__(self) -> None:

@@ -13,20 +13,20 @@ import numpy as np
 import torch
 
 from deploy.compare.images import image_mse, image_ssim
+from deploy.pair import float_images, pair_of
 from deploy.posterior import encode_counts
 from esvae.data import ImageSplits
 from esvae.metrics.features import FeatureNet, extract
 from esvae.metrics.uncertainty import Estimate, frechet_estimate, mean_estimate
 from esvae.run import Run
 from export.ir import Network
-from sim.readout import images_from_potentials
 from sim.sampler import codes_from_counts, codes_from_rates, initial_states, prior_rates, sample_spikes
 from sim.twin.engine import Engine
 
-__all__ = ["METRICS", "image_quality", "reconstruction_quality"]
+__all__ = ["POINT_METRICS", "image_quality", "reconstruction_quality"]
 
 #: What can be asked for beside the images' MSE.
-METRICS: tuple[str, ...] = ("reconstruction", "fad")
+POINT_METRICS: tuple[str, ...] = ("reconstruction", "fad")
 
 _CHUNK = 128
 
@@ -66,16 +66,17 @@ def image_quality(
     for numbers in _chunks(images):
         rates = codes_from_rates(prior_rates(network.prior, seed, numbers), bits)
         whole, short = _spikes(trained, network, rates, seed, numbers, bits)
-        wanted, floats, drawn = _float(trained, whole), _float(shortened, short), _integer(engine, short)
+        wanted = float_images(trained.model.decoder, whole)
+        pairs = pair_of(shortened.model.decoder, engine, short)
         for name, figures in (
-            ("image_mse", image_mse(drawn, wanted)),
-            ("image_ssim", image_ssim(drawn, wanted)),
-            ("quantization_mse", image_mse(drawn, floats)),
-            ("window_mse", image_mse(floats, wanted)),
+            ("image_mse", image_mse(pairs.integers, wanted)),
+            ("image_ssim", image_ssim(pairs.integers, wanted)),
+            ("quantization_mse", image_mse(pairs.integers, pairs.floats)),
+            ("window_mse", image_mse(pairs.floats, wanted)),
         ):
             parts.setdefault(name, []).append(figures)
         if features is not None:
-            codes.append(extract(features, [torch.from_numpy(drawn)]))
+            codes.append(extract(features, [torch.from_numpy(pairs.integers)]))
     found = {name: mean_estimate(np.concatenate(figures)) for name, figures in parts.items()}
     if features is not None and real is not None:
         found["fad"] = frechet_estimate(np.concatenate(codes), extract(features, real.test.split(_CHUNK)), seed)
@@ -103,10 +104,11 @@ def reconstruction_quality(
         counts = encode_counts(trained, shown)
         rates = codes_from_counts(counts, trained.config.model.time_steps, bits)
         whole, short = _spikes(trained, network, rates, seed, numbers, bits)
+        pairs = pair_of(shortened.model.decoder, engine, short)
         for name, drawn in (
-            ("reconstruction", _integer(engine, short)),
-            ("reconstruction_float", _float(shortened, short)),
-            ("reconstruction_trained", _float(trained, whole)),
+            ("reconstruction", pairs.integers),
+            ("reconstruction_float", pairs.floats),
+            ("reconstruction_trained", float_images(trained.model.decoder, whole)),
         ):
             errors.setdefault(name, []).append(image_mse(drawn, shown))
     return {name: mean_estimate(np.concatenate(parts)) for name, parts in errors.items()}
@@ -127,14 +129,3 @@ def _spikes(
     states = initial_states(seed, numbers, rates.shape[1])
     spikes = sample_spikes(rates, states, max(steps, full), bits)
     return spikes[:, :full], spikes[:, :steps]
-
-
-@torch.inference_mode()
-def _float(run: Run, spikes: np.ndarray) -> np.ndarray:
-    raster = torch.from_numpy(np.ascontiguousarray(spikes.swapaxes(0, 1))).float()
-    return run.model.decoder(raster).numpy()  # type: ignore[no-any-return]
-
-
-def _integer(engine: Engine, spikes: np.ndarray) -> np.ndarray:
-    entering = np.ascontiguousarray(spikes).reshape(*spikes.shape[:2], *engine.network.input_shape)
-    return images_from_potentials(engine.network, engine.final_potentials(entering))

@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from deploy.backends import Progress
 from deploy.sweep.evaluate import attempt
 from deploy.sweep.executors import Executor, Work, in_this_process
+from deploy.sweep.fine_tuning import fine_tuned_runs
 from deploy.sweep.grid import Grid, Point
-from deploy.sweep.hooks import FineTuned, fine_tuned
 from deploy.sweep.pareto import pareto_front
-from deploy.sweep.quality import METRICS
+from deploy.sweep.settle import inputs_of, settle_protocol
 from deploy.sweep.store import Store, key_of
-from deploy.sweep.types import Failed, Protocol, Result, Task
-from esvae.data import load_images
-from esvae.errors import ConfigError, DataError, EsvaeError
-from esvae.machine.files import sha256_file
-from esvae.metrics.train_features import features_path
-from esvae.run import Run, load_run
+from deploy.sweep.types import Failed, Result, SweepProtocol, Task
+from esvae.errors import ConfigError
+from esvae.run import load_run
 from sim.energy.profile import load_profile
 
-__all__ = ["QUALITIES", "Entry", "Sweep", "sweep"]
-
-#: Figures that the front can weigh against energy, less being better.
-QUALITIES: tuple[str, ...] = ("reconstruction", "image_mse", "fad")
+__all__ = ["Entry", "Sweep", "Workers", "sweep"]
 
 _EVALUATED, _KEPT = "evaluated", "kept"
 
@@ -73,7 +67,7 @@ class Sweep:
     trained_steps: int
     quality: str
     profile: str
-    protocol: Protocol
+    protocol: SweepProtocol
     points: tuple[Entry, ...]
     notes: tuple[str, ...]
 
@@ -86,16 +80,29 @@ class Sweep:
         return sum(entry.source == source for entry in self.points)
 
 
+@dataclass(frozen=True)
+class Workers:
+    """Who evaluates points.
+
+    Attributes:
+        execute: where.
+        work: what evaluates one.
+        threads: of each worker.
+    """
+
+    execute: Executor = in_this_process
+    work: Work = attempt
+    threads: int = 1
+
+
 def sweep(
     run: str,
     grid: Grid,
     folder: str | os.PathLike[str],
-    protocol: Protocol,
+    protocol: SweepProtocol,
     *,
     quality: str | None = None,
-    executor: Executor = in_this_process,
-    work: Work = attempt,
-    threads: int = 1,
+    workers: Workers = Workers(),
     progress: Progress | None = None,
 ) -> Sweep:
     """Evaluates a grid of exports of a run.
@@ -107,9 +114,7 @@ def sweep(
         protocol: how points are judged; its first profile's energy is the front's. Of its metrics those that cannot
             be computed for want of data are left out, with a note, where ``quality`` does not need them.
         quality: of the front; by default the reconstruction, or the images' MSE where there are no data.
-        executor: where points are evaluated.
-        work: what evaluates one.
-        threads: of each worker.
+        workers: who evaluates points, and where.
         progress: called as points are finished.
 
     Raises:
@@ -118,53 +123,46 @@ def sweep(
         EsvaeError: the folder cannot be written; points before that are kept.
     """
     trained = load_run(run)
-    protocol, measured, notes = _settled(trained, protocol, quality)
-    chosen = quality or ("reconstruction" if "reconstruction" in protocol.metrics else "image_mse")
-    if grid.qat and chosen == "image_mse":
+    judged = settle_protocol(trained, protocol, quality)
+    if grid.qat and judged.quality == "image_mse":
         raise ConfigError(
             "--qat: a fine-tuned run draws other images than the run, so image_mse cannot judge both; take --quality "
             "reconstruction or fad, and their data"
         )
-    store = Store(Path(folder))
-    report = progress or (lambda share, text: None)
-    tasks, inputs, entries = [], {}, dict[str, Entry]()
-    points: list[tuple[Point, str]] = []
-    tuned = _fine_tuned(trained, grid.bits, Path(folder), protocol, report) if grid.qat else {}
+    store, report = Store(Path(folder)), progress or (lambda share, text: None)
+    tuned = fine_tuned_runs(trained, grid.bits, Path(folder), judged.protocol, report) if grid.qat else {}
+    notes, keys, entries = list(judged.notes), list[str](), dict[str, Entry]()
+    tasks: list[tuple[Task, dict[str, Any]]] = []
     for point in grid.points():
-        given = tuned[point.bits] if point.qat else (run, trained)
+        given = tuned[point.bits] if point.qat else (str(run), trained)
+        inputs = inputs_of(trained if isinstance(given, Failed) else given[1], point, judged)
+        key = key_of(inputs)
+        keys.append(key)
         if isinstance(given, Failed):
-            key = key_of(_inputs(trained, point, protocol, measured))
-            points.append((point, key))
             entries[key] = Entry(point, key, "failed", None, given.reason)
             continue
-        name, source = given
-        decided = _inputs(source, point, protocol, measured)
-        key = key_of(decided)
-        points.append((point, key))
         kept = store.read(key)
         if kept.damage is not None:
             notes.append(f"{point.label}: {kept.damage}; computed anew")
         if kept.outcome is not None:
             entries[key] = Entry(point, key, _KEPT, kept.outcome, None)
         else:
-            tasks.append(Task(key, str(name), point, protocol, threads))
-            inputs[key] = decided
-    report(len(entries) / len(points), f"{len(entries)} of {len(points)} points are there")
-    results = executor(work, tasks) if tasks else iter(())
+            tasks.append((Task(key, given[0], point, judged.protocol, workers.threads), inputs))
+    report(len(entries) / len(keys), f"{len(entries)} of {len(keys)} points are there")
+    results = workers.execute(workers.work, [task for task, _ in tasks]) if tasks else iter(())
     for number, result in results:
-        task = tasks[number]
-        entries[task.key] = _entry(store, task, inputs[task.key], result)
-        report(len(entries) / len(points), f"{len(entries)} of {len(points)} points, last {task.point.label}")
-    profile = load_profile(protocol.profiles[0]).name
-    found = _with_front([entries[key] for _, key in points], chosen, profile)
+        task, inputs = tasks[number]
+        entries[task.key] = _entry(store, task, inputs, result)
+        report(len(entries) / len(keys), f"{len(entries)} of {len(keys)} points, last {task.point.label}")
+    profile = load_profile(judged.protocol.profiles[0]).name
     return Sweep(
         run=str(run),
         weights_hash=trained.weights_hash,
         trained_steps=trained.config.model.time_steps,
-        quality=chosen,
+        quality=judged.quality,
         profile=profile,
-        protocol=protocol,
-        points=found,
+        protocol=judged.protocol,
+        points=_with_front([entries[key] for key in keys], judged.quality, profile),
         notes=tuple(notes),
     )
 
@@ -182,76 +180,4 @@ def _with_front(entries: list[Entry], quality: str, profile: str) -> tuple[Entry
         if entry.outcome is not None
     }
     front = dict(zip(costs, pareto_front(list(costs.values())), strict=True))
-    return tuple(Entry(**{**vars(entry), "front": front.get(entry.key, False)}) for entry in entries)
-
-
-def _settled(run: Run, protocol: Protocol, quality: str | None) -> tuple[Protocol, dict[str, Any], list[str]]:
-    """The protocol with what can be computed, the hashes of data and profiles, and notes on what was left out."""
-    if quality is not None and quality not in QUALITIES:
-        raise ConfigError(f"--quality {quality}: expected {', '.join(QUALITIES)}")
-    if unknown := set(protocol.metrics) - set(METRICS):
-        raise ConfigError(f"--metrics {min(unknown)}: expected {', '.join(METRICS)}")
-    for name, count in (("-n", protocol.images), ("--test-images", protocol.test_images)):
-        if count < 2:
-            raise DataError(f"{name} {count}: expected at least 2, which an interval needs")
-    if not protocol.profiles:
-        raise ConfigError("no energy profile: name one with --profile")
-    metrics = [*protocol.metrics, *([quality] if quality in METRICS and quality not in protocol.metrics else [])]
-    measured: dict[str, Any] = {"profiles": [load_profile(name).model_dump(mode="json") for name in protocol.profiles]}
-    notes = []
-    if metrics:
-        try:
-            images = load_images(run.config.data, protocol.data_root)
-        except EsvaeError as error:
-            if quality in METRICS:
-                raise
-            notes.append(f"{', '.join(metrics)} left out: {error}")
-            metrics = []
-        else:
-            shown = images.test.head(protocol.test_images)
-            measured["test_images"] = _hash_of_images(shown.tensor().numpy().tobytes())
-    if "fad" in metrics:
-        path = features_path(run.config.data, protocol.data_root)
-        if path.is_file():
-            measured["fad_autoencoder"] = sha256_file(path)
-            measured["test_set"] = _hash_of_images(images.test.tensor().numpy().tobytes())
-        elif quality == "fad":
-            raise DataError(f"{path}: no FAD autoencoder; make one with: esvae fad train {run.config.data.name}")
-        else:
-            notes.append(f"fad left out: no {path}; make it with: esvae fad train {run.config.data.name}")
-            metrics.remove("fad")
-    settled = Protocol(**{**vars(protocol), "metrics": tuple(metrics)})
-    return settled, measured, notes
-
-
-def _hash_of_images(content: bytes) -> str:
-    import hashlib
-
-    return hashlib.sha256(content).hexdigest()
-
-
-def _inputs(run: Run, point: Point, protocol: Protocol, measured: Mapping[str, Any]) -> dict[str, Any]:
-    """All that decides a point's outcome."""
-    judged = {name: value for name, value in asdict(protocol).items() if name not in ("data_root", "profiles")}
-    judged["metrics"] = sorted(protocol.metrics)
-    return {
-        "weights_sha256": run.weights_hash,
-        "config": run.config.model_dump(mode="json"),
-        "point": asdict(point),
-        "protocol": judged,
-        **measured,
-    }
-
-
-def _fine_tuned(
-    trained: Run, all_bits: Sequence[int], folder: Path, protocol: Protocol, progress: Progress
-) -> dict[int, FineTuned | Failed]:
-    """The runs that were fine-tuned for so many bits, one after the other, kept below ``SWEEP/qat``, or why not."""
-    found: dict[int, FineTuned | Failed] = {}
-    for bits in all_bits:
-        out = folder.resolve() / "qat" / f"{trained.weights_hash[:16]}-{bits}bit"
-        try:
-            found[bits] = fine_tuned(trained, bits, out, protocol.data_root, progress)
-        except EsvaeError as error:
-            found[bits] = Failed("fine-tuning: " + " ".join(str(error).split()))
-    return found
+    return tuple(replace(entry, front=front.get(entry.key, False)) for entry in entries)

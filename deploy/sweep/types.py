@@ -10,11 +10,11 @@ from typing import Any
 
 from deploy.sweep.grid import Point
 
-__all__ = ["Done", "Failed", "Protocol", "Result", "Task"]
+__all__ = ["Done", "Failed", "Result", "SweepProtocol", "Task"]
 
 
 @dataclass(frozen=True)
-class Protocol:
+class SweepProtocol:
     """How every point of a sweep is judged.
 
     Attributes:
@@ -49,7 +49,7 @@ class Task:
     key: str
     run: str
     point: Point
-    protocol: Protocol
+    protocol: SweepProtocol
     threads: int = 1
 
 

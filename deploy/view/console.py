@@ -8,14 +8,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from deploy.backends import Progress as Report
+if TYPE_CHECKING:
+    from deploy.backends import Progress as Report
 
 __all__ = ["bar", "emit_json", "print_table", "say", "stages", "warn"]
 

@@ -17,7 +17,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from esvae.machine.files import atomic_file
 from sim.counts.ops import Counts
-from sim.energy.estimate import Estimate, part_names
+from sim.energy.estimate import EnergyEstimate, part_names
 from sim.fit.mapping import Mapping
 
 __all__ = [
@@ -41,7 +41,9 @@ _SHOWN_NEURONS = 64
 _COLUMNS = 5
 
 
-def save_energy_plots(counts: Counts, estimates: Sequence[Estimate], folder: str | os.PathLike[str]) -> list[Path]:
+def save_energy_plots(
+    counts: Counts, estimates: Sequence[EnergyEstimate], folder: str | os.PathLike[str]
+) -> list[Path]:
     """Writes raster, activity, operations and energy as PNG into ``folder``; gives their paths."""
     folder = Path(folder)
     paths = [folder / f"{name}.png" for name in ("raster", "activity", "synops", "energy")]
@@ -142,7 +144,7 @@ def save_synops(counts: Counts, target: str | os.PathLike[str]) -> None:
     _write(figure, target)
 
 
-def save_energy(estimates: Sequence[Estimate], target: str | os.PathLike[str]) -> None:
+def save_energy(estimates: Sequence[EnergyEstimate], target: str | os.PathLike[str]) -> None:
     """Energy of an image by each profile: parts stacked to 100 % at the left, the total with its range at the right."""
     figure, (shares, totals) = _figure(
         1, (11, 1.9 + 0.55 * len(estimates)), columns=2, width_ratios=[3, 2], sharey=True

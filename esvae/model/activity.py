@@ -13,11 +13,11 @@ from torch import nn
 
 from esvae.model.layers import SpikingLayer
 
-__all__ = ["LayerActivity", "Recording", "layer_activity", "recording"]
+__all__ = ["LayerFiringRate", "Recording", "layer_activity", "recording"]
 
 
 @dataclass(frozen=True)
-class LayerActivity:
+class LayerFiringRate:
     """Of one spiking layer over some images.
 
     Attributes:
@@ -82,7 +82,7 @@ def _fan_out(synapse: nn.Module) -> float:
 
 
 @torch.no_grad()
-def layer_activity(model: Any, images: torch.Tensor, generator: torch.Generator) -> list[LayerActivity]:
+def layer_activity(model: Any, images: torch.Tensor, generator: torch.Generator) -> list[LayerFiringRate]:
     """Rates and dead neurons of every spiking layer, encoder first, for reconstructions of ``images``.
 
     Args:
@@ -96,6 +96,6 @@ def layer_activity(model: Any, images: torch.Tensor, generator: torch.Generator)
         model.decoder.hidden(model.sample(model.posterior_rates(images), generator))
     model.train(was_training)
     return [
-        LayerActivity(name, float(x.float().mean()), float((x.float().amax(0) == 0).float().mean()))
+        LayerFiringRate(name, float(x.float().mean()), float((x.float().amax(0) == 0).float().mean()))
         for name, x in record.spikes.items()
     ]

@@ -13,7 +13,7 @@ from esvae.machine.distributed import all_rows, draw_rows
 from esvae.model.activity import recording
 from esvae.model.decoder import Decoder
 from esvae.model.layers import SpikingLayer, SpikingLayers
-from esvae.model.prior import Prior
+from esvae.model.prior import LearnedPrior
 
 __all__ = ["ESVAE", "Encoder", "Losses", "mmd"]
 
@@ -74,7 +74,7 @@ class ESVAE(nn.Module):
         super().__init__()
         self.config = config
         self.encoder = Encoder(config)
-        self.prior = Prior(config.model)
+        self.prior = LearnedPrior(config.model)
         self.decoder = Decoder(config)
 
     def arrange(self) -> ESVAE:

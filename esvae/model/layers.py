@@ -12,7 +12,7 @@ from esvae.machine.distributed import processes
 from esvae.model.quantized import Rounding
 from esvae.model.threshold_norm import ThresholdNorm
 from esvae.model.upsample import Upsample
-from esvae.neurons import Cuba, run_norse, run_slayer, simulate
+from esvae.neurons import Cuba, run_cuba, run_norse, run_slayer
 from esvae.neurons.lif import lif
 from esvae.neurons.norm_lif import norm_lif
 
@@ -98,7 +98,7 @@ class SpikingLayer(nn.Module):
             driven = self.norm(x.flatten(0, 1)).unflatten(0, (steps, -1))
         else:
             driven = self.norm(current, copies).expand(steps, *current.shape)
-        run = {"esvae": simulate, "norse": run_norse, "slayer": run_slayer}[self.neuron.cells]
+        run = {"esvae": run_cuba, "norse": run_norse, "slayer": run_slayer}[self.neuron.cells]
         return run(self.stepwise, driven).flatten(0, 1)
 
 

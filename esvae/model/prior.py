@@ -16,13 +16,13 @@ from torch import nn
 from esvae.config import ModelConfig
 from esvae.machine.distributed import draw_rows
 
-__all__ = ["Prior"]
+__all__ = ["LearnedPrior"]
 
 #: Added to the variances of a component, in units of the squared logit: a few hundred images span no 32 dimensions.
 _REGULARIZATION = 0.1
 
 
-class Prior(nn.Module):
+class LearnedPrior(nn.Module):
     """Rates ``sigmoid(weight[k] @ n + bias[k])``, ``n`` standard normal, ``k`` drawn with probability ``share[k]``.
 
     Attributes:

@@ -19,7 +19,7 @@ import torch
 
 from esvae.errors import ConfigError
 
-__all__ = ["Cuba", "Surrogate", "simulate"]
+__all__ = ["Cuba", "Surrogate", "run_cuba"]
 
 Surrogate = Literal["rectangle", "superspike"]
 
@@ -72,7 +72,7 @@ class _Spike(torch.autograd.Function):
         return grads[0] / (1 + (v - neuron.threshold).abs()).square(), None
 
 
-def simulate(neuron: Cuba, x: torch.Tensor) -> torch.Tensor:
+def run_cuba(neuron: Cuba, x: torch.Tensor) -> torch.Tensor:
     """Spikes of neurons at rest before the first step, with gradients through time and reset.
 
     Args:

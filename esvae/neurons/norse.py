@@ -14,7 +14,7 @@ import torch
 from esvae.errors import ConfigError
 from esvae.neurons.cuba import Cuba
 
-__all__ = ["NorseCell", "from_norse", "run_norse", "to_norse"]
+__all__ = ["NorseCell", "neuron_from_norse", "run_norse", "to_norse"]
 
 _STEP = 0.001  # seconds, Norse's own default
 
@@ -67,7 +67,7 @@ def to_norse(neuron: Cuba, dt: float = _STEP) -> NorseCell:
     return NorseCell(kind(**tensors, method="super"), dt, neuron.gain / (1 - neuron.keep))
 
 
-def from_norse(parameters: Any, dt: float = _STEP) -> Cuba:
+def neuron_from_norse(parameters: Any, dt: float = _STEP) -> Cuba:
     """Our neuron, from Norse's ``LIFBoxParameters`` or ``LIFParameters`` and its time step in seconds.
 
     Raises:

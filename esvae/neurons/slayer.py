@@ -15,7 +15,7 @@ from esvae.chip.formats import DECAY_UNITY
 from esvae.errors import ConfigError
 from esvae.neurons.cuba import Cuba
 
-__all__ = ["SlayerNeuron", "from_slayer", "run_slayer", "to_slayer"]
+__all__ = ["SlayerNeuron", "neuron_from_slayer", "run_slayer", "to_slayer"]
 
 #: The threshold that ours is scaled to, so that slayer's fixed point resolves it to 1 in 2^17.
 _THRESHOLD = 32.0
@@ -42,7 +42,7 @@ def to_slayer(neuron: Cuba) -> SlayerNeuron:
     return SlayerNeuron(_THRESHOLD, current, voltage, neuron.gain * _THRESHOLD / neuron.threshold)
 
 
-def from_slayer(neuron: Any) -> Cuba:
+def neuron_from_slayer(neuron: Any) -> Cuba:
     """Our neuron from a ``slayer.neuron.cuba.Neuron``, in slayer's units.
 
     Raises:

@@ -21,12 +21,12 @@ from esvae.training.checkpoint import load_state, save_state
 from esvae.training.module import OptimizationModule
 from esvae.training.monitor import Monitor, write_csv
 
-__all__ = ["CHECKPOINT", "Machine", "Progress", "fit"]
+__all__ = ["CHECKPOINT", "Machine", "TrainingProgress", "fit"]
 
 CHECKPOINT = "checkpoint.safetensors"
 
 #: Called after every step with: steps done, steps in all, reconstruction MSE of the step.
-Progress = Callable[[int, int, float], None]
+TrainingProgress = Callable[[int, int, float], None]
 #: Writes the run: its record so far, and whether the weights go with it.
 Save = Callable[[dict[str, Any], bool], None]
 
@@ -67,7 +67,7 @@ def fit(
     machine: Machine,
     monitor: Callable[[int], Monitor] | None = None,
     resume: bool = False,
-    progress: Progress | None = None,
+    progress: TrainingProgress | None = None,
 ) -> None:
     """Trains ``model`` and keeps ``directory`` in a state that it can be continued from.
 
@@ -191,7 +191,7 @@ class _Keeper(lightning.Callback):
         fingerprint: dict[str, Any],
         machine: Machine,
         monitor: Callable[[int], Monitor] | None,
-        progress: Progress | None,
+        progress: TrainingProgress | None,
     ) -> None:
         self.done, self.state, self.batches, self.directory, self.save = done, state, batches, directory, save
         self.fingerprint, self.machine, self.make_monitor, self.progress = fingerprint, machine, monitor, progress

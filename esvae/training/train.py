@@ -16,7 +16,7 @@ from esvae.model import ESVAE
 from esvae.run import Run, load_run, read_record, save_record, save_run
 from esvae.training.batches import Batches
 from esvae.training.evaluate import fit_prior
-from esvae.training.fit import Machine, Progress, fit
+from esvae.training.fit import Machine, TrainingProgress, fit
 from esvae.training.monitor import WATCHED, Monitor
 from esvae.training.place import training_place
 
@@ -55,7 +55,7 @@ def train(
     machine: Machine | None = None,
     samples_every: int = 10,
     tensorboard: bool = False,
-    progress: Progress | None = None,
+    progress: TrainingProgress | None = None,
 ) -> Run:
     """Trains a model and leaves it in ``directory``; the same config gives the same weights on one machine
     with the same number of threads.

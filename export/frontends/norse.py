@@ -29,7 +29,7 @@ import torch
 from torch import nn
 
 from esvae.errors import ConfigError, NetFileError, UnsupportedLayerError
-from esvae.neurons.norse import from_norse as neuron_of
+from esvae.neurons.norse import neuron_from_norse as neuron_of
 from export.frontends.esvae_run import synapse_of
 from export.ir import Dense, Flatten, FloatLif, ImageReadout, Shape
 from export.ir.floats import FloatLayer, FloatNetwork, Norm

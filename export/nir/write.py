@@ -34,9 +34,9 @@ from esvae.machine.hdf5 import hdf5_storage
 from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, Pair, Shape, Synapse
 from export.ir.floats import FloatLayer, FloatNetwork
 from export.ir.geometry import factor_after
-from export.ir.labels import labels
+from export.ir.labels import layer_labels
 from export.passes.fold_norm import fold_norm
-from export.passes.lower_dense import unrolled
+from export.passes.lower_dense import unrolled_layer
 from export.passes.lower_subpixel import subpixel_conv
 
 __all__ = ["NIR_STEP", "NirFile", "write_nir"]
@@ -141,7 +141,7 @@ def _package() -> Any:
 
 def _plan(network: FloatNetwork, lowering: NirLowering) -> _Plan:
     layers: list[FloatLayer | Flatten] = []
-    for where, layer in zip(labels(network.layers), network.layers, strict=True):
+    for where, layer in zip(layer_labels(network.layers), network.layers, strict=True):
         if isinstance(layer, FloatLayer):
             layer = replace(layer, synapse=_with_gain(layer.synapse, where))
         layers.append(layer)
@@ -162,14 +162,14 @@ def _plan(network: FloatNetwork, lowering: NirLowering) -> _Plan:
 def _unrolled(network: FloatNetwork) -> _Plan:
     layers: list[tuple[Planned, Shape]] = []
     shape = network.input_shape
-    for where, layer in zip(labels(network.layers), network.layers, strict=True):
+    for where, layer in zip(layer_labels(network.layers), network.layers, strict=True):
         if isinstance(layer, Flatten):
             shape = layer.output_shape(shape)
             continue
         synapse = layer.synapse
         after = synapse.output_shape(shape)
         if not isinstance(synapse, Dense):
-            synapse = unrolled(synapse, shape, after, where)
+            synapse = unrolled_layer(synapse, shape, after, where)
         layers.append((synapse, (math.prod(after),)))
         shape = after
     upscale = network.readout.upscale if network.readout is not None else 1
@@ -181,7 +181,7 @@ def _coarse(network: FloatNetwork) -> _Plan:
     shape, maps = network.input_shape, network.input_shape
     factor: Pair = (1, 1)
     lowered = False
-    for where, layer in zip(labels(network.layers), network.layers, strict=True):
+    for where, layer in zip(layer_labels(network.layers), network.layers, strict=True):
         if isinstance(layer, Flatten):
             continue
         synapse = layer.synapse

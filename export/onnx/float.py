@@ -19,7 +19,7 @@ from esvae.errors import NetFileError
 from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, Shape, Synapse
 from export.ir.floats import FloatNetwork
 from export.ir.geometry import matrix
-from export.onnx.graph import Graph, image_from, metadata, save_model
+from export.onnx.graph import OnnxGraph, image_from, metadata, save_model
 from export.onnx.sums import delayed
 
 __all__ = ["float_model", "write_float_onnx"]
@@ -63,7 +63,7 @@ def float_model(network: FloatNetwork, *, steps: int | None = None, hidden: bool
     length = steps or network.time_steps
     if length is None:
         raise NetFileError("this network has no window; say how many steps its ONNX graph is to run")
-    graph, shape, number = Graph(), network.input_shape, 0
+    graph, shape, number = OnnxGraph(), network.input_shape, 0
     graph.input("spikes", np.uint8, ("images", length, *shape))
     images = graph.op("Shape", "spikes", start=0, end=1)
     turned = graph.op("Transpose", "spikes", perm=[1, 0, *range(2, 2 + len(shape))])
@@ -96,7 +96,7 @@ def float_model(network: FloatNetwork, *, steps: int | None = None, hidden: bool
     return graph.model("float_decoder", _ABOUT, metadata("float network", None, length, network.provenance))
 
 
-def _sums(graph: Graph, layer: Synapse, raster: str, before: Shape) -> str:
+def _sums(graph: OnnxGraph, layer: Synapse, raster: str, before: Shape) -> str:
     """Weighted sums of all steps, float32 ``(steps * images, ...)``."""
     if isinstance(layer, Dense) or before[1:] == (1, 1):
         weight = matrix(layer, before).T
@@ -117,7 +117,7 @@ def _sums(graph: Graph, layer: Synapse, raster: str, before: Shape) -> str:
 
 
 def _neurons(
-    graph: Graph, layer: Synapse[FloatLif], sums: str, images: str, shape: Shape, name: str
+    graph: OnnxGraph, layer: Synapse[FloatLif], sums: str, images: str, shape: Shape, name: str
 ) -> tuple[str, str]:
     """The raster of one layer's neurons, float32 ``(steps, images, *shape)``, and the potential after the last step."""
     neuron = layer.neuron

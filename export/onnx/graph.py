@@ -20,7 +20,7 @@ from esvae.errors import ConfigError, NetFileError
 from esvae.machine.files import write_bytes
 from export.ir import ImageReadout
 
-__all__ = ["IR_VERSION", "OPERATOR_SET", "Graph", "image_from", "load_onnx", "metadata", "save_model"]
+__all__ = ["IR_VERSION", "OPERATOR_SET", "OnnxGraph", "image_from", "load_onnx", "metadata", "save_model"]
 
 OPERATOR_SET, IR_VERSION = 18, 8
 
@@ -41,14 +41,14 @@ def load_onnx() -> Any:
     return onnx
 
 
-class Graph:
+class OnnxGraph:
     """Operators in the order in which they are added.
 
     Attributes:
         scope: goes before the name of every operator and value that is added.
     """
 
-    def __init__(self, parent: Graph | None = None) -> None:
+    def __init__(self, parent: OnnxGraph | None = None) -> None:
         self._onnx = load_onnx()
         self._parent = parent
         self._nodes: list[Any] = []
@@ -118,9 +118,9 @@ class Graph:
         """Zeros of the shape that the value ``size`` holds."""
         return self.op("ConstantOfShape", size, value=self._onnx.numpy_helper.from_array(np.zeros(1, dtype), "zero"))
 
-    def body(self) -> Graph:
+    def body(self) -> OnnxGraph:
         """An empty graph for the body of a Scan in this one."""
-        return Graph(self)
+        return OnnxGraph(self)
 
     def proto(self, name: str) -> Any:
         """The graph as ONNX has it."""
@@ -176,7 +176,7 @@ def metadata(kind: str, network_hash: str | None, steps: int, provenance: Mappin
     return found if network_hash is None else found | {"content_hash": network_hash}
 
 
-def image_from(graph: Graph, value: str, readout: ImageReadout, name: str) -> str:
+def image_from(graph: OnnxGraph, value: str, readout: ImageReadout, name: str) -> str:
     """Pixels ``(images, *layer shape)`` in their places, ``(images, C, H, W)``: torch's ``pixel_shuffle``."""
     channels, height, width = readout.image_shape
     r = readout.upscale

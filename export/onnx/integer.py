@@ -37,7 +37,7 @@ from esvae.errors import NetFileError
 from export.ir import Conv, ConvTranspose, Dense, Flatten, Lif, Network, Shape, Synapse
 from export.ir.bounds import largest_current, largest_sum
 from export.ir.geometry import matrix
-from export.onnx.graph import Graph, image_from, metadata, save_model
+from export.onnx.graph import OnnxGraph, image_from, metadata, save_model
 from export.onnx.sums import delayed, interleaved, phases, sliced
 
 __all__ = ["integer_model", "write_onnx"]
@@ -109,7 +109,7 @@ class _Writer:
     """Adds a network to a graph, layer by layer; ``raster`` values are uint8 ``(steps, images, *shape)``."""
 
     def __init__(self, network: Network, steps: int, traces: bool) -> None:
-        self.graph, self.steps, self.traces = Graph(), steps, traces
+        self.graph, self.steps, self.traces = OnnxGraph(), steps, traces
         self.network, self.number = network, 0
         graph, last = self.graph, network.depth - 1
         shape = network.input_shape
@@ -250,7 +250,7 @@ class _Writer:
 
 
 def _step(
-    body: Graph, sums: str, u: str, v: str, bias: str | None, neuron: Lif, kind: np.dtype[Any]
+    body: OnnxGraph, sums: str, u: str, v: str, bias: str | None, neuron: Lif, kind: np.dtype[Any]
 ) -> tuple[str, str, str]:
     """One step of the neurons, as the reference defines it.
 
@@ -283,7 +283,7 @@ def _step(
     return u, body.op("Where", fires, body.constant(0, np.int32), v), fires
 
 
-def _total(graph: Graph, parts: Sequence[_Sum], factor: int, kind: Any) -> str:
+def _total(graph: OnnxGraph, parts: Sequence[_Sum], factor: int, kind: Any) -> str:
     """The sums times ``factor``, in the given type."""
     total = ""
     for part in parts:
@@ -306,7 +306,7 @@ def _parts(weight: np.ndarray) -> list[tuple[np.ndarray, int, int]]:
     return found if not odd.any() else [*found, (odd, 0, 1)]
 
 
-def _decayed(body: Graph, value: str, decay: int, largest: int, kind: np.dtype[Any]) -> str:
+def _decayed(body: OnnxGraph, value: str, decay: int, largest: int, kind: np.dtype[Any]) -> str:
     """``sign(x) * (|x| * keep >> 12)`` of numbers at most ``largest`` in magnitude; keeps at least one part."""
     keep, shift = DECAY_UNITY - decay, DECAY_SHIFT
     while keep % 2 == 0 and shift:
@@ -324,14 +324,14 @@ def _decayed(body: Graph, value: str, decay: int, largest: int, kind: np.dtype[A
     return body.op("Mul", body.cast(shifted, kind), body.op("Sign", value))
 
 
-def _wrapped(body: Graph, value: str) -> str:
+def _wrapped(body: OnnxGraph, value: str) -> str:
     """int64 as a 32 bit register holds it: two's complement."""
     half = body.constant(1 << 31, np.int64)
     turned = body.op("Mod", body.op("Add", value, half), body.constant(1 << 32, np.int64))
     return body.op("Sub", turned, half)
 
 
-def _brought_back(body: Graph, value: str) -> str:
+def _brought_back(body: OnnxGraph, value: str) -> str:
     """Once by 2^24 when above 2^23 or at or below -2^23."""
     limit, wrap = body.constant(STATE_LIMIT, np.int64), body.constant(STATE_WRAP, np.int64)
     low = body.constant(-STATE_LIMIT, np.int64)

@@ -17,7 +17,7 @@ import numpy as np
 
 from export.ir import ConvTranspose, Dense, Shape
 from export.ir.geometry import cell_span, cell_taps, grouped, picked
-from export.onnx.graph import Graph
+from export.onnx.graph import OnnxGraph
 
 __all__ = ["Phases", "delayed", "interleaved", "phases"]
 
@@ -62,7 +62,7 @@ def phases(layer: ConvTranspose, before: Shape, after: Shape) -> Phases:
     return Phases(weight, (crop[0], crop[1]), (*pads[0], *pads[1]), (grid[0], grid[1]))
 
 
-def interleaved(graph: Graph, value: str, layer: ConvTranspose, grid: tuple[int, int], after: Shape) -> str:
+def interleaved(graph: OnnxGraph, value: str, layer: ConvTranspose, grid: tuple[int, int], after: Shape) -> str:
     """Phases ``(rows, O*sy*sx, *grid)`` as the map that they make up: ``(rows, *after)``."""
     if layer.stride != (1, 1):
         value = graph.pixels(value, (after[0], *grid), layer.stride)
@@ -71,13 +71,13 @@ def interleaved(graph: Graph, value: str, layer: ConvTranspose, grid: tuple[int,
     return value
 
 
-def sliced(graph: Graph, value: str, ranges: tuple[tuple[int, int], ...], axes: tuple[int, ...]) -> str:
+def sliced(graph: OnnxGraph, value: str, ranges: tuple[tuple[int, int], ...], axes: tuple[int, ...]) -> str:
     """``value[first:last]`` along each of some axes."""
     first, last = ([pair[side] for pair in ranges] for side in (0, 1))
     return graph.op("Slice", value, *(graph.constant(x, np.int64) for x in (first, last, axes)))
 
 
-def delayed(graph: Graph, raster: str, layer: Dense) -> tuple[str, np.ndarray]:
+def delayed(graph: OnnxGraph, raster: str, layer: Dense) -> tuple[str, np.ndarray]:
     """Inputs as they arrive after their delays, and the matrix for them.
 
     Args:

@@ -22,7 +22,7 @@ from export.ir.labels import FIRST_GROUP
 from export.ir.limits import ELEMENTS
 from export.ir.nodes import N
 
-__all__ = ["MAX_ELEMENTS", "lower_dense", "unrolled"]
+__all__ = ["MAX_ELEMENTS", "lower_dense", "unrolled_layer"]
 
 #: Matrices above this many elements are not made: 2 bytes each.
 MAX_ELEMENTS = ELEMENTS
@@ -39,13 +39,13 @@ def lower_dense(network: Network) -> Network:
         if isinstance(layer, Dense):
             layers.append(layer)
             continue
-        layers.append(unrolled(layer, before, after, where))
+        layers.append(unrolled_layer(layer, before, after, where))
     return replace(
         network, input_shape=(math.prod(network.input_shape),), layers=tuple(layers), first_group=FIRST_GROUP
     )
 
 
-def unrolled(layer: Conv[N] | ConvTranspose[N], before: Shape, after: Shape, where: str) -> Dense[N]:
+def unrolled_layer(layer: Conv[N] | ConvTranspose[N], before: Shape, after: Shape, where: str) -> Dense[N]:
     """The dense layer, of integers or floats.
 
     Args:

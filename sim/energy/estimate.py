@@ -27,7 +27,16 @@ from sim.fit.chips import CHIPS, Chip
 from sim.fit.core_load import CoreLoad, core_load
 from sim.fit.mapping import Mapping, map_network
 
-__all__ = ["Estimate", "Part", "Quantity", "connectivity", "estimate", "estimate_all", "part_names", "step_time"]
+__all__ = [
+    "EnergyEstimate",
+    "EnergyPart",
+    "Quantity",
+    "connectivity",
+    "estimate",
+    "estimate_all",
+    "part_names",
+    "step_time",
+]
 
 #: What the basis of a result is called where all its figures were taken on silicon: a product of them is still no
 #: reading of an instrument.
@@ -53,7 +62,7 @@ class Quantity:
 
 
 @dataclass(frozen=True)
-class Part:
+class EnergyPart:
     """A part of the energy of an image.
 
     Attributes:
@@ -70,7 +79,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class EnergyEstimate:
     """What one profile makes of the counts. All of it is an estimate.
 
     Attributes:
@@ -95,7 +104,7 @@ class Estimate:
     label: str
     basis: str
     energy: Quantity
-    parts: tuple[Part, ...]
+    parts: tuple[EnergyPart, ...]
     step_time: Quantity | None
     latency: Quantity | None
     interval: Quantity | None
@@ -123,13 +132,13 @@ def connectivity(network: Network) -> tuple[str, ...]:
 _PARTS = ("synaptic operations", "neuron updates", "spikes", "packets", "hops", "static power")
 
 
-def part_names(estimates: Iterable[Estimate]) -> list[str]:
+def part_names(estimates: Iterable[EnergyEstimate]) -> list[str]:
     """Names of the parts that occur, in the order in which they are shown."""
     found = {part.name for one in estimates for part in one.parts}
     return [name for name in _PARTS if name in found]
 
 
-def estimate_all(network: Network, counts: Counts, profiles: Sequence[Profile]) -> list[Estimate]:
+def estimate_all(network: Network, counts: Counts, profiles: Sequence[Profile]) -> list[EnergyEstimate]:
     """Estimates by several profiles; each chip is mapped once."""
     chips: Iterable[Chip] = (chip for chip in CHIPS.values() if any(p.chip == chip.name for p in profiles))
     mapped = {chip.name: map_network(network, chip) for chip in chips}
@@ -143,7 +152,7 @@ def estimate_all(network: Network, counts: Counts, profiles: Sequence[Profile]) 
 
 def estimate(
     network: Network, counts: Counts, profile: Profile, mapping: Mapping | None, load: CoreLoad | None
-) -> Estimate:
+) -> EnergyEstimate:
     """Applies one profile to what was counted.
 
     Args:
@@ -164,13 +173,13 @@ def estimate(
         if profile.power is not None:
             static = profile.power.static
             energy = _quantity(static).times(mapping.chips or 1) * interval
-            parts.append(Part("static power", None, energy, _weakest([static, *work.time_figures])))
+            parts.append(EnergyPart("static power", None, energy, _weakest([static, *work.time_figures])))
     total = Quantity(0.0, 0.0, 0.0)
     for part in parts:
         total = total + part.energy
     if parts[-1].amount is None:
         share = _share(parts[-1].energy, total)
-    return Estimate(
+    return EnergyEstimate(
         profile=profile.name,
         title=profile.title,
         about=" ".join(profile.about.split()),
@@ -202,7 +211,7 @@ class _Work:
         if time is not None:
             self.time_figures = [*_by_layer(time, self._kinds), time.neuron_update, time.barrier]
 
-    def dynamic(self) -> list[Part]:
+    def dynamic(self) -> list[EnergyPart]:
         """Parts that grow with what the network does."""
         energy, layers = self._profile.energy, self._counts.layers
         synaptic = _by_layer(energy, self._kinds)
@@ -224,11 +233,11 @@ class _Work:
                 parts.append(self._part(name, many, _quantity(each).times(many), [each]))
         return parts
 
-    def _part(self, name: str, amount: float, energy: Quantity, figures: Sequence[Figure]) -> Part:
+    def _part(self, name: str, amount: float, energy: Quantity, figures: Sequence[Figure]) -> EnergyPart:
         whole = self._profile.uncertainty.energy
         if whole is not None:
             energy = energy * _quantity(whole)
-        return Part(name, amount, energy, _weakest(figures))
+        return EnergyPart(name, amount, energy, _weakest(figures))
 
     def missing(self) -> str | None:
         """What the profile or the mapping cannot say."""

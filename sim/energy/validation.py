@@ -17,13 +17,13 @@ from pydantic import Field, model_validator
 
 from export.ir import Network
 from sim.counts.ops import Counts
-from sim.energy.estimate import Estimate, estimate
+from sim.energy.estimate import EnergyEstimate, estimate
 from sim.energy.profile import Number, Section, load_profile, read_section
 from sim.fit.chips import CHIPS
 from sim.fit.core_load import CoreLoad, core_load
 from sim.fit.mapping import map_network
 
-__all__ = ["Case", "Comparison", "Measured", "compare_with_case", "shipped_cases"]
+__all__ = ["Case", "Measured", "MeasuredAndModelled", "compare_with_case", "shipped_cases"]
 
 #: Units in which a figure may be given, in joules or seconds; counts have none.
 _UNITS = {"us": 1e-6, "ms": 1e-3, "uJ": 1e-6, "mJ": 1e-3, "cores": 1.0, "operations a step": 1.0}
@@ -73,7 +73,7 @@ class Case(Section):
 
 
 @dataclass(frozen=True)
-class Comparison:
+class MeasuredAndModelled:
     """The model beside one measured figure, both in the figure's unit.
 
     Attributes:
@@ -97,7 +97,7 @@ def shipped_cases() -> list[Case]:
     return [read_section(path, Case, "case") for path in sorted(folder.glob("*.yaml"))]
 
 
-def compare_with_case(case: Case, network: Network, counts: Counts) -> list[Comparison]:
+def compare_with_case(case: Case, network: Network, counts: Counts) -> list[MeasuredAndModelled]:
     """Estimates what was measured.
 
     Args:
@@ -119,7 +119,9 @@ def compare_with_case(case: Case, network: Network, counts: Counts) -> list[Comp
         name = figure.quantity.replace("_", " ")
         if figure.layer is not None:
             name = f"{name}, {figure.layer}"
-        found.append(Comparison(name, figure.value, value, value / figure.value - 1, figure.unit, figure.source))
+        found.append(
+            MeasuredAndModelled(name, figure.value, value, value / figure.value - 1, figure.unit, figure.source)
+        )
     return found
 
 
@@ -127,7 +129,7 @@ def compare_with_case(case: Case, network: Network, counts: Counts) -> list[Comp
 class _Model:
     counts: Counts
     load: CoreLoad
-    estimate: Estimate
+    estimate: EnergyEstimate
     cores: int
 
     def place(self, label: str | None) -> int:

@@ -1,23 +1,30 @@
-"""Whether a network fits a chip, what stands in its way, and what would make it fit."""
+"""Whether a network fits a chip, what stands in its way, and what would make it fit: the one answer to all who ask.
+
+What would help is tried, not guessed: each change is mapped (see :mod:`sim.fit.mapping`) and named with the cores it
+takes, in the words of the command line.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
+from esvae.errors import EsvaeError, HardwareRangeError
 from export.ir import Dense, Network
-from sim.energy.estimate import Quantity, connectivity, step_time
-from sim.energy.profile import load_profile
+from export.passes.lower_dense import MAX_ELEMENTS
+from export.pipeline import lowered
+from sim.energy.estimate import connectivity
 from sim.fit.chips import CHIPS, Chip
-from sim.fit.core_load import CoreLoad, core_load
-from sim.fit.mapping import LayerMapping, Mapping, map_network, weight_bits
+from sim.fit.mapping import Mapping, map_network, weight_bits
+from sim.fit.step import StepBound, step_bound
+from sim.fit.thinner import thinner
 
-__all__ = ["Fit", "Option", "StepBound", "fit_network"]
+__all__ = ["Advice", "Fit", "Option", "advise", "check_fits", "fit_network"]
 
-#: Whose times bound the step on each chip.
-_PROFILES = {"loihi2": "loihi2_anchored", "loihi1": "loihi1_davies2018"}
+_FULL_OF = {"memory": "synapses", "neurons": "neurons", "axons": "inputs"}
+_SHARES = {0.75: "three quarters", 0.5: "half", 0.25: "a quarter"}
+_FEWEST_BITS = 2
 
 
 @dataclass(frozen=True)
@@ -25,9 +32,9 @@ class Option:
     """Another way to put the network on a chip.
 
     Attributes:
-        what: for a person.
+        what: what to do: ``--weight-bits 3``, ``--chip loihi1``, ``2 chips``, ...
         cores, chips: that it takes; None where a layer cannot be mapped.
-        fits: on one chip.
+        fits: on one chip, or on those that it names.
     """
 
     what: str
@@ -37,104 +44,167 @@ class Option:
 
 
 @dataclass(frozen=True)
-class StepBound:
-    """An estimate of the longest step: every input of every layer spikes.
+class Advice:
+    """Why one chip does not hold a network, and what would help.
 
     Attributes:
-        profile: whose times.
-        label: always ``estimate``.
-        layer: of the busiest core.
-        synops: on that core.
-        seconds: of the step.
+        layer: label of the one that stands most in the way.
+        remedies: changes that were tried, of each kind the smallest that will do, or else the largest; those that make
+            it fit come first, and among them what changes least: how the layers are laid out, the bits of the
+            weights, the network, the chip, the number of chips.
+        sentences: what to tell a person: the layers and by how much, what would fit, what else to think of.
     """
 
-    profile: str
-    label: str
     layer: str
-    synops: int
-    seconds: Quantity
+    remedies: tuple[Option, ...]
+    sentences: tuple[str, ...]
+
+    @property
+    def line(self) -> str:
+        """All sentences in one."""
+        return "; ".join(self.sentences)
 
 
 @dataclass(frozen=True)
 class Fit:
-    """The answer.
+    """The whole answer.
 
     Attributes:
         mapping: of the network as it is.
         lowerings: with shared kernels and unrolled, where the network has kernels.
-        remedies: changes that were tried, where it does not fit; those that make it fit come first.
-        advice: what to do, in a sentence each.
+        advice: where one chip does not hold it, or None.
         step: bound on the step time, where it can be mapped.
     """
 
     mapping: Mapping
     lowerings: tuple[Option, ...]
-    remedies: tuple[Option, ...]
-    advice: tuple[str, ...]
+    advice: Advice | None
     step: StepBound | None
 
 
 def fit_network(network: Network, chip: Chip) -> Fit:
-    """Maps a network and, where it does not fit one chip, tries what would help."""
-    mapping = map_network(network, chip)
-    kernels = any(layer.kind == "shared" for layer in mapping.layers)
+    """Maps a network, compares its lowerings, bounds its step and, where it does not fit one chip, advises."""
+    mapping, advice = advise(network, chip)
     lowerings: tuple[Option, ...] = ()
-    if kernels:
+    if any(layer.kind == "shared" for layer in mapping.layers):
         unrolled = map_network(network, chip, unrolled=True)
         lowerings = (_option("shared kernels", mapping), _option("unrolled", unrolled))
-    remedies = () if mapping.fits else _remedies(network, chip)
-    return Fit(mapping, lowerings, remedies, _advice(network, mapping), _step_bound(network, mapping))
+    return Fit(mapping, lowerings, advice, step_bound(network, mapping))
+
+
+def check_fits(network: Network, chip: Chip, plain: Network | None = None) -> None:
+    """Passes a network that one chip holds; for the rest see :func:`advise`.
+
+    Raises:
+        HardwareRangeError: it does not; names the layers, by how much, and what would fit.
+    """
+    _, advice = advise(network, chip, plain)
+    if advice is not None:
+        raise HardwareRangeError(f"--chip {chip.name}: {advice.line}")
+
+
+def advise(network: Network, chip: Chip, plain: Network | None = None) -> tuple[Mapping, Advice | None]:
+    """Maps a network and, where one chip does not hold it, tries what would help.
+
+    Args:
+        network: as it is, or would be written.
+        chip: to hold it.
+        plain: the same with its layers as trained, from which other lowerings are made; the network itself where None.
+    """
+    mapping = map_network(network, chip)
+    if mapping.fits:
+        return mapping, None
+    tried = [
+        *_other_lowerings(network, network if plain is None else plain, chip),
+        *_fewer_bits(network, chip),
+        *_fewer_channels(network, chip),
+        *(_option(f"--chip {name}", map_network(network, other)) for name, other in CHIPS.items() if name != chip.name),
+    ]
+    if mapping.chips is not None:
+        tried.append(Option(f"{mapping.chips} chips", mapping.cores, mapping.chips, True))
+    tried.sort(key=lambda option: not option.fits)
+    sentences = (*_obstacles(mapping), _would_fit(tried), *_unrolled_before(network, mapping))
+    return mapping, Advice(mapping.heaviest.layer, tuple(tried), sentences)
 
 
 def _option(what: str, mapping: Mapping) -> Option:
     return Option(what, None if mapping.problems else mapping.cores, mapping.chips, mapping.fits)
 
 
-def _remedies(network: Network, chip: Chip) -> tuple[Option, ...]:
-    tried = []
+def _other_lowerings(network: Network, plain: Network, chip: Chip) -> Iterator[Option]:
+    """The ways to lay out the layers that can be done, are not the network's own, and fit."""
+    ways: dict[str, Mapping] = {}
+    try:
+        subpixel, _, _ = lowered(plain, "subpixel")
+    except EsvaeError:
+        pass
+    else:
+        if subpixel.content_hash() != network.content_hash():
+            ways["subpixel"] = map_network(subpixel, chip)
+    if any(not isinstance(layer, Dense) for layer, _, _ in network.synapses()) and all(
+        math.prod(before) * math.prod(after) <= MAX_ELEMENTS for _, before, after in plain.synapses()
+    ):
+        ways["dense"] = map_network(plain, chip, unrolled=True)
+    if plain.content_hash() != network.content_hash():
+        ways["native"] = map_network(plain, chip)
+    return (_option(f"--lowering {name}", way) for name, way in ways.items() if way.fits)
+
+
+def _fewer_bits(network: Network, chip: Chip) -> Iterator[Option]:
+    """The most bits, fewer than now, with which it fits; the fewest there are where it does not even with those."""
     stored = max(weight_bits(layer.weight) for layer, _, _ in network.synapses())
-    for bits in (6, 4, 2):
-        if bits < stored:
-            tried.append(_option(f"weights of {bits} bits", map_network(network, chip, bits=bits)))
-    others = (other for other in CHIPS.values() if other is not chip)
-    tried += [_option(other.title, map_network(network, other)) for other in others]
-    return tuple(sorted(tried, key=lambda option: not option.fits))
+    if stored <= _FEWEST_BITS:
+        return
+    fewest = map_network(network, chip, bits=_FEWEST_BITS)
+    bits, found = _FEWEST_BITS, fewest
+    if fewest.fits:
+        for bits in range(stored - 1, _FEWEST_BITS - 1, -1):
+            found = map_network(network, chip, bits=bits)
+            if found.fits:
+                break
+    yield _option(f"--weight-bits {bits}", found)
 
 
-def _advice(network: Network, mapping: Mapping) -> tuple[str, ...]:
-    if mapping.fits:
-        return ()
-    advice = []
-    unrolled = [
-        mapped.layer
-        for mapped, kind, (layer, _, _) in zip(mapping.layers, connectivity(network), network.synapses(), strict=True)
-        if isinstance(layer, Dense) and kind == "sparse"
-    ]
-    if unrolled:
-        advice.append(
-            f"{', '.join(unrolled)}: mostly zeros, as an unrolled convolution is; kept as a convolution it shares its "
+def _fewer_channels(network: Network, chip: Chip) -> Iterator[Option]:
+    """The largest share of the hidden layers' channels with which it fits, or the smallest that was tried."""
+    if network.depth < 2:
+        return
+    option = None
+    for share, text in _SHARES.items():
+        narrow = thinner(network, share)
+        if narrow is None:
+            return
+        option = _option(f"{text} of the channels of its hidden layers", map_network(narrow, chip))
+        if option.fits:
+            break
+    if option is not None:
+        yield option
+
+
+def _obstacles(mapping: Mapping) -> Iterator[str]:
+    """What stands in the way: layers that no core can hold, or the heaviest layer and the cores that lack."""
+    if mapping.problems:
+        yield from mapping.problems
+        return
+    heavy, chip = mapping.heaviest, mapping.chip
+    excess = f"{mapping.cores - chip.usable_cores:,} more than the {chip.usable_cores} of {chip.title}"
+    yield f"{heavy.layer}: takes {len(heavy.cores):,} cores, full of {_FULL_OF[heavy.binding]}"
+    yield f"the network takes {mapping.cores:,}, {excess}"
+
+
+def _would_fit(tried: list[Option]) -> str:
+    found = [f"{option.what} ({option.cores:,} cores)" for option in tried if option.fits]
+    if found:
+        return f"it would fit with {', or with '.join(found)}"
+    return "nothing that was tried fits; give its neurons fewer inputs, or use a smaller network"
+
+
+def _unrolled_before(network: Network, mapping: Mapping) -> Iterator[str]:
+    """Points at layers that have been unrolled, which cannot be undone from here."""
+    kinds = zip(mapping.layers, connectivity(network), network.synapses(), strict=True)
+    names = [mapped.layer for mapped, kind, (layer, _, _) in kinds if isinstance(layer, Dense) and kind == "sparse"]
+    if names:
+        yield (
+            f"{', '.join(names)}: mostly zeros, as an unrolled convolution is; kept as a convolution it shares its "
             "kernel (fit the run directory to compare, or train the subpixel decoder, which needs no unrolling)"
         )
-    heaviest = max(mapping.layers, key=lambda layer: (layer.problem is not None, len(layer.cores)))
-    if heaviest.problem:
-        advice.append(f"{heaviest.layer}: {heaviest.problem}; give its neurons fewer inputs (fewer channels before it)")
-    elif heaviest.binding == "memory":
-        advice.append(f"{heaviest.layer} takes {len(heaviest.cores)} cores, full of synapses; use fewer channels in it")
-    elif heaviest.binding == "neurons":
-        advice.append(f"{heaviest.layer} takes {len(heaviest.cores)} cores, full of neurons; make its maps smaller")
-    else:
-        advice.append(f"{heaviest.layer} takes {len(heaviest.cores)} cores for its inputs; use fewer channels before")
-    if mapping.chips is not None:
-        advice.append(f"{mapping.chips} chips hold it as it is")
-    return tuple(advice)
-
-
-def _step_bound(network: Network, mapping: Mapping) -> StepBound | None:
-    if mapping.problems:
-        return None
-    everything = [np.ones((1, math.prod(before))) for _, before, _ in network.synapses()]
-    load: CoreLoad = core_load(network, everything, mapping)
-    profile = load_profile(_PROFILES[mapping.chip.name])
-    seconds, layer = step_time(network, profile, load)
-    busiest: LayerMapping = mapping.layers[layer]
-    return StepBound(profile.name, "estimate", busiest.layer, int(load.synops[0, load.layer == layer].max()), seconds)

@@ -14,10 +14,10 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from esvae.chip.rounding import MAX_WEIGHT_BITS, WeightGrid
 from export.ir import Dense, Network, Shape
 from export.ir.labels import INPUT_LABEL
 from export.netx.rules import loads_sparse
-from export.passes.quantize import MAX_WEIGHT_BITS
 from sim.fit import cuts
 from sim.fit.chips import Chip
 from sim.fit.cuts import LIMITS, Core, Cut, limits_of
@@ -136,9 +136,14 @@ class Mapping:
         return self.chips == 1
 
     @property
+    def heaviest(self) -> LayerMapping:
+        """The first layer that cannot be mapped, or else the one with the most cores."""
+        return max(self.layers, key=lambda layer: (layer.problem is not None, len(layer.cores)))
+
+    @property
     def binding(self) -> str:
-        """The limit that decides how many cores it takes: that of the layer with the most."""
-        return max(self.layers, key=lambda layer: (layer.problem is not None, len(layer.cores))).binding
+        """The limit that decides how many cores it takes: the heaviest layer's."""
+        return self.heaviest.binding
 
 
 def map_network(
@@ -150,13 +155,16 @@ def map_network(
         network: integer network.
         chip: to map on.
         unrolled: map convolutions as the dense layers that they unroll into.
-        bits: of every weight, instead of what the layers use.
+        bits: that every weight is rounded to, 2 to 8, instead of what the layers use.
         rule: how layers are cut.
     """
     layers = []
     sparse = unrolled or rule == "fewest" or loads_sparse(network)
     for name, (layer, before, after) in zip(network.labels, network.synapses(), strict=True):
-        width = bits or (compiler_bits if rule == "compiler" else weight_bits)(layer.weight)
+        if bits is not None:
+            width = _stored_bits(bits, rule)
+        else:
+            width = (compiler_bits if rule == "compiler" else weight_bits)(layer.weight)
         shared = not isinstance(layer, Dense) and not unrolled
         if shared:
             cut = (cuts.column_boxes if rule == "compiler" else cuts.fewest_boxes)(layer, before, after, width, chip)
@@ -180,24 +188,31 @@ def weight_bits(weight: np.ndarray) -> int:
     >>> weight_bits(np.array([-224, 32]))
     4
     """
-    magnitude = np.abs(weight.astype(np.int64))
-    merged = int(np.bitwise_or.reduce(magnitude, axis=None))
-    if not merged:
-        return 1
-    trailing = (merged & -merged).bit_length() - 1
-    return min(int(magnitude.max() >> trailing).bit_length() + _mixed(weight), MAX_WEIGHT_BITS)
+    return min(_largest(weight).bit_length() + _mixed(weight), MAX_WEIGHT_BITS) or 1
 
 
 def compiler_bits(weight: np.ndarray) -> int:
-    """Bits that the compiler stores for each weight: of the largest magnitude, and a sign where signs are mixed.
+    """Bits that the compiler stores for each weight: one more than they need, short of 8 and of powers of two.
 
     With these, :class:`~sim.fit.chips.Chip`'s words are those of all nine layers of the published mapping.
 
-    >>> compiler_bits(np.array([-20, 18])), compiler_bits(np.array([-8, 8])), compiler_bits(np.array([-254, 2]))
-    (6, 4, 8)
+    >>> [compiler_bits(np.array(ends)) for ends in ([-20, 18], [-8, 8], [-254, 2], [-224, 32])]
+    [6, 4, 8, 5]
     """
-    largest = int(np.abs(weight.astype(np.int64)).max())
-    return max(1, min(max(largest - 1, 0).bit_length() + _mixed(weight), MAX_WEIGHT_BITS))
+    return max(1, min(max(2 * _largest(weight) - 1, 0).bit_length() + _mixed(weight), MAX_WEIGHT_BITS))
+
+
+def _stored_bits(bits: int, rule: Rule) -> int:
+    """What weights that were rounded to so many bits take."""
+    levels = WeightGrid(bits).levels
+    return bits if rule == "fewest" else compiler_bits(np.array([-levels, levels]))
+
+
+def _largest(weight: np.ndarray) -> int:
+    """The largest magnitude, over the power of two that divides all weights."""
+    magnitude = np.abs(weight.astype(np.int64))
+    merged = int(np.bitwise_or.reduce(magnitude, axis=None))
+    return int(magnitude.max()) // (merged & -merged) if merged else 0
 
 
 def _mixed(weight: np.ndarray) -> bool:

@@ -10,16 +10,15 @@ import pytest
 import torch
 
 from deploy.cli import main
-from deploy.lava import find_lava_python
+from deploy.lava import GraphJob, find_lava_python, run_lava
 from deploy.lava.autoencoder import autoencoder_graph
-from deploy.lava.native_run import run_graph
 from esvae.chip.formats import BIAS
 from esvae.config import config_from_dict
 from esvae.errors import DataError, LavaMissingError
 from esvae.model import ESVAE
 from esvae.model.threshold_norm import ThresholdNorm
 from esvae.run import Run, save_run
-from export.encoder import Encoder, integer_encoder
+from export.encoder import IntegerEncoder, integer_encoder
 from export.ir import Network
 from export.pipeline import integer_network
 from sim import reference
@@ -69,12 +68,12 @@ def pictures(count: int) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def pair() -> tuple[Encoder, Network]:
+def pair() -> tuple[IntegerEncoder, Network]:
     run = untrained()
     return integer_encoder(run), integer_network(run)[0]
 
 
-def test_currents_are_the_convolution_that_the_float_model_computes(pair: tuple[Encoder, Network]) -> None:
+def test_currents_are_the_convolution_that_the_float_model_computes(pair: tuple[IntegerEncoder, Network]) -> None:
     run, (encoder, _) = untrained(), pair
     images = pictures(3)
     stem = run.model.encoder.layers[0]
@@ -91,7 +90,7 @@ def test_currents_are_the_convolution_that_the_float_model_computes(pair: tuple[
     assert reach.max() >> coding.shift < BIAS.max, "no image whatever leaves the bias register"
 
 
-def test_encoder_fires_as_the_float_model_does(pair: tuple[Encoder, Network]) -> None:
+def test_encoder_fires_as_the_float_model_does(pair: tuple[IntegerEncoder, Network]) -> None:
     run, (encoder, _) = untrained(), pair
     images = pictures(40)
     latent = encode(encoder, images)
@@ -103,7 +102,7 @@ def test_encoder_fires_as_the_float_model_does(pair: tuple[Encoder, Network]) ->
     np.testing.assert_array_equal(latent[0], latent[-1])
 
 
-def test_twin_is_composed_of_the_definitions(pair: tuple[Encoder, Network]) -> None:
+def test_twin_is_composed_of_the_definitions(pair: tuple[IntegerEncoder, Network]) -> None:
     encoder, decoder = pair
     images = pictures(3)
     done = autoencode(encoder, decoder, images, seed=11)
@@ -116,7 +115,7 @@ def test_twin_is_composed_of_the_definitions(pair: tuple[Encoder, Network]) -> N
     np.testing.assert_array_equal(done.potentials, last.v[:, -1])
 
 
-def test_what_does_not_fit(pair: tuple[Encoder, Network]) -> None:
+def test_what_does_not_fit(pair: tuple[IntegerEncoder, Network]) -> None:
     encoder, decoder = pair
     with pytest.raises(DataError, match=r"expected \(N, 1, 8, 8\)"):
         autoencode(encoder, decoder, np.zeros((2, 1, 8, 9)))
@@ -137,7 +136,8 @@ def test_one_lava_graph(kind: str, steps: int, unroll_below: int) -> None:
     encoder, decoder = integer_encoder(run), integer_network(run, lowering="none")[0]
     images = pictures(3)
     twin = autoencode(encoder, decoder, images, seed=2)
-    done = run_graph(autoencoder_graph(encoder, decoder, images, seed=2, unroll_below=unroll_below), trace=True)
+    graph = autoencoder_graph(encoder, decoder, images, seed=2, unroll_below=unroll_below)
+    done = run_lava(GraphJob(graph, trace=True))
     assert done.trace is not None
     np.testing.assert_array_equal(done.trace["encoder0.s"], first_spikes(encoder.coding, images, steps))
     np.testing.assert_array_equal(done.trace[f"encoder{encoder.depth - 1}.s"].reshape(twin.latent.shape), twin.latent)

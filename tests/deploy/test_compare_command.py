@@ -11,7 +11,7 @@ from PIL import Image
 
 from command import call
 from deploy.cli import main
-from deploy.compare import compare_network
+from deploy.compare import CompareOptions, Material, compare_network
 from deploy.compare.distribution import real_set
 from esvae.data import load_images
 from esvae.metrics.features import load_features
@@ -110,12 +110,11 @@ def test_chunks_and_a_given_real_set_change_nothing(work: Path, monkeypatch: pyt
     splits = load_images(run.config.data)
     net = load_features(next((work / "data" / "fad").glob("*.safetensors")))
     metrics = ("fad", "kid")
-    given: Any = {"images": 140, "splits": splits, "features": net, "metrics": metrics}
-    parts: Any = frozenset({"layers", "distribution"})
-    whole = compare_network(run, network, parts=parts, **given)
+    options = CompareOptions(140, parts=frozenset({"layers", "distribution"}), metrics=metrics)
+    whole = compare_network(run, network, options, Material(splits, net))
     monkeypatch.setattr("deploy.compare.run._MOST", 9)
     real = real_set(splits, net, count=140)
-    again = compare_network(run, network, parts=parts, real=real, **given)
+    again = compare_network(run, network, options, Material(splits, net, real))
     assert again.distribution == whole.distribution
     assert again.divergence == whole.divergence
     assert again.quality == whole.quality

@@ -10,12 +10,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploy.compare import LayerDrift, check_belongs, compare_network
+from deploy.compare import CompareOptions, LayerDrift, check_belongs, compare_network
 from deploy.compare.attribution import attribute
 from deploy.compare.float_layers import FloatDecoder
 from deploy.compare.images import image_mse
 from deploy.compare.layout import Layout, find_layout
 from deploy.compare.noise import noise_curves, noisy_spikes
+from deploy.pair import float_images
 from esvae.config import config_from_dict
 from esvae.errors import DataError
 from esvae.model import ESVAE
@@ -28,7 +29,7 @@ from sim.readout import images_from_potentials
 from sim.sampler import draw_latents
 
 STEPS, LATENT, IMAGES = 5, 6, 12
-PARTS = frozenset({"layers", "attribution"})
+OPTIONS = CompareOptions(IMAGES, parts=frozenset({"layers", "attribution"}), force=True)
 
 
 def made_run(kind: str, **neuron: float) -> Run:
@@ -102,11 +103,11 @@ def test_potentials_fire_where_the_decoder_does(current_keep: float) -> None:
         assert near.mean() < 1e-3
         assert np.array_equal(layer.spikes[~near], (layer.before > decoder.thresholds[k])[~near])
     drawn = np.tanh(found[-1].before[:, -1])
-    np.testing.assert_allclose(drawn, decoder.images(latents), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(drawn, float_images(run.model.decoder, latents), rtol=0, atol=1e-5)
 
 
 def test_drift_is_what_plain_loops_count(run: Run, network: Network) -> None:
-    found = compare_network(run, network, images=IMAGES, parts=PARTS, force=True)
+    found = compare_network(run, network, OPTIONS)
     latents = draw_latents(network, 0, np.arange(IMAGES))
     traces = list(reference.simulate(network, latents.reshape(IMAGES, STEPS, *network.input_shape)))
     with torch.no_grad():
@@ -144,7 +145,7 @@ def test_drift_is_what_plain_loops_count(run: Run, network: Network) -> None:
 @pytest.mark.parametrize(("lowering", "held"), [("subpixel", "cells 4x4"), ("dense", "flat")])
 def test_a_lowered_file_compares_as_the_plain_one(run: Run, network: Network, lowering: str, held: str) -> None:
     other = integer_network(run, weight_bits=4, lowering=lowering)[0]  # type: ignore[arg-type]
-    plain, moved = (compare_network(run, x, images=IMAGES, parts=PARTS, force=True) for x in (network, other))
+    plain, moved = (compare_network(run, x, OPTIONS) for x in (network, other))
     assert moved.layers[-1].layout == held
     assert [replace(layer, layout="same") for layer in moved.layers] == list(plain.layers)
     assert moved.divergence == plain.divergence
@@ -176,7 +177,7 @@ def test_the_damage_is_found_where_it_was_done(run: Run) -> None:
 
 def test_noise_is_shared_and_grows(run: Run, network: Network) -> None:
     images = np.random.default_rng(0).uniform(-1, 1, (24, 1, 16, 16)).astype(np.float32)
-    curves = noise_curves(run, FloatDecoder(run), network, images, levels=(0.0, 0.5))
+    curves = noise_curves(run, network, images, levels=(0.0, 0.5))
     for curve in curves:
         assert curve.loss[0] == curves[0].loss[0]  # without noise both start from the same spikes
         assert len(curve.loss) == 2
@@ -192,7 +193,7 @@ def test_what_does_not_belong_together_is_refused(run: Run, network: Network) ->
     with pytest.raises(DataError, match="does not say what it was made from"):
         check_belongs(run, replace(network, provenance={}))
     with pytest.raises(DataError, match=r"made from weights bbbbbbbbbbbb, the run has weights aaaaaaaaaaaa.*--force"):
-        compare_network(run, replace(network, provenance={"weights_sha256": "b" * 64}), images=4)
+        compare_network(run, replace(network, provenance={"weights_sha256": "b" * 64}), CompareOptions(4))
     assert not check_belongs(run, replace(network, provenance={}), force=True)
     assert check_belongs(run, network)
     with pytest.raises(DataError, match="steps 9, the run has 5; --force does not help"):
@@ -207,7 +208,7 @@ def test_a_layer_that_cannot_be_told_is_said_so(run: Run, network: Network) -> N
     weight = np.full((channels, channels, 3, 3), 2, np.int32)
     same = replace(last, weight=weight, bias=None, neuron=network.layers[1].neuron)  # type: ignore[union-attr]
     longer = replace(network, layers=(*network.layers[:-1], same, network.layers[-1]))
-    found = compare_network(run, longer, images=4, parts=PARTS, force=True)
+    found = compare_network(run, longer, replace(OPTIONS, images=4))
     assert all(isinstance(layer, LayerDrift) and layer.layout is None for layer in found.layers)
     assert found.divergence is None
     assert found.attribution is not None

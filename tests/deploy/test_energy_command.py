@@ -220,7 +220,7 @@ def test_fit_says_whether_by_its_exit_code(net: Path, tmp_path: Path, capsys: py
     assert code == 1
     assert "does not fit" in out
     assert "memory binds" in out
-    assert "weights of 4 bits" in out
+    assert "it would fit with --weight-bits" in out
     code, out, err = run(capsys, "fit", net, "--chip", "tpu")
     assert (code, out) == (1, "")
     assert "--chip tpu: expected loihi2 or loihi1" in err

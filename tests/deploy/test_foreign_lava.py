@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deploy.lava.find import find_lava_python
-from deploy.lava.replay import LavaJob, replay
+from deploy.lava import LavaRun, SamplesJob, find_lava_python, run_lava_jobs
 from esvae.errors import LavaMissingError, UnsupportedLayerError
 from export.ir import INTEGRATOR, NEVER_FIRES, Conv, Dense
 from export.netx import read_netx
@@ -88,13 +87,14 @@ def stimulus(path: Path, steps: int, timing: Timing, layers: int | None = None, 
     return as_stimulus(network, Stimulus(spikes, None, steps, timing))
 
 
-def assert_all_equal(jobs: list[LavaJob]) -> None:
-    for job, got in zip(jobs, replay(jobs, stall_timeout=240), strict=True):
-        assert not isinstance(got, Exception), got
+def assert_all_equal(jobs: list[SamplesJob]) -> None:
+    for job, got in zip(jobs, run_lava_jobs(jobs), strict=True):
+        assert isinstance(got, LavaRun), got
+        assert got.trace is not None
         network = read_netx(job.net, layers=job.layers)
         twin = named_traces(Engine(network).traces(job.stimulus))
-        assert first_difference(got, twin) is None, job.net
-        assert first_difference(got, named_traces(list(reference.simulate(network, job.stimulus)))) is None
+        assert first_difference(got.trace, twin) is None, job.net
+        assert first_difference(got.trace, named_traces(list(reference.simulate(network, job.stimulus)))) is None
         assert twin["layer0.s"].any(), "nothing fires in the first layer, so nothing is tested"
 
 
@@ -103,9 +103,9 @@ def test_files_that_lava_dl_ships(shipped: Path, python: Path) -> None:
     tiny, digits = shipped / "tiny.net", shipped / "gts/ntidigits/ntidigits.net"
     assert_all_equal(
         [
-            LavaJob(tiny, stimulus(tiny, 7, Timing())),
-            LavaJob(tiny, stimulus(tiny, 7, Timing(3, 1, True))),
-            LavaJob(digits, stimulus(digits, 8, Timing(5, 0, True), 5), 5),
+            SamplesJob(tiny, stimulus(tiny, 7, Timing()), trace=True),
+            SamplesJob(tiny, stimulus(tiny, 7, Timing(3, 1, True)), trace=True),
+            SamplesJob(digits, stimulus(digits, 8, Timing(5, 0, True), 5), 5, trace=True),
         ]
     )
 
@@ -125,8 +125,12 @@ def test_files_that_slayer_writes(written: tuple[Path, Path], tmp_path: Path) ->
     assert read_netx(spikes).layers[-1].neuron == INTEGRATOR  # type: ignore[union-attr]
     again = write_netx(network, tmp_path / "again.net")
     assert read_netx(again).content_hash() == network.content_hash()
-    jobs = [LavaJob(path, stimulus(path, 12, timing)) for path in written for timing in (Timing(), Timing(4, 2, True))]
-    assert_all_equal([*jobs, LavaJob(again, stimulus(again, 12, Timing(3)))])
+    jobs = [
+        SamplesJob(path, stimulus(path, 12, timing), trace=True)
+        for path in written
+        for timing in (Timing(), Timing(4, 2, True))
+    ]
+    assert_all_equal([*jobs, SamplesJob(again, stimulus(again, 12, Timing(3)), trace=True)])
 
 
 def test_what_netx_does_not_load_says_how_far_it_goes(shipped: Path) -> None:

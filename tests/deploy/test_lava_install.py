@@ -53,7 +53,6 @@ def test_made_once_and_found_from_then_on(base: Path, tmp_path: Path) -> None:
     assert find_lava_python() == first.python
     again = install_lava(base=base)
     assert not again.made
-    assert again.seconds < 5
     assert len(asked(first.folder)) == 1
     assert asked(first.folder)[0].endswith("lava-dl==0.6.0 lava-nc==0.10.0")
 

@@ -9,10 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deploy.lava import find_lava_python, run_lava
+from deploy.lava import GraphJob, WindowsJob, find_lava_python, run_lava
 from deploy.lava.graph import generator_graph
-from deploy.lava.inputs import Rates, rates_from_prior
-from deploy.lava.native_run import run_graph
+from deploy.lava.rates import Rates, rates_from_prior
 from esvae.errors import DataError, LavaMissingError
 from export.ir import Conv, ConvTranspose, Dense, Flatten, Lif, Network, Prior
 from export.netx.write import write_netx
@@ -80,7 +79,7 @@ def test_every_kind_of_layer(unroll_below: int) -> None:
     network = small()
     spikes = (np.random.default_rng(1).random((3, 5, 6, 1, 1)) < 0.6).astype(np.uint8)
     spikes[2] = spikes[0]
-    run = run_graph(generator_graph(network, spikes, unroll_below=unroll_below), trace=True)
+    run = run_lava(GraphJob(generator_graph(network, spikes, unroll_below=unroll_below), trace=True))
     assert_equal(network, spikes, run)
     np.testing.assert_array_equal(run.readout[2], run.readout[0])
     assert run.trace is not None
@@ -93,7 +92,7 @@ def test_random_networks(data: st.DataObject) -> None:
     network = data.draw(networks(transposed=True))
     spikes = data.draw(spikes_for(network))
     below = data.draw(st.sampled_from([0, 1 << 20]))
-    assert_equal(network, spikes, run_graph(generator_graph(network, spikes, unroll_below=below), trace=True))
+    assert_equal(network, spikes, run_lava(GraphJob(generator_graph(network, spikes, unroll_below=below), trace=True)))
 
 
 @pytest.mark.parametrize(("seed", "steps", "bits"), [(0, 5, 8), (2**64 - 1, 1, 16), (77, 16, 1)])
@@ -103,7 +102,7 @@ def test_the_sampler_draws_what_its_definition_says(seed: int, steps: int, bits:
     codes = np.linspace(0, 1 << bits, 3 * neurons).round().astype(np.int64).reshape(3, neurons)
     rates = Rates(codes, initial_states(seed, images, neurons), steps, bits)
     network = Network((neurons,), (Dense(np.eye(neurons, dtype=np.int32) * 2, None, Lif(4096, 0, 131071)),), steps)
-    run = run_graph(generator_graph(network, rates), trace=True)
+    run = run_lava(GraphJob(generator_graph(network, rates), trace=True))
     expected = sample_spikes(codes, rates.states, steps, bits)
     assert run.trace is not None
     np.testing.assert_array_equal(run.trace["latent.s"], expected)
@@ -130,7 +129,8 @@ def test_images_of_the_prior(tmp_path: Path) -> None:
     rates = rates_from_prior(network, 3, numbers)
     spikes = draw_latents(network, 3, numbers)
     np.testing.assert_array_equal(rates.spikes().reshape(spikes.shape), spikes)
-    for run in (run_graph(generator_graph(network, rates), trace=True), run_lava(path, rates, trace=True)):
+    for job in (GraphJob(generator_graph(network, rates), trace=True), WindowsJob(path, rates, trace=True)):
+        run = run_lava(job)
         assert run.trace is not None
         np.testing.assert_array_equal(run.trace["latent.s"].reshape(spikes.shape), spikes)
         assert_equal(network, spikes[..., None, None], run)

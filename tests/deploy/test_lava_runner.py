@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from deploy.lava import LavaProgress, find_lava_python, run_lava
+from deploy.lava import LavaProgress, WindowsJob, find_lava_python, run_lava
 from esvae.errors import DataError, LavaMissingError
 
 Array = NDArray[Any]
@@ -132,7 +132,7 @@ def test_equals_numpy(
     latents[-1] = latents[0]  # the same image after others must give the same
     sample = layers[0]["shape"] if layers[0]["type"] == "input" else shape
     expected = reference(layers, latents.reshape(images, steps, *sample))
-    run = run_lava(net, latents, trace=True, sparse=sparse, python=PYTHON)
+    run = run_lava(WindowsJob(net, latents, trace=True, sparse=sparse), python=PYTHON)
     assert run.trace is not None
     assert sorted(run.trace) == sorted(expected)
     for name, values in expected.items():
@@ -150,7 +150,7 @@ def test_readout_alone_reports_progress_and_versions(tmp_path: Path) -> None:
     net = write_net(tmp_path / "tiny.net", DENSE_ONLY)
     latents = np.random.default_rng(1).integers(0, 2, (3, 4, 6))
     seen: list[LavaProgress] = []
-    run = run_lava(net, latents, python=PYTHON, progress=seen.append)
+    run = run_lava(WindowsJob(net, latents), python=PYTHON, progress=seen.append)
     assert run.trace is None
     np.testing.assert_array_equal(run.readout, reference(DENSE_ONLY, latents)["layer1.v"][:, -1])
     assert set(run.versions) == {"lava-nc", "lava-dl", "python", "numpy"}
@@ -169,4 +169,4 @@ def test_readout_alone_reports_progress_and_versions(tmp_path: Path) -> None:
 def test_latents_must_fit_the_network(tmp_path: Path, shape: tuple[int, ...]) -> None:
     net = write_net(tmp_path / "tiny.net", [{"type": "input", "shape": (3, 2, 1)}, conv(9, (1, 2, 1), 3, (1, 1))])
     with pytest.raises(DataError, match=r"latents have .* values a step, the network's input is \(3, 2, 1\)"):
-        run_lava(net, np.zeros((1, 2, *shape), np.uint8), python=PYTHON)
+        run_lava(WindowsJob(net, np.zeros((1, 2, *shape), np.uint8)), python=PYTHON)

@@ -22,6 +22,8 @@ def test_some_damaged_files_are_handled_well(tmp_path: Path) -> None:
         str(FILES),
         "--seed",
         "7",
+        "--seconds",
+        "600",
         "--out",
         str(tmp_path),
     ]

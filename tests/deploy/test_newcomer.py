@@ -16,23 +16,14 @@ import torch
 from official_network import official
 from PIL import Image
 
-from deploy.lava import find_lava_python
-from esvae.errors import LavaMissingError
+from shortened import lava_is_here, shortened
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def lava_is_here() -> bool:
-    try:
-        find_lava_python()
-    except LavaMissingError:
-        return False
-    return True
-
-
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What git holds of the project as it stands, and nothing else."""
+    """What git holds of the project as it stands, and what numba has compiled of it here: anew it takes a minute."""
     if not (ROOT / ".git").exists() or shutil.which("git") is None:
         pytest.skip("not a git checkout")
     target = tmp_path_factory.mktemp("newcomer") / "esvae-loihi"
@@ -41,52 +32,61 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if (ROOT / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, target / name)
+    for package in ("esvae", "sim"):
+        for compiled in (ROOT / package).rglob("__pycache__/*.nb[ci]"):
+            (target / compiled.relative_to(ROOT)).parent.mkdir(exist_ok=True)
+            shutil.copy2(compiled, target / compiled.relative_to(ROOT))
     return target
 
 
 def run(clone: Path, *arguments: str, work: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(clone)}
+    environment = {**os.environ, "PYTHONPATH": str(clone), "ESVAE_DATA": str(work / "data")}  # no data set
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        environment[name] = "http://127.0.0.1:9"  # no network
     command = [sys.executable, "-m", "deploy.cli", *arguments]
-    return subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, timeout=280)
+    return subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, timeout=600)
 
 
-def readme_commands(clone: Path) -> list[list[str]]:
-    """The ``esvae`` lines of the README's console blocks, in order."""
-    blocks = re.findall(r"```console\n(.*?)```", (clone / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    lines = [line for block in blocks for line in block.splitlines() if line.startswith("$ esvae ")]
-    return [line.split("#")[0].split()[2:] for line in lines]
+def readme_blocks() -> list[list[str]]:
+    """The ``esvae`` lines of each of the README's console blocks that has some, in order."""
+    blocks = re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    commands = [[line[2:] for line in block.splitlines() if line.startswith("$ esvae ")] for block in blocks]
+    return [block for block in commands if block]
 
 
-#: What is added to a command of the README so that it ends soon and needs no data set that has to be fetched.
-SHORTER = {
-    "train": ["--max-steps", "12", "--data", "digits", "--samples-every", "0"],
-    "fad": ["--epochs", "1", "--data", "digits"],
-    "evaluate": ["-n", "200"],
-    "demo": ["--max-steps", "12"],
-}
+#: The first makes what the others start from; none of these needs another.
+FIRST, *OTHERS = readme_blocks()
 
 
-def shorter(command: list[str]) -> list[str]:
-    """A command of the README as the test runs it."""
-    arguments = [*command, *SHORTER.get(command[0], [])]
-    if command[0] == "verify" and not lava_is_here():
-        arguments += ["--against", "reference"]
-    return arguments
+def verb(line: str) -> str:
+    return line.split()[1]
 
 
-@pytest.mark.timeout(900)  # about a minute where nothing else runs
-def test_the_readmes_commands_work(clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):  # no network
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
-    monkeypatch.setenv("ESVAE_DATA", str(tmp_path / "data"))  # and no data set
+def run_all(clone: Path, lines: list[str], work: Path) -> None:
+    for line in lines:
+        done = run(clone, *shortened(line), work=work)
+        assert done.returncode == 0, f"{line}: {done.stderr}"
+
+
+@pytest.fixture(scope="module")
+def begun(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder where the first block's first two commands have been run."""
+    work = tmp_path_factory.mktemp("begun")
+    run_all(clone, FIRST[:2], work)
+    return work
+
+
+def test_the_readme_shows_every_step() -> None:
+    assert [verb(line) for line in FIRST[:4]] == ["train", "export", "simulate", "verify"]
+    shown = {verb(line) for block in OTHERS for line in block}
+    assert {"energy", "fit", "plan", "generate", "fad", "evaluate", "import-official"} < shown
+
+
+@pytest.mark.parametrize("block", [FIRST[2:], *OTHERS], ids=lambda block: f"esvae {verb(block[0])} and so on")
+def test_the_readmes_commands_work(clone: Path, begun: Path, block: list[str], tmp_path: Path) -> None:
+    shutil.copytree(begun, tmp_path, dirs_exist_ok=True)
     torch.save(official(large=False).state_dict(), tmp_path / "checkpoint.pth")
-    commands = readme_commands(clone)
-    verbs = [command[0] for command in commands]
-    assert verbs[:4] == ["train", "export", "simulate", "verify"]
-    assert {"energy", "fit", "plan", "generate", "fad", "evaluate", "import-official"} < set(verbs)
-    for command in commands:
-        done = run(clone, *shorter(command), work=tmp_path)
-        assert done.returncode == 0, f"esvae {' '.join(shorter(command))}: {done.stderr}"
+    run_all(clone, block, tmp_path)
 
 
 def test_the_demo_goes_the_whole_way(clone: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from deploy.cli import main
-from deploy.lava import find_lava_python, run_lava
+from deploy.lava import WindowsJob, find_lava_python, run_lava
 from deploy.plan import Plan, plan
 from esvae.chip.neuron import lif_step
 from esvae.errors import DataError, LavaMissingError
@@ -111,7 +111,7 @@ def test_a_source_that_starts_later_moves_everything() -> None:
 @pytest.mark.parametrize(("steps", "depth"), [(1, 1), (1, 7), (3, 12), (16, 2)])
 def test_lava_keeps_the_plan(tmp_path: Path, steps: int, depth: int) -> None:
     network, spikes = chain(depth, steps), raster(steps)
-    run = run_lava(write_netx(network, tmp_path / "chain.net"), spikes, trace=True)
+    run = run_lava(WindowsJob(write_netx(network, tmp_path / "chain.net"), spikes, trace=True))
     assert run.trace is not None
     for k, alone in enumerate(reference.simulate(network, spikes)):
         for name in ("u", "v", "s"):

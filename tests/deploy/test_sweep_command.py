@@ -21,14 +21,14 @@ from PIL import Image
 
 from command import call
 from deploy.cli import main
-from deploy.sweep import Failed, Grid, Protocol, Task, attempt, in_processes, on_ray, sweep
+from deploy.sweep import Failed, Grid, SweepProtocol, Task, Workers, attempt, in_processes, on_ray, sweep
 from deploy.sweep.executors import DIED
 from deploy.sweep.grid import Point
 from deploy.sweep.types import Result
 from export.netx import read_netx
 from small_config import write_small_config
 
-PROTOCOL = Protocol(8, 8, 0, ("reconstruction",), ("loihi2_anchored",))
+PROTOCOL = SweepProtocol(8, 8, 0, ("reconstruction",), ("loihi2_anchored",))
 GRID = Grid((8, 3), (4, 2))
 
 
@@ -95,9 +95,7 @@ def test_a_killed_sweep_goes_on_where_it_was(run: Path, tmp_path: Path, capsys: 
         stderr=subprocess.DEVNULL,
     )
     try:
-        for _ in range(1200):
-            if list(tmp_path.glob("points/[!.]*.json")) or process.poll() is not None:
-                break
+        while process.poll() is None and not list(tmp_path.glob("points/[!.]*.json")):
             time.sleep(0.05)
     finally:
         os.killpg(process.pid, signal.SIGKILL)
@@ -112,7 +110,7 @@ def test_a_killed_sweep_goes_on_where_it_was(run: Path, tmp_path: Path, capsys: 
 
 
 def test_a_bad_point_takes_no_other_with_it(run: Path, tmp_path: Path) -> None:
-    found = sweep(str(run), GRID, tmp_path, PROTOCOL, work=bad_at_three_bits)
+    found = sweep(str(run), GRID, tmp_path, PROTOCOL, workers=Workers(work=bad_at_three_bits))
     assert [entry.source for entry in found.points] == ["evaluated", "evaluated", "failed", "evaluated"]
     assert found.failed[0].error == "no such thing"
     assert not found.failed[0].front
@@ -124,7 +122,7 @@ def test_a_point_leaves_this_process_its_threads(monkeypatch: pytest.MonkeyPatch
     def inside(task: Task) -> Result:
         return Failed(f"{torch.get_num_threads()} {numba.get_num_threads()}")
 
-    monkeypatch.setattr(sys.modules["deploy.sweep.evaluate"], "evaluate", inside)
+    monkeypatch.setattr(sys.modules["deploy.sweep.evaluate"], "evaluate_point", inside)
     before = numba.get_num_threads(), torch.get_num_threads()
     task = Task("key", "run", Point(8, 4), PROTOCOL, threads=1)
     assert attempt(task) == Failed("1 1")
@@ -191,7 +189,7 @@ def test_wrong_options_are_one_line(
 def test_ray_finds_what_this_process_finds(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ray")
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    there = sweep(str(run), GRID, tmp_path / "ray", PROTOCOL, executor=on_ray(workers=2))
+    there = sweep(str(run), GRID, tmp_path / "ray", PROTOCOL, workers=Workers(on_ray(workers=2)))
     here = sweep(str(run), GRID, tmp_path / "here", PROTOCOL)
     assert there.counted("evaluated") == 4
     for one, other in zip(there.points, here.points, strict=True):

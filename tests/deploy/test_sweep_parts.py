@@ -64,7 +64,7 @@ def test_labels_say_what_is_not_as_ever() -> None:
         (((8,), (0,)), "--steps 0: expected 1 to"),
         (((8, 8), (4,)), "--bits 8,8: a value is there twice"),
         (((8,), (4,), ("nonsense",)), "--lowering nonsense: expected auto"),
-        (((8,), (4,), ("auto",), ("learned",)), "--calibration learned: expected mse"),
+        (((8,), (4,), ("auto",), ("learned",)), "--calibration learned: expected max"),
     ],
 )
 def test_a_grid_that_does_not_hold_is_refused(values: tuple[tuple[int, ...], ...], message: str) -> None:

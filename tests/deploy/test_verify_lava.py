@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from deploy.lava import find_lava_python, run_lava
+from deploy.lava import WindowsJob, find_lava_python, run_lava
 from deploy.verify import verify_spikes
 from esvae.chip.formats import BIAS, THRESHOLD
 from esvae.errors import LavaMissingError
@@ -130,7 +130,7 @@ def test_netx_changes_exactly_the_weights_that_the_rules_say(tmp_path: Path) -> 
         with h5py.File(path, "r+") as file:
             file["layer/1/weight"][...] = weight
         # One image for each input that spikes alone: its potential is the weight, 6 bits up.
-        run = run_lava(path, np.eye(2, dtype=np.uint8)[:, None, :])
+        run = run_lava(WindowsJob(path, np.eye(2, dtype=np.uint8)[:, None, :]))
         got.append((run.readout.reshape(-1) / 64).tolist())
         wanted.append(np.floor(loaded_dense_weight(weight)[0]).tolist())
     assert got == wanted

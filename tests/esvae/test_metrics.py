@@ -26,7 +26,7 @@ from esvae.metrics import (
 )
 from esvae.metrics import inception as inception_module
 from esvae.metrics.features import load_features, save_features
-from esvae.metrics.judge import judge
+from esvae.metrics.generator import measure_generator
 from esvae.metrics.train_features import features_path, train_features
 from esvae.model import ESVAE
 
@@ -198,27 +198,27 @@ def test_a_model_is_judged_and_what_is_missing_is_said(monkeypatch: pytest.Monke
     def refuse(*_: object) -> None:
         raise DataError("no weights here")
 
-    monkeypatch.setattr("esvae.metrics.judge.inception_scores", refuse)
+    monkeypatch.setattr("esvae.metrics.generator.inception_scores", refuse)
     data = DataConfig(image_size=8)
     images = load_images(data)
     net, mse = train_features(data, images, features_path(data, tmp_path), epochs=1)
     assert 0 < mse < 1
     kept = load_features(tmp_path / "fad" / "digits_32x32x1.safetensors")
     assert all(torch.equal(value, kept.state_dict()[name]) for name, value in net.state_dict().items())
-    done = judge(tiny_model(), images, net, count=300)
+    done = measure_generator(tiny_model(), images, net, count=300)
     assert done.missing == {"inception": "no weights here"}
     assert set(done.values) == {"mse", "fad", "kid", "precision", "recall"}
     assert done.values["fad"].value > 5 * done.floor["fad"].value, "an untrained model is far from real images"
     assert done.floor["precision"].value > 0.5 > done.values["precision"].value
-    again = judge(tiny_model(), images, net, count=300)
+    again = measure_generator(tiny_model(), images, net, count=300)
     assert again == done
-    other = judge(tiny_model(), images, CheckpointError("none made yet"), count=300, metrics=("mse", "fad"))
+    other = measure_generator(tiny_model(), images, CheckpointError("none made yet"), count=300, metrics=("mse", "fad"))
     assert other.missing == {"fad": "none made yet"}
     assert other.values["mse"] == done.values["mse"]
     with pytest.raises(DataError, match="at least 100 images on both sides, got 10 generated and 297"):
-        judge(tiny_model(), images, net, count=10)
+        measure_generator(tiny_model(), images, net, count=10)
     with pytest.raises(DataError, match="unknown metric 'is'; choose of mse, fad"):
-        judge(tiny_model(), images, net, metrics=("is",))
+        measure_generator(tiny_model(), images, net, metrics=("is",))
 
 
 def test_inception_without_its_weights_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

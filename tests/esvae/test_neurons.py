@@ -17,7 +17,16 @@ from hypothesis import strategies as st
 
 from esvae.config import Config, config_from_dict
 from esvae.errors import ConfigError
-from esvae.neurons import Cuba, from_norse, from_slayer, run_norse, run_slayer, simulate, to_norse, to_slayer
+from esvae.neurons import (
+    Cuba,
+    neuron_from_norse,
+    neuron_from_slayer,
+    run_cuba,
+    run_norse,
+    run_slayer,
+    to_norse,
+    to_slayer,
+)
 from esvae.neurons.lif import lif
 from esvae.training import train
 from export.pipeline import export_run
@@ -42,7 +51,7 @@ def drive(seed: int, steps: int = 12) -> torch.Tensor:
 def test_without_a_current_it_is_the_papers_neuron() -> None:
     x = drive(0).requires_grad_()
     grad = drive(1)
-    spikes = simulate(Cuba(0.3, 0.2, width=0.4), x)
+    spikes = run_cuba(Cuba(0.3, 0.2, width=0.4), x)
     (wanted,) = torch.autograd.grad(spikes, x, grad)
     ours = lif(x.flatten(0, 1), 12, keep=0.3, threshold=0.2, width=0.4).view(x.shape)
     (found,) = torch.autograd.grad(ours, x, grad)
@@ -56,7 +65,7 @@ def test_norse_fires_the_same_with_the_same_gradients(neuron: Cuba, seed: int) -
     pytest.importorskip("norse")
     x = drive(seed).requires_grad_()
     grad = drive(seed + 1)
-    ours, theirs = simulate(neuron, x), run_norse(neuron, x)
+    ours, theirs = run_cuba(neuron, x), run_norse(neuron, x)
     assert torch.equal(ours, theirs)
     assert torch.allclose(*(torch.autograd.grad(o, x, grad)[0] for o in (ours, theirs)), rtol=1e-6, atol=1e-9)
 
@@ -66,7 +75,7 @@ def test_norse_fires_the_same_with_the_same_gradients(neuron: Cuba, seed: int) -
 def test_norses_parameters_go_both_ways(neuron: Cuba) -> None:
     pytest.importorskip("norse")
     cell = to_norse(neuron)
-    back = from_norse(cell.parameters, cell.dt)
+    back = neuron_from_norse(cell.parameters, cell.dt)
     gain = back.gain * cell.input_scale
     for name in ("keep", "threshold", "current_keep"):
         assert getattr(back, name) == pytest.approx(getattr(neuron, name), abs=1e-12)
@@ -75,14 +84,14 @@ def test_norses_parameters_go_both_ways(neuron: Cuba) -> None:
 
 def test_norses_defaults_as_its_documentation_has_them() -> None:
     norse = pytest.importorskip("norse.torch")
-    neuron = from_norse(norse.LIFParameters(), dt=0.001)
+    neuron = neuron_from_norse(norse.LIFParameters(), dt=0.001)
     assert (neuron.keep, neuron.current_keep, neuron.threshold, neuron.gain) == pytest.approx((0.9, 0.8, 1.0, 0.1))
     x = drive(5).float() * 4
     cell, state, seen = norse.LIFCell(norse.LIFParameters()), None, []
     for step in x:
         spikes, state = cell(step, state)
         seen.append(spikes)
-    assert torch.equal(torch.stack(seen), simulate(neuron, x))
+    assert torch.equal(torch.stack(seen), run_cuba(neuron, x))
     assert 0 < torch.stack(seen).mean() < 0.5
 
 
@@ -99,9 +108,9 @@ def test_norses_defaults_as_its_documentation_has_them() -> None:
 def test_norse_neurons_that_the_chip_has_not(change: dict[str, Any], text: str) -> None:
     norse = pytest.importorskip("norse.torch")
     with pytest.raises(ConfigError, match=text):
-        from_norse(norse.LIFBoxParameters()._replace(**change))
+        neuron_from_norse(norse.LIFBoxParameters()._replace(**change))
     with pytest.raises(ConfigError, match="SimpleNamespace cannot be converted"):
-        from_norse(SimpleNamespace())
+        neuron_from_norse(SimpleNamespace())
     with pytest.raises(ConfigError, match="no counterpart in Norse"):
         to_norse(Cuba(keep=1))
 
@@ -111,7 +120,7 @@ def test_norses_soft_reset_is_refused() -> None:
     from norse.torch.functional.reset import reset_subtract
 
     with pytest.raises(ConfigError, match="reset subtracts the threshold"):
-        from_norse(norse.LIFBoxParameters(reset_method=reset_subtract))
+        neuron_from_norse(norse.LIFBoxParameters(reset_method=reset_subtract))
 
 
 @needs_lava
@@ -119,7 +128,7 @@ def test_norses_soft_reset_is_refused() -> None:
 def test_slayer_fires_the_same(neuron: Cuba) -> None:
     # Multiples of what slayer resolves, so that its rounding takes nothing away but in the decays.
     x = torch.round(drive(7).float() * 64) / 64
-    ours, theirs = simulate(neuron, x), run_slayer(neuron, x)
+    ours, theirs = run_cuba(neuron, x), run_slayer(neuron, x)
     assert 0.05 < ours.mean() < 0.95
     assert torch.equal(ours, theirs)
 
@@ -130,10 +139,10 @@ def test_slayers_neuron_is_the_chips(tmp_path: Path) -> None:
     from lava.lib.dl import slayer
 
     from export.ir import Dense, Lif, Network
-    from sim.reference import simulate as reference
+    from sim.reference import run_cuba as reference
 
     theirs = slayer.neuron.cuba.Neuron(1.5, 0.3, 0.1)
-    ours = from_slayer(theirs)
+    ours = neuron_from_slayer(theirs)
     spikes = np.random.default_rng(0).integers(0, 2, (5, 20, 9)).astype(np.uint8)
     weight = np.random.default_rng(1).integers(-60, 60, (7, 9)).astype(np.int32) * 2
     lif_neuron = Lif(round(4096 * (1 - ours.current_keep)), round(4096 * (1 - ours.keep)), int(ours.threshold * 64))
@@ -150,7 +159,7 @@ def test_slayers_parameters_go_both_ways_and_others_are_refused() -> None:
     neuron = Cuba(0.75, 0.2, 0.5)
     wanted = to_slayer(neuron)
     module = slayer.neuron.cuba.Neuron(wanted.threshold, wanted.current_decay, wanted.voltage_decay)
-    back = from_slayer(module)
+    back = neuron_from_slayer(module)
     assert (back.keep, back.current_keep) == (0.75, 0.5)
     assert back.threshold / wanted.input_scale == pytest.approx(0.2)
     for module, text in (
@@ -160,7 +169,7 @@ def test_slayers_parameters_go_both_ways_and_others_are_refused() -> None:
         (slayer.neuron.alif.Neuron(1, 0.1, 0.5, 0.5, 0.5, 0.5), "alif.Neuron cannot be converted"),
     ):
         with pytest.raises(ConfigError, match=text):
-            from_slayer(module)
+            neuron_from_slayer(module)
 
 
 def test_parameters_out_of_range() -> None:

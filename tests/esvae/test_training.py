@@ -77,8 +77,8 @@ def test_a_stopped_run_continues_to_the_same_weights(stop: int, settings: dict[s
 
 
 def test_a_killed_process_continues_to_the_same_weights(tmp_path: Path) -> None:
-    config = tiny(epochs=400)
-    arguments = command(config, tmp_path, "--out", str(tmp_path / "run"), "--max-steps", "2400", "--json")
+    config = tiny(epochs=40_000)
+    arguments = command(config, tmp_path, "--out", str(tmp_path / "run"), "--max-steps", "240000", "--json")
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
     process = subprocess.Popen(arguments, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment)
     try:
@@ -150,7 +150,7 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
     alone = train(config, tmp_path / "one")
     arguments = command(config, tmp_path, "--out", str(tmp_path / "two"), "--devices", "2", "--json")
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1"}
-    done = subprocess.run(arguments, capture_output=True, text=True, timeout=120, env=environment)
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=600, env=environment)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["steps"] == 18  # one object: only one process speaks
     together = load_run(tmp_path / "two")
@@ -163,7 +163,7 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
 
 def test_a_batch_that_cannot_be_spread(tmp_path: Path) -> None:
     arguments = command(tiny(), tmp_path, "--out", str(tmp_path / "run"), "--devices", "3")
-    done = subprocess.run(arguments, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=600)
     assert done.returncode != 0
     assert "train.batch_size 250 cannot be spread evenly over 3 processes" in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr

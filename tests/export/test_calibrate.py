@@ -167,7 +167,7 @@ def test_nothing_is_written_where_the_last_word_is_no(tmp_path: object) -> None:
 
     from export.pipeline import export_network
 
-    def refuse(network: object) -> None:
+    def refuse(network: object, plain: object) -> None:
         raise HardwareRangeError("too large for the chip")
 
     target = Path(str(tmp_path)) / "f.net"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from esvae.config import config_from_dict
 from esvae.errors import DataError
 from esvae.model import ESVAE
-from esvae.neurons import Cuba, simulate
+from esvae.neurons import Cuba, run_cuba
 from esvae.run import Run
 from export.float_simulate import simulate_float
 from export.frontends import from_run
@@ -46,7 +46,7 @@ def test_it_is_the_neuron_that_training_has(
     x = torch.from_numpy(spikes).double() @ torch.from_numpy(weight).T + (
         0 if shift is None else torch.from_numpy(shift)
     )
-    wanted = simulate(Cuba(keep, threshold, current_keep), x.transpose(0, 1)).transpose(0, 1)
+    wanted = run_cuba(Cuba(keep, threshold, current_keep), x.transpose(0, 1)).transpose(0, 1)
     assert np.array_equal(trace.s, wanted.numpy())
     assert np.array_equal(trace.s, trace.v > threshold)
 
@@ -58,7 +58,7 @@ def test_delays_hold_spikes_back_as_the_reference_does() -> None:
     floats = Dense(weight.astype(float), None, FloatLif(0.5, 7.0), delay)
     (trace,) = simulate_float(FloatNetwork((5,), (FloatLayer(floats),), 10), spikes)
     # What the reference rounds away, of 1/64 at a step and of it half at the next, stays below 2/64.
-    (wanted,) = reference.simulate(Network((5,), (Dense(weight, None, Lif(4096, 2048, 7), delay),), 10), spikes)
+    (wanted,) = reference.run_cuba(Network((5,), (Dense(weight, None, Lif(4096, 2048, 7), delay),), 10), spikes)
     assert trace.s.any()
     np.testing.assert_allclose(trace.v * (1 - trace.s), wanted.v / 64, atol=2 / 64)
 

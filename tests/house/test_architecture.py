@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -14,10 +15,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 LAYERS = ("esvae", "export", "sim", "deploy")  # each may import itself and those before it
-# These run in Lava's own interpreter, which has none of the project's packages: they are loaded by path, and import
-# lava inside functions, or in one folder that holds Lava processes and nothing else.
-LAVA_SIDE = {f"deploy/lava/{name}.py" for name in ("worker", "judge", "stock", "native", "loihi2")}
-LAVA_PROCESSES = "deploy/lava/processes/"
+# This runs in Lava's own interpreter, which has none of the project's packages. It imports lava inside functions,
+# so that the other side can import its messages, but for one folder that holds Lava processes and nothing else.
+INSIDE = "deploy/lava/inside/"
+LAVA_PROCESSES = f"{INSIDE}processes/"
+LAVA_HAS = {"numpy", "scipy", "h5py", "lava"}  # beside the standard library
+LAVA_SHARES = {"messages", "cleanup"}  # modules of the folder that both sides import
 # Training with Lava-DL's neurons happens here, in this interpreter; inside functions too.
 SLAYER_SIDE = {"esvae/neurons/slayer.py"}
 PICKLES = {"pickle", "_pickle", "cloudpickle", "dill", "shelve"}
@@ -78,29 +81,35 @@ def arrows_against_the_layers(path: str, tree: ast.Module) -> list[str]:
 def lava_outside_its_worker(path: str, tree: ast.Module) -> list[str]:
     if path.startswith(LAVA_PROCESSES):
         return []
-    inside = LAVA_SIDE | SLAYER_SIDE
-    nodes = at_import(tree) if path in inside else ast.walk(tree)
-    where = "inside its functions alone" if path in inside else f"only {LAVA_PROCESSES} and its like may"
+    inside = path.startswith(INSIDE) or path in SLAYER_SIDE
+    nodes = at_import(tree) if inside else ast.walk(tree)
+    where = "inside its functions alone" if inside else f"only {INSIDE} may"
     return [
         f"{path}:{line}: imports {name}; {where}" for line, name in imports(path, nodes) if name.split(".")[0] == "lava"
     ]
 
 
-def project_on_lavas_side(path: str, tree: ast.Module) -> list[str]:
-    if path not in LAVA_SIDE and not path.startswith(LAVA_PROCESSES):
+def absent_from_lavas_interpreter(path: str, tree: ast.Module) -> list[str]:
+    if not path.startswith(INSIDE):
         return []
+    own = INSIDE.replace("/", ".")
+    relative = {node.lineno for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level}
     return [
-        f"{path}:{line}: imports {name}, which Lava's interpreter does not have"
+        f"{path}:{line}: imports {name}, which Lava's interpreter does not have; neighbours are imported relatively"
         for line, name in imports(path, ast.walk(tree))
-        if name.split(".")[0] in (*LAYERS, "torch", "numba")
+        if name.split(".")[0] not in LAVA_HAS | sys.stdlib_module_names
+        and not (line in relative and f"{name}.".startswith(own))
     ]
 
 
-def processes_from_outside(path: str, tree: ast.Module) -> list[str]:
+def inside_from_outside(path: str, tree: ast.Module) -> list[str]:
+    own = INSIDE.replace("/", ".").rstrip(".")
+    if path.startswith(INSIDE):
+        return []
     return [
-        f"{path}:{line}: imports {name}; Lava processes are loaded by path, inside Lava's interpreter"
+        f"{path}:{line}: imports {name}; of what runs inside Lava's interpreter only {sorted(LAVA_SHARES)} are shared"
         for line, name in imports(path, ast.walk(tree))
-        if name.startswith(LAVA_PROCESSES.replace("/", ".").rstrip("."))
+        if f"{name}.".startswith(f"{own}.") and not LAVA_SHARES & set(name.removeprefix(own).lstrip(".").split(".")[:1])
     ]
 
 
@@ -141,15 +150,20 @@ RULES: dict[Rule, list[tuple[str, str]]] = {
     lava_outside_its_worker: [
         ("deploy/lava/client.py", "import lava.lib.dl.netx"),
         ("sim/twin/engine.py", "def f():\n    from lava.magma.core import run_configs"),
-        ("deploy/lava/native.py", "import lava"),
+        ("deploy/lava/inside/nodes.py", "import lava"),
         ("esvae/neurons/slayer.py", "from lava.lib.dl import slayer"),
         ("esvae/neurons/norse.py", "def f():\n    from lava.lib.dl import slayer"),
     ],
-    project_on_lavas_side: [
-        ("deploy/lava/processes/sampler.py", "from sim.sampler import LFSR_TAPS"),
-        ("deploy/lava/stock.py", "def f():\n    import torch"),
+    absent_from_lavas_interpreter: [
+        ("deploy/lava/inside/processes/sampler.py", "from sim.sampler import LFSR_TAPS"),
+        ("deploy/lava/inside/netx.py", "def f():\n    import torch"),
+        ("deploy/lava/inside/netx.py", "from deploy.lava.inside.messages import Work"),
+        ("deploy/lava/inside/netx.py", "from ..rates import Rates"),
     ],
-    processes_from_outside: [("deploy/lava/graph.py", "from deploy.lava.processes.sampler import PoissonSampler")],
+    inside_from_outside: [
+        ("deploy/lava/graph.py", "from deploy.lava.inside.processes.sampler import PoissonSampler"),
+        ("deploy/lava/run.py", "from .inside.worker import main"),
+    ],
     torchvision_at_import: [
         ("esvae/data.py", "import torchvision"),
         ("esvae/data.py", "try:\n    from torchvision import datasets\nexcept ImportError:\n    pass"),
@@ -172,16 +186,20 @@ ALLOWED: dict[Rule, list[tuple[str, str]]] = {
         ("esvae/model/esvae.py", "import simplejson, exporter"),
     ],
     lava_outside_its_worker: [
-        ("deploy/lava/worker.py", "def f():\n    import lava"),
+        ("deploy/lava/inside/worker.py", "def f():\n    import lava"),
         ("esvae/neurons/slayer.py", "def f():\n    from lava.lib.dl import slayer"),
-        ("deploy/lava/processes/sampler.py", "import lava"),
+        ("deploy/lava/inside/processes/sampler.py", "import lava"),
         ("deploy/cli.py", "from deploy.lava import client"),
     ],
-    project_on_lavas_side: [
-        ("deploy/lava/processes/sampler.py", "import numpy, lava"),
+    absent_from_lavas_interpreter: [
+        ("deploy/lava/inside/processes/sampler.py", "import os, numpy, lava"),
+        ("deploy/lava/inside/nodes.py", "from . import netx\nfrom .processes.sampler import PoissonSampler"),
         ("deploy/lava/graph.py", "import sim"),
     ],
-    processes_from_outside: [("deploy/lava/graph.py", "from deploy.lava.runner import carry_out")],
+    inside_from_outside: [
+        ("deploy/lava/run.py", "from deploy.lava.inside.messages import Work\nfrom deploy.lava.inside import cleanup"),
+        ("deploy/lava/inside/worker.py", "from .run_job import run_job"),
+    ],
     torchvision_at_import: [("esvae/data.py", "def f():\n    import torchvision")],
     unsafe_loading: [("esvae/a.py", "import numpy as np\nnp.load('x')")],
 }

@@ -1,7 +1,7 @@
 """The user guide: every command in it exists and works, every page can be reached, every link leads somewhere.
 
 A command is a line ``$ ...`` of a console block. Those of ``docs/`` are run here, page by page, in order, in a folder
-with the inputs of :func:`inputs`; each is cut short as :data:`SHORTER` says. The README's are run by
+with the inputs of :func:`inputs`; each is cut short by :mod:`shortened`. The README's are run by
 ``tests/deploy/test_newcomer.py``.
 """
 
@@ -25,9 +25,8 @@ import typer
 import yaml
 
 from deploy.cli import app, main
-from deploy.lava import find_lava_python
-from esvae.errors import LavaMissingError
 from export.netx.write import GROUP
+from shortened import lava_is_here, shortened
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -40,19 +39,6 @@ NOT_RUN = {
     "esvae evaluate pretrained:": "needs Fashion-MNIST, which would be downloaded",
     "make ": "tests/house/test_makefile.py runs it",
     "pip install ": "is what made the environment that the tests run in",
-}
-
-#: What is added so that a command ends soon and needs no data set that would be downloaded; the last of two counts.
-SHORTER = {
-    "train": ["--max-steps", "4", "--data", "digits", "--samples-every", "0", "--overwrite"],
-    "fad": ["--epochs", "1"],
-    "evaluate": ["-n", "120"],
-    "energy": ["-n", "8"],
-    "generate": ["-n", "20"],
-    "compare": ["-n", "8", "--metrics", "none"],
-    "verify": ["-n", "1"],
-    "report": ["-n", "16"],
-    "sweep": ["--bits", "8", "--steps", "4", "--calibration", "mse", "-n", "4", "--test-images", "8", "--jobs", "1"],
 }
 
 #: Verbs that are run in a process of their own: ``check`` reads in a fork, which no process with threads should make.
@@ -146,23 +132,16 @@ def test_a_command_that_is_not_there_is_found(wrong: list[str]) -> None:
 # --- every command works ------------------------------------------------------------------------------------------
 
 
-def lava_is_here() -> bool:
-    with contextlib.suppress(LavaMissingError):
-        return bool(find_lava_python())
-    return False
-
-
-def run(line: str) -> None:
-    """Runs one line, in the folder that is current."""
-    words = shlex.split(line)[1:]
+def run(*words: str) -> None:
+    """Runs one command, in the folder that is current."""
     if words[0] in FRESH:
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        code = subprocess.run([sys.executable, "-m", "deploy.cli", *words], env=environment, timeout=60).returncode
+        code = subprocess.run([sys.executable, "-m", "deploy.cli", *words], env=environment, timeout=600).returncode
     else:
         with pytest.raises(SystemExit) as end:
             main(words)
         code = end.value.code
-    assert code in (0, None), line
+    assert code in (0, None), words
 
 
 @pytest.fixture(scope="module")
@@ -171,24 +150,13 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("inputs")
     with working_in(folder):
         Path("small.yaml").write_text(SMALL)
-        run("esvae train small.yaml --out runs/digits --max-steps 4 --samples-every 0")
-        run("esvae export runs/digits -o decoder.net")
+        run(*shortened("esvae train small.yaml --out runs/digits"))
+        run(*shortened("esvae export runs/digits -o decoder.net"))
         shutil.copy("decoder.net", "foreign.net")
         with h5py.File("foreign.net", "a") as file:
             del file[GROUP]
         np.save("spikes.npy", np.random.default_rng(0).integers(0, 2, (2, 32, 8, 1, 1), np.uint8))
     return folder
-
-
-def shorter(line: str) -> str:
-    """A command as the test runs it."""
-    words = shlex.split(line)
-    verb = words[1]
-    words += SHORTER.get(verb, [])
-    asks_lava = "lava" in words[words.index("--against") + 1] if "--against" in words else verb == "verify"
-    if asks_lava and not lava_is_here():
-        words += ["--against", "reference"]
-    return shlex.join(words)
 
 
 @pytest.mark.slow
@@ -213,9 +181,9 @@ def test_the_commands_of_a_page_work(
             if "--nir" in line:
                 pytest.importorskip("nir")
             try:
-                run(shorter(line))
+                run(*shortened(line))
             except AssertionError:
-                pytest.fail(f"{page.name}: {shorter(line)}: {capfd.readouterr().err[-500:]}")
+                pytest.fail(f"{page.name}: {line}: {capfd.readouterr().err[-500:]}")
 
 
 def test_what_is_not_run_is_there() -> None:
@@ -274,7 +242,7 @@ def test_the_guide_builds_without_a_warning_and_loads_nothing(tmp_path: Path) ->
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     for page in (tmp_path / "site").glob("*.html"):

@@ -61,7 +61,7 @@ class Checkout:
         env = {"PATH": f"{path}{self.bin}", "HOME": str(self.home), **env}
         command = [str(self.bin / "sh"), "scripts/setup", *options]
         return subprocess.run(
-            command, cwd=self.root, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
+            command, cwd=self.root, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600
         )
 
     @property
@@ -80,7 +80,7 @@ def make(*args: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
         pytest.skip("no make on this machine")
     ours = ("MAKE", "MFLAGS", "ESVAE_", "PYTEST_")
     env = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    return subprocess.run(["make", *args], cwd=cwd, env=env, capture_output=True, text=True, timeout=60)
+    return subprocess.run(["make", *args], cwd=cwd, env=env, capture_output=True, text=True, timeout=600)
 
 
 # --- make ---------------------------------------------------------------------------------------------------------
@@ -113,7 +113,7 @@ def test_make_test_runs_every_check(made: Path) -> None:
         "ran .venv/bin/ruff check .",
         "ran .venv/bin/ruff format --check .",
         "ran .venv/bin/mypy ",
-        "ran .venv/bin/python -m pytest -k foo or bar",
+        "ran .venv/bin/python -m pytest -n 2 --dist worksteal -k foo or bar",
     ]
 
 

@@ -13,7 +13,7 @@ from esvae.errors import ConfigError
 from export.ir import Conv, Dense, Lif, Network
 from paper_networks import cifar10_decoder
 from sim.counts.ops import Counts, count
-from sim.energy.estimate import Estimate, connectivity, estimate_all
+from sim.energy.estimate import EnergyEstimate, connectivity, estimate_all
 from sim.energy.profile import Profile, load_profile, profile_names
 from sim.twin.engine import Engine
 
@@ -88,7 +88,7 @@ def texts(value: object) -> list[str]:
     return [value] if isinstance(value, str) else []
 
 
-def all_estimates() -> list[Estimate]:
+def all_estimates() -> list[EnergyEstimate]:
     network, counts = small()
     return estimate_all(network, counts, [load_profile(name) for name in SHIPPED])
 

@@ -1,23 +1,21 @@
-"""A network that one chip cannot hold is not written; what is said to fit does, and the same is said by ``check``."""
+"""Where one chip does not hold a network, what is said to help is the smallest change that does, and takes as said."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from deploy.chip_gate import check_fits, lowerings_of, thinner
-from deploy.cli import main
 from esvae.errors import HardwareRangeError
-from export.ir import Conv, ConvTranspose, Dense, Flatten, Lif, Network
-from export.netx.write import write_netx
-from sim.fit.chips import CHIPS, LOIHI2
+from export.ir import ConvTranspose, Dense, Flatten, Lif, Network
+from export.pipeline import lowered
+from sim.fit.adviser import advise, check_fits
+from sim.fit.chips import LOIHI2
 from sim.fit.mapping import map_network
+from sim.fit.thinner import thinner
 from strategies import networks
 
 NEURON = Lif(4096, 3072, 51)
@@ -61,15 +59,18 @@ def test_the_line_names_layer_excess_and_what_fits() -> None:
 def test_another_lowering_is_named_where_it_fits() -> None:
     layer = ConvTranspose(np.full((16, 16, 3, 3), 2), None, NEURON, (2, 2), (1, 1), (1, 1), (1, 1))
     plain = Network((16, 12, 12), (layer,), time_steps=4)
-    unrolled = lowerings_of(plain, "subpixel")["dense"]
+    unrolled, _, _ = lowered(plain, "dense")
     few = dataclasses.replace(LOIHI2, usable_cores=3)
-    with pytest.raises(HardwareRangeError, match=r"--lowering subpixel \(3 cores\)"):
-        check_fits(unrolled, few, lambda: lowerings_of(plain, "dense"))
+    with pytest.raises(HardwareRangeError, match=r"fit with --lowering subpixel \(3 cores\)"):
+        check_fits(unrolled, few, plain)
+    _, advice = advise(plain, dataclasses.replace(LOIHI2, usable_cores=1))
+    assert advice is not None
+    assert not any("native" in remedy.what for remedy in advice.remedies)  # which is how it is
 
 
 def test_a_neuron_that_no_core_holds_is_said_so() -> None:
     one = Network((20_000,), (Dense(np.full((2, 20_000), 2, np.int16), None, NEURON),))
-    with pytest.raises(HardwareRangeError, match=r"\(dense\): memory: one neuron needs 20,000.*; no fewer bits"):
+    with pytest.raises(HardwareRangeError, match=r"memory: one neuron needs 20,000.*; nothing that was tried fits"):
         check_fits(one, LOIHI2)
 
 
@@ -83,31 +84,3 @@ def test_a_thinner_network_is_sound_and_smaller(network: Network) -> None:
     assert narrow.shapes[-1] == network.shapes[-1]
     for thin, full in zip(narrow.shapes[:-1], network.shapes[:-1], strict=True):
         assert np.prod(thin) <= np.prod(full)
-
-
-def test_export_writes_nothing_and_check_says_the_same(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(CHIPS, "loihi2", SMALL)
-    net, out = write_netx(wide(), tmp_path / "wide.net"), tmp_path / "out.net"
-    with pytest.raises(SystemExit) as end:
-        main(["export", str(net), "-o", str(out), "--chip", "loihi2"])
-    assert end.value.code == 1
-    assert not out.exists()
-    said = capsys.readouterr().err.strip()
-    with pytest.raises(SystemExit) as end:
-        main(["check", str(net), "--chip", "loihi2", "--json"])
-    assert end.value.code == 1
-    findings = json.loads(capsys.readouterr().out)["findings"]
-    wrong = next(finding for finding in findings if finding["severity"] == "error")
-    assert wrong["where"] in ("layer 1 (dense)", "layer 2 (dense)")
-    assert wrong["what"].split(";")[0] in said
-
-
-def test_check_says_what_a_network_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    kernel = np.array([[[[2, -4], [6, 8]]]])
-    net = write_netx(Network((1, 4, 4), (Conv(kernel, None, NEURON),), time_steps=4), tmp_path / "a.net")
-    with pytest.raises(SystemExit) as end:
-        main(["check", str(net), "--chip", "loihi2", "--json"])
-    assert end.value.code == 0
-    assert "takes 1 of the 120 cores of Loihi 2" in capsys.readouterr().out

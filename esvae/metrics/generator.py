@@ -17,7 +17,7 @@ from esvae.metrics.inception import inception_scores
 from esvae.metrics.uncertainty import Estimate, frechet_estimate, kernel_estimate, mean_estimate, share_estimate
 from esvae.model import ESVAE
 
-__all__ = ["METRICS", "Judgement", "compare_sets", "judge", "reconstruction_errors"]
+__all__ = ["METRICS", "GeneratorMeasures", "compare_sets", "measure_generator", "reconstruction_errors"]
 
 #: What can be asked for; all of one code except ``inception``, which stands for FID and Inception score.
 METRICS = ("mse", "fad", "kid", "precision", "recall", "inception")
@@ -28,7 +28,7 @@ Report = Callable[[float, str], None]
 
 
 @dataclass(frozen=True)
-class Judgement:
+class GeneratorMeasures:
     """What was measured.
 
     Attributes:
@@ -46,7 +46,7 @@ class Judgement:
     missing: dict[str, str] = field(default_factory=dict)
 
 
-def judge(
+def measure_generator(
     model: ESVAE,
     images: ImageSplits,
     net: FeatureNet | EsvaeError,
@@ -56,7 +56,7 @@ def judge(
     protocol: Protocol = "eval",
     metrics: tuple[str, ...] = METRICS,
     report: Report | None = None,
-) -> Judgement:
+) -> GeneratorMeasures:
     """Judges a trained model.
 
     Args:
@@ -75,7 +75,7 @@ def judge(
     if unknown := set(metrics) - set(METRICS):
         raise DataError(f"unknown metric '{min(unknown)}'; choose of {', '.join(METRICS)}")
     say = report or (lambda share, text: None)
-    result = Judgement(count, protocol)
+    result = GeneratorMeasures(count, protocol)
     if "mse" in metrics:
         say(0.0, "reconstructions")
         result.values["mse"] = mean_estimate(reconstruction_errors(model, images.test, seed))

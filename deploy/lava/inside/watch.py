@@ -1,49 +1,21 @@
-"""What the worker tells its parent, and its watch over Lava's own processes. The standard library alone.
-
-``worker.py`` loads this file by path, inside Lava's interpreter.
-"""
+"""The watch over Lava's own processes, inside the process that runs a job."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 import threading
 import time
 from typing import Any, NoReturn
 
-__all__ = ["Messages", "Watch", "finish"]
+from .messages import Died
+from .reporter import Reporter
+
+__all__ = ["Watch", "finish"]
 
 WATCH_SECONDS = 0.1  # between two looks at Lava's processes
 SETTLE_SECONDS = 0.3  # after one has ended, for the others that go with it and for its exception to arrive
-
-
-class Messages:
-    """Writes JSON lines to the parent, and keeps the seconds that each stage took; safe to use from threads."""
-
-    def __init__(self, descriptor: int, stage: str) -> None:
-        self.descriptor = descriptor
-        self.stage = stage
-        self.seconds: dict[str, float] = {}
-        self._since = time.perf_counter()
-        self._lock = threading.Lock()
-        self.send("stage")
-
-    def send(self, event: str, **fields: Any) -> None:
-        """One line: the event, the present stage and ``fields``."""
-        line = json.dumps({"event": event, "stage": self.stage, **fields}) + "\n"
-        with self._lock:
-            data = line.encode()
-            while data:
-                data = data[os.write(self.descriptor, data) :]
-
-    def enter(self, stage: str, **fields: Any) -> None:
-        """Ends the present stage, keeps its seconds and announces the next."""
-        now = time.perf_counter()
-        self.seconds[self.stage] = round(now - self._since, 4)
-        self.stage, self._since = stage, now
-        self.send("stage", **fields)
 
 
 class Watch(threading.Thread):
@@ -53,14 +25,14 @@ class Watch(threading.Thread):
     multiprocessing's own bookkeeping is not disturbed.
 
     Args:
-        messages: where to report.
+        reporter: where to report.
         network: the Lava process whose runtime starts the others; it need not have one yet.
         names: what to call Lava's processes, in the order in which the runtime starts them.
     """
 
-    def __init__(self, messages: Messages, network: Any, names: list[str]) -> None:
+    def __init__(self, reporter: Reporter, network: Any, names: list[str]) -> None:
         super().__init__(name="watch", daemon=True)
-        self.messages = messages
+        self.reporter = reporter
         self.network = network
         self.names = names
         self.quiet = threading.Event()
@@ -102,7 +74,7 @@ class Watch(threading.Thread):
             # first what was killed, then what raised, then what left with an error, then what just left
             told.sort(key=lambda each: (each[0] != "signal", not each[2], each[1] == 0))
             how, number, exception, name = told[0]
-            self.messages.send("died", name=name, pid=pids.get(name, 0), how=how, number=number, exception=exception)
+            self.reporter.tell(Died, name=name, pid=pids.get(name, 0), how=how, number=number, exception=exception)
             finish(1)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from deploy.lava.inside.messages import Sampler
 from esvae.errors import DataError
 from export.ir import Network
 from sim.sampler import LFSR_TAPS, codes_from_rates, initial_states, prior_rates, sample_spikes
@@ -46,13 +46,13 @@ class Rates:
             raise DataError("these rates are counted in the graph, so their spikes are not known before it has run")
         return sample_spikes(self.codes, self.states, self.steps, self.rate_bits)
 
-    def write(self, scratch: Path) -> dict[str, Any]:
-        """Writes both arrays into a folder and says where they are, as the worker wants it."""
+    def write(self, folder: Path) -> Sampler:
+        """Writes both arrays into a folder and says where they are."""
         codes = np.zeros(self.states.shape, np.int32) if self.codes is None else self.codes.astype(np.int32)
-        files = {"states": scratch / "sampler.states.npy", "codes": scratch / "sampler.codes.npy"}
-        np.save(files["states"], self.states.astype(np.int64))
-        np.save(files["codes"], codes)
-        return {**{key: str(path) for key, path in files.items()}, "rate_bits": self.rate_bits, "taps": LFSR_TAPS}
+        states_file, codes_file = folder / "sampler.states.npy", folder / "sampler.codes.npy"
+        np.save(states_file, self.states.astype(np.int64))
+        np.save(codes_file, codes)
+        return Sampler(str(states_file), str(codes_file), self.rate_bits, LFSR_TAPS)
 
 
 def rates_from_prior(network: Network, seed: int, images: np.ndarray) -> Rates:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .messages import BoardError, GraphWork
+
 # The chip stores weights of both signs without their lowest bit, and binary spikes have no message
 SYNAPSE = {"num_message_bits": 0, "num_weight_bits": 8}
 
@@ -15,10 +17,6 @@ MISSING = (
     "lava-loihi, Intel's compiler for the chip, is not installed beside Lava; it is available to members of the Intel "
     "Neuromorphic Research Community (INRC); docs/loihi2.md says how to go on"
 )
-
-
-class BoardError(RuntimeError):
-    """There is no way to a board from here."""
 
 
 def check_installed() -> None:
@@ -49,13 +47,13 @@ def run_config(models: dict[Any, Any]) -> Any:
     return Loihi2HwCfg(exception_proc_model_map=models)
 
 
-def start_profiler(config: Any, job: dict[str, Any]) -> Any:
+def start_profiler(config: Any, job: GraphWork) -> Any:
     """Intel's profiler with execution time and energy probes over the whole run."""
     from lava.utils.profiler import Profiler
 
     profiler = Profiler.init(config)
-    profiler.execution_time_probe(num_steps=job["total"])
-    profiler.energy_probe(num_steps=job["total"])
+    profiler.execution_time_probe(num_steps=job.total)
+    profiler.energy_probe(num_steps=job.total)
     return profiler
 
 

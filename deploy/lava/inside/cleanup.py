@@ -4,8 +4,8 @@ Lava runs one operating system process per Lava process, all children of one wor
 interrupt must not leave any of them, nor their segments under ``/dev/shm``. The worker is started as the leader of
 its own session, so that a session id names exactly the processes to end.
 
-This file imports the standard library alone: the runner imports it, and the worker loads it by path inside Lava's
-interpreter. It reads ``/proc`` and therefore tells members apart on Linux only; elsewhere it signals the process group.
+Both sides import this file, and it imports the standard library alone. It reads ``/proc`` and therefore tells members
+apart on Linux only; elsewhere it signals the process group.
 """
 
 from __future__ import annotations
@@ -13,15 +13,12 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import select
-import shutil
 import signal
-import sys
 import time
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-__all__ = ["end_group", "living_members", "shared_segments", "start_guard", "watch"]
+__all__ = ["PROC", "end_group", "living_members", "shared_segments", "state_of"]
 
 PROC = Path("/proc")
 SHARED_MEMORY = Path("/dev/shm")
@@ -34,11 +31,9 @@ TRACKER = b"multiprocessing.resource_tracker"
 TRACKER_GRACE = 1.0  # seconds the resource tracker gets to unlink what it knows of
 STOP_GRACE = 0.2  # seconds for signalled processes to have stopped
 POLL = 0.02  # seconds between looks at a group that is ending
-GUARD_POLL = 0.5  # seconds between the guard's looks at its parents
-GUARD_GRACE = 2.0  # seconds a group may outlive its worker before the guard ends it
 
 
-def _stat(pid: int) -> tuple[str, int, int] | None:
+def state_of(pid: int) -> tuple[str, int, int] | None:
     """State letter, parent and session of one process; ``None`` where it is gone."""
     try:
         text = (PROC / str(pid) / "stat").read_text(encoding="ascii", errors="replace")
@@ -55,7 +50,7 @@ def living_members(session: int) -> list[int]:
     found = []
     for entry in PROC.iterdir():
         if entry.name.isdigit():
-            stat = _stat(int(entry.name))
+            stat = state_of(int(entry.name))
             if stat is not None and stat[2] == session and stat[0] not in "ZX":
                 found.append(int(entry.name))
     return sorted(found)
@@ -93,7 +88,7 @@ def _stop(pids: Collection[int]) -> None:
     _signal_all(pids, signal.SIGSTOP)
     deadline = time.monotonic() + STOP_GRACE
     while time.monotonic() < deadline:
-        stats = [_stat(pid) for pid in pids]
+        stats = [state_of(pid) for pid in pids]
         if all(stat is None or stat[0] in "TtZX" for stat in stats):
             return
         time.sleep(POLL / 10)
@@ -137,55 +132,3 @@ def end_group(session: int, spare: Collection[int] = (), timeout: float = 5.0) -
         with contextlib.suppress(OSError):
             (SHARED_MEMORY / name).unlink()
     return members
-
-
-def watch(worker: int, parent: int, lifeline: int, scratch: str = "") -> None:
-    """The guard: returns when the worker's group needs no more guarding, having ended it where that was due.
-
-    Runs in a process of its own, a child of the worker and a member of its session, so that it still acts when the
-    worker is stopped, busy or dead. The group is ended at once when ``parent`` dies, and ``GUARD_GRACE`` seconds after
-    the worker has died.
-
-    Args:
-        worker: process id of the worker, which is also its session's id.
-        parent: process id of the worker's parent, the one that wants the result.
-        lifeline: a pipe's read end; it reports end of file when the parent is gone.
-        scratch: a folder to remove when the parent has died and can no longer do so.
-    """
-    while True:
-        ready, _, _ = select.select([lifeline], [], [], GUARD_POLL)
-        stat = _stat(worker)
-        if ready or (stat is not None and stat[1] != parent):
-            if scratch:
-                shutil.rmtree(scratch, ignore_errors=True)
-            end_group(worker, spare=(os.getpid(),))  # without /proc this ends the guard as well
-            if scratch:
-                shutil.rmtree(scratch, ignore_errors=True)  # what was written meanwhile
-            return
-        if PROC.is_dir() and (stat is None or stat[0] in "ZX"):
-            deadline = time.monotonic() + GUARD_GRACE
-            while time.monotonic() < deadline:
-                if living_members(worker) == [os.getpid()]:
-                    return
-                time.sleep(POLL)
-            end_group(worker, spare=(os.getpid(),))
-            return
-
-
-def start_guard(parent: int, lifeline: int, scratch: str = "") -> int:
-    """Forks the guard for the calling process, which leads its session; gives the guard's process id.
-
-    Args:
-        parent: process id of the caller's parent.
-        lifeline: as in :func:`watch`.
-        scratch: as in :func:`watch`.
-    """
-    worker = os.getpid()
-    guard = os.fork()
-    if guard:
-        return guard
-    try:
-        watch(worker, parent, lifeline, scratch)
-    finally:
-        sys.stderr.flush()
-        os._exit(0)

@@ -1,0 +1,131 @@
+"""Loads a ``.net`` file with stock netx."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+import types
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .messages import NetError, SamplesWork, UnsupportedError, WindowsWork
+
+__all__ = ["Known", "import_netx", "labels", "load", "look_at"]
+
+LAVA_DL_VERSION = "0.6.0"  # the release whose imports `import_netx` knows
+LIF_NAMES = ("LOIHI", "CUBA")  # what netx calls the neuron types that it builds as LIF
+LOAD_SECONDS_PER_WEIGHT = 5e-7  # generous: stock netx was measured at about 1.3e-7
+
+
+@dataclass
+class Known:
+    """What must be known before netx reads a file.
+
+    Attributes:
+        weights: how many it holds.
+        input_shape: whether it says the shape of its input.
+        input_neuron: whether its input layer has neurons, which an image drives.
+    """
+
+    weights: int = 0
+    input_shape: bool = False
+    input_neuron: bool = False
+
+    @property
+    def patience(self) -> float:
+        """Seconds that netx and Lava's compiler may need for these weights, on top of the usual."""
+        return self.weights * LOAD_SECONDS_PER_WEIGHT
+
+
+def look_at(net: str, layers: int | None = None) -> Known:
+    """Looks into a file.
+
+    Args:
+        net: the file.
+        layers: how many of its layer groups count, None for all.
+
+    Raises:
+        NetError: it cannot be read.
+        UnsupportedError: neurons other than LIF.
+    """
+    import h5py
+
+    known = Known()
+    try:
+        with h5py.File(net, "r") as file:
+            groups = file["layer"]
+            for name in groups:
+                if layers is not None and name.isdigit() and int(name) >= layers:
+                    continue
+                layer = groups[name]
+                if isinstance(layer.get("weight"), h5py.Dataset):
+                    known.weights += layer["weight"].size
+                if "neuron" in layer and (kind := _text(layer["neuron/type"])) not in LIF_NAMES:
+                    raise UnsupportedError(f"layer {name} has a {kind} neuron, expected LIF: {' or '.join(LIF_NAMES)}")
+            if "0" in groups and _text(groups["0/type"]) == "input":
+                known.input_shape = "shape" in groups["0"]
+                known.input_neuron = "neuron" in groups["0"]
+    except (OSError, KeyError, AttributeError, TypeError, UnicodeDecodeError) as error:
+        raise NetError(str(error).strip("'\"")) from error
+    return known
+
+
+def _text(dataset: Any) -> str:
+    value = dataset[0] if dataset.shape else dataset[()]
+    return value.decode("ascii") if isinstance(value, bytes) else str(value)
+
+
+def import_netx() -> None:
+    """Imports netx, and what else it takes to run its networks, without lava-dl's training half (slayer) and torch.
+
+    netx needs slayer for the parameters of resonate-and-fire neurons alone, and torch for stream utilities that no
+    network uses, yet imports both, and Lava's compiler then executes every file of the netx folder once more. Empty
+    modules stand in for them; what they hold is never called for LIF networks. No code that builds or runs the network
+    is touched. Measured: 5 s become 1 s for a small network.
+    """
+    import lava
+
+    if importlib.metadata.version("lava-dl") == LAVA_DL_VERSION:
+        stand_ins: dict[str, Any] = {"torch": None}  # makes an import raise; the compiler then passes the file over
+        for name in ("dl.slayer", "dl.slayer.neuron", "dl.slayer.neuron.rf", "dl.netx.sequential_modules"):
+            module = types.ModuleType(f"lava.lib.{name}")
+            # the compiler asks every module beside netx for its file
+            module.__file__ = str(Path(next(iter(lava.__path__)), "lib", *name.split(".")).with_suffix(".py"))
+            stand_ins[module.__name__] = module
+        stand_ins["lava.lib.dl.slayer.neuron.rf"].neuron_params = None
+        sys.modules.update(stand_ins)
+    import lava.lib.dl.netx.hdf5
+    import lava.proc.io.source
+    import lava.proc.lif.models
+
+
+def load(work: WindowsWork | SamplesWork, known: Known, sample: tuple[int, ...], **more: Any) -> Any:
+    """netx's network.
+
+    Args:
+        work: what is to be run.
+        known: of :func:`look_at`.
+        sample: shape of one step's input, ours.
+        more: further arguments of netx's.
+
+    Raises:
+        UnsupportedError: neurons other than LIF.
+    """
+    from lava.lib.dl.netx import hdf5
+    from lava.proc.lif.process import LIF
+
+    shape = tuple(reversed(sample))
+    given = None if known.input_shape else shape if len(shape) == 3 else (1, 1, *shape)
+    network = hdf5.Network(work.net, input_shape=given, sparse_fc_layer=work.sparse, **more)
+    for index, layer in enumerate(network.layers):
+        if not isinstance(layer.neuron, LIF):
+            raise UnsupportedError(f"layer {index} has a {type(layer.neuron).__name__} neuron, expected LIF")
+    return network
+
+
+def labels(index: int, layer: Any) -> dict[int, str]:
+    """What to call the processes of one of netx's layers; an input layer's neurons have no synapses."""
+    named = {id(layer.neuron): f"layer {index} neuron"}
+    synapse = getattr(layer, "synapse", None)
+    return named if synapse is None else named | {id(synapse): f"layer {index} synapse"}

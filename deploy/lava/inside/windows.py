@@ -1,0 +1,90 @@
+"""Windows back to back, without a pause: stock netx's network with such resets, and the run of any such graph.
+
+When each layer works on each image is said in ``deploy/plan.py``.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from . import netx
+from .built import Built, Layer
+from .messages import Image, Step, UnsupportedError, WindowsWork, Work
+from .record import exact, read_out
+from .reporter import Reporter
+from .sources import source
+
+__all__ = ["Pace", "build", "run"]
+
+SLICE_SECONDS = 0.25  # aim for the time between two progress events while running
+
+
+class Pace:
+    """Runs a graph in slices, with an event after each, that grow as long as they stay short.
+
+    Args:
+        main: the process to run.
+        reporter: told of each slice.
+    """
+
+    def __init__(self, main: Any, reporter: Reporter) -> None:
+        self.done = 0
+        self._main = main
+        self._reporter = reporter
+        self._count = 1
+
+    def run_to(self, end: int, limit: int) -> None:
+        """Runs until at least ``end`` time steps are done, and at most ``limit``."""
+        while self.done < end:
+            self._run(min(self._count, limit - self.done))
+
+    def is_working(self) -> None:
+        """Says that the work goes on between two time steps."""
+        self._reporter.tell(Step, done=self.done)
+
+    def _run(self, count: int) -> None:
+        from lava.magma.core.run_conditions import RunSteps
+
+        since = time.perf_counter()
+        self._main.run(RunSteps(count))
+        self.done += count
+        self.is_working()
+        self._count = max(1, int(count * min(8.0, SLICE_SECONDS / (time.perf_counter() - since))))
+
+
+def build(work: WindowsWork, reporter: Reporter) -> Built:
+    """netx's network, its source connected.
+
+    Raises:
+        NetError, UnsupportedError, LatentsError: the file, a layer, or the spikes.
+    """
+    known = netx.look_at(work.net)
+    reporter.be_patient(known.patience)
+    if known.input_neuron:
+        raise UnsupportedError("layer 0 (input) has a neuron, which netx drives by its bias: spikes cannot go in")
+    network = netx.load(work, known, work.sample, reset_interval=work.steps, reset_offset=1)
+    total = work.images * work.steps + len(network.layers)
+    entering, label = source(work, network.inp.shape, total)
+    entering.s_out.connect(network.inp)
+    labels = {id(entering): label}
+    for index, layer in enumerate(network.layers):
+        labels |= netx.labels(index, layer)
+    layers = [Layer("latent", entering, 1)] if work.sampler is not None else []
+    layers += [Layer(f"layer{index}", layer.neuron, index + 2) for index, layer in enumerate(network.layers)]
+    return Built(network, layers, labels, total, work.steps)
+
+
+def run(built: Built, work: Work, reporter: Reporter) -> Any:
+    """Runs to the end; gives v of the last layer as each image's window closes, ``(images, *layer shape)``."""
+    import numpy as np
+
+    last, pace, readout = built.layers[-1], Pace(built.main, reporter), []
+    for image in range(work.images):
+        end = (image + 1) * work.steps + last.first - 1
+        # Without a readout process Lava has to stop where each image ends, for its potential to be read
+        pace.run_to(end, built.total if work.read_by_process else end)
+        if not work.read_by_process:
+            readout.append(exact(last.process.v.get(), "readout").transpose())
+        reporter.tell(Image, done=image + 1)
+    return read_out(work) if work.read_by_process else np.stack(readout)

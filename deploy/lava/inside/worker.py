@@ -1,0 +1,97 @@
+"""The worker: imports Lava once, then runs each job in a fork of its own, so that no network meets what another left.
+
+It leads a session of processes that a guard watches over. Standard input is a pipe that the parent holds open as long
+as it lives. Lava and netx print on standard output and error as they please.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import os
+import platform
+import signal
+import sys
+import traceback
+import warnings
+from pathlib import Path
+
+from . import cleanup
+from .guard import start_guard
+from .messages import JOBS, Ended, Failed, GraphWork, Ready, Work, decode
+from .netx import import_netx
+from .reporter import Reporter
+from .run_job import run_job
+from .watch import finish
+
+__all__ = ["main"]
+
+
+def main(scratch: Path, descriptor: int) -> None:
+    """Runs the jobs that a file in the scratch folder lists, and leaves the interpreter.
+
+    Args:
+        scratch: folder for all files of the run.
+        descriptor: a pipe's write end, for events.
+    """
+    reporter = Reporter(descriptor)
+    guard = start_guard(os.getppid(), sys.stdin.fileno(), str(scratch))
+    try:
+        jobs: list[Work] = decode((scratch / JOBS).read_text(encoding="utf-8"))
+        # Lava's compiler warns of each file beside a process that it cannot import in its search for models
+        warnings.filterwarnings("ignore", message="Cannot import module")
+        reporter.tell(Ready, versions=_import_lava(jobs))
+        for number, work in enumerate(jobs):
+            reporter.begin(number)
+            _in_a_fork(work, reporter)
+            if cleanup.PROC.is_dir():
+                cleanup.end_group(os.getpid(), spare=(os.getpid(), guard))
+    except Exception as error:
+        _tell(error, reporter)
+        finish(1)
+    with contextlib.suppress(OSError):
+        os.kill(guard, signal.SIGKILL)
+        os.waitpid(guard, 0)
+    finish(0)
+
+
+def _import_lava(jobs: list[Work]) -> dict[str, str]:
+    """Imports what the jobs need; gives the versions of what decides the numbers."""
+    import numpy as np
+
+    if not all(isinstance(work, GraphWork) for work in jobs):
+        import_netx()
+    found = {"python": platform.python_version(), "numpy": np.__version__}
+    for name in ("lava-nc", "lava-dl"):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def _in_a_fork(work: Work, reporter: Reporter) -> None:
+    """Runs one job, and waits until its process is gone."""
+    reporter.shared = True
+    child = os.fork()
+    if child == 0:
+        left_with = 1
+        try:
+            run_job(work, reporter)
+            left_with = 0
+        except Exception as error:
+            _tell(error, reporter)
+        finally:
+            finish(left_with)
+    reporter.shared = False
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        reporter.tell(Ended, pid=child, how="signal", number=os.WTERMSIG(status))
+    elif os.WEXITSTATUS(status):
+        reporter.tell(Ended, pid=child, how="exit", number=os.WEXITSTATUS(status))
+
+
+def _tell(error: Exception, reporter: Reporter) -> None:
+    number = getattr(error, "errno", None)
+    told = traceback.format_exc()
+    reporter.tell(Failed, kind=type(error).__name__, message=str(error), errno=number, traceback=told)

@@ -1,0 +1,44 @@
+"""The same network with fewer channels in its hidden layers, made to be mapped: how many cores would it take?"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from export.ir import Conv, ConvTranspose, Dense, Flatten, Layer, Network
+
+__all__ = ["thinner"]
+
+
+def thinner(network: Network, share: float) -> Network | None:
+    """The network with so much of the channels of its hidden layers; None where groups tie channels together.
+
+    Only good to be mapped: which channels go is no matter of what they do.
+    """
+    layers: list[Layer] = []
+    last = max(index for index, layer in enumerate(network.layers) if not isinstance(layer, Flatten))
+    kept = np.arange(math.prod(network.input_shape)).reshape(network.input_shape)
+    for index, (layer, shape) in enumerate(zip(network.layers, network.shapes, strict=True)):
+        if isinstance(layer, Flatten):
+            layers.append(layer)
+            kept = kept.reshape(-1)
+            continue
+        if not isinstance(layer, Dense) and layer.groups > 1:
+            return None
+        channels = shape[0] if index == last else max(1, math.floor(shape[0] * share))
+        layers.append(_thin(layer, kept, channels))
+        kept = np.arange(math.prod(shape)).reshape(shape)[:channels]
+    return Network(network.input_shape, tuple(layers), network.time_steps)
+
+
+def _thin(layer: Conv | ConvTranspose | Dense, kept: np.ndarray, channels: int) -> Layer:
+    """The layer with its first channels, fed by the neurons of the layer before that were kept."""
+    bias = None if layer.bias is None else layer.bias[:channels]
+    if isinstance(layer, Dense):
+        delay = None if layer.delay is None else layer.delay[:channels][:, kept.reshape(-1)]
+        return replace(layer, weight=layer.weight[:channels][:, kept.reshape(-1)], bias=bias, delay=delay)
+    inputs = len(kept)
+    weight = layer.weight[:inputs, :channels] if isinstance(layer, ConvTranspose) else layer.weight[:channels, :inputs]
+    return replace(layer, weight=weight, bias=bias)

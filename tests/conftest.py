@@ -1,0 +1,24 @@
+"""What makes tests hold on any machine: workers share its cores, and nothing depends on how fast it is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sized
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
+
+
+@pytest.hookimpl(optionalhook=True)  # there is none without pytest-xdist
+def pytest_xdist_setupnodes(specs: Sized) -> None:
+    """Gives each worker its share of the cores; called before they start, with this environment.
+
+    torch, MKL and OpenBLAS follow ``OMP_NUM_THREADS``. Numba keeps its own number, which some tests vary: its threads
+    sleep where they have nothing to do, instead of keeping the other worker's core busy.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // len(specs))))
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -1,0 +1,62 @@
+"""A public name means one thing in the whole project: no two modules define the same one."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("esvae", "export", "sim", "deploy")
+
+#: A command is called as the function that does its work: both are that one thing, from the shell and from Python.
+COMMANDS = "deploy/commands/"
+#: Names that may stand twice, and why: each is called as what of the report it shows, and only through its module.
+SHOWN = "names a section, sheet or filter of the report"
+ALLOWED = {"energy": SHOWN, "fit": SHOWN, "pair": SHOWN, "whole": SHOWN}
+
+
+def defined_in_public(tree: ast.Module) -> set[str]:
+    """Names in ``__all__`` that the module defines itself, not those that it hands on."""
+    public: set[str] = set()
+    defined: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            defined.add(node.name)
+        targets: list[ast.expr] = node.targets if isinstance(node, ast.Assign) else []
+        if isinstance(node, ast.AnnAssign):
+            targets = [node.target]
+        names = {target.id for target in targets if isinstance(target, ast.Name)}
+        defined |= names
+        if "__all__" in names and isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            public = set(ast.literal_eval(node.value))
+    return public & defined
+
+
+def defined_twice(modules: dict[str, ast.Module]) -> dict[str, list[str]]:
+    """Public names that several modules define, with their paths."""
+    places = defaultdict(list)
+    for path, tree in modules.items():
+        for name in defined_in_public(tree):
+            if not (path.startswith(COMMANDS) and name == Path(path).stem):
+                places[name].append(path)
+    return {name: paths for name, paths in places.items() if len(paths) > 1}
+
+
+def test_every_public_name_is_defined_once() -> None:
+    files = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+    trees = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in files}
+    twice = defined_twice(trees)
+    assert {name: paths for name, paths in twice.items() if name not in ALLOWED} == {}
+    assert set(ALLOWED) <= set(twice), "an exception that is no longer needed"
+
+
+def test_a_planted_second_definition_is_found() -> None:
+    one = ast.parse("__all__ = ['Thing', 'LIMIT']\nclass Thing: ...\nLIMIT: int = 3")
+    other = ast.parse("__all__ = ['Thing', 'LIMIT']\nfrom one import LIMIT\ndef Thing(): ...")
+    found = defined_twice({"esvae/one.py": one, "sim/other.py": other})
+    assert found == {"Thing": ["esvae/one.py", "sim/other.py"]}
+    private = ast.parse("def Thing(): ...")
+    assert defined_twice({"esvae/one.py": one, "sim/other.py": private}) == {}
+    command = ast.parse("__all__ = ['fit']\ndef fit(): ...")
+    assert defined_twice({"deploy/commands/fit.py": command, "sim/fit.py": command}) == {}
