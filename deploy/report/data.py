@@ -43,6 +43,7 @@ from deploy.posterior import encode_latents
 from deploy.report import pictures, sections
 from deploy.report.summary import summary
 from deploy.verify import Verdict, verify
+from deploy.view.table import plain
 from esvae.config import config_to_yaml
 from esvae.data import ImageSplits, load_images
 from esvae.errors import ConfigError, DataError, EsvaeError, LavaMissingError
@@ -160,7 +161,7 @@ def gather(wanted: Wanted, progress: Progress | None = None) -> dict[str, Any]:
             **sections.network(network),
         },
         "pictures": shown,
-        "comparison": sections.plain(compared),
+        "comparison": plain(compared),
         "layers": sections.layers(_quantization(run, network), layer_ranges(network)),
         "operations": sections.operations(cost, source),
         "energy": sections.energy(cost),
@@ -217,7 +218,7 @@ def _group(run: Run, network: Network, latents: np.ndarray, **others: np.ndarray
         drawn = run.model.decoder(torch.from_numpy(latents).float().transpose(0, 1)).numpy()
     errors = np.mean((drawn.astype(np.float64) - integer) ** 2, axis=(1, 2, 3))
     group = pictures.pair(drawn, integer, errors, **others)
-    return sections.plain({**group, "mse": errors, "scale": pictures.colour_scale()})
+    return plain({**group, "mse": errors, "scale": pictures.colour_scale()})
 
 
 def _quantization(run: Run, network: Network) -> list[LayerQuantization] | None:
@@ -271,7 +272,7 @@ def _absent(backend: str) -> str | None:
 def _training(run: Run) -> dict[str, Any]:
     epochs = [epoch for epoch in run.record.get("epochs", []) if isinstance(epoch, dict)]
     keys = ("epoch", "reconstruction_mse", "mmd", "total", "seconds")
-    return sections.plain(
+    return plain(
         {
             "data": run.config.data.name,
             "steps": run.record.get("steps"),
@@ -291,7 +292,7 @@ def _provenance(run: Run, network: Network, wanted: Wanted, path: Path) -> dict[
     if wanted.command:
         commands.append(list(wanted.command))
     recorded = run.record.get("versions", {})
-    return sections.plain(
+    return plain(
         {
             "versions": found,
             "trained_with": recorded if isinstance(recorded, dict) else {},

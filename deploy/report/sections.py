@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
-from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from deploy.cost import Cost, InputSpikes
 from deploy.verify import Verdict
+from deploy.view.table import plain
 from export.ir import Dense, Network, Synapse
 from export.passes import LayerQuantization, LayerRange
 from sim.energy.estimate import part_names
 from sim.fit.adviser import Fit
+from sim.fit.mapping import Mapping as ChipMapping
 
-__all__ = ["energy", "fit", "layers", "network", "operations", "plain", "verification"]
-
-
-def plain(value: Any) -> Any:
-    """Dataclasses, arrays, paths and tuples as what JSON has; numbers that are not finite as None."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {item.name: plain(getattr(value, item.name)) for item in fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): plain(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(inner) for inner in value]
-    if isinstance(value, np.ndarray):
-        return plain(value.tolist())
-    if isinstance(value, np.generic):
-        return plain(value.item())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return str(value) if isinstance(value, Path) else value
+__all__ = ["cores", "energy", "fit", "layers", "network", "operations", "verification"]
 
 
 def network(net: Network) -> dict[str, Any]:
@@ -53,7 +33,7 @@ def network(net: Network) -> dict[str, Any]:
 
 def _layer(index: int, layer: Synapse, before: tuple[int, ...], after: tuple[int, ...]) -> dict[str, Any]:
     return {
-        "layer": f"{index} ({type(layer).__name__})",
+        "layer": f"layer {index} ({type(layer).__name__})",
         "input_shape": before,
         "output_shape": after,
         "kernel": None if isinstance(layer, Dense) else layer.weight.shape[2:],
@@ -67,7 +47,7 @@ def layers(quantization: Sequence[LayerQuantization] | None, ranges: Sequence[La
     """What rounding did to each layer, where it is known, and how much of its registers a layer can use."""
     rows = []
     for index, bounds in enumerate(ranges):
-        row = {"layer": _short(bounds.layer), "u_share": bounds.u_share, "v_share": bounds.v_share}
+        row = {"layer": bounds.layer, "u_share": bounds.u_share, "v_share": bounds.v_share}
         if quantization is not None:
             row |= {key: value for key, value in plain(quantization[index]).items() if key != "layer"}
         rows.append(row)
@@ -77,7 +57,7 @@ def layers(quantization: Sequence[LayerQuantization] | None, ranges: Sequence[La
 def operations(cost: Cost, source: InputSpikes) -> dict[str, Any]:
     """Exact counts by layer, and over the steps of the window."""
     counts = cost.counts
-    rows = [{**plain(layer), "layer": _short(layer.layer)} for layer in counts.layers]
+    rows = plain(list(counts.layers))
     names = ("neurons", "synapses", "spikes_in", "synops", "spikes", "updates")
     return {
         "images": counts.images,
@@ -97,23 +77,33 @@ def energy(cost: Cost) -> dict[str, Any]:
 
 def fit(answer: Fit) -> dict[str, Any]:
     """The mapping to cores, and what else was tried."""
-    mapping, chip = answer.mapping, answer.mapping.chip
+    others = {"other_ways": [*answer.lowerings, *answer.remedies], "advice": answer.advice, "step_bound": answer.step}
+    return {**cores(answer.mapping), **plain(others)}
+
+
+def cores(mapping: ChipMapping) -> dict[str, Any]:
+    """The cores of each layer, and how full they are."""
+    chip = mapping.chip
     limits = {"neurons": chip.neurons, "words": chip.memory_words, "axons": chip.input_axons}
-    rows = [
-        {
-            "layer": _short(layer.layer),
-            "kind": layer.kind,
-            "neurons": layer.neurons,
-            "weight_bits": layer.weight_bits,
-            "words": layer.words,
-            "cores": len(layer.cores),
-            "binding": layer.binding,
-            "problem": layer.problem,
-            "use": layer.use(chip),
-            "core_use": [max(getattr(core, name) / most for name, most in limits.items()) for core in layer.cores],
-        }
-        for layer in mapping.layers
-    ]
+    rows = []
+    for layer in mapping.layers:
+        use = {name: [getattr(core, name) / most for core in layer.cores] for name, most in limits.items()}
+        rows.append(
+            {
+                "layer": layer.layer,
+                "kind": layer.kind,
+                "neurons": layer.neurons,
+                "weight_bits": layer.weight_bits,
+                "words": layer.words,
+                "groups": layer.groups,
+                "cores": len(layer.cores),
+                "binding": layer.binding,
+                "problem": layer.problem,
+                "use": layer.use(chip),
+                "core_use": list(map(max, zip(*use.values(), strict=True))),
+                "limit_use": use,
+            }
+        )
     return plain(
         {
             "chip": {
@@ -122,6 +112,7 @@ def fit(answer: Fit) -> dict[str, Any]:
                 "cores": chip.cores,
                 "usable_cores": chip.usable_cores,
                 "mesh": chip.mesh_width,
+                "groups": chip.groups,
                 "limits": limits,
                 "source": chip.source,
             },
@@ -131,9 +122,6 @@ def fit(answer: Fit) -> dict[str, Any]:
             "binding": mapping.binding if not mapping.problems else None,
             "problems": mapping.problems,
             "layers": rows,
-            "other_ways": [*answer.lowerings, *answer.remedies],
-            "advice": answer.advice,
-            "step_bound": answer.step,
         }
     )
 
@@ -160,7 +148,3 @@ def verification(verdicts: Mapping[str, Verdict], skipped: Mapping[str, str]) ->
     )
     equal = bool(verdicts) and all(verdict.equal for verdict in verdicts.values())
     return plain({"equal": equal, "compared": compared, "backends": rows})
-
-
-def _short(layer: str) -> str:
-    return layer.removeprefix("layer ")

@@ -13,8 +13,10 @@ from PIL import Image
 
 from deploy.cli import main
 from deploy.cost import cost_of, input_spikes
-from deploy.view.plots import save_cores, save_energy_plots
-from deploy.view.units import si, si_range
+from deploy.report import sections
+from deploy.view.numbers import si, si_range
+from deploy.view.plots import draw_cores, save_energy_plots
+from deploy.view.style import save_png
 from export.ir import Conv, Dense, Flatten, Lif, Network, Prior
 from export.netx.write import GROUP, write_netx
 from paper_networks import cifar10_decoder
@@ -199,11 +201,14 @@ def test_pictures_are_written(net: Path, tmp_path: Path, capsys: pytest.CaptureF
 
 def test_pictures_of_extremes(tmp_path: Path) -> None:
     network = decoder(prior=False)
-    silent = cost_of(input_spikes(network, 1, rate=0.0), ["cmos45"])
-    save_energy_plots(silent.counts, silent.estimates, tmp_path)
-    save_cores(map_network(cifar10_decoder(), LOIHI2, unrolled=True), tmp_path / "many.png")
+    source = input_spikes(network, 1, rate=0.0)
+    silent = cost_of(source, ["cmos45"])
+    operations = sections.operations(silent, source)
+    save_energy_plots(operations, silent.counts.raster, sections.energy(silent), tmp_path)
+    many = map_network(cifar10_decoder(), LOIHI2, unrolled=True)
+    save_png(draw_cores(sections.cores(many)), tmp_path / "many.png")
     empty = Network((20_000,), (Dense(np.full((1, 20_000), 2, np.int32), None, NEURON),))
-    save_cores(map_network(empty, LOIHI2), tmp_path / "none.png")
+    save_png(draw_cores(sections.cores(map_network(empty, LOIHI2))), tmp_path / "none.png")
 
 
 def test_units() -> None:
