@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from export.ir import Conv, ConvTranspose, Lif, Network
-from export.netx.read import read_netx
+from export.netx import read_netx
 from sim.counts.ops import Counter
 from sim.twin.engine import Engine
 

@@ -22,9 +22,9 @@ from pathlib import Path
 
 import numpy as np
 
+from deploy.backends import BackendJob, LavaSettings, run_backend
+from deploy.entering import InputOptions, enter
 from deploy.lava.group import shared_segments
-from deploy.lava.inputs import rates_from_prior
-from deploy.lava_run import LavaSettings, run_in_lava
 from esvae.machine.files import write_text
 from export.ir import Conv, Lif, Network, Prior
 from export.netx.write import write_netx
@@ -129,12 +129,10 @@ def soak(runs: int) -> Soak:
         before_files, before_shared = names(folder), names("/dev/shm")
         for run in range(runs):
             settings = WAYS[run % len(WAYS)]
-            rates = rates_from_prior(net, run, np.arange(2))
-            spikes = rates.spikes()[..., None, None]
+            job = BackendJob(path, enter(net, InputOptions(2, run)), trace=run % 3 == 0, lava=settings)
+            spikes = job.stimulus
             started = time.perf_counter()
-            done = run_in_lava(
-                path, net, rates if settings.sampler == "graph" else spikes, settings, trace=run % 3 == 0
-            )
+            done = run_backend("lava", job)
             seconds.append(time.perf_counter() - started)
             wrong += not np.array_equal(done.potentials, Engine(net).final_potentials(spikes))
             processes = max(processes, descendants())

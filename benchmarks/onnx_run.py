@@ -24,7 +24,7 @@ import onnxruntime
 from benchmarks.networks import latents, mnist_decoder
 from benchmarks.report import replace_part, table
 from benchmarks.simulate import machine, turns, use_threads
-from deploy.onnx_run import session
+from deploy.backends.onnx import session
 from esvae.run import load_run
 from export.frontends import from_run
 from export.ir import Network

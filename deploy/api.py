@@ -1,6 +1,7 @@
 """Three lines in a notebook::
 
 import deploy
+
 model = deploy.load("decoder.net")
 model.generate(n=64, seed=0)
 """
@@ -15,15 +16,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from deploy.backends import Progress
-from deploy.generate import draw
-from deploy.lava_run import LavaSettings, Loader, SamplerPlace, Target
+from deploy.backends import BackendJob, LavaSettings, Loader, Progress, SamplerPlace, Target, run_backend
+from deploy.entering import InputOptions, enter
 from deploy.plan import Plan, plan
 from deploy.verify import Verdict, verify
 from esvae.errors import DataError
 from esvae.pictures import image_grid, save_grid
 from export.ir import Network
-from export.netx.read import read_netx
+from export.netx import read_netx
 from sim.readout import images_from_potentials
 
 __all__ = ["Generator", "Pictures", "load"]
@@ -91,8 +91,8 @@ class Generator:
         Args:
             n: how many.
             seed: of the prior and of the sampler.
-            backend: ``twin``, ``reference`` or ``lava``.
-            loader, sampler, target: of Lava, see :class:`deploy.lava_run.LavaSettings`.
+            backend: one of :data:`deploy.backends.BACKENDS`.
+            loader, sampler, target: of Lava, see :class:`deploy.backends.LavaSettings`.
             first: number of the first image.
             progress: called with the share done and what is being done.
 
@@ -104,15 +104,9 @@ class Generator:
             raise DataError(f"{n} images from {first} on: expected at least 1, from 0 on")
         if self.network.readout is None:
             images_from_potentials(self.network, np.zeros(0))  # says so
-        run = draw(
-            self.path,
-            self.network,
-            np.arange(first, first + n),
-            seed=seed,
-            backend=backend,
-            lava=LavaSettings(loader, sampler, target),
-            progress=progress,
-        )
+        entering = enter(self.network, InputOptions(first + n, seed)).part(first, first + n)
+        lava = LavaSettings(loader, sampler, target)
+        run = run_backend(backend, BackendJob(self.path, entering, lava=lava, progress=progress))
         images = images_from_potentials(self.network, run.potentials)
         return Pictures(images, run.potentials, backend, round(run.seconds, 3))
 

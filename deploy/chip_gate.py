@@ -31,14 +31,12 @@ class Misfit:
     """Why one chip cannot hold a network.
 
     Attributes:
-        layer: number, among the layers with synapses, of the one that takes most.
-        name: the same with its type.
+        layer: label of the one that takes most.
         what: by how much.
         remedies: each with the cores that it takes, least change first; empty where none of those tried fits.
     """
 
-    layer: int
-    name: str
+    layer: str
     what: str
     remedies: tuple[str, ...]
 
@@ -63,9 +61,7 @@ def misfit(
     found = map_network(network, chip)
     if found.fits:
         return found, None
-    layers = found.layers
-    worst = max(range(len(layers)), key=lambda k: (layers[k].problem is not None, len(layers[k].cores)))
-    heavy = layers[worst]
+    heavy = max(found.layers, key=lambda layer: (layer.problem is not None, len(layer.cores)))
     if heavy.problem is not None:
         what = heavy.problem
     else:
@@ -73,7 +69,7 @@ def misfit(
             f"takes {len(heavy.cores):,} cores, full of {_FULL_OF[heavy.binding]}; with it the network takes "
             f"{found.cores:,}, {found.cores - chip.usable_cores:,} more than the {chip.usable_cores} of {chip.title}"
         )
-    return found, Misfit(worst, heavy.layer, what, tuple(_remedies(network, chip, lowerings)))
+    return found, Misfit(heavy.layer, what, tuple(_remedies(network, chip, lowerings)))
 
 
 def _remedies(network: Network, chip: Chip, lowerings: Callable[[], Mapping[str, Network]]) -> Iterator[str]:
@@ -103,14 +99,14 @@ def check_fits(network: Network, chip: Chip, lowerings: Callable[[], Mapping[str
     """
     _, found = misfit(network, chip, lowerings)
     if found is not None:
-        raise HardwareRangeError(f"--chip {chip.name}: {found.name}: {found.what}; {found.advice}")
+        raise HardwareRangeError(f"--chip {chip.name}: {found.layer}: {found.what}; {found.advice}")
 
 
-def chip_findings(network: Network, names: list[str], chip: Chip) -> Iterator[Finding]:
+def chip_findings(network: Network, chip: Chip) -> Iterator[Finding]:
     """What ``esvae check`` says of a network on a chip: an error where it does not fit, else what it takes."""
     mapped, found = misfit(network, chip)
     if found is not None:
-        yield Finding("error", names[found.layer], f"{found.what}; {found.advice}")
+        yield Finding("error", found.layer, f"{found.what}; {found.advice}")
         return
     yield Finding("note", "file", f"takes {mapped.cores} of the {chip.usable_cores} cores of {chip.title}")
 

@@ -1,73 +1,29 @@
-"""What a network costs: input spikes from wherever they come, exact counts over them, estimates from profiles."""
+"""What a network costs: input from wherever it comes, exact counts over it, estimates from profiles."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from deploy.backends import Progress
+from deploy.entering import Entering, InputOptions, at_rate, drawable, enter, made_up
 from esvae.errors import ConfigError, DataError
 from esvae.run import load_run
 from export.ir import Network
-from export.netx.guard import open_netx
+from export.netx import read_netx
 from export.pipeline import integer_network
 from sim.counts.ops import Counter, Counts
 from sim.energy.estimate import Estimate, estimate_all
 from sim.energy.profile import load_profile, profile_names
-from sim.sampler import draw_latents
 from sim.twin.engine import Engine
 
-__all__ = ["DEFAULT_RATE", "DEFAULT_STEPS", "Cost", "InputSpikes", "cost_of", "input_spikes", "open_network"]
+__all__ = ["DEFAULT_RATE", "DEFAULT_STEPS", "Cost", "cost_of", "counted_input", "open_network"]
 
 #: Where a file says nothing about its input: spikes a step of each input, and steps of the window.
 DEFAULT_RATE = 0.1
 DEFAULT_STEPS = 16
-
-_CHUNK = 64
-
-
-@dataclass(frozen=True, eq=False)
-class InputSpikes:
-    """Where the spikes that enter come from; they are made chunk by chunk, so that any number can be counted.
-
-    Attributes:
-        kind: ``prior``, ``file`` or ``rate``.
-        about: the same for a person.
-        network: that they enter.
-        images, steps: how many, and the window.
-        seed: of the prior, or of the random spikes.
-        rate: of random spikes.
-        given: spikes from a file, ``(images, steps, ...)``, read as they are needed.
-    """
-
-    kind: str
-    about: str
-    network: Network
-    images: int
-    steps: int
-    seed: int
-    rate: float | None = None
-    given: np.ndarray | None = None
-
-    def chunks(self) -> Iterator[np.ndarray]:
-        """Yields 0 or 1, ``(some images, steps, *input shape)``; the same whatever the size of the chunks."""
-        for start in range(0, self.images, _CHUNK):
-            stop = min(start + _CHUNK, self.images)
-            if self.given is not None:
-                yield np.asarray(self.given[start:stop])
-            elif self.rate is not None:
-                yield np.stack([self._random(image, self.rate) for image in range(start, stop)])
-            else:
-                spikes = draw_latents(self.network, self.seed, np.arange(start, stop))
-                yield spikes.reshape(*spikes.shape[:2], *self.network.input_shape)
-
-    def _random(self, image: int, rate: float) -> np.ndarray:
-        generator = np.random.Generator(np.random.Philox(key=[self.seed, image]))
-        return (generator.random((self.steps, *self.network.input_shape)) < rate).astype(np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,93 +42,62 @@ def open_network(path: str | os.PathLike[str]) -> Network:
     """
     if Path(path).is_dir():
         return integer_network(load_run(Path(path)), lowering="none")[0]
-    return open_netx(path)
+    return read_netx(path)
 
 
-def input_spikes(
-    network: Network,
-    images: int,
-    *,
-    seed: int = 0,
-    file: str | os.PathLike[str] | None = None,
-    rate: float | None = None,
-    steps: int | None = None,
-) -> InputSpikes:
-    """Chooses the spikes that enter: a file's, random ones at a rate, the prior's; where none is given, the default.
+def counted_input(network: Network, options: InputOptions) -> Entering:
+    """What enters while operations are counted: as the options say, else the prior's; made up where there is neither.
 
     Args:
-        network: that they enter.
-        images: how many; of a file, how many at most.
-        seed: of the prior or of random spikes.
-        file: ``.npy`` of 0 and 1, ``(images, steps, features)`` or ``(images, steps, C, H, W)``.
-        rate: spikes a step of each input, 0 to 1.
-        steps: of the window, where the network does not say.
+        network: that it enters.
+        options: steps are those of the window, where the network does not say.
 
     Raises:
-        ConfigError: options that exclude each other, or are out of range.
-        DataError: a file that does not fit.
+        ConfigError: options that exclude each other, or another window than the network's.
+        DataError: a file that cannot be read or does not fit.
     """
-    if images < 1:
-        raise DataError(f"{images} images: expected at least 1")
-    if not 0 <= seed < 1 << 64:
-        raise DataError(f"seed {seed}: expected 0 to 2^64 - 1")
-    if file is not None and (rate is not None or steps is not None):
-        raise ConfigError("spikes from a file have their own rate and steps; leave out --rate and --steps")
-    if rate is not None and not 0 <= rate <= 1:
-        raise ConfigError(f"--rate {rate}: expected 0 to 1")
-    if steps is not None and network.time_steps not in (None, steps):
-        raise ConfigError(f"--steps {steps}: the network's window is {network.time_steps}")
-    if steps is not None and steps < 1:
-        raise ConfigError(f"--steps {steps}: expected at least 1")
-    if file is not None:
-        given = _load_spikes(file, network)[:images]
-        return InputSpikes("file", f"spikes from {file}", network, len(given), given.shape[1], seed, given=given)
-    if rate is None and network.prior is not None and network.time_steps is not None:
-        about = f"latent spikes drawn from the prior, seed {seed}"
-        return InputSpikes("prior", about, network, images, network.time_steps, seed)
-    window = network.time_steps or steps or DEFAULT_STEPS
-    chosen = DEFAULT_RATE if rate is None else rate
-    about = f"random spikes, {chosen:g} a step of each input, seed {seed}"
-    if rate is None:
-        about += " (the file says nothing of its input, so this is assumed; give --spikes F.npy, or --rate)"
-    return InputSpikes("rate", about, network, images, window, seed, rate=chosen)
+    steps, window = options.steps, network.time_steps
+    if (options.latents or options.spikes) is not None and steps is not None:
+        raise ConfigError("spikes from a file have their own number of steps; leave out --steps")
+    if steps is not None and window not in (None, steps):
+        raise ConfigError(f"--steps {steps}: the network's window is {window}")
+    timed = replace(options, steps=window or steps or DEFAULT_STEPS)
+    if options.rate is not None:
+        return enter(network, timed)
+    if options.named or drawable(network):
+        entering = enter(network, options)
+        if window not in (None, entering.steps):
+            raise DataError(f"{entering.about}: has {entering.steps} steps, the network's window is {window}")
+        return entering
+    if network.input_neurons is not None:
+        return _assumed(made_up(network, timed), "the file does not say what it sees", "--image F.npy")
+    random = at_rate(network, DEFAULT_RATE, timed)
+    return _assumed(random, "the file says nothing of its input", "--spikes F.npy, or --rate")
 
 
-def _load_spikes(path: str | os.PathLike[str], network: Network) -> np.ndarray:
-    try:
-        spikes = np.load(Path(path), mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: cannot be read as .npy: {' '.join(str(error).split())}") from None
-    if not isinstance(spikes, np.ndarray):
-        raise DataError(f"{path}: holds several arrays, expected one .npy array")
-    wanted = network.input_shape
-    flat = wanted[:1] if wanted[1:] in ((), (1, 1)) else None
-    if spikes.ndim < 3 or 0 in spikes.shape or spikes.shape[2:] not in (wanted, flat):
-        raise DataError(f"{path}: has shape {spikes.shape}, expected (images, steps, {', '.join(map(str, wanted))})")
-    if network.time_steps not in (None, spikes.shape[1]):
-        raise DataError(f"{path}: has {spikes.shape[1]} steps, the network's window is {network.time_steps}")
-    return spikes
+def _assumed(entering: Entering, why: str, instead: str) -> Entering:
+    return replace(entering, about=f"{entering.about} ({why}, so this is assumed; give {instead})")
 
 
-def cost_of(source: InputSpikes, profiles: Sequence[str] = (), *, progress: Progress | None = None) -> Cost:
-    """Runs the twin over the input spikes, counts, and applies profiles.
+def cost_of(entering: Entering, profiles: Sequence[str] = (), *, progress: Progress | None = None) -> Cost:
+    """Runs the twin over what enters, chunk by chunk, counts, and applies profiles.
 
     Args:
-        source: of the spikes, with the network that they enter.
+        entering: with the network that it enters.
         profiles: names of shipped profiles or paths of others; all that are shipped where empty.
         progress: called with the share done.
 
     Raises:
         ConfigError: a profile that does not hold.
-        DataError: spikes that are not 0 or 1.
+        DataError: spikes or pixels that do not fit.
     """
     loaded = [load_profile(name) for name in profiles or profile_names()]
-    engine, counter, done = Engine(source.network), Counter(source.network), 0
-    for spikes in source.chunks():
-        for chunk in engine.run(spikes):
+    engine, counter, done = Engine(entering.network), Counter(entering.network), 0
+    for part in entering.chunks():
+        for chunk in engine.run(part.stimulus):
             counter.add(chunk)
-        done += len(spikes)
+        done += part.images
         if progress is not None:
-            progress(done / source.images, "count")
+            progress(done / entering.images, "count")
     counts = counter.result()
-    return Cost(counts, estimate_all(source.network, counts, loaded))
+    return Cost(counts, estimate_all(entering.network, counts, loaded))

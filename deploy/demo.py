@@ -11,12 +11,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from deploy.backends import Backend, Progress
-from deploy.lava import find_lava_python
+from deploy.backends import BACKENDS, Progress
 from deploy.verify import Verdict, verify
 from esvae.config import Config
 from esvae.data import load_images
-from esvae.errors import LavaMissingError
 from esvae.pictures import save_comparison, save_grid
 from esvae.training import evaluate_mse, train
 from export.pipeline import export_run
@@ -84,6 +82,7 @@ def run_demo(
         config,
         out / "run",
         max_steps=max_steps,
+        resume=True,
         progress=lambda step, steps, mse: report(step / steps, f"reconstruction MSE {mse:.4f}"),
     )
     images = load_images(config.data)
@@ -125,12 +124,9 @@ def run_demo(
     )
 
 
-def _available() -> tuple[tuple[Backend, ...], str | None]:
-    try:
-        find_lava_python()
-    except LavaMissingError as error:
-        return ("reference",), str(error)
-    return ("reference", "lava"), None
+def _available() -> tuple[tuple[str, ...], str | None]:
+    missing = BACKENDS["lava"].missing()
+    return ("reference",) if missing else ("reference", "lava"), missing
 
 
 class _Watch:

@@ -15,21 +15,19 @@ from __future__ import annotations
 import json
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from deploy.backends import BACKENDS, BackendRun, Progress, run_backend
-from deploy.lava.inputs import rates_from_prior
-from deploy.lava_run import LavaSettings, run_in_lava
+from deploy.backends import BackendJob, LavaSettings, Progress, check_job, run_backend
+from deploy.entering import InputOptions, enter
 from esvae.errors import ConfigError, DataError
 from esvae.machine.files import atomic_path, write_text
 from export.ir import Network
-from export.netx.guard import open_netx
-from sim.sampler import draw_latents
+from export.netx import read_netx
 
-__all__ = ["DEFAULT_CHUNK", "Generation", "draw", "generate_file"]
+__all__ = ["DEFAULT_CHUNK", "Generation", "generate_file"]
 
 DEFAULT_CHUNK = 64
 _ABOUT = "generation.json"
@@ -59,34 +57,6 @@ class Generation:
         return np.concatenate([np.load(_file(self.folder, start)) for start in starts])[: self.images]
 
 
-def draw(
-    path: str | os.PathLike[str],
-    network: Network,
-    numbers: np.ndarray,
-    *,
-    seed: int = 0,
-    backend: str = "twin",
-    lava: LavaSettings = LavaSettings(),  # noqa: B008 - frozen
-    trace: bool = False,
-    progress: Progress | None = None,
-) -> BackendRun:
-    """Draws the images of the given numbers from the network's prior, on any backend: the same integers on each.
-
-    Raises:
-        ConfigError: an unknown backend, or settings of Lava for another one.
-        EsvaeError: as :func:`deploy.backends.run_backend`.
-    """
-    if backend not in BACKENDS:
-        raise ConfigError(f"--backend {backend}: expected {', '.join(BACKENDS)}")
-    lava.check(backend)
-    if not lava.plain:
-        graph = lava.sampler == "graph"
-        entering = rates_from_prior(network, seed, numbers) if graph else draw_latents(network, seed, numbers)
-        return run_in_lava(path, network, entering, lava, trace=trace, progress=progress)
-    latents = draw_latents(network, seed, numbers)
-    return run_backend(backend, path, network, latents, trace=trace, progress=progress)  # type: ignore[arg-type]
-
-
 def generate_file(
     path: str | os.PathLike[str],
     images: int,
@@ -94,7 +64,7 @@ def generate_file(
     *,
     seed: int = 0,
     backend: str = "twin",
-    lava: LavaSettings = LavaSettings(),  # noqa: B008 - frozen
+    lava: LavaSettings = LavaSettings(),
     chunk: int | None = None,
     progress: Progress | None = None,
 ) -> Generation:
@@ -113,12 +83,10 @@ def generate_file(
         ConfigError: the folder holds images of another network or seed, or in chunks of another size.
         EsvaeError: a file cannot be read or written, or the backend failed; the chunks before it are kept.
     """
-    network = open_netx(path)
-    if images < 1:
-        raise DataError(f"{images} images: expected at least 1")
-    if network.prior is None or network.time_steps is None:
-        draw_latents(network, seed, np.arange(1))  # says what is missing
-    assert network.time_steps is not None
+    network = read_netx(path)
+    entering = enter(network, InputOptions(images, seed))
+    job = BackendJob(Path(path), entering, lava=lava)
+    check_job(backend, job)
     target = Path(folder)
     chunk = _begun(target, network, seed, chunk)
     started = time.perf_counter()
@@ -130,7 +98,7 @@ def generate_file(
         done = drawn + share_of_chunk * count
         seconds = max(time.perf_counter() - started, 1e-9)
         left = seconds * (images - before - done) / done if done else 0.0
-        rate = done * (network.time_steps or 0) / seconds
+        rate = done * entering.steps / seconds
         text = f"{before + int(done)} of {images} images, {rate:.0f} steps/s"
         if progress is not None:
             progress((before + done) / images, text + (f", {_clock(left)} left" if done else ""))
@@ -138,15 +106,12 @@ def generate_file(
     for start in todo:
         count = min(chunk, images - start)
         report(0.0, count)
-        run = draw(
-            path,
-            network,
-            np.arange(start, start + count),
-            seed=seed,
-            backend=backend,
-            lava=lava,
+        part = replace(
+            job,
+            entering=entering.part(start, start + count),
             progress=lambda share, text, count=count: report(share, count),  # type: ignore[misc]
         )
+        run = run_backend(backend, part)
         with atomic_path(_file(target, start)) as temporary, temporary.open("wb") as handle:
             np.save(handle, run.potentials.astype(np.int32), allow_pickle=False)
         drawn += count

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from esvae.chip.formats import DECAY_UNITY
 from esvae.errors import EsvaeError
-from export.ir import Dense, InputNeurons, Lif, Network, Shape, Synapse
-from export.netx.read import read_netx
+from export.ir import INPUT_LABEL, Dense, InputNeurons, Lif, Network, Shape, Synapse
+from export.netx import read_netx
 from export.netx.rules import present_weights
 from export.netx.survey import Item, survey
 from sim.counts.fan_out import fan_out
@@ -26,7 +25,7 @@ class LayerView:
     """One layer with neurons.
 
     Attributes:
-        layer: its number among them, from 0, and its type.
+        layer: its label.
         input_shape, output_shape: ``(C, H, W)`` or ``(features,)``.
         neurons, weights, synapses: how many; weights as stored, synapses those that exist on the chip.
         weight_range: smallest and largest weight, or None of input neurons.
@@ -121,14 +120,14 @@ def _views(network: Network) -> list[LayerView]:
     views = []
     if network.input_neurons is not None:
         views.append(_input_view(network.input_neurons, network.input_shape))
-    for layer, before, after in network.synapses():
-        views.append(_view(layer, before, after, len(views)))
+    for label, (layer, before, after) in zip(network.labels, network.synapses(), strict=True):
+        views.append(_view(layer, before, after, label))
     return views
 
 
 def _input_view(neurons: InputNeurons, shape: Shape) -> LayerView:
     return LayerView(
-        "0 (input neurons)",
+        INPUT_LABEL,
         shape,
         shape,
         math.prod(shape),
@@ -144,13 +143,12 @@ def _input_view(neurons: InputNeurons, shape: Shape) -> LayerView:
     )
 
 
-def _view(layer: Synapse, before: Shape, after: Shape, number: int) -> LayerView:
-    assert isinstance(layer.neuron, Lif)
+def _view(layer: Synapse[Lif], before: Shape, after: Shape, label: str) -> LayerView:
     weight = layer.weight
     present, counts = present_weights(weight[start : start + _ROWS] for start in range(0, len(weight), _ROWS))
     delay = layer.delay if isinstance(layer, Dense) else None
     return LayerView(
-        f"{number} ({type(layer).__name__})",
+        label,
         before,
         after,
         math.prod(after),
@@ -167,4 +165,4 @@ def _view(layer: Synapse, before: Shape, after: Shape, number: int) -> LayerView
 
 
 def _neuron(neuron: Lif) -> tuple[float, float, int]:
-    return 1 - neuron.current_decay / DECAY_UNITY, 1 - neuron.voltage_decay / DECAY_UNITY, neuron.threshold
+    return neuron.current_keep, neuron.keep, neuron.threshold

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from esvae.errors import DataError, UnsupportedLayerError
-from export.ir import Dense, Network
+from export.ir import INPUT_LABEL, Dense, Network
 
 __all__ = ["LayerPlan", "Plan", "plan", "steps_of"]
 
@@ -30,7 +30,7 @@ class LayerPlan:
     """The clock of one layer with neurons.
 
     Attributes:
-        layer: position among the layers with neurons, and type.
+        layer: its label.
         first: time step, from 1, at which the layer works on the first step of the first image.
         reset_phase: the layer is reset at each time step that leaves this rest when divided by the window.
     """
@@ -111,17 +111,16 @@ def plan(network: Network, images: int, *, steps: int | None = None, start: int 
     if start < 1:
         raise DataError(f"start at time step {start}: expected 1 or later")
     driven = network.input_neurons is not None  # neurons that an image drives as their bias
-    kinds = ["InputNeurons"] if driven else []
-    for index, (layer, _, _) in enumerate(network.synapses()):
+    names = [*([INPUT_LABEL] if driven else []), *network.labels]
+    for where, (layer, _, _) in zip(network.labels, network.synapses(), strict=True):
         delay = layer.delay if isinstance(layer, Dense) else None
         if delay is not None and np.any(delay):
             raise UnsupportedLayerError(
-                f"layer {index}: has delays of up to {int(np.max(delay))} steps, which reach into the next image's "
+                f"{where}: has delays of up to {int(np.max(delay))} steps, which reach into the next image's "
                 "window; run its images one at a time: esvae simulate --backend twin"
             )
-        kinds.append(type(layer).__name__)
     first = start if driven else start + 1
-    layers = tuple(LayerPlan(f"layer {k} ({kind})", first + k, (first + k) % window) for k, kind in enumerate(kinds))
+    layers = tuple(LayerPlan(name, first + k, (first + k) % window) for k, name in enumerate(names))
     depth = len(layers)
     latency = layers[-1].first - start
     return Plan(

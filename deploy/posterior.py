@@ -1,23 +1,20 @@
 """The posterior path: a trained run's float encoder sees images, its spikes are counted, and the counts sampled anew.
 
-The latent spikes that come of it can be saved and given to any backend with ``--latents``.
+The latent spikes that come of it can be saved (:func:`deploy.entering.save_latents`) and given to any backend with
+``--latents``.
 """
 
 from __future__ import annotations
-
-import os
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from esvae.errors import DataError
-from esvae.machine.files import atomic_path
 from esvae.run import Run
 from export.ir import Network
 from sim.sampler import posterior_latents
 
-__all__ = ["encode_counts", "encode_latents", "save_raster"]
+__all__ = ["encode_counts", "encode_latents"]
 
 _BATCH = 256
 
@@ -74,10 +71,3 @@ def encode_latents(
         raise DataError(f"the run has {run.config.model.time_steps} steps, the network {network.time_steps}")
     counts = encode_counts(run, images)
     return posterior_latents(network, counts, seed, np.arange(len(counts)) if numbers is None else numbers)
-
-
-def save_raster(target: str | os.PathLike[str], spikes: np.ndarray) -> Path:
-    """Writes latent spikes ``(images, steps, features)`` as ``.npy`` for ``--latents``, whole or not at all."""
-    with atomic_path(target) as temporary, temporary.open("wb") as handle:
-        np.save(handle, spikes.astype(np.uint8, copy=False), allow_pickle=False)
-    return Path(target)

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from deploy.backends import Backend, Progress, run_backend
-from deploy.lava.inputs import Rates, rates_from_prior
-from deploy.lava_run import LavaSettings, run_in_lava
-from esvae.errors import ConfigError, DataError
+from deploy.backends import BackendJob, BackendRun, LavaSettings, Progress, backend_named, run_backend
+from deploy.entering import Entering, InputOptions, at_hand, drawable, enter, made_up
+from esvae.errors import DataError
 from export.ir import Network
-from export.netx.guard import open_netx
-from sim.sampler import initial_states
-from sim.stimulus import Stimulus, as_stimulus
+from export.netx import read_netx
+from sim.stimulus import Stimulus
 from sim.trace import first_difference
 
 __all__ = ["Difference", "Verdict", "verify", "verify_spikes"]
-
-#: Pixels for input neurons are drawn from -128 to 383: mostly positive, so that the neurons fire.
-_PIXEL_BITS = 9
 
 
 @dataclass(frozen=True)
@@ -82,8 +77,8 @@ def verify(
     seed: int = 0,
     steps: int | None = None,
     layers: int | None = None,
-    against: Sequence[Backend] = ("reference", "lava"),
-    lava: LavaSettings = LavaSettings(),  # noqa: B008 - frozen
+    against: Sequence[str] = ("reference", "lava"),
+    lava: LavaSettings = LavaSettings(),
     progress: Progress | None = None,
 ) -> Verdict:
     """Runs a file on the twin and on other backends with the same input spikes.
@@ -95,58 +90,54 @@ def verify(
             the pixels where the input layer has neurons.
         steps: length of the run, where the file has no window.
         layers: run only so many of the file's layer groups, input and flatten included.
-        against: the other backends.
+        against: names of the other backends.
         lava: how Lava runs it; where its sampler is in the graph, the twin gets the spikes of the sampler's definition.
         progress: called as the work goes on.
 
     Raises:
         NetFileError, HardwareRangeError: the file is not sound.
         DataError: fewer than one image, or no window to draw spikes for.
+        ConfigError: no such backend, or one that cannot do this; names the option.
         LavaError: Lava is missing, died or hung.
     """
-    network = open_netx(path, layers=layers)
-    if images < 1:
-        raise DataError(f"{images} images: expected at least 1")
-    entering, rates = _entering(network, seed, images, steps)
-    return verify_spikes(
-        path, network, entering, layers=layers, against=against, lava=lava, rates=rates, progress=progress
-    )
+    network = read_netx(path, layers=layers)
+    options = InputOptions(images, seed, steps=steps)
+    own = drawable(network) and steps in (None, network.time_steps)
+    entering = enter(network, options) if own else made_up(network, options)
+    return verify_spikes(path, network, entering, layers=layers, against=against, lava=lava, progress=progress)
 
 
 def verify_spikes(
     path: str | os.PathLike[str],
     network: Network,
-    entering: np.ndarray | Stimulus,
+    spikes: np.ndarray | Stimulus | Entering,
     *,
     layers: int | None = None,
-    against: Sequence[Backend] = ("reference", "lava"),
-    lava: LavaSettings = LavaSettings(),  # noqa: B008 - frozen
-    rates: Rates | None = None,
+    against: Sequence[str] = ("reference", "lava"),
+    lava: LavaSettings = LavaSettings(),
     progress: Progress | None = None,
 ) -> Verdict:
-    """As :func:`verify`, for spikes of your own, ``(images, steps, *input shape)``, or any stimulus, and its rates."""
-    if not lava.plain and layers is not None:
-        raise ConfigError("--layers needs --loader stock --sampler host")
-    stimulus = as_stimulus(network, entering)
-    twin = run_backend("twin", path, network, stimulus, trace=True)
-    assert twin.traces is not None
+    """As :func:`verify`, for spikes of your own, ``(images, steps, *input shape)``, or anything else that enters."""
+    entering = spikes if isinstance(spikes, Entering) else at_hand(network, spikes)
+    job = BackendJob(Path(path), entering, layers=layers, trace=True, lava=lava)
+    twin = run_backend("twin", job.only(frozenset()))
+    expected = _states("twin", twin)
     differences: dict[str, Difference | None] = {}
     seconds: dict[str, float] = {"twin": twin.seconds}
     about: dict[str, dict[str, str]] = {}
-    for backend in against:
-        if backend == "lava" and not lava.plain:
-            given = stimulus.spikes if rates is None or lava.sampler == "host" else rates
-            if given is None:
-                raise ConfigError("a network that images drive needs --loader stock --sampler host")
-            run = run_in_lava(path, network, given, lava, trace=True, progress=progress)
-        else:
-            run = run_backend(backend, Path(path), network, stimulus, trace=True, layers=layers, progress=progress)
-        assert run.traces is not None
-        found = _part(twin.traces, run.traces)
-        differences[backend] = found or _part({"readout.v": twin.potentials}, {"readout.v": run.potentials})
-        seconds[backend], about[backend] = run.seconds, run.about
-    integers = sum(values.size for values in twin.traces.values()) + twin.potentials.size
-    return Verdict(len(stimulus), stimulus.steps, network.depth, integers, differences, seconds, about)
+    for name in against:
+        run = run_backend(name, replace(job.only(backend_named(name).heeds), progress=progress))
+        found = _part(expected, _states(name, run))
+        differences[name] = found or _part({"readout.v": twin.potentials}, {"readout.v": run.potentials})
+        seconds[name], about[name] = run.seconds, run.about
+    integers = sum(values.size for values in expected.values()) + twin.potentials.size
+    return Verdict(entering.images, entering.stimulus.steps, network.depth, integers, differences, seconds, about)
+
+
+def _states(name: str, run: BackendRun) -> dict[str, np.ndarray]:
+    if run.traces is None:
+        raise DataError(f"backend {name} gave no states of its layers, though it was asked for them")
+    return run.traces
 
 
 def _part(twin: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> Difference | None:
@@ -157,22 +148,3 @@ def _part(twin: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> Differen
     if name.startswith("readout"):
         return Difference(name, index[0], None, index[1:], expected, got)
     return Difference(name, index[0], index[1], index[2:], expected, got)
-
-
-def _entering(
-    network: Network, seed: int, images: int, steps: int | None
-) -> tuple[np.ndarray | Stimulus, Rates | None]:
-    """What enters, and the rates behind it where it is spikes."""
-    numbers = np.arange(images)
-    if network.prior is not None and steps in (None, network.time_steps):
-        rates = rates_from_prior(network, seed, numbers)
-        return rates.spikes().reshape(images, rates.steps, *network.input_shape), rates
-    steps = steps or network.time_steps
-    if steps is None:
-        raise DataError("this file has neither a prior nor a window; say for how many steps to verify it with --steps")
-    states = initial_states(seed, numbers, int(np.prod(network.input_shape)))
-    if network.input_neurons is not None:
-        pixels = (states & np.uint32((1 << _PIXEL_BITS) - 1)).astype(np.int32) - (1 << (_PIXEL_BITS - 2))
-        return Stimulus(None, pixels.reshape(images, *network.input_shape), steps), None
-    rates = Rates(np.full(states.shape, 1 << 7), states, steps, 8)
-    return rates.spikes().reshape(images, steps, *network.input_shape), rates

@@ -10,6 +10,8 @@ from typing import Annotated, Literal, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from esvae.chip.formats import DEFAULT_RATE_BITS
+from esvae.chip.neuron import FloatLif
 from esvae.errors import ConfigError
 
 __all__ = [
@@ -70,6 +72,11 @@ class NeuronConfig(_Section):
     surrogate: Literal["rectangle", "superspike"] = "rectangle"
     """``superspike`` is Norse's, ``1 / (1 + |u - threshold|)^2``; of our own cells."""
 
+    @property
+    def lif(self) -> FloatLif:
+        """What the neuron computes, without how it learns."""
+        return FloatLif(self.keep, self.threshold, self.current_keep)
+
 
 class DecoderConfig(_Section):
     """The generator's architecture."""
@@ -122,7 +129,7 @@ class ModelConfig(_Section):
     where ``|r - U| < 0.5``."""
     readout_keep: float = Field(0.8, ge=0, le=1)
     """Share of the readout's potential that survives a step: ``tanh(sum_t 0.8^(T-1-t) x_t)``."""
-    rate_bits: int = Field(8, ge=1, le=16)
+    rate_bits: int = Field(DEFAULT_RATE_BITS, ge=1, le=16)
     """Fractional bits of the integer rate codes that the chip's sampler compares against."""
     quantization: QuantizationConfig | None = None
     """Train the decoder in the chip's integers; None trains it in floats and rounds when exporting."""

@@ -9,6 +9,7 @@
     ├── NetFileError           a .net file that is corrupt, truncated or not understood
     │   └── UnsupportedLayerError   a layer or neuron that this project does not model
     ├── HardwareRangeError     an integer outside what the chip's registers hold
+    ├── PassError              a pass of the exporter lacks what it requires, or breaks what it promises
     └── LavaError              Lava, in its own process, failed
         ├── LavaMissingError   no interpreter with lava-dl was found
         ├── LavaTimeoutError   no progress within the watchdog's time
@@ -30,6 +31,7 @@ __all__ = [
     "LavaMissingError",
     "LavaTimeoutError",
     "NetFileError",
+    "PassError",
     "UnsupportedLayerError",
 ]
 
@@ -60,6 +62,10 @@ class UnsupportedLayerError(NetFileError):
 
 class HardwareRangeError(EsvaeError):
     """An integer does not fit the register that the chip holds it in."""
+
+
+class PassError(EsvaeError):
+    """A pass of the exporter lacks what it requires, or did not give what it promises."""
 
 
 class LavaError(EsvaeError):

@@ -20,11 +20,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from esvae.config import Config, DataName, config_from_dict
 from esvae.errors import CheckpointError, ConfigError
+from esvae.machine.torch_archive import Foreign, read_torch_archive
 from esvae.model import ESVAE
 
 __all__ = ["import_official"]
@@ -38,7 +40,8 @@ def import_official(path: str | os.PathLike[str], *, data: DataName | None = Non
     """Reads a state dict of the reference implementation, small (32x32) or large (64x64).
 
     Args:
-        path: as ``torch.save(network.state_dict(), path)`` wrote it; read as tensors alone, so nothing in it runs.
+        path: as ``torch.save(network.state_dict(), path)`` wrote it, or a checkpoint that holds one state dict
+            beside other things; nothing in it runs.
         data: the data set that it was trained on; guessed from the images' size and channels where None.
 
     Returns:
@@ -51,7 +54,7 @@ def import_official(path: str | os.PathLike[str], *, data: DataName | None = Non
     state = _read(path)
     try:
         config = _config(state, data)
-    except (KeyError, IndexError, ValueError, ConfigError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, ConfigError) as error:
         reason = f"'{error.args[0]}' is missing" if isinstance(error, KeyError) else str(error)
         raise CheckpointError(f"{path}: not an official ESVAE state dict: {reason}") from None
     model = ESVAE(config)
@@ -80,16 +83,24 @@ _COEF = "membrane_output_layer.coef"
 
 
 def _read(path: Path) -> dict[str, torch.Tensor]:
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from None
-    except Exception as error:  # torch's reader raises anything on what is no file of its own
-        reason = " ".join(str(error).split())[:100]
-        raise CheckpointError(f"{path}: cannot be loaded as tensors alone ({reason})") from None
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+    state = read_torch_archive(path)
+    if isinstance(state, dict):  # a checkpoint that holds the state dict beside other things
+        inner = [value for value in state.values() if isinstance(value, dict) and _are_tensors(value)]
+        state = inner[0] if len(inner) == 1 else state
+    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
         raise CheckpointError(f"{path}: not a state dict; save the network with torch.save(network.state_dict(), ...)")
+    for name, value in state.items():
+        if not isinstance(value, torch.Tensor):
+            kind = value.name if isinstance(value, Foreign) else type(value).__name__
+            raise CheckpointError(
+                f"{path}: not a state dict: '{name}' is {kind}, expected a dense tensor; save the network with "
+                "torch.save(network.state_dict(), ...)"
+            )
     return {name.removeprefix("module."): value for name, value in state.items()}
+
+
+def _are_tensors(values: dict[Any, Any]) -> bool:
+    return bool(values) and all(isinstance(value, torch.Tensor) for value in values.values())
 
 
 def _config(state: dict[str, torch.Tensor], data: DataName | None) -> Config:

@@ -33,10 +33,22 @@ from esvae.errors import CheckpointError, ConfigError
 from esvae.machine.files import atomic_path, sha256_file, write_text
 from esvae.model import ESVAE
 
-__all__ = ["Run", "load_run", "pretrained_names", "read_record", "save_record", "save_run", "versions"]
+__all__ = [
+    "RUN_FILES",
+    "Run",
+    "holds_run",
+    "load_run",
+    "pretrained_names",
+    "read_record",
+    "save_record",
+    "save_run",
+    "versions",
+]
 
 _PRETRAINED = "pretrained:"
 _CONFIG, _WEIGHTS, _RECORD = "config.yaml", "weights.safetensors", "training.json"
+#: Without these three a directory is no run.
+RUN_FILES = (_CONFIG, _WEIGHTS, _RECORD)
 
 
 @dataclass(frozen=True)
@@ -99,6 +111,11 @@ def read_record(directory: str | os.PathLike[str]) -> dict[str, Any]:
     return record if isinstance(record, dict) else {}
 
 
+def holds_run(directory: str | os.PathLike[str]) -> bool:
+    """Whether there are weights of a run, finished or not, in a directory."""
+    return (Path(directory) / _WEIGHTS).exists()
+
+
 def load_run(directory: str | os.PathLike[str]) -> Run:
     """Reads a run directory, or, given ``pretrained:NAME``, one that comes with the project.
 
@@ -110,7 +127,7 @@ def load_run(directory: str | os.PathLike[str]) -> Run:
         raise CheckpointError(
             f"{directory}: no such run directory; make one with: esvae train digits --out {directory}"
         )
-    for name in (_CONFIG, _WEIGHTS, _RECORD):
+    for name in RUN_FILES:
         if not (directory / name).is_file():
             raise CheckpointError(
                 f"{directory}: no {name}, so this is no finished run; train again with --out {directory}"

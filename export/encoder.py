@@ -11,19 +11,19 @@ bits; zero, as the convolution pads, stays zero::
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch.nn import functional
 
-from esvae.chip.formats import BIAS, DECAY_UNITY, THRESHOLD
+from esvae.chip.formats import BIAS, THRESHOLD
+from esvae.chip.rounding import round_neuron
 from esvae.errors import ConfigError, DataError
-from esvae.model.layers import SpikingLayer
 from esvae.run import Run
-from export.frontends.esvae_run import synapse_of
-from export.ir import Conv, Dense, FloatLif, ImageReadout, Lif, Network, Shape
-from export.ir.floats import FloatLayer, FloatNetwork, Norm
+from export.frontends.esvae_run import float_layer
+from export.ir import Conv, Flatten, FloatLif, Lif, Network, Shape
+from export.ir.floats import FloatLayer, FloatNetwork
 from export.passes import LayerQuantization, fold_norm, quantize
 
 __all__ = ["PIXEL_SCALE", "DirectCoding", "Encoder", "integer_encoder"]
@@ -118,49 +118,30 @@ def integer_encoder(run: Run, *, weight_bits: int = 8) -> Encoder:
             "model.neuron.current_keep: an image enters as a constant bias, which no current keeps; "
             "the encoder of such a run cannot be exported, its decoder can"
         )
-    spiking = [*encoder.layers, encoder.latent]
-    folded = []
     size, channels = config.data.image_size, config.data.image_channels
-    for layer in spiking:
-        assert isinstance(layer, SpikingLayer)
-        scale, shift = (values.numpy() for values in layer.norm.scale_and_shift())
-        synapse = synapse_of(
-            layer.synapse, FloatLif(layer.neuron.keep, layer.neuron.threshold, layer.neuron.current_keep)
-        )
-        folded.append(FloatLayer(synapse, Norm(scale, shift)))
     image_shape = (channels, size, size)
+    layers = [float_layer(layer) for layer in encoder.layers]
     network = fold_norm(
-        FloatNetwork(image_shape, tuple(folded), config.model.time_steps, None, ImageReadout(1.0, (1, 1, 1)))
+        FloatNetwork(image_shape, (*layers, Flatten(), float_layer(encoder.latent)), config.model.time_steps)
     )
-    stem, *rest = (layer.synapse for layer in network.synapses)
-    assert isinstance(stem, Conv)
+    stem, *rest, last = (layer.synapse for layer in network.synapses)
+    if not isinstance(stem, Conv):
+        raise ConfigError(f"encoder: its first layer is {stem.kind}, expected conv, which the host computes")
     shape = stem.output_shape(image_shape)
     before = shape
-    for layer in rest[:-1]:
+    for layer in rest:
         before = layer.output_shape(before)
-    last = rest[-1]
-    assert isinstance(last, Dense)
     covering = Conv(last.weight.reshape(-1, *before), last.bias, last.neuron)
-    latents = (last.weight.shape[0], 1, 1)
-    integer, report = quantize(
-        replace(
-            network,
-            input_shape=shape,
-            layers=(*(FloatLayer(each) for each in rest[:-1]), FloatLayer(covering)),
-            readout=ImageReadout(1.0, latents),
-        ),
-        weight_bits,
-    )
-    return Encoder(_coding(stem, image_shape, shape), replace(integer, readout=None), report)
+    behind = tuple(FloatLayer(each) for each in (*rest, covering))
+    integer, report = quantize(FloatNetwork(shape, behind, config.model.time_steps), weight_bits)
+    return Encoder(_coding(stem, image_shape, shape), integer, report)
 
 
-def _coding(stem: Conv, image_shape: Shape, shape: Shape) -> DirectCoding:
-    neuron = stem.neuron
-    assert isinstance(neuron, FloatLif)
+def _coding(stem: Conv[FloatLif], image_shape: Shape, shape: Shape) -> DirectCoding:
     bias = np.zeros(len(stem.weight)) if stem.bias is None else stem.bias
     # The largest current that any image could give, rounding included, still fits the register.
     reach = float((np.abs(stem.weight).sum(axis=(1, 2, 3)) + np.abs(bias)).max())
-    scale = min((BIAS.max - 1) / reach, THRESHOLD.max / neuron.threshold)
+    scale = min((BIAS.max - 1) / reach, THRESHOLD.max / stem.neuron.threshold)
     fine = scale * (1 << _SHIFT)
     return DirectCoding(
         weight=np.rint(stem.weight * (fine / PIXEL_SCALE)).astype(np.int64),
@@ -168,7 +149,7 @@ def _coding(stem: Conv, image_shape: Shape, shape: Shape) -> DirectCoding:
         stride=stem.stride,
         padding=stem.padding,
         shift=_SHIFT,
-        neuron=Lif(DECAY_UNITY, round(DECAY_UNITY * (1 - neuron.keep)), round(neuron.threshold * scale)),
+        neuron=round_neuron(stem.neuron, scale),
         image_shape=image_shape,
         shape=shape,
         scale=scale,

@@ -1,10 +1,6 @@
 """What a float network computes: the plain float64 definition that frontends, quantizing and NIR are held against.
 
-One step of a layer, from rest::
-
-    i <- current_keep * i + sum of the weights of the inputs that spiked
-    v <- keep * v * (1 - s) + i + bias
-    s  = v > threshold                                      strictly above
+The neuron is :class:`esvae.chip.neuron.FloatLif`, from rest.
 """
 
 from __future__ import annotations
@@ -16,7 +12,7 @@ import torch
 from torch.nn import functional
 
 from esvae.errors import DataError
-from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, Synapse
+from export.ir import Conv, Dense, Flatten, FloatLif, Synapse
 from export.ir.floats import FloatNetwork
 from export.passes.fold_norm import fold_norm
 
@@ -78,7 +74,6 @@ def sums_of(layer: Synapse, raster: torch.Tensor) -> torch.Tensor:
     if isinstance(layer, Conv):
         sums = functional.conv2d(x, weight, None, layer.stride, layer.padding, layer.dilation, layer.groups)
     else:
-        assert isinstance(layer, ConvTranspose)
         sums = functional.conv_transpose2d(
             x, weight, None, layer.stride, layer.padding, layer.output_padding, layer.groups, layer.dilation
         )
@@ -98,9 +93,9 @@ def _dense(layer: Dense, raster: torch.Tensor) -> torch.Tensor:
     return total
 
 
-def fire(layer: Synapse, sums: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def fire(layer: Synapse[FloatLif], sums: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Potentials before the reset, and spikes, of sums ``(steps, images, *layer shape)``; float64, likewise."""
     neuron = layer.neuron
-    assert isinstance(neuron, FloatLif)
     bias = torch.zeros(1, dtype=torch.float64)
     if layer.bias is not None:
         shape = layer.bias.shape + (1,) * (sums.ndim - 2 - layer.bias.ndim)

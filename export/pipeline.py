@@ -1,21 +1,21 @@
 """From a float network to a ``.net`` file: the passes in order, on one screen.
 
-Each pass requires what the ones before it ensured and returns the state with its own part added; an error names the
-pass. :data:`PASSES` is the whole of it, writing aside.
+Each pass says which parts it requires, adds its own to them, and says what holds then; an error names the pass.
+:data:`PASSES` is the whole of it, writing aside.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
 from esvae.chip.rounding import MAX_WEIGHT_BITS
-from esvae.errors import EsvaeError, HardwareRangeError
+from esvae.errors import HardwareRangeError
 from esvae.run import Run
 from export.frontends import from_run
 from export.ir import ConvTranspose, Network
@@ -34,16 +34,16 @@ from export.passes import (
     lowering_costs,
     quantize,
 )
+from export.passes.stages import Part, Pass, State
 
 __all__ = [
     "DEFAULT_CALIBRATION",
     "LOWERINGS",
     "PASSES",
+    "Compiled",
     "Exported",
     "Lowering",
     "Options",
-    "Pass",
-    "State",
     "compiled",
     "export_network",
     "export_run",
@@ -77,105 +77,124 @@ class Options:
     spikes: np.ndarray | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class State:
-    """What the passes have come to.
-
-    Attributes:
-        network: in floats.
-        folded: the same before calibration moved a weight, to tell rounding errors from.
-        bits: of the weights.
-        plain: in integers, with the layers as trained, once quantized.
-        integer: the same, lowered.
-        lowering: what ``auto`` came to.
-        quantization, costs, ranges: what the passes report layer by layer.
-    """
-
-    network: FloatNetwork
-    folded: FloatNetwork
-    bits: int
-    plain: Network | None = None
-    integer: Network | None = None
-    lowering: Lowering = "auto"
-    quantization: list[LayerQuantization] = field(default_factory=list)
-    costs: list[LoweringCost] = field(default_factory=list)
-    ranges: list[LayerRange] = field(default_factory=list)
+OPTIONS: Part[Options] = Part("options")
+BITS: Part[int] = Part("weight bits")
+SOURCE: Part[FloatNetwork] = Part("float network")
+#: Without norms and map shapes; errors are told from it, as calibration may move weights.
+FOLDED: Part[FloatNetwork] = Part("folded network")
+#: With a scale in every layer.
+SCALED: Part[FloatNetwork] = Part("calibrated network")
+#: In integers, with the layers as trained; then lowered.
+PLAIN: Part[Network] = Part("integer network")
+INTEGER: Part[Network] = Part("lowered network")
+#: What ``auto`` came to.
+LOWERED_BY: Part[Lowering] = Part("way of lowering")
+#: What the passes report, layer by layer.
+QUANTIZATION: Part[list[LayerQuantization]] = Part("report of quantizing")
+COSTS: Part[list[LoweringCost]] = Part("costs of lowering")
+RANGES: Part[list[LayerRange]] = Part("ranges of the registers")
 
 
-@dataclass(frozen=True)
-class Pass:
-    """One step: its name, what it does, and what holds afterwards."""
-
-    name: str
-    run: Callable[[State, Options], State]
-    ensures: Callable[[State], bool]
-
-
-def _fold_norm(state: State, options: Options) -> State:
-    folded = fold_norm(state.network)
-    return replace(state, network=folded, folded=folded)
-
-
-def _calibrate(state: State, options: Options) -> State:
-    network = state.network
-    if state.bits != (network.weight_bits or MAX_WEIGHT_BITS):  # scales of another grid
+def _calibrate(state: State) -> dict[Part[Any], Any]:
+    network, options = state[FOLDED], state[OPTIONS]
+    if state[BITS] != (network.weight_bits or MAX_WEIGHT_BITS):  # scales of another grid
         layers = (replace(layer, scale=None) if layer in network.synapses else layer for layer in network.layers)
         network = replace(network, layers=tuple(layers), weight_bits=None)
-    return replace(state, network=calibrate(network, state.bits, options.calibration, options.spikes))
+    return {SCALED: calibrate(network, state[BITS], options.calibration, options.spikes)}
 
 
-def _quantize(state: State, options: Options) -> State:
-    plain, report = quantize(state.network, state.bits, before=state.folded)
-    return replace(state, plain=plain, quantization=report)
+def _quantize(state: State) -> dict[Part[Any], Any]:
+    plain, report = quantize(state[SCALED], state[BITS], before=state[FOLDED])
+    return {PLAIN: plain, QUANTIZATION: report}
 
 
-def _lower(state: State, options: Options) -> State:
-    assert state.plain is not None
-    integer, lowering, costs = lowered(state.plain, options.lowering)
-    return replace(state, integer=integer, lowering=lowering, costs=costs)
+def _lower(state: State) -> dict[Part[Any], Any]:
+    integer, lowering, costs = lowered(state[PLAIN], state[OPTIONS].lowering)
+    return {INTEGER: integer, LOWERED_BY: lowering, COSTS: costs}
 
 
-def _check_ranges(state: State, options: Options) -> State:
-    assert state.integer is not None
-    return replace(state, ranges=check_ranges(state.integer))
+def _is_folded(state: State) -> bool:
+    return all(layer.norm is None and layer.map_shape is None for layer in state[FOLDED].synapses)
 
 
-def _loadable(state: State) -> bool:
-    assert state.integer is not None
-    kept = state.lowering in ("native", "none")
-    return kept or not any(isinstance(layer, ConvTranspose) for layer in state.integer.layers)
+def _is_loadable(state: State) -> bool:
+    kept = state[LOWERED_BY] in ("native", "none")
+    return kept or not any(isinstance(layer, ConvTranspose) for layer in state[INTEGER].layers)
 
 
 PASSES: tuple[Pass, ...] = (
-    Pass("fold_norm", _fold_norm, lambda state: all(layer.norm is None for layer in state.network.synapses)),
-    Pass("calibrate", _calibrate, lambda state: True),
-    Pass("quantize", _quantize, lambda state: state.plain is not None),
-    Pass("lower", _lower, _loadable),
-    Pass("check_ranges", _check_ranges, lambda state: all(bounds.u_share < 1 for bounds in state.ranges)),
+    Pass("fold_norm", (SOURCE,), lambda state: {FOLDED: fold_norm(state[SOURCE])}, _is_folded),
+    Pass("calibrate", (FOLDED, BITS, OPTIONS), _calibrate, lambda state: SCALED in state),
+    Pass("quantize", (SCALED, FOLDED, BITS), _quantize, lambda state: PLAIN in state),
+    Pass("lower", (PLAIN, OPTIONS), _lower, _is_loadable),
+    Pass(
+        "check_ranges",
+        (INTEGER,),
+        lambda state: {RANGES: check_ranges(state[INTEGER])},
+        lambda state: all(bounds.u_share < 1 for bounds in state[RANGES]),
+    ),
 )
+
+
+@dataclass(frozen=True, eq=False)
+class Compiled:
+    """An integer network, and what the passes report layer by layer.
+
+    Attributes:
+        network: in integers, its layers lowered.
+        plain: the same network with its layers as trained.
+        lowering: how they were lowered; what ``auto`` came to.
+        bits: of the weights.
+        costs, quantization, ranges: what the passes report; ``quantization`` is empty where nothing was rounded.
+    """
+
+    network: Network
+    plain: Network
+    lowering: Lowering
+    bits: int
+    costs: list[LoweringCost]
+    quantization: list[LayerQuantization]
+    ranges: list[LayerRange]
+
+    def written(self, target: str | os.PathLike[str], before: Callable[[Network], None] | None = None) -> Exported:
+        """Writes the network; what ``before``, called with it, raises leaves no file behind."""
+        if before is not None:
+            before(self.network)
+        return Exported(**vars(self), path=write_netx(self.network, target, stock=self.lowering != "native"))
+
+
+@dataclass(frozen=True, eq=False)
+class Exported(Compiled):
+    """What was compiled, and the file that it was written to."""
+
+    path: Path
 
 
 def compiled(
     network: FloatNetwork,
     options: Options = Options(),
     progress: Callable[[float, str], None] | None = None,
-) -> State:
+) -> Compiled:
     """Runs all passes; the network that is given is left as it is, and twice gives the same.
 
     Raises:
         EsvaeError: a pass refused; its name comes first.
     """
-    state = State(network, network, options.weight_bits or network.weight_bits or MAX_WEIGHT_BITS)
+    bits = options.weight_bits or network.weight_bits or MAX_WEIGHT_BITS
+    state = State({SOURCE: network, OPTIONS: options, BITS: bits})
     for number, each in enumerate(PASSES):
         if progress is not None:
             progress(number / len(PASSES), each.name)
-        try:
-            state = each.run(state, options)
-        except EsvaeError as error:
-            raise type(error)(f"{each.name}: {error}") from None
-        if not each.ensures(state):
-            raise AssertionError(f"pass {each.name} did not ensure what it promises")
-    return state
+        state = each(state)
+    return Compiled(
+        network=state[INTEGER],
+        plain=state[PLAIN],
+        lowering=state[LOWERED_BY],
+        bits=bits,
+        costs=state[COSTS],
+        quantization=state[QUANTIZATION],
+        ranges=state[RANGES],
+    )
 
 
 def lowered(network: Network, lowering: Lowering) -> tuple[Network, Lowering, list[LoweringCost]]:
@@ -198,27 +217,6 @@ def lowered(network: Network, lowering: Lowering) -> tuple[Network, Lowering, li
     return network, lowering, costs
 
 
-@dataclass(frozen=True, eq=False)
-class Exported:
-    """A written file, the network in it, and what the passes report layer by layer.
-
-    Attributes:
-        path, network, lowering: the file, what is in it, and how its layers were lowered.
-        plain: the same network with its layers as trained.
-        bits: of the weights.
-        costs, quantization, ranges: see :class:`State`.
-    """
-
-    path: Path
-    network: Network
-    plain: Network
-    lowering: Lowering
-    bits: int
-    costs: list[LoweringCost]
-    quantization: list[LayerQuantization]
-    ranges: list[LayerRange]
-
-
 def integer_network(
     run: Run,
     *,
@@ -227,9 +225,8 @@ def integer_network(
     calibration: Calibration = DEFAULT_CALIBRATION,
 ) -> tuple[Network, Lowering, list[LayerQuantization]]:
     """The integer decoder of a run; the run is left as it is, and twice gives the same network."""
-    state = compiled(from_run(run), Options(weight_bits, lowering, calibration))
-    assert state.integer is not None
-    return state.integer, state.lowering, state.quantization
+    done = compiled(from_run(run), Options(weight_bits, lowering, calibration))
+    return done.network, done.lowering, done.quantization
 
 
 def export_run(
@@ -269,19 +266,5 @@ def export_network(
         UnsupportedLayerError: netx cannot load a layer that was not lowered.
         EsvaeError: the file cannot be written.
     """
-    state = compiled(network, Options(weight_bits, lowering, calibration, spikes), progress)
-    assert state.plain is not None
-    assert state.integer is not None
-    if before_writing is not None:
-        before_writing(state.integer)
-    path = write_netx(state.integer, target, stock=state.lowering != "native")
-    return Exported(
-        path,
-        state.integer,
-        state.plain,
-        state.lowering,
-        state.bits,
-        state.costs,
-        state.quantization,
-        state.ranges,
-    )
+    options = Options(weight_bits, lowering, calibration, spikes)
+    return compiled(network, options, progress).written(target, before_writing)

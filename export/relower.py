@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 
 from esvae.chip.rounding import MAX_WEIGHT_BITS
 from export.ir import Network
-from export.netx.guard import open_netx
-from export.netx.write import write_netx
+from export.ir.labels import FIRST_GROUP
+from export.netx import read_netx
 from export.passes import check_ranges, layer_ranges
-from export.pipeline import Exported, Lowering, lowered
+from export.pipeline import Compiled, Exported, Lowering, lowered
 
 __all__ = ["relower_file"]
 
@@ -38,10 +39,8 @@ def relower_file(
     Raises:
         NetFileError, HardwareRangeError, UnsupportedLayerError: as reading, lowering and writing do.
     """
-    plain = open_netx(path)
+    plain = read_netx(path)
     network, lowering, costs = lowered(plain, lowering)
+    network = replace(network, first_group=FIRST_GROUP)  # that of the file to be written
     ranges = check_ranges(network) if network.readout is not None else layer_ranges(network)
-    if before_writing is not None:
-        before_writing(network)
-    written = write_netx(network, target, stock=lowering != "native")
-    return Exported(written, network, plain, lowering, MAX_WEIGHT_BITS, costs, [], ranges)
+    return Compiled(network, plain, lowering, MAX_WEIGHT_BITS, costs, [], ranges).written(target, before_writing)

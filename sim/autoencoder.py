@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from esvae.chip.neuron import lif_step
 from esvae.errors import DataError
 from export.encoder import DirectCoding, Encoder
 from export.ir import Network
-from sim.reference import lif_step
 from sim.sampler import codes_from_counts, initial_states, sample_spikes
 from sim.twin.engine import Engine
 
@@ -70,7 +70,7 @@ def check_pair(encoder: Encoder, decoder: Network) -> tuple[int, int]:
             f"the encoder gives {encoder.latents} latents over {steps} steps, the decoder takes {latents} over "
             f"{decoder.time_steps}; export both from the same run"
         )
-    return steps, 8 if decoder.prior is None else decoder.prior.rate_bits
+    return steps, decoder.rate_bits
 
 
 def autoencode(encoder: Encoder, decoder: Network, images: np.ndarray, seed: int = 0) -> Autoencoded:

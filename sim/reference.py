@@ -1,24 +1,11 @@
 """The definition of what an integer network computes: numpy, one step at a time, nothing fused, nothing clever.
 
-The neuron is Lava's ``PyLifModelBitAcc`` (lava-nc 0.10.0), the synapses its ``PyConvModelFixed`` and
-``PyDenseModelBitAcc``. All other backends are held equal to this file, integer by integer.
+The neuron is :func:`esvae.chip.neuron.lif_step`, the synapses Lava's ``PyConvModelFixed`` and ``PyDenseModelBitAcc``
+(lava-nc 0.10.0), of which convolutions wrap their sums to 24 bit, two's complement. All other backends are held equal
+to this file, integer by integer.
 
-Registers::
-
-    a   sum of the weights of the inputs that spiked     convolutions wrap it to 24 bit, two's complement
-    u   current, held in 32 bit; brought back once by 2^24 when above 2^23 or at or below -2^23
-    v   membrane potential, 24 bit, saturates at +-(2^23 - 1)
-
-One step::
-
-    trunc(x, d) = sign(x) * (|x| * (4096 - d) >> 12)       rounds toward zero
-    u <- wrap(trunc(u, iDecay) + (a << 6))
-    v <- clip(trunc(v, vDecay) + u + (bias << 6))
-    s  = v > threshold << 6                                strictly above
-    v  = 0 where s
-
-Before it, where the timing says so, ``u = v = 0``.  A synapse with a delay of d steps carries at step t what its input
-fired at step t - d; that store of spikes is empty at the start of a run and not touched by resets.
+Before a step, where the timing says so, ``u = v = 0``.  A synapse with a delay of d steps carries at step t what its
+input fired at step t - d; that store of spikes is empty at the start of a run and not touched by resets.
 """
 
 from __future__ import annotations
@@ -29,50 +16,13 @@ from functools import partial
 
 import numpy as np
 
-from esvae.chip.formats import ACCUMULATOR_BITS, DECAY_SHIFT, DECAY_UNITY, STATE_LIMIT, STATE_SHIFT, STATE_WRAP
-from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, Lif, Network, Synapse
+from esvae.chip.formats import ACCUMULATOR_BITS
+from esvae.chip.neuron import lif_step, wrap_signed
+from export.ir import Conv, ConvTranspose, Dense, Flatten, Lif, Network, Synapse
 from sim.stimulus import Stimulus, as_stimulus
 from sim.trace import Trace
 
-__all__ = ["decay", "delayed_sum", "lif_step", "simulate", "synapse_sum", "wrap_signed"]
-
-
-def wrap_signed(x: np.ndarray, bits: int) -> np.ndarray:
-    """``x`` modulo ``2^bits``, in [-2^(bits-1), 2^(bits-1)): two's complement overflow."""
-    half = 1 << (bits - 1)
-    return (x + half) % (1 << bits) - half
-
-
-def decay(x: np.ndarray, amount: int) -> np.ndarray:
-    """Keeps ``4096 - amount`` parts in 4096 of ``x``, rounded toward zero.
-
-    >>> decay(np.array([5, -5]), 2048)
-    array([ 2, -2])
-    """
-    product = x.astype(np.int64) * (DECAY_UNITY - amount)
-    return np.sign(product) * (np.abs(product) >> DECAY_SHIFT)
-
-
-def lif_step(
-    u: np.ndarray, v: np.ndarray, a: np.ndarray, bias: np.ndarray | int, neuron: Lif
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """One time step of the neuron.
-
-    Args:
-        u, v: current and membrane potential before the step, whole numbers of any one shape.
-        a: sums of the weights of the inputs that spiked, same shape.
-        bias: bias mantissa, broadcast against ``v``.
-        neuron: decays and threshold.
-
-    Returns:
-        ``u``, ``v`` (int64) and the spikes ``s`` (bool) after the step.
-    """
-    u = wrap_signed(decay(u, neuron.current_decay) + (a.astype(np.int64) << STATE_SHIFT), 32)
-    u = np.where(u > STATE_LIMIT, u - STATE_WRAP, np.where(u <= -STATE_LIMIT, u + STATE_WRAP, u))
-    drive = wrap_signed(decay(v, neuron.voltage_decay) + u + (np.int64(1) * bias << STATE_SHIFT), 32)
-    v = np.clip(drive, -(STATE_LIMIT - 1), STATE_LIMIT - 1)
-    s = v > neuron.threshold << STATE_SHIFT
-    return u, np.where(s, 0, v), s
+__all__ = ["delayed_sum", "simulate", "synapse_sum"]
 
 
 def synapse_sum(layer: Synapse, spikes: np.ndarray) -> np.ndarray:
@@ -194,12 +144,11 @@ def simulate(network: Network, entering: np.ndarray | Stimulus) -> Iterator[Trac
 def _neurons(
     sums: Callable[[int], np.ndarray],
     bias: np.ndarray,
-    neuron: Lif | FloatLif,
+    neuron: Lif,
     shape: tuple[int, ...],
     resets: np.ndarray,
 ) -> Trace:
     """One layer's neurons from rest over ``shape``: (images, steps, *layer shape); ``sums`` gives ``a`` of a step."""
-    assert isinstance(neuron, Lif)  # Network.__post_init__ raised otherwise
     u, v = (np.zeros((shape[0], *shape[2:]), np.int64) for _ in "uv")
     states = []
     for t in range(shape[1]):

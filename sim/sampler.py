@@ -33,9 +33,6 @@ __all__ = [
 #: Feedback taps 32, 30, 26, 25 of a maximal-length 32 bit Galois LFSR that shifts right (Xilinx XAPP 052, table 3).
 LFSR_TAPS = 0xA3000000
 
-#: Bits of a rate code where a network does not say.
-_RATE_BITS = 8
-
 _U64 = np.uint64
 
 
@@ -174,6 +171,6 @@ def posterior_latents(network: Network, counts: np.ndarray, seed: int, images: n
         raise DataError(f"counts have shape {counts.shape}, expected {wanted}: images and latent neurons")
     if counts.dtype.kind not in "iu" or (counts.size and not 0 <= counts.min() <= counts.max() <= network.time_steps):
         raise DataError(f"counts must be whole numbers from 0 to {network.time_steps}, the steps of the window")
-    bits = _RATE_BITS if network.prior is None else network.prior.rate_bits
+    bits = network.rate_bits
     codes = codes_from_counts(counts, network.time_steps, bits)
     return sample_spikes(codes, initial_states(seed, images, counts.shape[1]), network.time_steps, bits)

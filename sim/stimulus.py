@@ -15,7 +15,7 @@ from esvae.chip.formats import BIAS
 from esvae.errors import ConfigError, DataError
 from export.ir import Network
 
-__all__ = ["Stimulus", "Timing", "as_stimulus", "check_images", "check_spikes"]
+__all__ = ["Stimulus", "Timing", "as_stimulus", "check_images", "check_kind", "check_spikes"]
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,21 @@ class Stimulus:
     steps: int
     timing: Timing = Timing()
 
+    @property
+    def values(self) -> np.ndarray:
+        """The spikes or the images, whichever there are.
+
+        Raises:
+            DataError: there are neither.
+        """
+        found = self.spikes if self.spikes is not None else self.images
+        if found is None:
+            raise DataError("the stimulus holds neither spikes nor images")
+        return found
+
     def __len__(self) -> int:
         """Number of samples."""
-        entering = self.spikes if self.spikes is not None else self.images
-        assert entering is not None
-        return len(entering)
+        return len(self.values)
 
     def part(self, start: int, stop: int) -> Stimulus:
         """Samples ``start`` to ``stop``, as a view."""
@@ -100,16 +110,25 @@ def as_stimulus(network: Network, given: np.ndarray | Stimulus) -> Stimulus:
 def _fitting(network: Network, given: np.ndarray | Stimulus) -> Stimulus:
     if not isinstance(given, Stimulus):
         given = Stimulus(np.asarray(given), None, np.shape(given)[1] if np.ndim(given) > 1 else 1)
-    if network.input_neurons is not None:
-        if given.images is None:
-            raise DataError("the input layer has neurons, which take images and no spikes; give --image FILE.npy")
+    check_kind(network, images=given.images is not None)
+    if given.images is not None:
         if given.steps < 1:
             raise DataError(f"{given.steps} steps: expected at least 1")
         return replace(given, spikes=None, images=check_images(network, given.images))
-    if given.spikes is None:
-        raise DataError("the input layer has no neurons to take images; give spikes with --spikes FILE.npy")
-    spikes = check_spikes(network, given.spikes)
+    spikes = check_spikes(network, given.values)
     return replace(given, spikes=spikes, images=None, steps=spikes.shape[1])
+
+
+def check_kind(network: Network, *, images: bool) -> None:
+    """Passes a network that takes ``images``, or spikes where that is false.
+
+    Raises:
+        DataError: it takes the other; says which option gives it.
+    """
+    if network.input_neurons is not None and not images:
+        raise DataError("the input layer has neurons, which take images and no spikes; give --image FILE.npy")
+    if network.input_neurons is None and images:
+        raise DataError("the input layer has no neurons to take images; give spikes with --spikes FILE.npy")
 
 
 def check_spikes(network: Network, spikes: np.ndarray) -> np.ndarray:

@@ -34,7 +34,8 @@ import numpy as np
 from mutations import MUTATIONS, SEEDS, mutate, write_seed
 
 from esvae.errors import EsvaeError, NetFileError
-from export.netx.guard import check_readable, open_netx
+from export.netx import read_netx
+from export.netx.guard import check_readable
 
 __all__ = ["Failure", "run_case", "verbs"]
 
@@ -87,7 +88,7 @@ def _rehash(net: Path) -> None:
     hashes: list[str] = []
     content_hash, Network.content_hash = Network.content_hash, kept  # type: ignore[method-assign]
     with contextlib.suppress(EsvaeError):
-        open_netx(net)
+        read_netx(net)
     if hashes:
         with h5py.File(net, "r+") as file:
             del file["esvae/content_hash"]
@@ -96,7 +97,7 @@ def _rehash(net: Path) -> None:
 
 def _stimulus(net: Path) -> list[str]:
     """What to run a network on that draws no spikes of its own."""
-    network = open_netx(net)
+    network = read_netx(net)
     if network.input_neurons is not None:
         return ["--image", "zeros", "--steps", "2"]
     path = net.with_suffix(".npy")

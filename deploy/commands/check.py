@@ -32,7 +32,7 @@ def check(
         from sim.fit.chips import chip_named
 
         named = chip_named(chip)
-        found = check_file(net, lambda network, names: chip_findings(network, names, named))
+        found = check_file(net, lambda network: chip_findings(network, named))
     errors = sum(finding.severity == "error" for finding in found)
     if json:
         emit_json({"file": net, "errors": errors, "findings": found})

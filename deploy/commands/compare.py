@@ -43,9 +43,9 @@ def compare(
 
     [bold]Example:[/] esvae compare runs/digits decoder.net -n 1000 --plot plots
     """
+    from deploy.backends import other_backends
     from deploy.compare import ALL_PARTS
     from deploy.compare import compare as run_comparison
-    from deploy.compare.cross import check_backends
     from deploy.view.console import bar, emit_json, say_written, write_csv
     from deploy.view.table import plain
     from deploy.view.tables import comparison_tables
@@ -57,7 +57,8 @@ def compare(
     wanted = {"all": METRICS, "none": ()}.get(metrics, tuple(name.strip() for name in metrics.split(",")))
     if unknown := set(wanted) - set(METRICS):
         raise ConfigError(f"--metrics: unknown '{min(unknown)}'; choose of {', '.join(METRICS[1:])}, all or none")
-    others = check_backends([name.strip() for name in backends.split(",") if name.strip()])
+    named = [name.strip() for name in backends.split(",") if name.strip()]
+    others = other_backends(named, "--backends") if named else ()
     chosen = {"layers": layers, "attribution": attribution, "noise": noise, "distribution": bool(wanted)}
     with bar("compare") as report:
         found = run_comparison(
@@ -100,7 +101,7 @@ def print_comparison(found: Comparison, tables: list[Table]) -> None:
         say(f"{found.file} was not made from {found.run} as it is; compared all the same, as asked")
     print_tables(tables)
     if found.divergence is not None:
-        say(_parting(found.divergence))
+        say(_parting(found.divergence, [layer.name for layer in found.layers]))
     if found.distribution is not None:
         for name, reason in found.distribution.missing.items():
             say(f"{metric_name(name)}: {reason}")
@@ -113,15 +114,16 @@ def print_comparison(found: Comparison, tables: list[Table]) -> None:
         say(note)
 
 
-def _parting(first: Divergence) -> str:
+def _parting(first: Divergence, names: list[str]) -> str:
     """Where the spikes of both sides part first."""
     text = f"spikes part in {first.images - first.never} of {first.images} images"
     if (at := first.earliest) is not None:
         steps = ", ".join(f"{step}: {count}" for step, count in enumerate(first.by_step) if count)
-        where = ", ".join(f"{layer}: {count}" for layer, count in enumerate(first.by_layer) if count)
+        by_layer = zip(names, first.by_layer, strict=False)  # the readout has no spikes
+        where = ", ".join(f"{name.removeprefix('layer ')}: {count}" for name, count in by_layer if count)
         who = "float" if at.float_fired else "integer"
         text += (
             f"; first by step {{{steps}}} and by layer {{{where}}}; earliest at image {at.image}, step {at.step}, "
-            f"layer {at.layer}, neuron {at.neuron}, where only {who} fired at {at.float_potential:.4f} thresholds"
+            f"{names[at.layer]}, neuron {at.neuron}, where only {who} fired at {at.float_potential:.4f} thresholds"
         )
     return text

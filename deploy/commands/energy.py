@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deploy.commands.options import Csv, Json, Seed
-from esvae.errors import ConfigError
 
 if TYPE_CHECKING:
     from sim.energy.estimate import Estimate
@@ -25,6 +24,9 @@ def energy(
     ] = None,
     latents: Annotated[Path | None, typer.Option(help="Latent spikes (images, steps, features) as .npy.")] = None,
     spikes: Annotated[Path | None, typer.Option(help="Input spikes (images, steps, C, H, W) as .npy.")] = None,
+    image: Annotated[
+        str | None, typer.Option(help="Biases of input neurons, integers (images, C, H, W) as .npy; or: zeros.")
+    ] = None,
     rate: Annotated[float | None, typer.Option(help="Random input: spikes a step of each input, 0 to 1.")] = None,
     steps: Annotated[int | None, typer.Option(help="Window, where the file does not say.")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for pictures.")] = None,
@@ -35,18 +37,17 @@ def energy(
 
     [bold]Example:[/] esvae energy decoder.net -n 256 --seed 0 --plot plots
     """
-    from deploy.cost import cost_of, input_spikes, open_network
+    from deploy.cost import cost_of, counted_input, open_network
+    from deploy.entering import InputOptions
     from deploy.report import sections
     from deploy.view.console import bar, emit_json, print_tables, say, say_written, write_csv
     from deploy.view.tables import cost_tables
 
-    if latents is not None and spikes is not None:
-        raise ConfigError("--latents and --spikes are the same thing here; give one")
-    network = open_network(net)
-    source = input_spikes(network, images, seed=seed, file=latents or spikes, rate=rate, steps=steps)
+    options = InputOptions(images, seed, latents, spikes, image, rate, steps)
+    entering = counted_input(open_network(net), options)
     with bar("count") as report:
-        cost = cost_of(source, profile or (), progress=report)
-    operations, estimates = sections.operations(cost, source), sections.energy(cost)
+        cost = cost_of(entering, profile or (), progress=report)
+    operations, estimates = sections.operations(cost, entering), sections.energy(cost)
     tables = cost_tables(operations, estimates)
     plots: list[Path] = []
     if plot is not None:
@@ -59,7 +60,7 @@ def energy(
         emit_json(
             {
                 "file": net,
-                "input": {"kind": source.kind, "about": source.about, "seed": seed, "rate": source.rate},
+                "input": {"kind": entering.kind, "about": entering.about, "seed": seed, "rate": entering.rate},
                 "images": counts.images,
                 "steps": counts.steps,
                 "counts": {"layers": counts.layers, "totals": counts.totals},
@@ -68,7 +69,7 @@ def energy(
             }
         )
         return
-    say(f"{net}: {cost.counts.images} images of {cost.counts.steps} steps; {source.about}")
+    say(f"{net}: {cost.counts.images} images of {cost.counts.steps} steps; {entering.about}")
     print_tables(tables)
     for one in cost.estimates:
         say(_about(one, operations["products"]))

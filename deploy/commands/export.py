@@ -62,7 +62,7 @@ def export(
 
     [bold]Example:[/] esvae export runs/digits -o decoder.net --weight-bits 8
     """
-    from deploy.simulate import load_raster
+    from deploy.entering import load_raster
     from deploy.view.console import bar, emit_json, say
     from export.frontends import is_netx, load_source
     from export.nir.write import write_nir
@@ -129,14 +129,14 @@ def _gate(
 ) -> Callable[[Network], None]:
     """Refuses an integer network that the chip does not hold; other lowerings are tried only then."""
     from deploy.chip_gate import check_fits, lowerings_of
-    from export.netx.guard import open_netx
+    from export.netx import read_netx
     from export.pipeline import Options, compiled
     from sim.fit.chips import chip_named
 
     named = chip_named(chip)
 
     def others() -> dict[str, Network]:
-        plain = open_netx(source) if network is None else compiled(network, Options(weight_bits, "none", "max")).plain
+        plain = read_netx(source) if network is None else compiled(network, Options(weight_bits, "none", "max")).plain
         return {} if plain is None else lowerings_of(plain, lowering)
 
     return lambda integer: check_fits(integer, named, others)

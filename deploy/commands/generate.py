@@ -28,8 +28,8 @@ def generate(
 
     [bold]Example:[/] esvae generate decoder.net -n 10000 --out generated --backend lava --loader native
     """
+    from deploy.backends import LavaSettings
     from deploy.generate import generate_file
-    from deploy.lava_run import LavaSettings
     from deploy.view.console import bar, emit_json, say
 
     settings = LavaSettings(loader, sampler, target)  # type: ignore[arg-type]

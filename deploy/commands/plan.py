@@ -27,9 +27,9 @@ def plan(
     from deploy.view.console import emit_json, print_tables, say
     from deploy.view.table import plain
     from deploy.view.tables import plan_tables
-    from export.netx.guard import open_netx
+    from export.netx import read_netx
 
-    made = make_plan(open_netx(net), images, steps=steps)
+    made = make_plan(read_netx(net), images, steps=steps)
     if json:
         emit_json({**vars(made), "windows": made.windows, "step_overhead": made.step_overhead})
         return

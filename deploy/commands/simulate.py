@@ -48,27 +48,21 @@ def simulate(
 
     [bold]Any LIF network:[/] esvae simulate foreign.net --image pixels.npy --steps 32 --trace trace.h5
     """
-    from deploy.lava_run import LavaSettings
-    from deploy.simulate import simulate_file
+    from deploy.backends import LavaSettings
+    from deploy.entering import InputOptions
+    from deploy.simulate import OutputFiles, simulate_file
     from deploy.view.console import bar, emit_json, say
     from sim.stimulus import Timing
 
+    timing = Timing(reset_interval, reset_offset, stagger)
     with bar(f"simulate ({backend})") as report:
         result = simulate_file(
             net,
-            images,
-            seed=seed,
+            InputOptions(images, seed, latents, spikes, image, steps=steps, timing=timing),
+            OutputFiles(out, save_latents, trace),
             backend=backend,
-            latents=latents,
-            spikes=spikes,
-            image=image,
-            steps=steps,
             layers=layers,
-            timing=Timing(reset_interval, reset_offset, stagger),
             device=device,
-            picture=out,
-            save_latents=save_latents,
-            trace=trace,
             lava=LavaSettings(loader, sampler, target),  # type: ignore[arg-type]
             progress=report,
         )

@@ -39,7 +39,10 @@ def train(
     max_steps: Annotated[int | None, typer.Option(min=1, help="Stop after so many optimizer steps.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Instead of the config's.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run, if there is one.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an unfinished run.")] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Replace the run in --out, a finished one at the end."),
+    ] = False,
     checkpoint_steps: Annotated[
         int | None, typer.Option(min=1, help="Write a checkpoint after so many steps too, not only after every epoch.")
     ] = None,

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import typer
 
 from deploy.commands.options import Json, Loader, Net, Sampler, Seed, Target
-from esvae.errors import ConfigError
 
 __all__ = ["verify"]
 
@@ -31,14 +30,11 @@ def verify(
 
     [bold]Example:[/] esvae verify decoder.net -n 4
     """
-    from deploy.backends import BACKENDS
-    from deploy.lava_run import LavaSettings
+    from deploy.backends import LavaSettings, other_backends
     from deploy.verify import verify as run_verify
     from deploy.view.console import bar, emit_json
 
-    names: list[Any] = [name.strip() for name in against.split(",") if name.strip()]
-    if not names or not set(names) <= set(BACKENDS) - {"twin"}:
-        raise ConfigError(f"--against {against}: expected some of reference, lava, onnx")
+    names = other_backends(name.strip() for name in against.split(",") if name.strip())
     with bar("verify") as report:
         verdict = run_verify(
             net,

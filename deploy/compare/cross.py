@@ -8,25 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from deploy.backends import BACKENDS, Progress, run_backend
+from deploy.backends import BackendJob, Progress, other_backends, run_backend
 from deploy.compare.types import CrossCheck
-from esvae.errors import ConfigError, EsvaeError
+from deploy.entering import at_hand
+from esvae.errors import EsvaeError
 from export.ir import Network
 
-__all__ = ["check_backends", "cross_checks"]
-
-
-def check_backends(names: Sequence[str]) -> tuple[str, ...]:
-    """The names, each a backend of this project other than the twin.
-
-    Raises:
-        ConfigError: one that is not.
-    """
-    others = [name for name in BACKENDS if name != "twin"]
-    for name in names:
-        if name not in others:
-            raise ConfigError(f"backend '{name}' is not here to compare with; choose of {', '.join(others)}")
-    return tuple(names)
+__all__ = ["cross_checks"]
 
 
 def cross_checks(
@@ -36,13 +24,13 @@ def cross_checks(
 
     A backend that is not installed, or does not take the file, is skipped with the reason.
     """
-    entering = latents.reshape(*latents.shape[:2], *network.input_shape)
-    twin = run_backend("twin", file, network, entering).potentials
+    job = BackendJob(file, at_hand(network, latents), progress=progress)
+    twin = run_backend("twin", job).potentials
     found = []
-    for name in check_backends(backends):
+    for name in other_backends(backends, "--backends"):
         started = time.perf_counter()
         try:
-            other = run_backend(name, file, network, entering, progress=progress)  # type: ignore[arg-type]
+            other = run_backend(name, job)
         except EsvaeError as error:
             found.append(CrossCheck(name, len(latents), None, skipped=str(error)))
             continue

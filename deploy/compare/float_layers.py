@@ -22,8 +22,6 @@ from export.passes import fold_norm
 
 __all__ = ["FloatDecoder", "Membrane"]
 
-_NAMES = {"Conv": "conv", "ConvTranspose": "transposed conv", "Dense": "dense"}
-
 
 @dataclass(frozen=True, eq=False)
 class Membrane:
@@ -59,11 +57,10 @@ class FloatDecoder:
         shape = folded.input_shape if len(folded.input_shape) == 3 else (*folded.input_shape, 1, 1)
         self.input_shape: Shape = shape
         self.shapes: list[Shape] = []
-        self.names: list[str] = []
-        for k, layer in enumerate(self._layers):
+        self.names = list(folded.labels)
+        for layer in self._layers:
             shape = layer.synapse.output_shape(shape)
             self.shapes.append(shape)
-            self.names.append(f"layer {k} ({_NAMES[type(layer.synapse).__name__]})")
         self.thresholds = [self._neuron(k).threshold for k in range(len(self._layers) - 1)]
         self._weights = [torch.from_numpy(layer.synapse.weight).float() for layer in self._layers]
 
@@ -104,9 +101,7 @@ class FloatDecoder:
         return found
 
     def _neuron(self, k: int) -> FloatLif:
-        neuron = self._layers[k].synapse.neuron
-        assert isinstance(neuron, FloatLif)
-        return neuron
+        return self._layers[k].synapse.neuron
 
     def _bias(self, k: int) -> torch.Tensor:
         bias = self._layers[k].synapse.bias

@@ -16,7 +16,7 @@ from deploy.view.style import figure, save_png, styled
 from deploy.view.table import plain
 from esvae.pictures import image_grid
 from esvae.run import load_run
-from export.netx.guard import open_netx
+from export.netx import read_netx
 from sim.readout import images_from_potentials
 from sim.sampler import draw_latents
 from sim.twin.engine import Engine
@@ -31,7 +31,7 @@ def save_comparison_plots(
 ) -> list[Path]:
     """Writes ``images.png``, and where they were computed ``layers.png``, ``shares.png`` and ``noise.png``."""
     folder = Path(folder)
-    network = open_netx(file)
+    network = read_netx(file)
     latents = draw_latents(network, found.seed, np.arange(min(_SHOWN, found.images)))
     entering = latents.reshape(*latents.shape[:2], *network.input_shape)
     left = FloatDecoder(load_run(run)).images(latents)

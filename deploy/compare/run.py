@@ -30,7 +30,7 @@ from esvae.metrics.judge import METRICS
 from esvae.metrics.train_features import features_path
 from esvae.run import Run, load_run
 from export.ir import Network
-from export.netx.guard import open_netx
+from export.netx import read_netx
 from sim.readout import images_from_potentials
 from sim.sampler import draw_latents
 from sim.trace import Trace
@@ -118,7 +118,7 @@ def compare(
         DataError: they do not belong together; ``images`` below 1.
         CheckpointError, NetFileError: one of them cannot be read.
     """
-    trained, network = load_run(run), open_netx(file)
+    trained, network = load_run(run), read_netx(file)
     check_belongs(trained, network, file=str(file), force=force)
     splits: ImageSplits | EsvaeError | None = None
     net: FeatureNet | EsvaeError | None = None

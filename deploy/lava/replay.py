@@ -107,9 +107,7 @@ def _written(job: LavaJob, stem: Path) -> dict[str, Any]:
     """The job as ``judge.py`` reads it."""
     given, timing = job.stimulus, job.stimulus.timing
     entering = stem.with_suffix(".npy")
-    array = given.spikes if given.spikes is not None else given.images
-    assert array is not None
-    np.save(entering, array)
+    np.save(entering, given.values)
     return {
         "net": str(job.net.absolute()),
         "spikes": str(entering) if given.spikes is not None else None,

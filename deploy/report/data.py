@@ -36,9 +36,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from deploy.backends import BACKENDS, Progress
+from deploy.backends import BACKENDS, Progress, other_backends
 from deploy.compare import Part, check_belongs, compare_network
-from deploy.cost import cost_of, input_spikes
+from deploy.cost import cost_of, counted_input
+from deploy.entering import InputOptions
 from deploy.posterior import encode_latents
 from deploy.report import pictures, sections
 from deploy.report.summary import summary
@@ -46,13 +47,13 @@ from deploy.verify import Verdict, verify
 from deploy.view.table import plain
 from esvae.config import config_to_yaml
 from esvae.data import ImageSplits, load_images
-from esvae.errors import ConfigError, DataError, EsvaeError, LavaMissingError
+from esvae.errors import DataError, EsvaeError, LavaMissingError
 from esvae.machine.files import sha256_file
 from esvae.metrics.features import FeatureNet, load_features
 from esvae.metrics.train_features import features_path
 from esvae.run import Run, load_run, versions
 from export.ir import Network
-from export.netx.read import read_netx
+from export.netx import read_netx
 from export.passes import LayerQuantization
 from export.passes.ranges import layer_ranges
 from export.pipeline import export_run, integer_network, lowered
@@ -116,7 +117,7 @@ def gather(wanted: Wanted, progress: Progress | None = None) -> dict[str, Any]:
     if wanted.images < 2:
         raise DataError(f"{wanted.images} images: expected at least 2, to compare")
     chip = chip_named(wanted.chip)
-    _check_backends(wanted.against)
+    names = other_backends(wanted.against)
     say(0.0, "run")
     run = load_run(Path(wanted.run))
     path = Path(wanted.made_net if wanted.net is None else wanted.net)
@@ -142,11 +143,11 @@ def gather(wanted: Wanted, progress: Progress | None = None) -> dict[str, Any]:
     )
     say(0.5, "pictures")
     shown = _pictures(run, network, splits, wanted)
-    source = input_spikes(network, wanted.images, seed=wanted.seed)
-    cost = cost_of(source, progress=lambda share, text: say(0.55 + 0.15 * share, text))
+    entering = counted_input(network, InputOptions(wanted.images, wanted.seed))
+    cost = cost_of(entering, progress=lambda share, text: say(0.55 + 0.15 * share, text))
     say(0.7, "fit")
     fit = fit_network(network, chip)
-    verdicts, skipped = _verified(path, wanted, lambda share, text: say(0.75 + 0.25 * share, text))
+    verdicts, skipped = _verified(path, wanted, names, lambda share, text: say(0.75 + 0.25 * share, text))
     content: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
@@ -163,7 +164,7 @@ def gather(wanted: Wanted, progress: Progress | None = None) -> dict[str, Any]:
         "pictures": shown,
         "comparison": plain(compared),
         "layers": sections.layers(_quantization(run, network), layer_ranges(network)),
-        "operations": sections.operations(cost, source),
+        "operations": sections.operations(cost, entering),
         "energy": sections.energy(cost),
         "fit": sections.fit(fit),
         "verification": sections.verification(verdicts, skipped),
@@ -173,12 +174,6 @@ def gather(wanted: Wanted, progress: Progress | None = None) -> dict[str, Any]:
     content["warnings"] = _warnings(content)
     content["summary"] = summary(content)
     return content
-
-
-def _check_backends(against: Sequence[str] | None) -> None:
-    known = [name for name in BACKENDS if name != "twin"]
-    if against is not None and (not against or not set(against) <= set(known)):
-        raise ConfigError(f"--against {','.join(against)}: expected some of {', '.join(known)}")
 
 
 def _splits(run: Run, root: str | os.PathLike[str] | None, progress: Progress) -> ImageSplits | EsvaeError:
@@ -232,9 +227,10 @@ def _quantization(run: Run, network: Network) -> list[LayerQuantization] | None:
     return report if same else None
 
 
-def _verified(path: Path, wanted: Wanted, progress: Progress) -> tuple[dict[str, Verdict], dict[str, str]]:
+def _verified(
+    path: Path, wanted: Wanted, names: Sequence[str], progress: Progress
+) -> tuple[dict[str, Verdict], dict[str, str]]:
     """Verdicts by backend, and why others were left out; one that was asked for by name must be there."""
-    names: list[Any] = list(wanted.against or [name for name in BACKENDS if name != "twin"])
     images = min(wanted.images, _VERIFIED)
     verdicts: dict[str, Verdict] = {}
     skipped: dict[str, str] = {}
@@ -244,29 +240,17 @@ def _verified(path: Path, wanted: Wanted, progress: Progress) -> tuple[dict[str,
             progress((index + share) / len(names), f"verify: {text}")
 
         report(0.0, name)
-        reason = _absent(name) if wanted.against is None else None
+        reason = BACKENDS[name].missing() if wanted.against is None else None
         if reason is not None:
             skipped[name] = reason
             continue
         try:
             verdicts[name] = verify(path, images, seed=wanted.seed, against=(name,), progress=report)
-        except LavaMissingError as error:
+        except LavaMissingError as error:  # it is there, but its interpreter cannot load it
             if wanted.against is not None:
                 raise
             skipped[name] = str(error)
     return verdicts, skipped
-
-
-def _absent(backend: str) -> str | None:
-    """Why a backend cannot be asked, where a package is missing that this interpreter would need."""
-    needed = {"onnx": "onnxruntime"}.get(backend)
-    if needed is None:
-        return None
-    try:
-        metadata.version(needed)
-    except metadata.PackageNotFoundError:
-        return f"{needed} is not installed; pip install 'esvae-loihi[{backend}]'"
-    return None
 
 
 def _training(run: Run) -> dict[str, Any]:

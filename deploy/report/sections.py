@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from deploy.cost import Cost, InputSpikes
+from deploy.cost import Cost
+from deploy.entering import Entering
 from deploy.verify import Verdict
 from deploy.view.table import plain
 from export.ir import Dense, Network, Synapse
@@ -26,14 +27,14 @@ def network(net: Network) -> dict[str, Any]:
             "depth": net.depth,
             "input_shape": net.input_shape,
             "image_shape": None if net.readout is None else net.readout.image_shape,
-            "layers": [_layer(k, *nodes) for k, nodes in enumerate(net.synapses())],
+            "layers": [_layer(name, *nodes) for name, nodes in zip(net.labels, net.synapses(), strict=True)],
         }
     )
 
 
-def _layer(index: int, layer: Synapse, before: tuple[int, ...], after: tuple[int, ...]) -> dict[str, Any]:
+def _layer(name: str, layer: Synapse, before: tuple[int, ...], after: tuple[int, ...]) -> dict[str, Any]:
     return {
-        "layer": f"layer {index} ({type(layer).__name__})",
+        "layer": name,
         "input_shape": before,
         "output_shape": after,
         "kernel": None if isinstance(layer, Dense) else layer.weight.shape[2:],
@@ -54,7 +55,7 @@ def layers(quantization: Sequence[LayerQuantization] | None, ranges: Sequence[La
     return {"rows": plain(rows), "quantization_known": quantization is not None}
 
 
-def operations(cost: Cost, source: InputSpikes) -> dict[str, Any]:
+def operations(cost: Cost, entering: Entering) -> dict[str, Any]:
     """Exact counts by layer, and over the steps of the window."""
     counts = cost.counts
     rows = plain(list(counts.layers))
@@ -62,7 +63,7 @@ def operations(cost: Cost, source: InputSpikes) -> dict[str, Any]:
     return {
         "images": counts.images,
         "steps": counts.steps,
-        "input": {"kind": source.kind, "about": source.about, "seed": source.seed},
+        "input": {"kind": entering.kind, "about": entering.about, "seed": entering.options.seed},
         "layers": rows,
         "all_layers": {name: sum(row[name] for row in rows) for name in names},
         "totals": counts.totals,

@@ -9,7 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from deploy.cost import Cost, cost_of, input_spikes
+from deploy.cost import Cost, cost_of, counted_input
+from deploy.entering import InputOptions
 from deploy.sweep.hooks import export_point
 from deploy.sweep.quality import image_quality, reconstruction_quality
 from deploy.sweep.types import Done, Failed, Protocol, Result, Task
@@ -66,7 +67,8 @@ def evaluate(task: Task) -> Done:
         )
         content = target.read_bytes()
     quality = _quality(trained, shortened, exported.network, protocol)
-    cost = cost_of(input_spikes(exported.network, protocol.images, seed=protocol.seed), protocol.profiles)
+    entering = counted_input(exported.network, InputOptions(protocol.images, protocol.seed))
+    cost = cost_of(entering, protocol.profiles)
     outcome = {
         "file": {
             "bytes": len(content),

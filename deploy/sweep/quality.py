@@ -97,7 +97,7 @@ def reconstruction_quality(
     """
     errors: dict[str, list[np.ndarray]] = {}
     engine = Engine(network)
-    bits = 8 if network.prior is None else network.prior.rate_bits
+    bits = network.rate_bits
     for numbers in _chunks(len(images)):
         shown = images[numbers]
         counts = encode_counts(trained, shown)

@@ -18,6 +18,7 @@ __all__ = [
     "DECAY",
     "DECAY_SHIFT",
     "DECAY_UNITY",
+    "DEFAULT_RATE_BITS",
     "DELAY",
     "STATE_LIMIT",
     "STATE_SHIFT",
@@ -70,3 +71,6 @@ BIAS = IntFormat("bias", -4096, 4095)
 THRESHOLD = IntFormat("threshold", 0, 131_071)
 DECAY = IntFormat("decay", 0, DECAY_UNITY)
 DELAY = IntFormat("delay", 0, 62)
+
+#: Fractional bits of a rate code where nobody says otherwise: the sampler compares so many bits of its shift register.
+DEFAULT_RATE_BITS = 8

@@ -1,20 +1,14 @@
 """The chip's integer LIF neuron over a whole window, with the float neuron's surrogate gradient.
 
-The state is that of the reference simulator and of Lava's ``PyLifModelBitAcc``::
-
-    u <- trunc(u * (4096 - iDecay) / 4096) + 64 a            24 bit: beyond +-2^23 it wraps by 2^24
-    v <- clip(trunc(v * (4096 - vDecay) / 4096) + u + 64 b, +-(2^23 - 1))
-    o  = v > 64 threshold;  v[o] = 0
-
-Every number in it is a whole number below 2^36, which float64 holds exactly, so it computes in float64: the processor
-has vector instructions for that, and for none of the integer shifts. Gradients are those of the float neuron in
-:mod:`esvae.neurons.lif`, in integer units: truncation, wrap and saturation pass them on as they are.
+Each step is :func:`esvae.chip.neuron.lif_step`. Every number in it is a whole number below 2^36, which float64 holds
+exactly, so it computes in float64: the processor has vector instructions for that, and for none of the integer shifts.
+Gradients are those of the float neuron in :mod:`esvae.neurons.lif`, in integer units: truncation, wrap and saturation
+pass them on as they are.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numba
@@ -22,27 +16,12 @@ import numpy as np
 import torch
 
 from esvae.chip.formats import DECAY_UNITY, STATE_LIMIT, STATE_SHIFT, STATE_WRAP
+from esvae.chip.neuron import Lif
 
-__all__ = ["IntegerNeuron", "integer_lif", "integer_readout"]
+__all__ = ["integer_lif", "integer_readout"]
 
 _ALIGN = float(1 << STATE_SHIFT)
 _LIMIT, _WRAP, _UNITY = float(STATE_LIMIT), float(STATE_WRAP), float(DECAY_UNITY)
-
-
-@dataclass(frozen=True)
-class IntegerNeuron:
-    """One layer's neurons.
-
-    Attributes:
-        current_decay, voltage_decay: parts of 4096 lost each step.
-        threshold: the neuron fires above ``64 * threshold``.
-        width: half-width of the rectangular surrogate gradient around v = 0, in units of the potential.
-    """
-
-    current_decay: int
-    voltage_decay: int
-    threshold: int
-    width: float = math.inf
 
 
 @numba.njit(parallel=True, cache=True, error_model="numpy")
@@ -94,7 +73,7 @@ def _backward(grad: Any, before: Any, keep_u: float, keep_v: float, threshold: f
 
 
 def _states(
-    a: torch.Tensor, bias: torch.Tensor, neuron: IntegerNeuron, *, fires: bool, keep: bool
+    a: torch.Tensor, bias: torch.Tensor, neuron: Lif, *, fires: bool, keep: bool
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Potentials before the reset ``(T or 0, N, P)``, spikes ``(T or 0, N, P)``, potentials at the end ``(N, P)``."""
     steps, shape = len(a), a.shape[1:]
@@ -122,42 +101,42 @@ def _states(
 
 class _IntegerLif(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, a: torch.Tensor, bias: torch.Tensor, neuron: IntegerNeuron) -> torch.Tensor:
+    def forward(ctx: Any, a: torch.Tensor, bias: torch.Tensor, neuron: Lif, width: float) -> torch.Tensor:
         before, o, _ = _states(a.detach(), bias.detach(), neuron, fires=True, keep=any(ctx.needs_input_grad))
         ctx.save_for_backward(before)
-        ctx.neuron = neuron
+        ctx.neuron, ctx.width = neuron, width
         return o
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         (before,) = ctx.saved_tensors
-        neuron: IntegerNeuron = ctx.neuron
-        keep_u, keep_v = 1 - neuron.current_decay / _UNITY, 1 - neuron.voltage_decay / _UNITY
+        neuron: Lif = ctx.neuron
+        keep_u, keep_v, width = neuron.current_keep, neuron.keep, ctx.width
         threshold, gv = _ALIGN * neuron.threshold, torch.empty_like(before)
         grad = grads[0].contiguous()
         if before.device.type == "cpu":
-            _backward(grad.numpy(), before.numpy(), keep_u, keep_v, threshold, neuron.width, gv.numpy())
+            _backward(grad.numpy(), before.numpy(), keep_u, keep_v, threshold, width, gv.numpy())
         else:
             carry = torch.zeros_like(before[0])
             for t in reversed(range(len(before))):
-                inside = (before[t].abs() < neuron.width).to(before.dtype) / (2 * neuron.width)
+                inside = (before[t].abs() < width).to(before.dtype) / (2 * width)
                 silent = (before[t] <= threshold).to(before.dtype)
                 carry = inside * (grad[t] - keep_v * before[t] * carry) + keep_v * silent * carry
                 gv[t] = carry
-        return _through_current(gv, keep_u) * _ALIGN, gv.sum((0, 1)) * _ALIGN, None
+        return _through_current(gv, keep_u) * _ALIGN, gv.sum((0, 1)) * _ALIGN, None, None
 
 
 class _IntegerReadout(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, a: torch.Tensor, bias: torch.Tensor, neuron: IntegerNeuron) -> torch.Tensor:
+    def forward(ctx: Any, a: torch.Tensor, bias: torch.Tensor, neuron: Lif) -> torch.Tensor:
         _, _, end = _states(a.detach(), bias.detach(), neuron, fires=False, keep=False)
         ctx.neuron, ctx.steps = neuron, len(a)
         return end
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        neuron: IntegerNeuron = ctx.neuron
-        keep_u, keep_v = 1 - neuron.current_decay / _UNITY, 1 - neuron.voltage_decay / _UNITY
+        neuron: Lif = ctx.neuron
+        keep_u, keep_v = neuron.current_keep, neuron.keep
         left = keep_v ** torch.arange(ctx.steps - 1, -1, -1, device=grads[0].device, dtype=grads[0].dtype)
         gv = left[:, None, None] * grads[0]
         return _through_current(gv, keep_u) * _ALIGN, gv.sum((0, 1)) * _ALIGN, None
@@ -173,7 +152,7 @@ def _through_current(gv: torch.Tensor, keep_u: float) -> torch.Tensor:
     return ga
 
 
-def integer_lif(a: torch.Tensor, bias: torch.Tensor, neuron: IntegerNeuron) -> torch.Tensor:
+def integer_lif(a: torch.Tensor, bias: torch.Tensor, neuron: Lif, width: float = math.inf) -> torch.Tensor:
     """Spikes of integer neurons that are at rest before the first step.
 
     Args:
@@ -181,15 +160,16 @@ def integer_lif(a: torch.Tensor, bias: torch.Tensor, neuron: IntegerNeuron) -> t
             as products in float32 may be, is rounded to it.
         bias: whole numbers ``(P,)``.
         neuron: parameters.
+        width: half-width of the rectangular surrogate gradient around v = 0, in units of the potential.
 
     Returns:
         0.0 or 1.0, ``(T, N, P)``.
     """
-    spikes: torch.Tensor = _IntegerLif.apply(a.contiguous(), bias, neuron)
+    spikes: torch.Tensor = _IntegerLif.apply(a.contiguous(), bias, neuron, width)
     return spikes
 
 
-def integer_readout(a: torch.Tensor, bias: torch.Tensor, neuron: IntegerNeuron) -> torch.Tensor:
+def integer_readout(a: torch.Tensor, bias: torch.Tensor, neuron: Lif) -> torch.Tensor:
     """Potentials after the last step ``(N, P)``, whole numbers, of neurons that do not fire; as :func:`integer_lif`."""
     potentials: torch.Tensor = _IntegerReadout.apply(a.contiguous(), bias, neuron)
     return potentials

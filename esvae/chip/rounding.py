@@ -20,9 +20,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from esvae.chip.formats import BIAS, DECAY_UNITY, THRESHOLD, WEIGHT
+from esvae.chip.neuron import FloatLif, Lif
 from esvae.errors import ConfigError, HardwareRangeError
 
-__all__ = ["MAX_WEIGHT_BITS", "MIN_WEIGHT_BITS", "FloatValues", "IntegerValues", "WeightGrid", "round_layer"]
+__all__ = [
+    "MAX_WEIGHT_BITS",
+    "MIN_WEIGHT_BITS",
+    "FloatValues",
+    "IntegerValues",
+    "WeightGrid",
+    "round_layer",
+    "round_neuron",
+]
 
 MIN_WEIGHT_BITS, MAX_WEIGHT_BITS = 2, 8
 
@@ -85,17 +94,14 @@ class FloatValues:
     Attributes:
         weight: float64, any shape.
         bias: float64, or None.
-        keep, current_keep: shares of potential and current that survive a step.
-        threshold: infinite for a neuron that must not fire.
+        neuron: with an infinite threshold where it must not fire.
         fan_in: axes of ``weight`` that one neuron sums over.
     """
 
     weight: np.ndarray
     bias: np.ndarray | None
-    keep: float
-    threshold: float
+    neuron: FloatLif
     fan_in: tuple[int, ...]
-    current_keep: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +110,7 @@ class IntegerValues:
 
     Attributes:
         weight: int32. bias: int32, or None.
-        current_decay, voltage_decay, threshold: as the chip's registers hold them.
+        neuron: as the chip's registers hold it.
         scale: integers for 1.0 of the float layer.
         bound_by: what kept the scale from being larger: weight (or whatever was asked for), bias, threshold, readout.
         clipped: weights beyond the largest level.
@@ -112,9 +118,7 @@ class IntegerValues:
 
     weight: np.ndarray
     bias: np.ndarray | None
-    current_decay: int
-    voltage_decay: int
-    threshold: int
+    neuron: Lif
     scale: float
     bound_by: str
     clipped: int
@@ -146,7 +150,7 @@ def round_layer(
     largest = float(np.abs(weight).max())
     if largest == 0:
         raise HardwareRangeError(f"{where}: all weights are zero, so the layer passes nothing on; train again")
-    silent = math.isinf(layer.threshold)
+    silent, threshold = math.isinf(layer.neuron.threshold), layer.neuron.threshold
     limits = {"weight": grid.top / largest if scale is None else scale}
     kept = scale is not None and grid.holds(weight, scale)  # integers of the chip's own stay what they are
     if bias.any() and not (kept and BIAS.min <= bias.min() * scale and bias.max() * scale <= BIAS.max):
@@ -159,8 +163,8 @@ def round_layer(
                 "number of time steps"
             )
         limits["readout"] = _ROOM / reach
-    elif layer.threshold:
-        limits["threshold"] = THRESHOLD.max / layer.threshold
+    elif threshold:
+        limits["threshold"] = THRESHOLD.max / threshold
     bound_by = min(limits, key=lambda name: limits[name])
     given, scale = scale, limits[bound_by]
     kept = kept and scale == given
@@ -173,32 +177,31 @@ def round_layer(
     return IntegerValues(
         weight=integer.astype(np.int32),
         bias=None if layer.bias is None else integer_bias.astype(np.int32),
-        current_decay=_decay(layer.current_keep),
-        voltage_decay=_decay(layer.keep),
-        threshold=THRESHOLD.max if silent else round(layer.threshold * scale),
+        neuron=round_neuron(layer.neuron, scale),
         scale=scale,
         bound_by=bound_by,
         clipped=0 if kept else int((np.abs(grid.rounded(weight, scale)) > grid.levels).sum()),
     )
 
 
-def _decay(keep: float) -> int:
-    return round(DECAY_UNITY * (1 - keep))
+def round_neuron(neuron: FloatLif, scale: float) -> Lif:
+    """The neuron in integers; one that must not fire has the largest threshold."""
+    current, voltage = (round(DECAY_UNITY * (1 - share)) for share in (neuron.current_keep, neuron.keep))
+    return Lif(current, voltage, THRESHOLD.max if math.isinf(neuron.threshold) else round(neuron.threshold * scale))
 
 
 def _reach(weight: np.ndarray, bias: np.ndarray, layer: FloatValues, steps: int | None) -> float:
     """The largest magnitude that a neuron's potential reaches over the window, whatever spikes arrive."""
     up = np.clip(weight, 0, None).sum(axis=layer.fan_in).max()
     down = np.clip(-weight, 0, None).sum(axis=layer.fan_in).max()
-    keep, current_keep = (1 - _decay(share) / DECAY_UNITY for share in (layer.keep, layer.current_keep))
+    rounded = round_neuron(layer.neuron, 1.0)
     above, below = max(float(bias.max()), 0.0), max(float(-bias.min()), 0.0)
-    return max(
-        _settled(float(up), above, keep, current_keep, steps), _settled(float(down), below, keep, current_keep, steps)
-    )
+    return max(_settled(float(up), above, rounded, steps), _settled(float(down), below, rounded, steps))
 
 
-def _settled(drive: float, bias: float, keep: float, current_keep: float, steps: int | None) -> float:
+def _settled(drive: float, bias: float, neuron: Lif, steps: int | None) -> float:
     """The potential after ``steps`` of a constant drive; where it settles, if there is no end."""
+    keep, current_keep = neuron.keep, neuron.current_keep
     if steps is None:
         if not drive and not bias:
             return 0.0

@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from esvae.errors import CheckpointError
 from esvae.machine.files import atomic_path
+from esvae.machine.torch_archive import read_torch_archive
 
 __all__ = ["PROTOCOLS", "FeatureNet", "Protocol", "extract", "load_features", "save_features"]
 
@@ -122,25 +123,24 @@ def save_features(path: str | os.PathLike[str], net: FeatureNet) -> None:
 
 
 def load_features(path: str | os.PathLike[str]) -> FeatureNet:
-    """Reads weights: safetensors, or a published ``.pth`` (as tensors alone: nothing in it is executed).
+    """Reads weights: safetensors, or a published ``.pth`` (nothing in it is executed).
 
     Raises:
         CheckpointError: missing, damaged, or of another network.
     """
     path = Path(path)
+    if not path.exists():
+        raise CheckpointError(f"{path}: no such autoencoder; make one with: esvae fad train DATA")
     try:
-        if path.suffix == ".safetensors":
-            state = load(path.read_bytes())
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
+        state = load(path.read_bytes()) if path.suffix == ".safetensors" else read_torch_archive(path)
         code, image_channels = len(state["latent_layer.weight"]), state["encoder.0.0.weight"].shape[1]
         net = FeatureNet(image_channels, code, large="encoder.4.0.weight" in state)
         net.load_state_dict(state)
-    except FileNotFoundError:
-        raise CheckpointError(f"{path}: no such autoencoder; make one with: esvae fad train DATA") from None
+    except CheckpointError:
+        raise
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from None
-    except Exception as error:  # torch's reader raises anything on what is no file of its own
+    except Exception as error:  # what is in it may be anything
         reason = " ".join(str(error).split())[:100]
         raise CheckpointError(f"{path}: not the weights of a FAD autoencoder ({reason}); train one anew") from None
     return net.eval()

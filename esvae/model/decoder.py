@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from esvae.config import Config, NeuronConfig
-from esvae.model.layers import Expand, SpikingLayer
+from esvae.chip.neuron import FloatLif
+from esvae.config import Config
+from esvae.model.layers import Expand, SpikingLayer, SpikingLayers
 from esvae.model.quantized import Rounding
 from esvae.model.upsample import Upsample
 
@@ -35,12 +37,12 @@ class Decoder(nn.Module):
         self.linear = decoder.kind == "transposed"
         self.upscale = 1 if self.linear else size // base
 
-        def rounding(keep: float, neuron: NeuronConfig | None) -> Rounding | None:
+        def rounding(neuron: FloatLif, width: float = math.inf) -> Rounding | None:
             bits = model.quantization
-            return None if bits is None else Rounding(bits.weight_bits, model.time_steps, keep, neuron)
+            return None if bits is None else Rounding(bits.weight_bits, model.time_steps, neuron, width)
 
         def spiking(synapse: nn.Module, features: int) -> SpikingLayer:
-            return SpikingLayer(synapse, features, neuron, rounding(neuron.keep, neuron))
+            return SpikingLayer(synapse, features, neuron, rounding(neuron.lif, neuron.surrogate_width))
 
         if self.linear:
             first = spiking(nn.Linear(model.latent, channels[0] * base**2), channels[0] * base**2)
@@ -50,9 +52,9 @@ class Decoder(nn.Module):
         for before, after in itertools.pairwise(channels):
             synapse = Upsample(before, after) if self.linear else nn.Conv2d(before, after, 3, padding=1)
             later.append(spiking(synapse, after))
-        self.layers = nn.ModuleList([first, *later])
+        self.layers = SpikingLayers([first, *later])
         self.readout = nn.Conv2d(channels[-1], config.data.image_channels * self.upscale**2, 3, padding=1)
-        self.readout_rounding = rounding(model.readout_keep, None)
+        self.readout_rounding = rounding(FloatLif(model.readout_keep, math.inf))
 
     @property
     def in_integers(self) -> bool:
@@ -62,7 +64,6 @@ class Decoder(nn.Module):
     def start_rounding(self) -> None:
         """Computes in the chip's integers from now on (see :class:`~esvae.model.quantized.Rounding`)."""
         for layer in self.layers:
-            assert isinstance(layer, SpikingLayer)
             assert layer.rounding is not None
             layer.rounding.start(layer.synapse, layer.norm)
         assert self.readout_rounding is not None

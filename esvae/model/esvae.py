@@ -12,7 +12,7 @@ from esvae.config import Config
 from esvae.machine.distributed import all_rows, draw_rows
 from esvae.model.activity import recording
 from esvae.model.decoder import Decoder
-from esvae.model.layers import SpikingLayer
+from esvae.model.layers import SpikingLayer, SpikingLayers
 from esvae.model.prior import Prior
 
 __all__ = ["ESVAE", "Encoder", "Losses", "mmd"]
@@ -46,7 +46,7 @@ class Encoder(nn.Module):
         model = config.model
         channels = [config.data.image_channels, *model.encoder_channels]
         self.time_steps = model.time_steps
-        self.layers = nn.ModuleList(
+        self.layers = SpikingLayers(
             SpikingLayer(nn.Conv2d(before, after, 3, stride=2, padding=1), after, model.neuron)
             for before, after in itertools.pairwise(channels)
         )

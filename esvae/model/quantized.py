@@ -1,7 +1,7 @@
 """Training with the chip's integers in the forward pass: what the model gives is what the exported file gives.
 
-Each layer's norm is folded as the exporter folds it (running statistics, float64), weights, biases and threshold are
-rounded by :func:`esvae.chip.rounding.round_layer`, which exporting calls too, and the neurons are
+Each layer's norm is folded by :func:`esvae.chip.fold.fold` (running statistics, float64), weights, biases and threshold
+are rounded by :func:`esvae.chip.rounding.round_layer`, both of which exporting calls too, and the neurons are
 :mod:`esvae.chip.lif`'s. Backwards, rounding passes the gradient on as it is (straight-through), clipping stops it at
 weights that are clipped, and the scale learns as the step size of LSQ does (Esser et al., ICLR 2020).
 """
@@ -9,45 +9,42 @@ weights that are clipped, and the scale learns as the step size of LSQ does (Ess
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
 
+from esvae.chip.fold import fold
 from esvae.chip.formats import STATE_SHIFT
-from esvae.chip.lif import IntegerNeuron, integer_lif, integer_readout
+from esvae.chip.lif import integer_lif, integer_readout
+from esvae.chip.neuron import FloatLif
 from esvae.chip.rounding import FloatValues, IntegerValues, WeightGrid, round_layer
 from esvae.chip.scales import mse_scale
-from esvae.config import NeuronConfig
-
-if TYPE_CHECKING:
-    from esvae.model.layers import ThresholdNorm
+from esvae.model.threshold_norm import ThresholdNorm
 
 __all__ = ["Rounding", "folded"]
 
 
 def folded(synapse: nn.Module, norm: ThresholdNorm | None) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weight and bias with the norm in them, float64, with gradients: ``scale * W`` and ``scale * b + shift``.
-
-    The same operations in the same order as :func:`export.passes.fold_norm`, so the same bits.
-    """
+    """Weight and bias with the norm in them, float64, with gradients."""
     weight, bias = synapse.weight, synapse.bias
     assert isinstance(weight, torch.Tensor)
     assert isinstance(bias, torch.Tensor)
     weight, bias = weight.double(), bias.double()
     if norm is None:
         return weight, bias
-    scale = norm.threshold * norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
-    shift = norm.bias.double() - scale * norm.running_mean.double()
-    axis = 1 if isinstance(synapse, nn.ConvTranspose2d) else 0
-    shape = [1] * weight.ndim
-    shape[axis] = -1
-    return weight * scale.view(shape), scale * bias + shift
+    return fold(weight, bias, *norm.scale_and_shift(), transposed=isinstance(synapse, nn.ConvTranspose2d))
 
 
 class Rounding(nn.Module):
     """How one layer is rounded: its grid, and the scale, which is learned.
+
+    Args:
+        bits: of the weights.
+        steps: the window.
+        neuron: with an infinite threshold where it does not fire.
+        width: half-width of the surrogate gradient, in the units of the float neuron.
 
     Attributes:
         log_scale: natural logarithm of the wanted scale, float64; :attr:`scale` is it.
@@ -56,9 +53,9 @@ class Rounding(nn.Module):
 
     active: torch.Tensor
 
-    def __init__(self, bits: int, steps: int, keep: float, neuron: NeuronConfig | None) -> None:
+    def __init__(self, bits: int, steps: int, neuron: FloatLif, width: float = math.inf) -> None:
         super().__init__()
-        self.grid, self.steps, self.keep, self.neuron = WeightGrid(bits), steps, keep, neuron
+        self.grid, self.steps, self.neuron, self.width = WeightGrid(bits), steps, neuron, width
         self.log_scale = nn.Parameter(torch.zeros((), dtype=torch.float64))
         self.register_buffer("active", torch.zeros((), dtype=torch.bool))
 
@@ -76,34 +73,28 @@ class Rounding(nn.Module):
 
     def integers(self, synapse: nn.Module, weight: torch.Tensor, bias: torch.Tensor) -> IntegerValues:
         """The layer's integers, of folded floats; the exporter's own."""
-        neuron = self.neuron
         values = FloatValues(
             weight.detach().cpu().numpy(),
             bias.detach().cpu().numpy(),
-            self.keep,
-            math.inf if neuron is None else neuron.threshold,
+            self.neuron,
             (0, 2, 3) if isinstance(synapse, nn.ConvTranspose2d) else tuple(range(1, weight.ndim)),
-            0.0 if neuron is None else neuron.current_keep,
         )
         return round_layer(values, self.grid, self.steps, scale=self.scale)
 
     def spikes(self, synapse: nn.Module, norm: ThresholdNorm, x: torch.Tensor, steps: int) -> torch.Tensor:
         """Spikes ``(T * N, ...)`` of the layer, from spikes ``(T * N, ...)``."""
-        assert self.neuron is not None
         sums, bias, integers = self._sums(synapse, norm, x)
-        width = self.neuron.surrogate_width * integers.scale * (1 << STATE_SHIFT)
-        neuron = IntegerNeuron(integers.current_decay, integers.voltage_decay, integers.threshold, width)
+        width = self.width * integers.scale * (1 << STATE_SHIFT)
         rows = sums.permute(0, 2, 3, 1) if sums.ndim == 4 else sums
-        fired = integer_lif(rows.reshape(steps, len(x) // steps, -1), _by_neuron(bias, rows), neuron)
+        fired = integer_lif(rows.reshape(steps, len(x) // steps, -1), _by_neuron(bias, rows), integers.neuron, width)
         spikes = fired.reshape(rows.shape)
         return spikes.permute(0, 3, 1, 2) if sums.ndim == 4 else spikes
 
     def potentials(self, synapse: nn.Module, x: torch.Tensor, steps: int) -> torch.Tensor:
         """Potentials after the last step over ``64 * scale``, ``(N, C, H, W)``, of a layer that does not fire."""
         sums, bias, integers = self._sums(synapse, None, x)
-        neuron = IntegerNeuron(integers.current_decay, integers.voltage_decay, integers.threshold)
         rows = sums.permute(0, 2, 3, 1)
-        ends = integer_readout(rows.reshape(steps, len(x) // steps, -1), _by_neuron(bias, rows), neuron)
+        ends = integer_readout(rows.reshape(steps, len(x) // steps, -1), _by_neuron(bias, rows), integers.neuron)
         maps = ends.reshape(len(x) // steps, *rows.shape[1:]).permute(0, 3, 1, 2)
         return maps / (integers.scale * (1 << STATE_SHIFT))
 

@@ -1,10 +1,10 @@
 """Batch norm and LIF in one pass over memory, forward and backward, for the CPU.
 
-Computes what :class:`~esvae.model.layers.ThresholdNorm` followed by :func:`~esvae.neurons.lif.lif` computes. Between
-the two lies no tensor: the membrane potential lives in a block that fits the cache, and the backward pass computes it
-again from the input, so that a layer keeps its input and its spikes alone. What is left is memory traffic: forward
-reads the input twice (statistics, then spikes) and writes the spikes; backward reads input and gradient and writes one
-gradient twice.
+Computes what :class:`~esvae.model.threshold_norm.ThresholdNorm` followed by :func:`~esvae.neurons.lif.lif` computes.
+Between the two lies no tensor: the membrane potential lives in a block that fits the cache, and the backward pass
+computes it again from the input, so that a layer keeps its input and its spikes alone. What is left is memory traffic:
+forward reads the input twice (statistics, then spikes) and writes the spikes; backward reads input and gradient and
+writes one gradient twice.
 """
 
 from __future__ import annotations

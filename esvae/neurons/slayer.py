@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 
+from esvae.chip.formats import DECAY_UNITY
 from esvae.errors import ConfigError
 from esvae.neurons.cuba import Cuba
 
 __all__ = ["SlayerNeuron", "from_slayer", "run_slayer", "to_slayer"]
 
-_DECAY_UNITY = 4096
 #: The threshold that ours is scaled to, so that slayer's fixed point resolves it to 1 in 2^17.
 _THRESHOLD = 32.0
 
@@ -38,7 +38,7 @@ class SlayerNeuron:
 
 def to_slayer(neuron: Cuba) -> SlayerNeuron:
     """Slayer's neuron, its threshold scaled to 32 so that its integers are fine; decays are rounded to 1/4096."""
-    current, voltage = (round((1 - keep) * _DECAY_UNITY) / _DECAY_UNITY for keep in (neuron.current_keep, neuron.keep))
+    current, voltage = (round((1 - keep) * DECAY_UNITY) / DECAY_UNITY for keep in (neuron.current_keep, neuron.keep))
     return SlayerNeuron(_THRESHOLD, current, voltage, neuron.gain * _THRESHOLD / neuron.threshold)
 
 
@@ -59,7 +59,7 @@ def from_slayer(neuron: Any) -> Cuba:
         if wrong:
             raise ConfigError(f"slayer neuron has {what}")
     keep, current_keep = (
-        1 - float(torch.round(decay.detach()).item()) / _DECAY_UNITY
+        1 - float(torch.round(decay.detach()).item()) / DECAY_UNITY
         for decay in (neuron.voltage_decay, neuron.current_decay)
     )
     if not math.isfinite(keep + current_keep):

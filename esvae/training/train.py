@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from esvae.config import Config, config_from_dict
 from esvae.data import ImageSet, ImageSplits, load_images
-from esvae.errors import CheckpointError, ConfigError
+from esvae.errors import ConfigError
 from esvae.machine.allocator import keep_large_blocks
 from esvae.machine.distributed import processes, rank
 from esvae.model import ESVAE
 from esvae.run import Run, load_run, read_record, save_record, save_run
 from esvae.training.batches import Batches
 from esvae.training.evaluate import fit_prior
-from esvae.training.fit import CHECKPOINT, Machine, Progress, fit
+from esvae.training.fit import Machine, Progress, fit
 from esvae.training.monitor import WATCHED, Monitor
+from esvae.training.place import training_place
 
 __all__ = ["fine_tuning", "train"]
 
@@ -62,13 +62,14 @@ def train(
 
     Args:
         config: what to train; ``config.train.seed`` decides the initial weights, the order and all draws.
-        directory: the run directory; a finished run in it is replaced.
+        directory: the run directory.
         initial: a run whose weights training starts from, of the same model; its scales are not taken over.
         images: the data set; the config's where None.
         max_steps: stop after so many optimizer steps.
         resume: continue an interrupted run from its last checkpoint, to the weights that it would have reached
-            uninterrupted; begins where there is no checkpoint, returns at once where the run is finished.
-        overwrite: replace an unfinished run.
+            uninterrupted; begins where there is no checkpoint, returns at once where the run is finished. With
+            ``overwrite`` it continues the training that is to replace a finished run.
+        overwrite: replace the run that is there: an unfinished one now, a finished one when the new one is finished.
         machine: device, processes, interval of checkpoints; one process on the CPU by default.
         samples_every: epochs between grids of samples in ``samples/``; 0 for none.
         tensorboard: write TensorBoard's events too.
@@ -76,13 +77,12 @@ def train(
 
     Raises:
         EsvaeError: the loss is not finite, or the directory cannot be written.
-        CheckpointError: ``directory`` holds an unfinished run, or, to be resumed, one of other settings.
+        CheckpointError: ``directory`` holds a run that may not be replaced, or, to be resumed, one of other settings.
         ConfigError: the batch does not fit the data or the processes; ``initial`` is of another model.
     """
     keep_large_blocks()
-    directory, settings = Path(directory), config.train
-    if not resume and rank() == 0:
-        _clear(directory, overwrite=overwrite)
+    place, settings = training_place(directory, resume=resume, overwrite=overwrite), config.train
+    work = place.work
     images = images or load_images(config.data)
     training, validation = _held_out(images.train, settings.validation_images)
     with torch.random.fork_rng(devices=[]):
@@ -100,19 +100,19 @@ def train(
     def save(record: dict[str, Any], weights: bool) -> None:
         record["finished"] = record["finished"] and not mixture
         if weights:
-            save_run(directory, model, record)
+            save_run(work, model, record)
         else:
-            save_record(directory, record)
+            save_record(work, record)
 
     def monitor(first: int) -> Monitor:
         events = tensorboard and rank() == 0
-        return Monitor(model, watched, validation, directory, every=samples_every, tensorboard=events, first=first)
+        return Monitor(model, watched, validation, work, every=samples_every, tensorboard=events, first=first)
 
     fit(
         model,
         settings,
         batches,
-        directory,
+        work,
         save,
         total=total,
         fingerprint=_fingerprint(config, total, initial),
@@ -121,25 +121,14 @@ def train(
         resume=resume,
         progress=progress,
     )
-    if mixture and rank() == 0 and not read_record(directory).get("finished"):
-        run = load_run(directory)
+    if mixture and rank() == 0 and not read_record(work).get("finished"):
+        run = load_run(work)
         fit_prior(run.model, training.head(config.model.prior.images))
-        save_run(directory, run.model, {**run.record, "finished": True})
+        save_run(work, run.model, {**run.record, "finished": True})
+    place.finish()
     if processes() > 1:
         torch.distributed.barrier()
-    return load_run(directory)
-
-
-def _clear(directory: Path, *, overwrite: bool) -> None:
-    """Makes room for a new run, unless an unfinished one would be lost."""
-    checkpoint = directory / CHECKPOINT
-    if not checkpoint.exists():
-        return
-    if not overwrite and not read_record(directory).get("finished"):
-        raise CheckpointError(
-            f"{directory}: holds an unfinished run; continue it with --resume, or replace it with --overwrite"
-        )
-    checkpoint.unlink()
+    return load_run(place.directory)
 
 
 def _held_out(images: ImageSet, count: int) -> tuple[ImageSet, torch.Tensor | None]:
@@ -175,7 +164,7 @@ def _fingerprint(config: Config, total: int, initial: Run | None) -> dict[str, A
     if config.train.schedule != "constant" or config.model.quantization is not None:
         content["train"]["epochs or max_steps"] = total
     if config.model.quantization is None:
-        del content["model"]["quantization"]  # as it was before there was such a key
+        del content["model"]["quantization"]  # so that checkpoints whose config knows no such key can be continued
     if initial is not None:
         content["from"] = initial.weights_hash
     return content

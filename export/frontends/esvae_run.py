@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import nn
 
 from esvae.config import config_to_yaml
+from esvae.errors import UnsupportedLayerError
 from esvae.model.layers import SpikingLayer
 from esvae.model.quantized import Rounding
 from esvae.run import Run, versions
 from export.ir import Conv, ConvTranspose, Dense, FloatLif, ImageReadout, Prior, Synapse
 from export.ir.floats import FloatLayer, FloatNetwork, Norm
 
-__all__ = ["from_run", "synapse_of"]
+__all__ = ["float_layer", "from_run", "synapse_of"]
 
 
 def from_run(run: Run) -> FloatNetwork:
@@ -24,13 +26,10 @@ def from_run(run: Run) -> FloatNetwork:
     decoder = model.decoder
     layers = []
     for layer in decoder.layers:
-        assert isinstance(layer, SpikingLayer)
-        neuron = FloatLif(layer.neuron.keep, layer.neuron.threshold, layer.neuron.current_keep)
-        scale, shift = (values.numpy() for values in layer.norm.scale_and_shift())
         shape = None
         if isinstance(layer.synapse, nn.Linear):
             shape = (layer.synapse.out_features // decoder.base_size**2, decoder.base_size, decoder.base_size)
-        layers.append(FloatLayer(synapse_of(layer.synapse, neuron), Norm(scale, shift), shape, _scale(layer.rounding)))
+        layers.append(replace(float_layer(layer), map_shape=shape, scale=_scale(layer.rounding)))
     readout = synapse_of(decoder.readout, FloatLif(decoder.keep, math.inf))
     layers.append(FloatLayer(readout, scale=_scale(decoder.readout_rounding)))
     size = config.data.image_size
@@ -55,9 +54,20 @@ def _scale(rounding: Rounding | None) -> float | None:
     return rounding.scale if rounding is not None and rounding.active else None
 
 
-def synapse_of(module: nn.Module, neuron: FloatLif) -> Synapse:
-    """The node of a torch module, float64, with the given neuron."""
-    assert isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d)
+def float_layer(layer: SpikingLayer) -> FloatLayer:
+    """The layer, its norm as it is in evaluation."""
+    norm = Norm(*(values.detach().numpy() for values in layer.norm.scale_and_shift()))
+    return FloatLayer(synapse_of(layer.synapse, layer.neuron.lif), norm)
+
+
+def synapse_of(module: nn.Module, neuron: FloatLif) -> Synapse[FloatLif]:
+    """The node of a torch module, float64, with the given neuron.
+
+    Raises:
+        UnsupportedLayerError: neither linear nor a (transposed) convolution.
+    """
+    if not isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+        raise UnsupportedLayerError(f"{type(module).__name__}: expected Linear, Conv2d or ConvTranspose2d")
     bias = None if module.bias is None else _array(module.bias)
     if isinstance(module, nn.Linear):
         return Dense(_array(module.weight), bias, neuron)

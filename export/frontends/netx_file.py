@@ -14,12 +14,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from esvae.chip.formats import DECAY_UNITY, STATE_SHIFT, THRESHOLD
+from esvae.chip.formats import STATE_SHIFT, THRESHOLD
 from esvae.chip.rounding import MAX_WEIGHT_BITS
 from esvae.errors import UnsupportedLayerError
-from export.ir import Flatten, FloatLif, Lif, Synapse
+from export.ir import Flatten, FloatLif, Lif, Synapse, with_values
 from export.ir.floats import FloatLayer, FloatNetwork
-from export.netx.guard import open_netx
+from export.netx import read_netx
 
 __all__ = ["from_netx"]
 
@@ -36,23 +36,24 @@ def from_netx(path: str | os.PathLike[str], *, keep_scale: bool = True) -> Float
             rounds thresholds and biases, and clips no weight of a few bits.
 
     Raises:
-        NetFileError, HardwareRangeError: as :func:`~export.netx.read.read_netx`.
+        NetFileError, HardwareRangeError: as :func:`~export.netx.guard.read_netx`.
         UnsupportedLayerError: input neurons, or a neuron that cannot fire before the readout, which no float
             description holds.
     """
-    network = open_netx(path)
+    network = read_netx(path)
     if network.input_neurons is not None:
         raise UnsupportedLayerError(
             f"{path}: input layer: neurons there cannot be quantized again; supported are {_SUPPORTED}; {_REMEDY}"
         )
     layers: list[FloatLayer | Flatten] = []
-    last = max(index for index, layer in enumerate(network.layers) if not isinstance(layer, Flatten))
-    for index, layer in enumerate(network.layers):
+    names = list(network.labels)
+    for layer in network.layers:
         if isinstance(layer, Flatten):
             layers.append(layer)
             continue
-        silent = network.readout is not None and index == last
-        synapse = _float(layer, silent=silent, where=f"{path}: layer {index} ({type(layer).__name__})")
+        where = names.pop(0)
+        silent = network.readout is not None and not names
+        synapse = _float(layer, silent=silent, where=f"{path}: {where}")
         layers.append(FloatLayer(synapse, scale=1.0 if keep_scale else None))
     readout = network.readout
     if readout is not None:  # quantizing multiplies by the scale and the shift
@@ -68,17 +69,13 @@ def from_netx(path: str | os.PathLike[str], *, keep_scale: bool = True) -> Float
     )
 
 
-def _float(layer: Synapse, *, silent: bool, where: str) -> Synapse:
+def _float(layer: Synapse[Lif], *, silent: bool, where: str) -> Synapse[FloatLif]:
     neuron = layer.neuron
-    assert isinstance(neuron, Lif)
     if neuron.threshold > THRESHOLD.max:
         raise UnsupportedLayerError(
             f"{where}: a neuron that cannot fire cannot be quantized again; supported are {_SUPPORTED}; {_REMEDY}"
         )
-    keep, current_keep = (1 - lost / DECAY_UNITY for lost in (neuron.voltage_decay, neuron.current_decay))
-    return replace(
-        layer,
-        weight=layer.weight.astype(np.float64),
-        bias=None if layer.bias is None else layer.bias.astype(np.float64),
-        neuron=FloatLif(keep, math.inf if silent else float(neuron.threshold), current_keep),
-    )
+    threshold = math.inf if silent else float(neuron.threshold)
+    bias = None if layer.bias is None else layer.bias.astype(np.float64)
+    kept = FloatLif(neuron.keep, threshold, neuron.current_keep)
+    return with_values(layer, layer.weight.astype(np.float64), bias, kept)

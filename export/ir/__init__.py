@@ -1,6 +1,9 @@
 """The networks between PyTorch and the chip, as frozen nodes: what they hold, and what holds of them."""
 
-from export.ir.network import ImageReadout, Network, Prior
+from export.ir.floats import FloatLayer, FloatNetwork, Norm
+from export.ir.generator import ImageReadout, Prior
+from export.ir.labels import INPUT_LABEL
+from export.ir.network import Network
 from export.ir.nodes import (
     INTEGRATOR,
     NEVER_FIRES,
@@ -15,23 +18,29 @@ from export.ir.nodes import (
     Pair,
     Shape,
     Synapse,
+    with_values,
 )
 
 __all__ = [
+    "INPUT_LABEL",
     "INTEGRATOR",
     "NEVER_FIRES",
     "Conv",
     "ConvTranspose",
     "Dense",
     "Flatten",
+    "FloatLayer",
     "FloatLif",
+    "FloatNetwork",
     "ImageReadout",
     "InputNeurons",
     "Layer",
     "Lif",
     "Network",
+    "Norm",
     "Pair",
     "Prior",
     "Shape",
     "Synapse",
+    "with_values",
 ]

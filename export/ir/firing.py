@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from esvae.chip.formats import DECAY_UNITY, STATE_LIMIT, STATE_SHIFT
+from esvae.chip.formats import STATE_LIMIT, STATE_SHIFT
 from export.ir.limits import STEPS
 from export.ir.network import Network
 from export.ir.nodes import Lif, Shape, Synapse
@@ -43,13 +43,12 @@ def layer_firing(network: Network) -> list[Firing | None]:
     return [_firing(layer, before, after, network.time_steps) for layer, before, after in network.synapses()]
 
 
-def _firing(layer: Synapse, before: Shape, after: Shape, steps: int | None) -> Firing | None:
-    assert isinstance(layer.neuron, Lif)
+def _firing(layer: Synapse[Lif], before: Shape, after: Shape, steps: int | None) -> Firing | None:
     high, low = (all_firing(layer, before, sign=sign).numpy().reshape(after) for sign in (1, -1))
     bias = np.zeros(1) if layer.bias is None else layer.bias.astype(np.float64)
     if bias.ndim == 1 and len(after) == 3 and bias.size > 1:
         bias = bias[:, None, None]
-    keep_u, keep_v = (1 - d / DECAY_UNITY for d in (layer.neuron.current_decay, layer.neuron.voltage_decay))
+    keep_u, keep_v = layer.neuron.current_keep, layer.neuron.keep
     scale, threshold = float(1 << STATE_SHIFT), float(layer.neuron.threshold << STATE_SHIFT)
     u_most = _series(high.astype(np.float64) * scale, keep_u, steps)
     u_least = _series(low.astype(np.float64) * scale, keep_u, steps)

@@ -1,14 +1,23 @@
-"""The float description that every frontend yields: the nodes of :mod:`export.ir.nodes`, norms unfolded."""
+"""The float description that every frontend yields: the nodes of :mod:`export.ir.nodes`, norms unfolded.
+
+It is checked when it is made, so that a model that cannot be exported says so in its frontend, by layer, and the passes
+rely on shapes and finite numbers.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from export.ir.network import ImageReadout, Prior
-from export.ir.nodes import Flatten, Shape, Synapse
+from esvae.chip.neuron import FloatLif
+from esvae.errors import HardwareRangeError, NetFileError
+from export.ir.checks import check_bias, check_entry, shape_behind
+from export.ir.generator import ImageReadout, Prior, check_prior, check_readout
+from export.ir.labels import labels
+from export.ir.nodes import Dense, Flatten, Shape, Synapse
 
 __all__ = ["FloatLayer", "FloatNetwork", "Norm"]
 
@@ -26,26 +35,40 @@ class FloatLayer:
     """Synapses with float64 weights, what normalizes their sums, and what becomes of a dense layer's features.
 
     Attributes:
-        synapse: the node; its neuron is a :class:`~export.ir.FloatLif`.
+        synapse: the node, float64.
         norm: applied to the sums, bias included, before the neuron; None for none.
-        map_shape: the ``(C, H, W)`` map as which a dense layer's features are read, or None.
+        map_shape: the ``(C, H, W)`` map as which the features of a dense layer, the network's first, are read, or None.
         scale: integers for 1.0 where the model was trained on the chip's grid, so that quantizing takes this scale
             and changes nothing; None where the scale is still to be chosen.
     """
 
-    synapse: Synapse
+    synapse: Synapse[FloatLif]
     norm: Norm | None = None
     map_shape: Shape | None = None
     scale: float | None = None
 
+    @property
+    def kind(self) -> str:
+        """The synapses' kind."""
+        return self.synapse.kind
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """What the layer gives, as a map where its features are read as one."""
+        shape = self.synapse.output_shape(input_shape)
+        return shape if self.map_shape is None else self.map_shape
+
 
 @dataclass(frozen=True, eq=False)
 class FloatNetwork:
-    """A float network before the passes; attributes as in :class:`~export.ir.Network`.
+    """A float network before the passes, checked when made; attributes as in :class:`~export.ir.Network`.
 
     Of a generator the last layer is the readout, whose neuron has an infinite threshold; ``readout.unit`` is 1 here.
     Prior and readout are None of other networks, ``time_steps`` where nothing says how long an input lasts.
     ``weight_bits`` is the grid that the layers' own scales are of, or None where no layer brings one.
+
+    Raises:
+        NetFileError: shapes that do not fit together, neurons that are no float ones, or a share outside 0 to 1.
+        HardwareRangeError: numbers that are not finite.
     """
 
     input_shape: Shape
@@ -56,7 +79,85 @@ class FloatNetwork:
     provenance: Mapping[str, str] = field(default_factory=dict)
     weight_bits: int | None = None
 
+    def __post_init__(self) -> None:
+        check_entry(self.input_shape, self.time_steps)
+        if not self.synapses:
+            raise NetFileError("the network has no layer with neurons")
+        shape = self.input_shape
+        for where, layer in zip(labels(self.layers), self.layers, strict=True):
+            if isinstance(layer, FloatLayer):
+                _check_neuron(layer.synapse.neuron, where)
+                _check_finite(layer, where)
+                after = shape_behind(layer.synapse, shape, where)
+                check_bias(layer.synapse, after, where)
+                _check_norm(layer, after, where)
+                _check_map(layer, after, where, first=layer is self.layers[0])
+            shape = layer.output_shape(shape)
+        if self.prior is not None:
+            check_prior(self.prior, self.input_shape)
+        if self.readout is not None:
+            check_readout(self.readout, shape)
+            last = self.synapses[-1].synapse.neuron
+            if not math.isinf(last.threshold):
+                raise NetFileError(
+                    f"{self.labels[-1]}: the readout's neurons fire above {last.threshold:g}, expected an infinite "
+                    "threshold; leave out the readout, or end the network with neurons that do not fire"
+                )
+
     @property
     def synapses(self) -> tuple[FloatLayer, ...]:
         """The layers with neurons, in order."""
         return tuple(layer for layer in self.layers if isinstance(layer, FloatLayer))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What each of :attr:`synapses` will be called in a file that its layers are written to as they are."""
+        named = zip(labels(self.layers), self.layers, strict=True)
+        return tuple(name for name, layer in named if isinstance(layer, FloatLayer))
+
+
+def _check_neuron(neuron: FloatLif, where: str) -> None:
+    if not isinstance(neuron, FloatLif):  # a caller without types
+        raise NetFileError(f"{where}: neuron is {neuron}, expected a float one; export.frontends.from_netx makes them")
+    for name, share in (("keep", neuron.keep), ("current_keep", neuron.current_keep)):
+        if not 0 <= share <= 1:
+            raise NetFileError(f"{where}: {name} {share:g} of its neurons, expected a share from 0 to 1")
+    if not neuron.threshold >= 0:
+        raise NetFileError(f"{where}: threshold {neuron.threshold:g} of its neurons, expected 0 or more")
+
+
+def _check_finite(layer: FloatLayer, where: str) -> None:
+    synapse, norm = layer.synapse, layer.norm
+    arrays = {"weight": synapse.weight, "bias": synapse.bias}
+    if norm is not None:
+        arrays |= {"norm's scale": norm.scale, "norm's shift": norm.shift}
+    for name, values in arrays.items():
+        if values is None:
+            continue
+        if values.dtype.kind != "f":
+            raise HardwareRangeError(f"{where}: {name} is {values.dtype}, expected floats")
+        if not np.isfinite(values).all():
+            raise HardwareRangeError(f"{where}: {name} is not finite; train again with a lower learning rate")
+    if layer.scale is not None and not (layer.scale > 0 and math.isfinite(layer.scale)):
+        raise HardwareRangeError(f"{where}: scale {layer.scale:g}, expected a positive number")
+
+
+def _check_norm(layer: FloatLayer, shape: Shape, where: str) -> None:
+    if layer.norm is None:
+        return
+    for name, values in (("scale", layer.norm.scale), ("shift", layer.norm.shift)):
+        if values.shape != shape[:1]:
+            raise NetFileError(
+                f"{where}: norm's {name} has shape {values.shape}, expected {shape[:1]}: one number an output"
+            )
+
+
+def _check_map(layer: FloatLayer, shape: Shape, where: str, *, first: bool) -> None:
+    if layer.map_shape is None:
+        return
+    if not isinstance(layer.synapse, Dense) or not first:
+        raise NetFileError(f"{where}: read as a map {layer.map_shape}, as only a dense layer that comes first can be")
+    if len(layer.map_shape) != 3 or math.prod(layer.map_shape) != math.prod(shape):
+        raise NetFileError(
+            f"{where}: map shape {layer.map_shape} does not hold its {shape[0]} features; expected (C, H, W) of as many"
+        )

@@ -108,7 +108,7 @@ def _padded(layer: Conv | ConvTranspose, before: Shape) -> int:
     """Pixels, over all channels, of the input with its padding, or of the output before its padding is cut away."""
     if isinstance(layer, Conv):
         return before[0] * math.prod(n + 2 * p for n, p in zip(before[1:], layer.padding, strict=True))
-    return (layer.weight.shape[1] * layer.groups) * math.prod(
+    return layer.outputs * math.prod(
         (n - 1) * s + d * (k - 1) + o + 1
         for n, s, d, k, o in zip(
             before[1:], layer.stride, layer.dilation, layer.weight.shape[2:], layer.output_padding, strict=True

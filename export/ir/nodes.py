@@ -1,19 +1,19 @@
 """The nodes of a network: neurons, synapses and what lies between them, with arrays in torch's axis order.
 
-The same nodes hold integers (with a :class:`Lif`) in a :class:`~export.ir.Network` and floats (with a
-:class:`FloatLif`) in a :class:`~export.ir.floats.FloatNetwork`.  Axis order: ``C H W`` for maps,
+``Conv[Lif]`` holds integers, in a :class:`~export.ir.Network`, and ``Conv[FloatLif]`` floats, in a
+:class:`~export.ir.floats.FloatNetwork`; so do the other nodes.  Axis order: ``C H W`` for maps,
 ``O I/groups kh kw`` for kernels, ``(y, x)`` for pairs.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
 import numpy as np
 
-from esvae.chip.formats import DECAY_UNITY
+from esvae.chip.neuron import INTEGRATOR, NEVER_FIRES, FloatLif, Lif
 from esvae.errors import NetFileError
 
 __all__ = [
@@ -30,53 +30,20 @@ __all__ = [
     "Pair",
     "Shape",
     "Synapse",
+    "with_values",
 ]
 
 Shape: TypeAlias = tuple[int, ...]
 Pair: TypeAlias = tuple[int, int]
 
 
-@dataclass(frozen=True)
-class Lif:
-    """The chip's integer leaky integrate-and-fire neuron, one set of parameters a layer.
-
-    Attributes:
-        current_decay: ``iDecay``, parts of 4096 lost each step; 4096 means a current without memory.
-        voltage_decay: ``vDecay``, likewise for the membrane potential.
-        threshold: ``vThMant``; the neuron fires when its potential is above ``threshold << 6``.
-    """
-
-    current_decay: int
-    voltage_decay: int
-    threshold: int
-
-
-#: The threshold that lava-dl's slayer writes for a layer whose neurons must not fire (``block.base.AbstractAffine``):
-#: one bit wider than the register, above every potential.
-NEVER_FIRES = (1 << 18) - 1
-
-#: What netx makes of a dense layer that has no neuron (``netx/hdf5.py: create_dense``): the current sums up without a
-#: leak, the potential shows it, and the threshold of 2^17 lies above every potential.
-INTEGRATOR = Lif(0, DECAY_UNITY, 1 << 17)
-
-
-@dataclass(frozen=True)
-class FloatLif:
-    """The float neuron ``i <- current_keep * i + x; v <- keep * v + i + bias; s = v > threshold; v[s] = 0``.
-
-    Attributes:
-        keep: the share of the potential that survives a step, 0 to 1.
-        threshold: ``math.inf`` for the readout, which never fires.
-        current_keep: the share of the synaptic current that survives a step.
-    """
-
-    keep: float
-    threshold: float
-    current_keep: float = 0.0
+#: The neurons behind the synapses; where a signature leaves it out, they may be either.
+N = TypeVar("N", bound="Lif | FloatLif", covariant=True)
+M = TypeVar("M", bound="Lif | FloatLif")
 
 
 @dataclass(frozen=True, eq=False)
-class Dense:
+class Dense(Generic[N]):
     """Fully connected synapses.
 
     Attributes:
@@ -85,25 +52,38 @@ class Dense:
         delay: ``(outputs, inputs)``, steps by which each synapse holds a spike back, or None for no delay.
     """
 
+    kind: ClassVar[str] = "dense"
+    groups: ClassVar[int] = 1
+
     weight: np.ndarray
     bias: np.ndarray | None
-    neuron: Lif | FloatLif
+    neuron: N
     delay: np.ndarray | None = None
+
+    @property
+    def inputs(self) -> int:
+        """Features that it takes."""
+        return int(self.weight.shape[1])
+
+    @property
+    def outputs(self) -> int:
+        """Features that it gives."""
+        return int(self.weight.shape[0])
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """``(inputs,)`` gives ``(outputs,)``; a map must pass a :class:`Flatten` first."""
         if self.weight.ndim != 2 or 0 in self.weight.shape:
             raise NetFileError(f"dense weight has shape {self.weight.shape}, expected (outputs, inputs)")
-        if input_shape != (self.weight.shape[1],):
+        if input_shape != (self.inputs,):
             hint = "; put a flatten layer before it" if len(input_shape) == 3 else ""
-            raise NetFileError(f"dense takes ({self.weight.shape[1]},) inputs, got {input_shape}{hint}")
+            raise NetFileError(f"dense takes ({self.inputs},) inputs, got {input_shape}{hint}")
         if self.delay is not None and self.delay.shape != self.weight.shape:
             raise NetFileError(f"dense delay has shape {self.delay.shape}, expected {self.weight.shape}")
-        return (self.weight.shape[0],)
+        return (self.outputs,)
 
 
 @dataclass(frozen=True, eq=False)
-class Conv:
+class Conv(Generic[N]):
     """Convolution synapses (cross-correlation, as torch's ``conv2d``).
 
     Attributes:
@@ -112,32 +92,42 @@ class Conv:
         stride, padding, dilation: ``(y, x)``.
     """
 
+    kind: ClassVar[str] = "conv"
+
     weight: np.ndarray
     bias: np.ndarray | None
-    neuron: Lif | FloatLif
+    neuron: N
     stride: Pair = (1, 1)
     padding: Pair = (0, 0)
     dilation: Pair = (1, 1)
     groups: int = 1
 
+    @property
+    def inputs(self) -> int:
+        """Channels that it takes."""
+        return int(self.weight.shape[1]) * self.groups
+
+    @property
+    def outputs(self) -> int:
+        """Channels that it gives."""
+        return int(self.weight.shape[0])
+
     def output_shape(self, input_shape: Shape) -> Shape:
         """``(I, H, W)`` gives ``(O, H', W')``."""
-        _check_kernel(self, input_shape, self.weight.shape[1] * self.groups, "conv")
-        if self.weight.shape[0] % self.groups:
-            raise NetFileError(
-                f"conv has {self.weight.shape[0]} output channels, not a multiple of {self.groups} groups"
-            )
+        _check_kernel(self, input_shape)
+        if self.outputs % self.groups:
+            raise NetFileError(f"conv has {self.outputs} output channels, not a multiple of {self.groups} groups")
         size = [
             (n + 2 * p - d * (k - 1) - 1) // s + 1
             for n, p, d, k, s in zip(
                 input_shape[1:], self.padding, self.dilation, self.weight.shape[2:], self.stride, strict=True
             )
         ]
-        return _positive((self.weight.shape[0], *size), "conv")
+        return _positive((self.outputs, *size), self.kind)
 
 
 @dataclass(frozen=True, eq=False)
-class ConvTranspose:
+class ConvTranspose(Generic[N]):
     """Transposed convolution synapses (as torch's ``conv_transpose2d``).
 
     Attributes:
@@ -146,22 +136,32 @@ class ConvTranspose:
         stride, padding, dilation, output_padding: ``(y, x)``.
     """
 
+    kind: ClassVar[str] = "convT"
+
     weight: np.ndarray
     bias: np.ndarray | None
-    neuron: Lif | FloatLif
+    neuron: N
     stride: Pair = (1, 1)
     padding: Pair = (0, 0)
     dilation: Pair = (1, 1)
     output_padding: Pair = (0, 0)
     groups: int = 1
 
+    @property
+    def inputs(self) -> int:
+        """Channels that it takes."""
+        return int(self.weight.shape[0])
+
+    @property
+    def outputs(self) -> int:
+        """Channels that it gives."""
+        return int(self.weight.shape[1]) * self.groups
+
     def output_shape(self, input_shape: Shape) -> Shape:
         """``(I, H, W)`` gives ``(O, H', W')``."""
-        _check_kernel(self, input_shape, self.weight.shape[0], "transposed conv")
-        if self.weight.shape[0] % self.groups:
-            raise NetFileError(
-                f"transposed conv has {self.weight.shape[0]} inputs, not a multiple of {self.groups} groups"
-            )
+        _check_kernel(self, input_shape)
+        if self.inputs % self.groups:
+            raise NetFileError(f"convT has {self.inputs} input channels, not a multiple of {self.groups} groups")
         if any(o >= max(s, d) for o, s, d in zip(self.output_padding, self.stride, self.dilation, strict=True)):
             raise NetFileError(f"output padding {self.output_padding} must be below stride or dilation")
         size = [
@@ -176,12 +176,14 @@ class ConvTranspose:
                 strict=True,
             )
         ]
-        return _positive((self.weight.shape[1] * self.groups, *size), "transposed conv")
+        return _positive((self.outputs, *size), self.kind)
 
 
 @dataclass(frozen=True)
 class Flatten:
     """Turns ``(C, H, W)`` into ``(C*H*W,)``, channels outermost; has no neuron and takes no time step."""
+
+    kind: ClassVar[str] = "flatten"
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """``(C, H, W)`` gives ``(C*H*W,)``."""
@@ -202,17 +204,23 @@ class InputNeurons:
     bias: int = 0
 
 
-Synapse: TypeAlias = Dense | Conv | ConvTranspose
-Layer: TypeAlias = Dense | Conv | ConvTranspose | Flatten
+Synapse: TypeAlias = Dense[N] | Conv[N] | ConvTranspose[N]
+Layer: TypeAlias = Dense[N] | Conv[N] | ConvTranspose[N] | Flatten
 
 
-def _check_kernel(layer: Conv | ConvTranspose, input_shape: Shape, channels: int, name: str) -> None:
+def with_values(synapse: Synapse[Any], weight: np.ndarray, bias: np.ndarray | None, neuron: M) -> Synapse[M]:
+    """The same connections with other weights, biases and neurons."""
+    return replace(synapse, weight=weight, bias=bias, neuron=neuron)
+
+
+def _check_kernel(layer: Conv | ConvTranspose, input_shape: Shape) -> None:
+    name = layer.kind
     if layer.weight.ndim != 4 or 0 in layer.weight.shape:
         raise NetFileError(f"{name} weight has shape {layer.weight.shape}, expected four axes, none empty")
     if layer.groups < 1 or min(layer.stride) < 1 or min(layer.dilation) < 1 or min(layer.padding) < 0:
         raise NetFileError(f"{name}: stride, dilation and groups must be at least 1, padding at least 0")
-    if len(input_shape) != 3 or input_shape[0] != channels:
-        raise NetFileError(f"{name} takes ({channels}, H, W) inputs, got {input_shape}")
+    if len(input_shape) != 3 or input_shape[0] != layer.inputs:
+        raise NetFileError(f"{name} takes ({layer.inputs}, H, W) inputs, got {input_shape}")
 
 
 def _positive(shape: Shape, name: str) -> Shape:

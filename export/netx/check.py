@@ -1,6 +1,6 @@
 """All that is wrong, or would surprise, in any ``.net`` file: what stock netx (lava-dl 0.6.0) makes of each layer.
 
-Unlike :func:`export.netx.read.read_netx`, which stops at the first fault, this collects them. What netx does is read
+Unlike :func:`export.netx.guard.read_netx`, which stops at the first fault, this collects them. What netx does is read
 from its ``netx/hdf5.py`` and ``netx/utils.py``; ``tests/deploy/test_netx_claims.py`` asks Lava whether it is so.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -18,18 +18,19 @@ import numpy as np
 
 from esvae.chip.formats import BIAS, DECAY, DELAY, THRESHOLD, WEIGHT, IntFormat
 from esvae.errors import EsvaeError, NetFileError
-from export.ir import NEVER_FIRES, Lif, Network
+from export.ir import NEVER_FIRES, Network
 from export.ir.firing import layer_firing
+from export.ir.labels import label
 from export.ir.limits import LAYERS, NEURONS
 from export.netx.guard import check_readable
-from export.netx.items import has_link, storage_problem, value_blocks
-from export.netx.read import read_netx
+from export.netx.items import damage, has_link, storage_problem, value_blocks
+from export.netx.read import read_netx_unguarded
 from export.netx.rules import loaded_values, present_weights
 from export.passes.ranges import layer_ranges
 
 __all__ = ["Finding", "Severity", "check_file"]
 
-More: TypeAlias = "Callable[[Network, list[str]], Iterable[Finding]]"
+More: TypeAlias = "Callable[[Network], Iterable[Finding]]"
 Severity: TypeAlias = Literal["error", "warning", "note"]
 
 _TEXT_BYTES = 1 << 6
@@ -50,7 +51,7 @@ class Finding:
 
     Attributes:
         severity: ``error`` where netx fails or computes something else, ``warning`` where it may surprise, ``note``.
-        where: group of the layer, or ``file``.
+        where: label of the layer, or ``file``.
         what: what was found, what netx does with it, what to do.
     """
 
@@ -64,34 +65,29 @@ def check_file(path: str | os.PathLike[str], more: More | None = None) -> list[F
 
     Args:
         path: the ``.net`` file.
-        more: gives further findings of a network that can be read and the groups of its layers with synapses.
+        more: gives further findings of a network that can be read.
 
     Raises:
         NetFileError: it is missing, or is not HDF5.
     """
     path = Path(path)
     check_readable(path, lambda: _scan(path))
-    found, network, names = _scan(path)
+    found, network = _scan(path)
     if network is None:
         return found
-    return [*found, *_registers(network, names), *(() if more is None else more(network, names))]
+    return [*found, *_registers(network), *(() if more is None else more(network))]
 
 
-def _scan(path: Path) -> tuple[list[Finding], Network | None, list[str]]:
-    """What is found in the groups, the network where it can be read, and the groups with synapses."""
+def _scan(path: Path) -> tuple[list[Finding], Network | None]:
+    """What is found in the groups, and the network where it can be read."""
     if not path.is_file():
         raise NetFileError(f"{path}: no such file")
+    with damage(f"{path}: corrupt, truncated or not a netx HDF5 file"), h5py.File(path, "r") as file:
+        found = list(_layers(file))
     try:
-        with h5py.File(path, "r") as file:
-            found = list(_layers(file))
-            names = _synapse_groups(file)
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError, OverflowError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise NetFileError(f"{path}: corrupt, truncated or not a netx HDF5 file ({reason})") from None
-    try:
-        return found, read_netx(path), names
+        return found, read_netx_unguarded(path)
     except EsvaeError as error:
-        return [*found, Finding("error", "file", f"esvae does not read it: {error}")], None, names
+        return [*found, Finding("error", "file", f"esvae does not read it: {error}")], None
 
 
 def _layers(file: h5py.File) -> Iterator[Finding]:
@@ -101,12 +97,13 @@ def _layers(file: h5py.File) -> Iterator[Finding]:
         return
     dense_seen, map_before = False, False
     for index in range(len(groups)):
-        name, where = str(index), f"layer/{index}"
+        name, where = str(index), label(index)
         group = groups[name] if has_link(groups, name) else None
         if not isinstance(group, h5py.Group):
             yield Finding("error", where, "is missing; layers are named 0, 1, 2, ..., and netx raises TypeError")
             continue
         kind = _text(group, "type")
+        where = label(index, kind)
         if kind is None:
             yield Finding("error", where, "has no readable 'type'; netx fails on it")
         elif kind in _REFUSED:
@@ -125,14 +122,6 @@ def _layers(file: h5py.File) -> Iterator[Finding]:
             yield from _layer(group, kind, where)
 
 
-def _synapse_groups(file: h5py.File) -> list[str]:
-    """Names of the groups of layers with synapses, in order."""
-    groups = file["layer"] if has_link(file, "layer") and isinstance(file["layer"], h5py.Group) else {}
-    numbers = [str(index) for index in range(min(len(groups), LAYERS))]
-    here = (n for n in numbers if has_link(groups, n) and isinstance(groups[n], h5py.Group))
-    return [f"layer/{n}" for n in here if _text(groups[n], "type") in ("conv", "convT", "dense")]
-
-
 def _layer(group: h5py.Group, kind: str, where: str) -> Iterator[Finding]:
     for key in sorted(set(group) - _KNOWN[kind] - _HARMLESS):
         yield Finding("warning", where, f"'{key}': netx passes over it")
@@ -143,7 +132,7 @@ def _layer(group: h5py.Group, kind: str, where: str) -> Iterator[Finding]:
         text = f"delay {longest:g}: netx clamps it to {DELAY.max} with a warning; train with shorter delays"
         yield Finding("error", where, text)
     if "neuron" in group:
-        yield from _neuron(group, where)
+        yield from (replace(found, what=f"neuron: {found.what}") for found in _neuron(group, where))
     elif kind == "dense":
         yield Finding("warning", where, "no neuron: netx makes an integrator that never fires")
     elif kind == "conv":
@@ -191,9 +180,8 @@ def _weights(group: h5py.Group, kind: str, where: str) -> Iterator[Finding]:
 def _neuron(group: h5py.Group, where: str) -> Iterator[Finding]:
     neuron = group["neuron"] if has_link(group, "neuron") else None
     if not isinstance(neuron, h5py.Group):
-        yield Finding("error", where, "'neuron' is no group")
+        yield Finding("error", where, "is no group")
         return
-    where = f"{where}/neuron"
     kind = _text(neuron, "type")
     if kind not in ("LOIHI", "CUBA"):
         yield Finding("error", where, f"type '{kind}': not an integrate-and-fire neuron that this project models")
@@ -226,13 +214,13 @@ def _numbers(group: h5py.Group, key: str, limits: IntFormat, where: str, *, need
         yield Finding("error", where, f"{key} outside [{limits.min}, {limits.max}]")
 
 
-def _registers(network: Network, names: list[str]) -> Iterator[Finding]:
-    """What follows from all numbers together; ``names`` are the groups of the layers with synapses."""
+def _registers(network: Network) -> Iterator[Finding]:
+    """What follows from all numbers together."""
     ranges, firing = layer_ranges(network), layer_firing(network)
-    for last, (where, bounds, fires, (layer, _, _)) in enumerate(
-        zip(names, ranges, firing, network.synapses(), strict=True), start=1 - len(names)
+    for last, (bounds, fires, (layer, _, _)) in enumerate(
+        zip(ranges, firing, network.synapses(), strict=True), start=1 - len(ranges)
     ):
-        assert isinstance(layer.neuron, Lif)
+        where = bounds.layer
         if bounds.u_share >= 1:
             text = f"the current could reach {bounds.u_share:.2f} of the 2^23 at which it wraps"
             yield Finding("warning", where, text)

@@ -10,9 +10,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from esvae.errors import NetFileError
 from export.netx.guard import check_readable
-from export.netx.items import storage_problem, value_blocks
+from export.netx.items import damage, storage_problem, value_blocks
 from export.netx.survey import opened, walk
 from export.netx.write import GROUP
 
@@ -49,12 +48,8 @@ def diff_files(first: str | os.PathLike[str], second: str | os.PathLike[str]) ->
     """
 
     def compare() -> list[FileDifference]:
-        try:
-            with opened(first) as left, opened(second) as right:
-                return _differences(left, right)
-        except (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError, OverflowError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise NetFileError(f"{first} or {second}: corrupt ({reason})") from None
+        with damage(f"{first} or {second}: corrupt"), opened(first) as left, opened(second) as right:
+            return _differences(left, right)
 
     check_readable(first, compare)
     return compare()

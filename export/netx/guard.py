@@ -17,23 +17,31 @@ from pathlib import Path
 
 from esvae.errors import NetFileError
 from export.ir import Network
-from export.netx.read import read_netx
+from export.netx.read import read_netx_unguarded
 
-__all__ = ["check_readable", "open_netx"]
+__all__ = ["check_readable", "read_netx"]
 
 #: For a file, and for each megabyte of it: a quiet machine takes a second for that.
 _SECONDS, _SECONDS_PER_MB = 20.0, 10.0
 _DONE = b"."
 
 
-def open_netx(path: str | os.PathLike[str], *, layers: int | None = None) -> Network:
-    """:func:`~export.netx.read.read_netx` of a file of unknown origin, first read in a fork: what every command uses.
+def read_netx(path: str | os.PathLike[str], *, layers: int | None = None) -> Network:
+    """Reads a file of any origin; the HDF5 library first sees it in a fork.
+
+    Args:
+        path: the ``.net`` file.
+        layers: read only so many of the file's layer groups, input and flatten included (netx's ``num_layers``);
+            what the file says of a generator is then left out.
 
     Raises:
-        EsvaeError: as :func:`~export.netx.read.read_netx`, or as :func:`check_readable`.
+        NetFileError: missing, not HDF5, truncated, or not laid out as netx wants it, and says which key; or the HDF5
+            library fails on it.
+        UnsupportedLayerError: a layer or neuron that is not modelled; lists what is.
+        HardwareRangeError: numbers that the chip's registers do not hold.
     """
-    check_readable(path, lambda: read_netx(path, layers=layers))
-    return read_netx(path, layers=layers)
+    check_readable(path, lambda: read_netx_unguarded(path, layers=layers))
+    return read_netx_unguarded(path, layers=layers)
 
 
 def check_readable(path: str | os.PathLike[str], read: Callable[[], object], *, seconds: float | None = None) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import h5py
@@ -20,6 +21,7 @@ from export.ir import Shape
 from export.ir.limits import ELEMENTS, ELEMENTS_A_BYTE, HOLLOW_ELEMENTS, NEURONS
 
 __all__ = [
+    "damage",
     "declared",
     "get_group",
     "get_text",
@@ -43,6 +45,20 @@ _CHUNK_BYTES = 1 << 25
 _CHUNKS = 1 << 16
 _TEXT_BYTES = 1 << 20
 _PAIR_MOST = 1 << 16
+
+
+#: What the HDF5 library, and numpy beneath it, raise on damaged content.
+_DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError, OverflowError)
+
+
+@contextmanager
+def damage(what: str) -> Iterator[None]:
+    """Turns whatever the HDF5 library makes of damaged content into one NetFileError: ``what``, and the reason."""
+    try:
+        yield
+    except _DAMAGE as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise NetFileError(f"{what} ({reason})") from error
 
 
 def has_link(group: h5py.Group, key: str) -> bool:

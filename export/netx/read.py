@@ -33,12 +33,13 @@ from export.ir import (
     Prior,
     Shape,
 )
+from export.ir.labels import FIRST_GROUP, label
 from export.ir.limits import ELEMENTS, HOLLOW_ELEMENTS, LAYERS, PRIOR_ELEMENTS
-from export.netx.items import declared, get_group, get_text, number, pair, real, register, shape_of, whole
+from export.netx.items import damage, declared, get_group, get_text, number, pair, real, register, shape_of, whole
 from export.netx.layout import bias_from_file, delay_from_file, weight_from_file
 from export.netx.write import FORMAT_VERSION, GROUP
 
-__all__ = ["read_netx"]
+__all__ = ["read_netx_unguarded"]
 
 #: Bytes of the name of a type.
 _NAME = 64
@@ -47,18 +48,10 @@ _SUPPORTED = "input, conv, convT, dense (with delays, or without neuron) and fla
 _IGNORED = {"refDelay": (0, 1), "wgtExp": (0,), "weight_exp": (0,)}
 
 
-def read_netx(path: str | os.PathLike[str], *, layers: int | None = None) -> Network:
-    """Reads ``path``.
+def read_netx_unguarded(path: str | os.PathLike[str], *, layers: int | None = None) -> Network:
+    """:func:`~export.netx.guard.read_netx` without the guard: for files of one's own, and within the guard.
 
-    Args:
-        path: the ``.net`` file.
-        layers: read only so many of the file's layer groups, input and flatten included (netx's ``num_layers``);
-            what the file says of a generator is then left out.
-
-    Raises:
-        NetFileError: missing, not HDF5, truncated, or not laid out as netx wants it; says which key.
-        UnsupportedLayerError: a layer or neuron that is not modelled; lists what is.
-        HardwareRangeError: numbers that the chip's registers do not hold.
+    The HDF5 library can hang or crash on a damaged file, and takes this process with it.
     """
     with _opened(Path(path)) as file:
         groups = get_group(file, "layer", "")
@@ -68,20 +61,22 @@ def read_netx(path: str | os.PathLike[str], *, layers: int | None = None) -> Net
         if layers is not None and layers < 1:
             raise NetFileError(f"{path}: {layers} layers wanted, expected at least 1")
         ours = get_group(file, GROUP, "") if GROUP in file and (layers is None or layers >= len(names)) else None
-        nodes: list[Layer] = []
+        nodes: list[Layer[Lif]] = []
         input_shape: Shape | None = None
         neurons: InputNeurons | None = None
+        first = 0
         left, hollow_left = ELEMENTS, HOLLOW_ELEMENTS
         for index, name in enumerate(names[:layers]):
-            group = get_group(groups, name, "layer/")
-            where = f"layer/{name}"
+            group, where = get_group(groups, name, "layer/"), label(index)
             size, hollow = declared(group)
             left, hollow_left = left - size, hollow_left - hollow
             if min(left, hollow_left) < 0:
                 most = ELEMENTS if left < 0 else HOLLOW_ELEMENTS
                 raise NetFileError(f"{where}: {size} elements declared; of a whole file at most {most} are read")
             kind = get_text(group, "type", where, most=_NAME)
+            where = label(index, kind)
             if kind == "input" and index == 0:
+                first = FIRST_GROUP
                 input_shape = shape_of(group, "shape", where) if "shape" in group else None
                 neurons = _input_neurons(group, where)
                 if neurons is not None and input_shape is None:
@@ -90,10 +85,12 @@ def read_netx(path: str | os.PathLike[str], *, layers: int | None = None) -> Net
                 nodes.append(_layer_or_hint(group, kind, where, index))
         if input_shape is not None and len(input_shape) == 3 and neurons is None and _starts_dense(nodes):
             nodes.insert(0, Flatten())  # no layer before it, so netx takes the features as they come
+            first -= 1
         network = Network(
             input_shape=input_shape or _guess_input_shape(nodes),
             layers=tuple(nodes),
             input_neurons=neurons,
+            first_group=first,
             **({} if ours is None else _generator(ours)),
         )
         if ours is not None and get_text(ours, "content_hash", GROUP) != network.content_hash():
@@ -109,16 +106,13 @@ def _opened(path: Path) -> Iterator[h5py.File]:
     if not path.is_file():
         raise NetFileError(f"{path}: no such file; make one with: esvae export RUN -o {path.name}")
     try:
-        with h5py.File(path, "r") as file:
+        with damage(f"{path}: corrupt, truncated or not a netx HDF5 file"), h5py.File(path, "r") as file:
             yield file
     except (NetFileError, HardwareRangeError) as error:
         raise error if str(error).startswith(str(path)) else type(error)(f"{path}: {error}") from None
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError, OverflowError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise NetFileError(f"{path}: corrupt, truncated or not a netx HDF5 file ({reason})") from error
 
 
-def _layer_or_hint(group: h5py.Group, kind: str, where: str, index: int) -> Layer:
+def _layer_or_hint(group: h5py.Group, kind: str, where: str, index: int) -> Layer[Lif]:
     try:
         return _layer(group, kind, where)
     except UnsupportedLayerError as error:
@@ -126,7 +120,7 @@ def _layer_or_hint(group: h5py.Group, kind: str, where: str, index: int) -> Laye
         raise UnsupportedLayerError(f"{error}{hint}") from None
 
 
-def _layer(group: h5py.Group, kind: str, where: str) -> Layer:
+def _layer(group: h5py.Group, kind: str, where: str) -> Layer[Lif]:
     if kind == "flatten":
         return Flatten()
     if kind not in ("conv", "convT", "dense") or "weight_rec" in group:
@@ -187,15 +181,15 @@ def _input_neurons(group: h5py.Group, where: str) -> InputNeurons | None:
     return InputNeurons(_neuron(group, where), **transform)
 
 
-def _starts_dense(nodes: list[Layer]) -> bool:
+def _starts_dense(nodes: list[Layer[Lif]]) -> bool:
     return bool(nodes) and isinstance(nodes[0], Dense)
 
 
-def _guess_input_shape(nodes: list[Layer]) -> Shape:
+def _guess_input_shape(nodes: list[Layer[Lif]]) -> Shape:
     first = next((node for node in nodes if not isinstance(node, Flatten)), None)
     if isinstance(first, Dense):
         return (first.weight.shape[1],)
-    raise NetFileError("layer/0: the input shape is not in the file; put an 'input' layer with a 'shape' first")
+    raise NetFileError(f"{label(0)}: the input shape is not in the file; put an 'input' layer with a 'shape' first")
 
 
 def _generator(group: h5py.Group) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from esvae.errors import HardwareRangeError, UnsupportedLayerError
-from export.ir import ConvTranspose, Dense, Flatten, Network
+from export.ir import ConvTranspose, Dense, Network
 
 __all__ = ["check_loadable", "loaded_dense_weight", "loaded_values", "present_weights"]
 
@@ -93,23 +93,20 @@ def check_loadable(network: Network) -> None:
         HardwareRangeError: dense weights that netx would change or crash on.
     """
     dense_seen = False
-    for index, layer in enumerate(network.layers):
+    for where, (layer, _, _) in zip(network.labels, network.synapses(), strict=True):
         if isinstance(layer, ConvTranspose):
             raise UnsupportedLayerError(
-                f"layer {index}: netx cannot load a transposed convolution; lower it first (export --lowering dense), "
+                f"{where}: netx cannot load a transposed convolution; lower it first (export --lowering dense), "
                 "or let our own loader do it (--loader native)"
             )
-        if isinstance(layer, Flatten):
-            continue
         if not isinstance(layer, Dense):
             if dense_seen:
                 raise UnsupportedLayerError(
-                    f"layer {index} (conv): netx cannot connect a convolution behind a dense layer; "
+                    f"{where}: netx cannot connect a convolution behind a dense layer; "
                     "write the dense layer as a full-padding convolution on a 1x1 map, or lower all to dense"
                 )
             continue
         dense_seen = True
-        where = f"layer {index} (dense)"
         if not layer.weight.any():
             raise HardwareRangeError(f"{where}: all weights are zero, which stock netx crashes on; remove the layer")
         weight = layer.weight

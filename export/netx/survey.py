@@ -18,7 +18,7 @@ import numpy as np
 
 from esvae.errors import NetFileError
 from export.netx.guard import check_readable
-from export.netx.items import has_link, storage_problem, value_blocks
+from export.netx.items import damage, has_link, storage_problem, value_blocks
 
 __all__ = ["Item", "opened", "survey", "walk"]
 
@@ -60,11 +60,8 @@ def opened(path: str | os.PathLike[str]) -> h5py.File:
     """
     if not Path(path).is_file():
         raise NetFileError(f"{path}: no such file")
-    try:
+    with damage(f"{path}: corrupt, truncated or not an HDF5 file"):
         return h5py.File(path, "r")
-    except (OSError, RuntimeError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise NetFileError(f"{path}: corrupt, truncated or not an HDF5 file ({reason})") from None
 
 
 def survey(path: str | os.PathLike[str]) -> list[Item]:
@@ -75,12 +72,8 @@ def survey(path: str | os.PathLike[str]) -> list[Item]:
     """
 
     def items() -> list[Item]:
-        try:
-            with opened(path) as file:
-                return [_item(name, item) for name, item in walk(file)]
-        except (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError, OverflowError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise NetFileError(f"{path}: corrupt ({reason})") from None
+        with damage(f"{path}: corrupt"), opened(path) as file:
+            return [_item(name, item) for name, item in walk(file)]
 
     check_readable(path, items)
     return items()
@@ -102,9 +95,10 @@ def walk(group: h5py.Group) -> Iterator[tuple[str, h5py.Dataset | str]]:
                 yield name, "a link out of its place, not followed"
                 continue
             try:
-                item = parent[key]
-            except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-                yield name, (str(error).splitlines() or [type(error).__name__])[0]
+                with damage("not readable"):
+                    item = parent[key]
+            except NetFileError as error:
+                yield name, str(error)
                 continue
             if isinstance(item, h5py.Dataset):
                 yield name, item
@@ -134,9 +128,10 @@ def _item(path: str, item: h5py.Dataset | str) -> Item:
     if item.dtype.kind in "biuf":
         return Item(path, "array", **about, **_range(item))
     try:
-        return Item(path, "text", text=_text(item), **about)
-    except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:
-        return Item(path, "unreadable", text=(str(error).splitlines() or [type(error).__name__])[0], **about)
+        with damage("not readable"):
+            return Item(path, "text", text=_text(item), **about)
+    except NetFileError as error:
+        return Item(path, "unreadable", text=str(error), **about)
 
 
 def _text(item: h5py.Dataset) -> str:

@@ -14,7 +14,8 @@ import h5py
 import numpy as np
 
 from esvae.machine.files import atomic_path
-from export.ir import INTEGRATOR, Conv, ConvTranspose, Dense, Flatten, FloatLif, Lif, Network
+from export.ir import INTEGRATOR, Conv, ConvTranspose, Dense, Flatten, Lif, Network, Synapse
+from export.ir.labels import FIRST_GROUP
 from export.netx.layout import bias_to_file, delay_to_file
 from export.netx.rules import check_loadable
 
@@ -46,18 +47,14 @@ def write_netx(network: Network, target: str | os.PathLike[str], *, stock: bool 
     with atomic_path(target) as temporary, h5py.File(temporary, "w", track_order=False) as file:
         layers = file.create_group("layer")
         _write_input(layers.create_group("0"), network)
-        for index, (layer, shape) in enumerate(zip(network.layers, network.shapes, strict=True), start=1):
+        for index, (layer, shape) in enumerate(zip(network.layers, network.shapes, strict=True), start=FIRST_GROUP):
             group = layers.create_group(str(index))
             group["shape"] = np.array(shape, np.int64)
-            if isinstance(layer, Flatten):
-                _write_type(group, "flatten")
-            elif isinstance(layer, Dense):
-                _write_type(group, "dense")
+            _write_type(group, layer.kind)
+            if not isinstance(layer, Flatten):
                 _write_synapse(group, layer)
-            elif isinstance(layer, Conv | ConvTranspose):
+            if isinstance(layer, Conv | ConvTranspose):
                 transposed = isinstance(layer, ConvTranspose)
-                _write_type(group, "convT" if transposed else "conv")
-                _write_synapse(group, layer)
                 for key in ("stride", "padding", "dilation", *(["output_padding"] if transposed else [])):
                     group[key] = np.array(getattr(layer, key), np.int64)
                 group["groups"] = np.int64(layer.groups)
@@ -78,7 +75,7 @@ def _write_type(group: h5py.Group, name: str) -> None:
     group.create_dataset("type", (1,), "S10", [name.encode("ascii")])
 
 
-def _write_synapse(group: h5py.Group, layer: Conv | ConvTranspose | Dense) -> None:
+def _write_synapse(group: h5py.Group, layer: Synapse[Lif]) -> None:
     weight = layer.weight.astype(np.int16, copy=False)
     options = {"chunks": True, "compression": "gzip", "shuffle": True} if weight.size > _COMPRESS_ABOVE else {}
     group.create_dataset("weight", data=weight, **options)
@@ -90,8 +87,7 @@ def _write_synapse(group: h5py.Group, layer: Conv | ConvTranspose | Dense) -> No
         _write_neuron(group, layer.neuron)
 
 
-def _write_neuron(group: h5py.Group, neuron: Lif | FloatLif) -> None:
-    assert isinstance(neuron, Lif)  # Network.__post_init__ raised otherwise
+def _write_neuron(group: h5py.Group, neuron: Lif) -> None:
     lif = group.create_group("neuron")
     _write_type(lif, "CUBA")
     lif["iDecay"] = np.int64(neuron.current_decay)

@@ -33,6 +33,7 @@ from esvae.errors import ConfigError, EsvaeError, HardwareRangeError, Unsupporte
 from esvae.machine.files import atomic_path
 from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, Pair, Shape, Synapse
 from export.ir.floats import FloatLayer, FloatNetwork
+from export.ir.labels import labels
 from export.passes.fold_norm import fold_norm
 from export.passes.lower_dense import unrolled
 from export.passes.lower_subpixel import subpixel_conv
@@ -73,7 +74,7 @@ class _Plan:
     """Layers that NIR has, their output shapes, and pixels of a cell of the last one."""
 
     input_shape: Shape
-    layers: list[tuple[Synapse, Shape]]
+    layers: list[tuple[Synapse[FloatLif], Shape]]
     upscale: int
     lowering: str
     relay: bool = False
@@ -112,7 +113,6 @@ def write_nir(
     before = plan.input_shape
     for number, (layer, shape) in enumerate(plan.layers, start=first):
         neuron = layer.neuron
-        assert isinstance(neuron, FloatLif)
         silent = math.isinf(neuron.threshold)
         name = "relay" if number < 0 else "readout" if silent and number == last else f"neuron_{number}"
         nodes[f"synapse_{name}"] = _synapse(nir, layer, before)
@@ -138,9 +138,9 @@ def _package() -> Any:
 
 def _plan(network: FloatNetwork, lowering: NirLowering) -> _Plan:
     layers: list[FloatLayer | Flatten] = []
-    for index, layer in enumerate(network.layers):
+    for where, layer in zip(labels(network.layers), network.layers, strict=True):
         if isinstance(layer, FloatLayer):
-            layer = replace(layer, synapse=_with_gain(layer.synapse, f"layer {index} ({type(layer.synapse).__name__})"))
+            layer = replace(layer, synapse=_with_gain(layer.synapse, where))
         layers.append(layer)
     network = replace(network, layers=tuple(layers))
     if lowering == "dense":
@@ -157,16 +157,16 @@ def _plan(network: FloatNetwork, lowering: NirLowering) -> _Plan:
 
 
 def _unrolled(network: FloatNetwork) -> _Plan:
-    layers: list[tuple[Synapse, Shape]] = []
+    layers: list[tuple[Synapse[FloatLif], Shape]] = []
     shape = network.input_shape
-    for index, layer in enumerate(network.layers):
+    for where, layer in zip(labels(network.layers), network.layers, strict=True):
         if isinstance(layer, Flatten):
             shape = layer.output_shape(shape)
             continue
         synapse = layer.synapse
         after = synapse.output_shape(shape)
         if not isinstance(synapse, Dense):
-            synapse = unrolled(synapse, shape, after, f"layer {index} ({type(synapse).__name__})")
+            synapse = unrolled(synapse, shape, after, where)
         layers.append((synapse, (math.prod(after),)))
         shape = after
     upscale = network.readout.upscale if network.readout is not None else 1
@@ -174,15 +174,14 @@ def _unrolled(network: FloatNetwork) -> _Plan:
 
 
 def _coarse(network: FloatNetwork) -> _Plan:
-    layers: list[tuple[Synapse, Shape]] = []
+    layers: list[tuple[Synapse[FloatLif], Shape]] = []
     shape, maps = network.input_shape, network.input_shape
     factor: Pair = (1, 1)
     lowered = False
-    for index, layer in enumerate(network.layers):
+    for where, layer in zip(labels(network.layers), network.layers, strict=True):
         if isinstance(layer, Flatten):
             continue
         synapse = layer.synapse
-        where = f"layer {index} ({type(synapse).__name__})"
         if isinstance(synapse, Dense):
             if factor != (1, 1):
                 raise UnsupportedLayerError(f"{where}: dense behind cells")
@@ -205,8 +204,8 @@ def _coarse(network: FloatNetwork) -> _Plan:
         layers.append((synapse, shape))
     plan = _Plan(network.input_shape, layers, _upscale(network, factor), "subpixel" if lowered else "none")
     plan = _relayed(plan)
-    for index, (synapse, _) in enumerate(plan.layers):
-        _check_kernel(synapse, f"layer {index} ({type(synapse).__name__})")
+    for where, (synapse, _) in zip(network.labels, plan.layers[-len(network.labels) :], strict=True):
+        _check_kernel(synapse, where)
     return plan
 
 
@@ -225,15 +224,15 @@ def _relayed(plan: _Plan) -> _Plan:
     full = (shape[1] - 1, shape[2] - 1) if len(shape) == 3 else (0, 0)
     if bias is None or bias.ndim == 1 or (bias == bias[:, :1, :1]).all():
         return plan
-    drawn = isinstance(first, Conv) and first.padding == full and plan.input_shape[1:] == (1, 1)
-    if not drawn or first.weight.shape[2:] != shape[1:]:
+    if not isinstance(first, Conv) or first.padding != full or plan.input_shape[1:] != (1, 1):
         return plan
-    assert isinstance(first, Conv)
+    if first.weight.shape[2:] != shape[1:]:
+        return plan
     inputs = plan.input_shape[0]
     copies = np.eye(inputs + 1, inputs, dtype=np.float32)[:, :, None, None]
     relay = Conv(copies, np.eye(inputs + 1, dtype=np.float32)[-1], _RELAY)
     kernel = np.concatenate([first.weight, bias[:, None, ::-1, ::-1]], axis=1)
-    layers: list[tuple[Synapse, Shape]] = [(relay, (inputs + 1, 1, 1))]
+    layers: list[tuple[Synapse[FloatLif], Shape]] = [(relay, (inputs + 1, 1, 1))]
     layers += [(replace(first, weight=kernel, bias=None), shape), *plan.layers[1:]]
     return replace(plan, layers=layers, relay=True)
 
@@ -247,10 +246,9 @@ def _check_kernel(synapse: Synapse, where: str) -> None:
             raise UnsupportedLayerError(f"{where}: its bias differs from pixel to pixel, NIR has one a channel")
 
 
-def _with_gain(synapse: Synapse, where: str) -> Synapse:
+def _with_gain(synapse: Synapse[FloatLif], where: str) -> Synapse[FloatLif]:
     """Weights and bias times the gain of the input, rounded to float32 once."""
     neuron = synapse.neuron
-    assert isinstance(neuron, FloatLif)
     if neuron.keep == 1:
         raise UnsupportedLayerError(f"{where}: its potential has no leak, so its input would have no effect in Norse")
     if neuron.current_keep == 1:

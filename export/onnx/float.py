@@ -68,14 +68,14 @@ def float_model(network: FloatNetwork, *, steps: int | None = None, hidden: bool
     turned = graph.op("Transpose", "spikes", perm=[1, 0, *range(2, 2 + len(shape))])
     raster = graph.cast(turned, np.float32)
     potential = ""
-    for index, layer in enumerate(network.layers):
+    for layer in network.layers:
         graph.scope = f"layer{number}"
         if isinstance(layer, Flatten):
             shape = layer.output_shape(shape)
             raster = graph.reshape(raster, (length, -1, *shape))
             continue
         if layer.norm is not None or layer.map_shape is not None:
-            raise NetFileError(f"layer {index}: its norm is not folded; fold_norm the network first")
+            raise NetFileError(f"{network.labels[number]}: its norm is not folded; fold_norm the network first")
         synapse = layer.synapse
         after = synapse.output_shape(shape)
         sums = graph.reshape(_sums(graph, synapse, raster, shape), (length, -1, *after))
@@ -113,10 +113,11 @@ def _sums(graph: Graph, layer: Synapse, raster: str, before: Shape) -> str:
     return graph.op(kind, graph.reshape(raster, (-1, *before)), graph.constant(layer.weight, np.float32), **options)
 
 
-def _neurons(graph: Graph, layer: Synapse, sums: str, images: str, shape: Shape, name: str) -> tuple[str, str]:
+def _neurons(
+    graph: Graph, layer: Synapse[FloatLif], sums: str, images: str, shape: Shape, name: str
+) -> tuple[str, str]:
     """The raster of one layer's neurons, float32 ``(steps, images, *shape)``, and the potential after the last step."""
     neuron = layer.neuron
-    assert isinstance(neuron, FloatLif)
     body = graph.body()
     each: tuple[int | str, ...] = ("images", *shape)
     remembers = neuron.current_keep != 0

@@ -128,7 +128,6 @@ class _Writer:
                 raster = graph.reshape(raster, (steps, -1, *after))
             else:
                 sums, reach = self._sums(layer, raster, shape, after), _reach(layer)
-                assert isinstance(layer.neuron, Lif)  # Network.__post_init__ raised otherwise
                 level = None if layer.bias is None else self._bias(layer.bias, after)
                 raster, v_end = self._neurons(sums, level, layer.neuron, reach, after, self.number == last)
             shape = after

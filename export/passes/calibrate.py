@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 from esvae.chip.formats import STATE_SHIFT
-from esvae.chip.lif import IntegerNeuron, integer_lif, integer_readout
+from esvae.chip.lif import integer_lif, integer_readout
 from esvae.chip.rounding import IntegerValues, WeightGrid, round_layer
 from esvae.chip.scales import max_scale, mse_scale, percentile_scale
 from esvae.errors import ConfigError
@@ -81,7 +81,7 @@ def calibrate(
 
 def _has_weights(synapse: Synapse) -> bool:
     """Quantizing says what is wrong with a layer that has none."""
-    return bool(np.isfinite(synapse.weight).all() and synapse.weight.any())
+    return bool(synapse.weight.any())
 
 
 def calibration_spikes(network: FloatNetwork, images: int = _IMAGES, seed: int = _SEED) -> np.ndarray:
@@ -112,12 +112,13 @@ def _through(network: FloatNetwork, grid: WeightGrid, spikes: np.ndarray, *, fee
     exact = torch.from_numpy(np.ascontiguousarray(spikes.swapaxes(0, 1))).double()
     rounded = exact = exact.reshape(*exact.shape[:2], *network.input_shape)
     layers: list[FloatLayer | Flatten] = []
-    for index, layer in enumerate(network.layers):
+    names = iter(network.labels)
+    for layer in network.layers:
         if isinstance(layer, Flatten):
             layers.append(layer)
             exact, rounded = exact.flatten(2), rounded.flatten(2)
             continue
-        where = f"layer {index} ({type(layer.synapse).__name__})"
+        where = next(names)
         potentials, exact = fire(layer.synapse, sums_of(layer.synapse, exact))
         if layer.scale is None and _has_weights(layer.synapse):
             if feedback:
@@ -151,21 +152,19 @@ def _nearest(
     return best
 
 
-def _silent(synapse: Synapse) -> bool:
-    assert isinstance(synapse.neuron, FloatLif)
+def _silent(synapse: Synapse[FloatLif]) -> bool:
     return math.isinf(synapse.neuron.threshold)
 
 
-def _given(synapse: Synapse, integers: IntegerValues, raster: torch.Tensor) -> torch.Tensor:
+def _given(synapse: Synapse[FloatLif], integers: IntegerValues, raster: torch.Tensor) -> torch.Tensor:
     """Spikes of the integer layer ``(steps, images, *shape)``; of a silent one, its last potentials through tanh."""
     sums = sums_of(replace(synapse, weight=integers.weight.astype(np.float64)), raster)
     shape = sums.shape[2:]
     bias = torch.zeros(shape, dtype=torch.float64)
     if integers.bias is not None:
         bias += torch.from_numpy(integers.bias).reshape(integers.bias.shape + (1,) * (len(shape) - integers.bias.ndim))
-    neuron = IntegerNeuron(integers.current_decay, integers.voltage_decay, integers.threshold)
     drive = sums.flatten(2)
     if _silent(synapse):
-        ends = integer_readout(drive, bias.flatten(), neuron)
+        ends = integer_readout(drive, bias.flatten(), integers.neuron)
         return torch.tanh(ends / (integers.scale * (1 << STATE_SHIFT))).unflatten(1, shape)
-    return integer_lif(drive, bias.flatten(), neuron).unflatten(2, shape)
+    return integer_lif(drive, bias.flatten(), integers.neuron).unflatten(2, shape)

@@ -22,7 +22,7 @@ import torch
 from torch.nn import functional
 
 from esvae.chip.rounding import WeightGrid
-from export.ir import Conv, ConvTranspose, Dense, Synapse
+from export.ir import Conv, ConvTranspose, Dense, FloatLif, Synapse
 
 __all__ = ["fed_back"]
 
@@ -34,7 +34,7 @@ _DAMPING = 0.01  # of the mean of H's diagonal, added to it
 _FRAMES = 64  # to a product
 
 
-def fed_back(synapse: Synapse, grid: WeightGrid, scale: float, raster: torch.Tensor) -> Synapse:
+def fed_back(synapse: Synapse[FloatLif], grid: WeightGrid, scale: float, raster: torch.Tensor) -> Synapse[FloatLif]:
     """The float layer with every weight on a level of ``grid`` at ``scale``.
 
     Args:
@@ -43,8 +43,10 @@ def fed_back(synapse: Synapse, grid: WeightGrid, scale: float, raster: torch.Ten
         raster: what enters, float64 0 or 1, ``(steps, images, *input shape)``.
     """
     frames = raster.flatten(0, 1)
-    by_tap = not (isinstance(synapse, Conv) and _few_rows(synapse))
-    moments = _input_moments(synapse, frames) if by_tap else _patch_moments(synapse, frames)
+    if isinstance(synapse, Conv) and _few_rows(synapse):
+        by_tap, moments = False, _patch_moments(synapse, frames)
+    else:
+        by_tap, moments = True, _input_moments(synapse, frames)
     # Inputs as columns: (groups, rows, inputs); each tap is as good as an output of its own where H is by tap.
     columns, restore = _columns(synapse, by_tap)
     rounded = np.stack([_rounded(part, h, grid, scale) for part, h in zip(columns, moments, strict=True)])
@@ -56,35 +58,30 @@ def _few_rows(synapse: Conv) -> bool:
     return taps <= _MOST_TAPS and synapse.weight.shape[1] * taps <= _MOST_ROWS
 
 
-def _groups(synapse: Synapse) -> int:
-    return 1 if isinstance(synapse, Dense) else synapse.groups
-
-
 def _input_moments(synapse: Synapse, frames: torch.Tensor) -> np.ndarray:
     """``(groups, inputs, inputs)`` over all positions of the maps."""
     rows = frames.flatten(2).transpose(1, 2).flatten(0, 1) if frames.ndim == 4 else frames
-    parts = rows.unflatten(1, (_groups(synapse), -1)).permute(1, 2, 0)
+    parts = rows.unflatten(1, (synapse.groups, -1)).permute(1, 2, 0)
     moments: np.ndarray = (parts @ parts.transpose(1, 2)).numpy()
     return moments
 
 
-def _patch_moments(synapse: Synapse, frames: torch.Tensor) -> np.ndarray:
+def _patch_moments(synapse: Conv, frames: torch.Tensor) -> np.ndarray:
     """``(groups, inputs * taps, inputs * taps)`` over all outputs."""
-    assert isinstance(synapse, Conv)
     kernel = (synapse.weight.shape[2], synapse.weight.shape[3])
-    total: torch.Tensor | float = 0.0
+    size = synapse.weight[0].size
+    total = torch.zeros(synapse.groups, size, size, dtype=torch.float64)
     for part in frames.split(_FRAMES):
         patches = functional.unfold(part.float(), kernel, synapse.dilation, synapse.padding, synapse.stride)
         rows = patches.unflatten(1, (synapse.groups, -1)).permute(1, 2, 0, 3).flatten(2)
-        total = total + (rows @ rows.transpose(1, 2)).double()  # counts, exact in float32
-    assert isinstance(total, torch.Tensor)
+        total += (rows @ rows.transpose(1, 2)).double()  # counts, exact in float32
     moments: np.ndarray = total.numpy()
     return moments
 
 
 def _columns(synapse: Synapse, by_tap: bool) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
     """Weights ``(groups, rows, inputs)``, and the way back."""
-    weight, groups = synapse.weight, _groups(synapse)
+    weight, groups = synapse.weight, synapse.groups
     if isinstance(synapse, Dense):
         return weight[None], lambda rounded: rounded[0]
     if isinstance(synapse, ConvTranspose):

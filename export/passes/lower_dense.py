@@ -16,8 +16,10 @@ from dataclasses import replace
 import numpy as np
 
 from esvae.errors import HardwareRangeError
-from export.ir import Conv, ConvTranspose, Dense, Layer, Network, Shape
+from export.ir import Conv, ConvTranspose, Dense, Layer, Lif, Network, Shape
+from export.ir.labels import FIRST_GROUP
 from export.ir.limits import ELEMENTS
+from export.ir.nodes import N
 
 __all__ = ["MAX_ELEMENTS", "lower_dense", "unrolled"]
 
@@ -31,16 +33,18 @@ def lower_dense(network: Network) -> Network:
     Raises:
         HardwareRangeError: a layer is too large to unroll.
     """
-    layers: list[Layer] = []
-    for index, (layer, before, after) in enumerate(network.synapses()):
+    layers: list[Layer[Lif]] = []
+    for where, (layer, before, after) in zip(network.labels, network.synapses(), strict=True):
         if isinstance(layer, Dense):
             layers.append(layer)
             continue
-        layers.append(unrolled(layer, before, after, f"layer {index} ({type(layer).__name__})"))
-    return replace(network, input_shape=(math.prod(network.input_shape),), layers=tuple(layers))
+        layers.append(unrolled(layer, before, after, where))
+    return replace(
+        network, input_shape=(math.prod(network.input_shape),), layers=tuple(layers), first_group=FIRST_GROUP
+    )
 
 
-def unrolled(layer: Conv | ConvTranspose, before: Shape, after: Shape, where: str) -> Dense:
+def unrolled(layer: Conv[N] | ConvTranspose[N], before: Shape, after: Shape, where: str) -> Dense[N]:
     """The dense layer, of integers or floats.
 
     Args:

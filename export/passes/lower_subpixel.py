@@ -23,6 +23,8 @@ import numpy as np
 from esvae.chip.formats import BIAS, DECAY_UNITY
 from esvae.errors import HardwareRangeError
 from export.ir import Conv, ConvTranspose, ImageReadout, Layer, Lif, Network, Pair, Synapse
+from export.ir.labels import FIRST_GROUP
+from export.ir.nodes import N
 
 __all__ = ["MAX_WEIGHTS", "cells", "lower_subpixel", "subpixel_conv", "subpixel_weights"]
 
@@ -37,15 +39,14 @@ def lower_subpixel(network: Network) -> Network:
         HardwareRangeError: a layer would have too many weights; a convolution with a stride, or a dense layer, follows;
             neurons that must not fire cannot be held silent; the picture does not fill its cells.
     """
-    layers: list[Layer] = []
+    layers: list[Layer[Lif]] = []
     factor: Pair = (1, 1)
     started = False
-    for index, (layer, before, _) in enumerate(network.synapses()):
+    for where, (layer, before, _) in zip(network.labels, network.synapses(), strict=True):
         started = started or isinstance(layer, ConvTranspose)
         if not started:
             layers.append(layer)
             continue
-        where = f"layer {index} ({type(layer).__name__})"
         if not isinstance(layer, Conv | ConvTranspose) or (isinstance(layer, Conv) and layer.stride != (1, 1)):
             raise HardwareRangeError(
                 f"{where}: behind a transposed convolution the sub-pixel lowering takes convolutions of stride 1; "
@@ -58,7 +59,7 @@ def lower_subpixel(network: Network) -> Network:
     readout = network.readout
     if readout is not None and started:
         readout = _interleaved(readout, factor, network.shapes[-1])
-    return replace(network, layers=tuple(layers), readout=readout)
+    return replace(network, layers=tuple(layers), readout=readout, first_group=FIRST_GROUP)
 
 
 def _interleaved(readout: ImageReadout, factor: Pair, shape: tuple[int, ...]) -> ImageReadout:
@@ -76,7 +77,7 @@ def _interleaved(readout: ImageReadout, factor: Pair, shape: tuple[int, ...]) ->
 
 def subpixel_weights(layer: Conv | ConvTranspose, factor: Pair) -> int:
     """How many weights :func:`subpixel_conv` gives, zeros included, for inputs with ``factor`` pixels a cell."""
-    inputs, outputs, after = _channels(layer), _outputs(layer), _factor_after(layer, factor)
+    inputs, outputs, after = layer.inputs, layer.outputs, _factor_after(layer, factor)
     cells_reached = 1
     for axis in range(2):
         low, high = _reach(_taps(layer, factor[axis], axis))
@@ -85,8 +86,8 @@ def subpixel_weights(layer: Conv | ConvTranspose, factor: Pair) -> int:
 
 
 def subpixel_conv(
-    layer: Conv | ConvTranspose, size: Pair, factor: Pair, where: str = "layer", *, limit: int = MAX_WEIGHTS
-) -> Conv:
+    layer: Conv[N] | ConvTranspose[N], size: Pair, factor: Pair, where: str = "layer", *, limit: int = MAX_WEIGHTS
+) -> Conv[N]:
     """The convolution on the coarse grid.
 
     Args:
@@ -107,7 +108,7 @@ def subpixel_conv(
             "model.decoder.base_size, or --lowering dense or native"
         )
     after = _factor_after(layer, factor)
-    _, height, width = layer.output_shape((_channels(layer), *size))
+    _, height, width = layer.output_shape((layer.inputs, *size))
     shape = (height, width)
     index, padding = [], []
     for axis in range(2):
@@ -146,14 +147,6 @@ def _factor_after(layer: Synapse, factor: Pair) -> Pair:
     return factor
 
 
-def _channels(layer: Conv | ConvTranspose) -> int:
-    return layer.weight.shape[0] if isinstance(layer, ConvTranspose) else layer.weight.shape[1] * layer.groups
-
-
-def _outputs(layer: Conv | ConvTranspose) -> int:
-    return layer.weight.shape[1] * layer.groups if isinstance(layer, ConvTranspose) else layer.weight.shape[0]
-
-
 def _taps(layer: Conv | ConvTranspose, factor: int, axis: int) -> list[tuple[int, int, int, int]]:
     """Every ``(q, p, cell offset, tap)`` along one axis."""
     size, dilation, pad = layer.weight.shape[2 + axis], layer.dilation[axis], layer.padding[axis]
@@ -189,8 +182,8 @@ def _tap_index(layer: Conv | ConvTranspose, factor: int, axis: int, offsets: np.
 def _outward(layer: Conv | ConvTranspose) -> np.ndarray:
     """Weights ``(O, I, kh + 1, kw + 1)`` without groups, the last row and column zero."""
     weight = layer.weight
-    inputs, outputs = _channels(layer) // layer.groups, _outputs(layer) // layer.groups
-    full = np.zeros((_outputs(layer), _channels(layer), weight.shape[2] + 1, weight.shape[3] + 1), weight.dtype)
+    inputs, outputs = layer.inputs // layer.groups, layer.outputs // layer.groups
+    full = np.zeros((layer.outputs, layer.inputs, weight.shape[2] + 1, weight.shape[3] + 1), weight.dtype)
     for group in range(layer.groups):
         rows, columns = slice(group * outputs, (group + 1) * outputs), slice(group * inputs, (group + 1) * inputs)
         part = weight[columns].swapaxes(0, 1) if isinstance(layer, ConvTranspose) else weight[rows]
@@ -204,7 +197,7 @@ def _bias(layer: Conv | ConvTranspose, weight: np.ndarray, shape: Pair, after: P
     bias = layer.bias
     if whole and (bias is None or bias.ndim == 1):
         return None if bias is None else np.repeat(bias, math.prod(after))
-    outputs = _outputs(layer)
+    outputs = layer.outputs
     given = np.zeros(outputs, weight.dtype) if bias is None else bias
     by_neuron = np.broadcast_to(given if given.ndim == 3 else given[:, None, None], (outputs, *shape))
     placed = cells(by_neuron, after)

@@ -44,16 +44,16 @@ def lowering_costs(network: Network) -> list[LoweringCost]:
 def _subpixel(network: Network) -> LoweringCost:
     total, factor, refused = 0, (1, 1), None
     started = False
-    for index, (layer, _, _) in enumerate(network.synapses()):
+    for where, (layer, _, _) in zip(network.labels, network.synapses(), strict=True):
         started = started or isinstance(layer, ConvTranspose)
         if not started:
             total += layer.weight.size
             continue
         if not isinstance(layer, Conv | ConvTranspose) or (isinstance(layer, Conv) and layer.stride != (1, 1)):
-            return LoweringCost("subpixel", 0, refused=f"layer {index} is no convolution of stride 1")
+            return LoweringCost("subpixel", 0, refused=f"{where} is no convolution of stride 1")
         count = subpixel_weights(layer, factor)
         if count > MAX_WEIGHTS and refused is None:
-            refused = f"layer {index} would have {count:,} weights"
+            refused = f"{where} would have {count:,} weights"
         total += count
         if isinstance(layer, ConvTranspose):
             factor = (factor[0] * layer.stride[0], factor[1] * layer.stride[1])
@@ -62,11 +62,11 @@ def _subpixel(network: Network) -> LoweringCost:
 
 def _dense(network: Network) -> LoweringCost:
     total, largest, refused = 0, 0, None
-    for index, (layer, before, after) in enumerate(network.synapses()):
+    for where, (layer, before, after) in zip(network.labels, network.synapses(), strict=True):
         elements = math.prod(before) * math.prod(after)
         largest = max(largest, elements)
         if elements > MAX_ELEMENTS and refused is None:
-            refused = f"layer {index} would have {elements:,} elements"
+            refused = f"{where} would have {elements:,} elements"
         if isinstance(layer, ConvTranspose):  # each input to each tap, borders not taken off
             total += math.prod(before) * layer.weight.shape[1] * math.prod(layer.weight.shape[2:])
         elif isinstance(layer, Conv):

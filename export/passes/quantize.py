@@ -13,7 +13,7 @@ import numpy as np
 
 from esvae.chip.formats import STATE_SHIFT
 from esvae.chip.rounding import MAX_WEIGHT_BITS, FloatValues, WeightGrid, round_layer
-from export.ir import ConvTranspose, Flatten, FloatLif, Layer, Lif, Network, Synapse
+from export.ir import ConvTranspose, Flatten, FloatLif, Layer, Lif, Network, Synapse, with_values
 from export.ir.floats import FloatLayer, FloatNetwork
 
 __all__ = ["MAX_WEIGHT_BITS", "LayerQuantization", "float_values", "quantize"]
@@ -24,7 +24,7 @@ class LayerQuantization:
     """What quantizing did to one layer.
 
     Attributes:
-        layer: its position and type.
+        layer: its label.
         bits: of its weights.
         scale: integers for 1.0 of the float layer.
         bound_by: what kept the scale from being larger: weight, bias, threshold or readout.
@@ -61,14 +61,15 @@ def quantize(
         HardwareRangeError: a layer without weights, or values that are not finite.
     """
     grid = WeightGrid(bits)
-    layers: list[Layer] = []
+    layers: list[Layer[Lif]] = []
     report: list[LayerQuantization] = []
-    for layer, told in zip(network.layers, (before or network).layers, strict=True):
+    told = iter((before or network).synapses)
+    for layer in network.layers:
         if isinstance(layer, Flatten):
             layers.append(layer)
             continue
-        where = f"layer {len(report)} ({type(layer.synapse).__name__})"
-        synapse, entry = _quantized(layer, told, grid, network.time_steps, where)
+        where = network.labels[len(report)]
+        synapse, entry = _quantized(layer, next(told), grid, network.time_steps, where)
         layers.append(synapse)
         report.append(entry)
     readout = network.readout
@@ -80,27 +81,20 @@ def quantize(
     return integer, report
 
 
-def float_values(synapse: Synapse) -> FloatValues:
+def float_values(synapse: Synapse[FloatLif]) -> FloatValues:
     """A node's floats, as :func:`~esvae.chip.rounding.round_layer` takes them."""
-    neuron = synapse.neuron
-    assert isinstance(neuron, FloatLif)
     fan_in = (0, 2, 3) if isinstance(synapse, ConvTranspose) else tuple(range(1, synapse.weight.ndim))
-    return FloatValues(synapse.weight, synapse.bias, neuron.keep, neuron.threshold, fan_in, neuron.current_keep)
+    return FloatValues(synapse.weight, synapse.bias, synapse.neuron, fan_in)
 
 
 def _quantized(
-    layer: FloatLayer, told: FloatLayer | Flatten, grid: WeightGrid, steps: int | None, where: str
-) -> tuple[Synapse, LayerQuantization]:
+    layer: FloatLayer, told: FloatLayer, grid: WeightGrid, steps: int | None, where: str
+) -> tuple[Synapse[Lif], LayerQuantization]:
     values = float_values(layer.synapse)
     rounded = round_layer(values, grid, steps, scale=layer.scale, where=where)
-    integer = replace(
-        layer.synapse,
-        weight=rounded.weight,
-        bias=rounded.bias,
-        neuron=Lif(rounded.current_decay, rounded.voltage_decay, rounded.threshold),
-    )
-    unit_free = math.isinf(values.threshold) or not values.threshold
-    assert isinstance(told, FloatLayer)
+    integer = with_values(layer.synapse, rounded.weight, rounded.bias, rounded.neuron)
+    threshold = values.neuron.threshold
+    unit_free = math.isinf(threshold) or not threshold
     weight = told.synapse.weight
     error = rounded.weight / rounded.scale - weight
     bias_error = 0.0
@@ -113,7 +107,7 @@ def _quantized(
         bound_by=rounded.bound_by,
         clipped=rounded.clipped,
         weight_error=float(np.sqrt(np.mean(error**2) / np.mean(weight**2))),
-        bias_error=bias_error / (1.0 if unit_free else values.threshold),
-        threshold_error=0.0 if unit_free else abs(rounded.threshold / rounded.scale / values.threshold - 1),
+        bias_error=bias_error / (1.0 if unit_free else threshold),
+        threshold_error=0.0 if unit_free else abs(rounded.neuron.threshold / rounded.scale / threshold - 1),
         zeros=float((rounded.weight == 0).mean()),
     )

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from esvae.chip.formats import DECAY_UNITY, STATE_LIMIT, STATE_SHIFT
+from esvae.chip.formats import STATE_LIMIT, STATE_SHIFT
 from esvae.errors import HardwareRangeError
 from export.ir import Conv, Dense, Lif, Network, Shape, Synapse
 
@@ -28,7 +28,7 @@ class LayerRange:
     """Bounds of one layer over a window, for any input.
 
     Attributes:
-        layer: its position and type.
+        layer: its label.
         a: smallest and largest sum of weights.
         u_share: largest magnitude of the current over the 2^23 at which it wraps.
         v_share: largest magnitude of the potential without a threshold over the 2^23 at which it saturates.
@@ -43,8 +43,8 @@ class LayerRange:
 def layer_ranges(network: Network) -> list[LayerRange]:
     """Bounds of every layer with a neuron, in file order; over a single step where the network has no window."""
     return [
-        _bounds(layer, before, network.time_steps or 1, f"layer {index} ({type(layer).__name__})")
-        for index, (layer, before, _) in enumerate(network.synapses())
+        _bounds(layer, before, network.time_steps or 1, where)
+        for where, (layer, before, _) in zip(network.labels, network.synapses(), strict=True)
     ]
 
 
@@ -69,11 +69,10 @@ def check_ranges(network: Network) -> list[LayerRange]:
     return report
 
 
-def _bounds(layer: Synapse, before: Shape, steps: int, where: str) -> LayerRange:
-    assert isinstance(layer.neuron, Lif)
+def _bounds(layer: Synapse[Lif], before: Shape, steps: int, where: str) -> LayerRange:
     low, high = int(all_firing(layer, before, sign=-1).min()), int(all_firing(layer, before, sign=1).max())
     bias = np.zeros(1, np.int64) if layer.bias is None else layer.bias.astype(np.int64)
-    keep_u, keep_v = (1 - d / DECAY_UNITY for d in (layer.neuron.current_decay, layer.neuron.voltage_decay))
+    keep_u, keep_v = layer.neuron.current_keep, layer.neuron.keep
     u = v = 0.0
     for _ in range(steps):
         u = keep_u * u + (max(-low, high) << STATE_SHIFT)

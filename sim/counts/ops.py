@@ -81,7 +81,7 @@ class LayerCounts:
     """One layer's work on an image's whole window.
 
     Attributes:
-        layer: position and type.
+        layer: its label.
         inputs, neurons: that feed it, that are in it.
         synapses: that exist.
         spikes_in: spikes that entered, mean over images.
@@ -152,7 +152,7 @@ class Counter:
     """
 
     def __init__(self, network: Network) -> None:
-        self._synapses = list(network.synapses())
+        self._synapses, self._labels = list(network.synapses()), network.labels
         self._reach = [fan_out(layer, before) for layer, before, _ in self._synapses]
         self._per_image: list[np.ndarray] = []
         self._entering: list[np.ndarray] = []
@@ -228,7 +228,7 @@ class Counter:
         spreads = {name: _spread(per_image[:, i]) for i, name in enumerate(QUANTITIES)}
         synops = spreads["synops"].mean
         return LayerCounts(
-            layer=f"layer {k} ({type(layer).__name__})",
+            layer=self._labels[k],
             inputs=math.prod(before),
             neurons=neurons,
             synapses=synapses,
@@ -332,7 +332,7 @@ def count_traces(network: Network, spikes: np.ndarray, traces: Sequence[Trace]) 
         entering, leaving = (np.ascontiguousarray(s.swapaxes(0, 1), np.uint8) for s in fired[k : k + 2])
         if leaving.shape[:2] != entering.shape[:2] or leaving.shape[2:] != after:
             steps, images = entering.shape[:2]
-            raise DataError(f"layer {k}: spikes {fired[k + 1].shape}, expected {(images, steps, *after)}")
+            raise DataError(f"{network.labels[k]}: spikes {fired[k + 1].shape}, expected {(images, steps, *after)}")
         arrived = torch.from_numpy(entering.reshape(*entering.shape[:2], *before))
         chunk.append(Rasters(arrived, torch.from_numpy(leaving)))
     return count(network, [chunk])

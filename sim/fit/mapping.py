@@ -52,7 +52,7 @@ class LayerMapping:
     """One layer's cores.
 
     Attributes:
-        layer: position and type.
+        layer: its label.
         kind: ``shared`` kernel or ``unrolled`` lists.
         shape: of its outputs.
         neurons: in all.
@@ -142,8 +142,7 @@ def map_network(network: Network, chip: Chip, *, unrolled: bool = False, bits: i
         bits: of every weight, instead of what the layers use.
     """
     layers = []
-    for k, (layer, before, after) in enumerate(network.synapses()):
-        name = f"layer {k} ({type(layer).__name__})"
+    for name, (layer, before, after) in zip(network.labels, network.synapses(), strict=True):
         width = bits or weight_bits(layer.weight)
         if isinstance(layer, Dense) or unrolled:
             kind, found = "unrolled", _runs(layer, before, width, chip)

@@ -101,7 +101,7 @@ class Stage:
 
     def __init__(
         self,
-        layer: Synapse,
+        layer: Synapse[Lif],
         input_shape: Shape,
         memory_shape: Shape,
         output_shape: Shape,
@@ -109,7 +109,6 @@ class Stage:
         portable: bool,
         path: Path,
     ) -> None:
-        assert isinstance(layer.neuron, Lif)  # Network.__post_init__ raised otherwise
         self.layer, self.input_shape, self.shape = layer, input_shape, output_shape
         self.reach = reach(layer)
         # Off the CPU a convolution is a matrix product in float64: exact in whatever order a device sums.

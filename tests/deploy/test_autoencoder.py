@@ -17,7 +17,7 @@ from esvae.chip.formats import BIAS
 from esvae.config import config_from_dict
 from esvae.errors import DataError, LavaMissingError
 from esvae.model import ESVAE
-from esvae.model.layers import ThresholdNorm
+from esvae.model.threshold_norm import ThresholdNorm
 from esvae.run import Run, save_run
 from export.encoder import Encoder, integer_encoder
 from export.ir import Network

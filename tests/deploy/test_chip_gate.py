@@ -100,7 +100,7 @@ def test_export_writes_nothing_and_check_says_the_same(
     assert end.value.code == 1
     findings = json.loads(capsys.readouterr().out)["findings"]
     wrong = next(finding for finding in findings if finding["severity"] == "error")
-    assert wrong["where"] in ("layer/1", "layer/2")
+    assert wrong["where"] in ("layer 1 (dense)", "layer 2 (dense)")
     assert wrong["what"].split(";")[0] in said
 
 

@@ -19,7 +19,7 @@ from PIL import Image
 from command import call
 from deploy.cli import main
 from esvae.config import load_config
-from export.netx.read import read_netx
+from export.netx import read_netx
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -16,7 +16,7 @@ from deploy.compare.distribution import real_set
 from esvae.data import load_images
 from esvae.metrics.features import load_features
 from esvae.run import load_run
-from export.netx.read import read_netx
+from export.netx import read_netx
 from small_config import write_small_config
 
 
@@ -93,7 +93,7 @@ def test_another_runs_file_is_refused(work: Path, capsys: pytest.CaptureFixture[
     [
         (["--metrics", "mad"], "unknown 'mad'"),
         (["--protocol", "x"], "choose eval or published"),
-        (["--backends", "twin"], "backend 'twin' is not here to compare with"),
+        (["--backends", "twin"], "--backends twin: expected some of reference, lava, onnx"),
         (["--features", "nowhere.safetensors"], "no such autoencoder"),
     ],
 )

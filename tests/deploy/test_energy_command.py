@@ -12,17 +12,21 @@ import pytest
 from PIL import Image
 
 from deploy.cli import main
-from deploy.cost import cost_of, input_spikes
+from deploy.cost import cost_of, counted_input
+from deploy.entering import InputOptions, made_up
 from deploy.report import sections
 from deploy.view.numbers import si, si_range
 from deploy.view.plots import draw_cores, save_energy_plots
 from deploy.view.style import save_png
-from export.ir import Conv, Dense, Flatten, Lif, Network, Prior
+from export.ir import Conv, Dense, Flatten, InputNeurons, Lif, Network, Prior
 from export.netx.write import GROUP, write_netx
 from paper_networks import cifar10_decoder
+from sim.counts.ops import count
 from sim.energy.profile import profile_names
 from sim.fit.chips import LOIHI2
 from sim.fit.mapping import map_network
+from sim.stimulus import Stimulus
+from sim.twin.engine import Engine
 
 NEURON = Lif(4096, 3072, 60)
 
@@ -94,8 +98,8 @@ def test_json_has_counts_per_layer_and_step(net: Path, capsys: pytest.CaptureFix
 
 def test_the_number_of_images_in_a_chunk_changes_nothing(net: Path, capsys: pytest.CaptureFixture[str]) -> None:
     network = decoder()
-    many = cost_of(input_spikes(network, 70, seed=3), ["cmos45"]).counts
-    few = cost_of(input_spikes(network, 5, seed=3), ["cmos45"]).counts
+    many = cost_of(counted_input(network, InputOptions(70, 3)), ["cmos45"]).counts
+    few = cost_of(counted_input(network, InputOptions(5, 3)), ["cmos45"]).counts
     np.testing.assert_array_equal(many.per_image[:, :5], few.per_image)
 
 
@@ -130,16 +134,51 @@ def test_a_file_without_metadata_gets_its_counts(
     assert result(capsys, "energy", foreign, "-n", "2", "--latents", spikes)["counts"] == full["counts"]
 
 
+def test_images_drive_a_network_with_input_neurons(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    network = Network((6, 1, 1), decoder().layers, input_neurons=InputNeurons(NEURON, 64, 0))
+    path = write_netx(network, tmp_path / "driven.net")
+    pixels = np.random.default_rng(0).integers(-60, 200, (5, 6, 1, 1))
+    np.save(tmp_path / "i.npy", pixels)
+    found = result(capsys, "energy", path, "--image", tmp_path / "i.npy", "--steps", 7, "-n", 3)
+    assert (found["images"], found["steps"], found["input"]["kind"]) == (3, 7, "image")
+    counted = count(network, Engine(network).run(Stimulus(None, pixels[:3], 7))).totals
+    assert found["counts"]["totals"] == counted
+    dark = result(capsys, "energy", path, "--image", "zeros", "--steps", 7, "-n", 2)
+    assert (dark["images"], dark["counts"]["totals"]["synops"]) == (2, 0)
+    code, out, err = run(capsys, "energy", path, "--spikes", tmp_path / "i.npy")
+    assert (code, out) == (1, "")
+    assert "take images and no spikes; give --image FILE.npy" in err
+    code, out, err = run(capsys, "energy", path, "--image", "zeros")
+    assert "the file says no number of steps; give it with --steps" in err
+
+
+def test_what_nobody_gave_is_made_up_as_verify_does_and_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = Network((6, 1, 1), decoder().layers, input_neurons=InputNeurons(NEURON, 64, 0))
+    path = write_netx(network, tmp_path / "driven.net")
+    found = result(capsys, "energy", path, "-n", 3, "--seed", 5)
+    assert (found["images"], found["steps"], found["input"]["kind"]) == (3, 16, "pixels")
+    same = made_up(network, InputOptions(3, 5, steps=16))
+    assert found["counts"]["totals"] == count(network, Engine(network).run(same.stimulus)).totals
+    assert found["counts"]["totals"]["synops"] > 0
+    _, out, _ = run(capsys, "energy", path, "-n", 3)
+    told = " ".join(out.split())
+    assert "random pixels, -128 to 383, seed 0 (the file does not say what it sees, so this is assumed" in told
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (["--image", "zeros"], "no neurons to take images; give spikes with --spikes FILE.npy"),
         (["--rate", "2"], "--rate 2.0: expected 0 to 1"),
         (["--steps", "3"], "--steps 3: the network's window is 4"),
         (["-n", "0"], "0 images: expected at least 1"),
         (["--seed", "-1"], "seed -1: expected 0 to 2^64 - 1"),
         (["--spikes", "none.npy"], "none.npy: cannot be read as .npy"),
         (["--spikes", "a.npy", "--latents", "b.npy"], "give one"),
-        (["--spikes", "a.npy", "--rate", "0.5"], "leave out --rate and --steps"),
+        (["--spikes", "a.npy", "--rate", "0.5"], "--spikes and --rate: give one of them"),
+        (["--spikes", "a.npy", "--steps", "4"], "leave out --steps"),
         (["--profile", "nothing"], "shipped are cmos45"),
     ],
 )
@@ -201,9 +240,9 @@ def test_pictures_are_written(net: Path, tmp_path: Path, capsys: pytest.CaptureF
 
 def test_pictures_of_extremes(tmp_path: Path) -> None:
     network = decoder(prior=False)
-    source = input_spikes(network, 1, rate=0.0)
-    silent = cost_of(source, ["cmos45"])
-    operations = sections.operations(silent, source)
+    entering = counted_input(network, InputOptions(1, rate=0.0))
+    silent = cost_of(entering, ["cmos45"])
+    operations = sections.operations(silent, entering)
     save_energy_plots(operations, silent.counts.raster, sections.energy(silent), tmp_path)
     many = map_network(cifar10_decoder(), LOIHI2, unrolled=True)
     save_png(draw_cores(sections.cores(many)), tmp_path / "many.png")

@@ -13,7 +13,7 @@ from deploy.lava.find import find_lava_python
 from deploy.lava.replay import LavaJob, replay
 from esvae.errors import LavaMissingError, UnsupportedLayerError
 from export.ir import INTEGRATOR, NEVER_FIRES, Conv, Dense
-from export.netx.read import read_netx
+from export.netx import read_netx
 from export.netx.write import write_netx
 from sim import reference
 from sim.stimulus import Stimulus, Timing, as_stimulus
@@ -130,7 +130,9 @@ def test_files_that_slayer_writes(written: tuple[Path, Path], tmp_path: Path) ->
 
 
 def test_what_netx_does_not_load_says_how_far_it_goes(shipped: Path) -> None:
-    with pytest.raises(UnsupportedLayerError, match=r"layer/5: type 'average'.*--layers 5 runs what comes before it"):
+    with pytest.raises(
+        UnsupportedLayerError, match=r"layer 5 \(average\): type 'average'.*--layers 5 runs what comes before it"
+    ):
         read_netx(shipped / "gts/ntidigits/ntidigits.net")
     with pytest.raises(UnsupportedLayerError, match="type 'SDNN'"):
         read_netx(shipped / "gts/pilotnet_sdnn/network.net")

@@ -15,9 +15,8 @@ import pytest
 
 import deploy
 from deploy import generate
-from deploy.backends import run_backend
+from deploy.backends import BackendJob, BackendRun, LavaSettings, run_backend
 from deploy.generate import generate_file
-from deploy.lava_run import LavaSettings
 from esvae.errors import ConfigError, DataError, EsvaeError
 from export.ir import Conv, ImageReadout, Lif, Network, Prior
 from export.netx.write import write_netx
@@ -74,11 +73,11 @@ def test_it_goes_on_where_it_was(net: Path, tmp_path: Path, monkeypatch: pytest.
     folder = tmp_path / "out"
     drawn: list[int] = []
 
-    def breaking(*args: object, **more: object) -> object:
-        drawn.append(len(args[3]))  # type: ignore[arg-type]
+    def breaking(name: str, job: BackendJob) -> BackendRun:
+        drawn.append(len(job.stimulus))
         if len(drawn) == 3:
             raise EsvaeError("the power is gone")
-        return run_backend(*args, **more)  # type: ignore[arg-type]
+        return run_backend(name, job)
 
     monkeypatch.setattr(generate, "run_backend", breaking)
     with pytest.raises(EsvaeError, match="the power is gone"):

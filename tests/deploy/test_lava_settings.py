@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 
 import deploy
+from deploy.backends import BackendJob, LavaSettings, run_backend
 from deploy.cli import main
+from deploy.entering import at_hand
 from deploy.generate import generate_file
 from deploy.lava import find_lava_python
-from deploy.lava_run import LavaSettings, run_in_lava
 from esvae.errors import LavaMissingError
 from export.ir import Conv, ConvTranspose, ImageReadout, Lif, Network, Prior
-from export.netx.read import read_netx
+from export.netx import read_netx
 from export.netx.write import write_netx
+from sim.trace import first_difference
 from sim.twin.engine import Engine
 
 try:
@@ -87,6 +89,11 @@ def test_simulate_generate_and_notebook_draw_the_twins_pictures(
     more = ("--seed", 4, "--backend", "lava", "--loader", "native", "--sampler", "graph")
     code, _ = called(capsys, "simulate", net, "-n", 5, "-o", tmp_path / "lava.png", *more)
     assert code == 0
+    for backend, more in (("twin", ()), ("lava", ("--loader", "native"))):
+        trace = ("--backend", backend, "--trace", tmp_path / f"{backend}.npz")
+        assert called(capsys, "simulate", net, "-n", 2, "--steps", 3, *trace, *more)[0] == 0
+    traces = [dict(np.load(tmp_path / f"{backend}.npz")) for backend in ("twin", "lava")]
+    assert first_difference(*traces) is None
     twin.save(tmp_path / "twin.png")
     assert (tmp_path / "lava.png").read_bytes() == (tmp_path / "twin.png").read_bytes()
 
@@ -112,7 +119,7 @@ def test_native_takes_what_stock_netx_refuses(tmp_path: Path, capsys: pytest.Cap
     path = write_netx(network, tmp_path / "native.net", stock=False)
     back = read_netx(path)
     assert back.content_hash() == network.content_hash()
-    run = run_in_lava(path, back, spikes, LavaSettings("native"))
+    run = run_backend("lava", BackendJob(path, at_hand(back, spikes), lava=LavaSettings("native")))
     np.testing.assert_array_equal(run.potentials, Engine(network).final_potentials(spikes))
     code, told = called(capsys, "verify", path, "-n", 1, "--against", "reference,lava", "--loader", "native")
     assert (code, told["equal"]) == (0, True)
@@ -129,11 +136,25 @@ def test_native_takes_what_stock_netx_refuses(tmp_path: Path, capsys: pytest.Cap
         (["--backend", "lava", "--target", "loihi2"], "--target loihi2 needs --loader native"),
         (["--backend", "lava", "--sampler", "chip"], "--sampler chip: expected host or graph"),
         (["--backend", "lava", "--sampler", "graph", "--latents", "L.npy"], "draws the latent spikes itself"),
+        (["--backend", "lava", "--sampler", "graph", "--steps", "3"], "over the whole window; leave out --steps"),
+        (["--backend", "lava", "--loader", "native", "--stagger"], "need --loader stock --sampler host"),
+        (
+            ["--backend", "lava", "--loader", "native", "--layers", "2", "--spikes", "L.npy"],
+            "need --loader stock --sampler host",
+        ),
+        (["--backend", "reference", "--device", "cuda"], "--backend reference: --device is the twin's"),
     ],
 )
 def test_settings_that_do_not_go_together(
-    net: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+    net: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("L.npy", np.ones((1, 4, 6), np.uint8))
     code, told = called(capsys, "simulate", net, *arguments)
     assert code == 1
     assert message in str(told["error"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from deploy.backends import BackendJob, run_backend
+from deploy.backends.onnx import OnnxRuntime
 from deploy.cli import app
-from deploy.onnx_run import run_onnx
+from deploy.entering import at_hand
 from deploy.verify import verify
 from esvae.errors import ConfigError
 from export.ir import Conv, ConvTranspose, Dense, ImageReadout, Lif, Network, Prior
 from export.netx.write import write_netx
-from sim.stimulus import Stimulus, Timing, as_stimulus
+from sim.stimulus import Timing, as_stimulus
 from sim.trace import first_difference, named_traces
 from sim.twin.engine import Engine
 from strategies import foreign_networks, stimuli_for
@@ -121,26 +124,28 @@ def _traces(path: Path) -> dict[str, np.ndarray]:
 def test_any_file_and_stimulus_has_the_twins_integers_or_is_refused(data: st.DataObject) -> None:
     network = data.draw(foreign_networks(transposed=True, loadable=False))
     stimulus = as_stimulus(network, data.draw(stimuli_for(network)))
+    job = BackendJob(Path("not read"), at_hand(network, stimulus), trace=True)
     if stimulus.timing != Timing():
         with pytest.raises(ConfigError, match="--backend onnx runs each image from rest"):
-            run_onnx(network, stimulus)
+            run_backend("onnx", job)
         return
-    potentials, traces = run_onnx(network, stimulus, trace=True)
+    run = run_backend("onnx", job)
     expected = named_traces(Engine(network).traces(stimulus))
-    assert traces is not None
-    assert first_difference(expected, traces) is None
-    assert np.array_equal(potentials, Engine(network).final_potentials(stimulus))
+    assert run.traces is not None
+    assert first_difference(expected, run.traces) is None
+    assert np.array_equal(run.potentials, Engine(network).final_potentials(stimulus))
 
 
 def test_neither_chunks_nor_memory_change_a_result() -> None:
     network = generator()
     spikes = (np.random.default_rng(0).random((9, 6, 4, 1, 1)) < 0.5).astype(np.uint8)
-    stimulus, done = as_stimulus(network, spikes), []
-    expected = run_onnx(network, stimulus)[0]
+    job, done = BackendJob(Path("not read"), at_hand(network, spikes)), []
+    expected = OnnxRuntime().run(job).potentials
     assert np.array_equal(expected, Engine(network).final_potentials(spikes))
     for memory in (1, 40_000, 100_000):
         shares: list[float] = []
-        found = run_onnx(network, stimulus, memory=memory, progress=lambda share, text, s=shares: s.append(share))[0]
+        told = replace(job, progress=lambda share, text, s=shares: s.append(share))
+        found = OnnxRuntime(memory).run(told).potentials
         assert np.array_equal(found, expected)
         assert shares[-1] == 1
         done.append(len(shares))
@@ -151,7 +156,7 @@ def test_neither_chunks_nor_memory_change_a_result() -> None:
 def test_a_run_may_last_longer_than_the_window() -> None:
     network = generator()
     spikes = (np.random.default_rng(0).random((2, 11, 4, 1, 1)) < 0.5).astype(np.uint8)
-    found = run_onnx(network, Stimulus(spikes, None, 11))[0]
+    found = run_backend("onnx", BackendJob(Path("not read"), at_hand(network, spikes))).potentials
     assert np.array_equal(found, Engine(network).final_potentials(spikes))
 
 
@@ -198,7 +203,7 @@ def test_export_writes_both_files(tmp_path: Path) -> None:
     names: dict[str, Any] = {}
     code = example[1].replace('"decoder.onnx"', repr(str(target))).replace('"latents.npy"', repr(str(latents)))
     exec(compile(code, str(PAGE), "exec"), names)  # the page's own example
-    from export.netx.read import read_netx
+    from export.netx import read_netx
 
     network = read_netx(out)
     expected = Engine(network).final_potentials(np.load(latents).reshape(3, -1, *network.input_shape))

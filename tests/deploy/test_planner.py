@@ -11,6 +11,7 @@ import pytest
 from deploy.cli import main
 from deploy.lava import find_lava_python, run_lava
 from deploy.plan import Plan, plan
+from esvae.chip.neuron import lif_step
 from esvae.errors import DataError, LavaMissingError
 from export.ir import Dense, Lif, Network
 from export.netx.write import write_netx
@@ -59,7 +60,7 @@ def on_lavas_clock(network: Network, made: Plan, spikes: np.ndarray, late: int =
             arriving, held[k] = held[k].copy(), reference.synapse_sum(layer, sent[None])[0]
             if (time - late) % made.reset_interval == made.layers[k].reset_phase:
                 u[k], v[k] = 0, 0
-            u[k], v[k], sent = reference.lif_step(u[k], v[k], arriving, layer.bias, layer.neuron)
+            u[k], v[k], sent = lif_step(u[k], v[k], arriving, layer.bias, layer.neuron)
             fired.append(sent)
         history.append([v.copy(), np.array(fired)])
     return np.array(history)

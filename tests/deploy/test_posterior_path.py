@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from deploy.posterior import encode_counts, encode_latents, save_raster
-from deploy.simulate import simulate_file
+from deploy.entering import InputOptions, save_latents
+from deploy.posterior import encode_counts, encode_latents
+from deploy.simulate import OutputFiles, simulate_file
 from esvae.config import config_from_dict
 from esvae.errors import DataError
 from esvae.model import ESVAE
@@ -85,10 +86,11 @@ def test_saved_latents_give_two_backends_the_same_spikes(
 ) -> None:
     path = write_netx(network, tmp_path / "d.net")
     latents = encode_latents(run, network, images[:5])
-    saved = save_raster(tmp_path / "l.npy", latents)
+    saved = save_latents(tmp_path / "l.npy", latents)
     for backend in ("twin", "reference"):
         again = tmp_path / f"{backend}.npy"
-        simulate_file(path, backend=backend, latents=saved, save_latents=again, trace=tmp_path / f"{backend}.npz")
+        outputs = OutputFiles(latents=again, trace=tmp_path / f"{backend}.npz")
+        simulate_file(path, InputOptions(latents=saved), outputs, backend=backend)
         assert np.array_equal(np.load(again), latents)
     twin, reference = (dict(np.load(tmp_path / f"{name}.npz")) for name in ("twin", "reference"))
     assert first_difference(reference, twin) is None

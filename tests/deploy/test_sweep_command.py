@@ -25,7 +25,7 @@ from deploy.sweep import Failed, Grid, Protocol, Task, attempt, in_processes, on
 from deploy.sweep.executors import DIED
 from deploy.sweep.grid import Point
 from deploy.sweep.types import Result
-from export.netx.read import read_netx
+from export.netx import read_netx
 from small_config import write_small_config
 
 PROTOCOL = Protocol(8, 8, 0, ("reconstruction",), ("loihi2_anchored",))

@@ -13,7 +13,7 @@ from deploy.verify import verify_spikes
 from esvae.chip.formats import BIAS, THRESHOLD
 from esvae.errors import LavaMissingError
 from export.ir import Conv, Dense, Flatten, Layer, Lif, Network
-from export.netx.read import read_netx
+from export.netx import read_netx
 from export.netx.rules import loaded_dense_weight
 from export.netx.write import write_netx
 from sim import reference

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from esvae.machine.threads import threads
-from esvae.model.layers import ThresholdNorm
+from esvae.model.threshold_norm import ThresholdNorm
 from esvae.neurons.lif import lif
 from esvae.neurons.norm_lif import norm_lif
 

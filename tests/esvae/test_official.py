@@ -63,17 +63,46 @@ def test_what_is_not_quite_one(change: dict[str, object], text: str, tmp_path: P
     assert "\n" not in str(caught.value)
 
 
-class Bomb:
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return (exec, ("raise SystemExit('it ran')",))
-
-
 def test_what_is_none_at_all(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"none\.pth: cannot be read: No such file"):
         import_official(tmp_path / "none.pth")
     (tmp_path / "a.pth").write_bytes(b"hello")
     with pytest.raises(CheckpointError, match="cannot be loaded as tensors alone"):
         import_official(tmp_path / "a.pth")
-    torch.save({"encoder.0.weight": Bomb()}, tmp_path / "b.pth")
-    with pytest.raises(CheckpointError, match="cannot be loaded as tensors alone"):
-        import_official(tmp_path / "b.pth")
+    torch.save(official(False), tmp_path / "whole.pth")
+    with pytest.raises(CheckpointError, match=r"save the network with torch\.save\(network\.state_dict"):
+        import_official(tmp_path / "whole.pth")
+
+
+@pytest.mark.parametrize("beside", [{"epoch": 3}, {"epoch": 3, "optimizer": {"lr": 0.1}}])
+def test_a_state_dict_beside_other_things(beside: dict[str, object], tmp_path: Path) -> None:
+    state = official(False).state_dict()
+    torch.save({"net": state, **beside}, tmp_path / "a.pth")
+    torch.save(state, tmp_path / "b.pth")
+    found, plain = (import_official(tmp_path / name).state_dict() for name in ("a.pth", "b.pth"))
+    assert all(torch.equal(found[name], plain[name]) for name in plain)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (torch.empty(3, device="meta"), "meta"),
+        (torch.eye(3).to_sparse(), "sparse"),
+        (torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8), "qtensor"),
+        (torch.nn.Linear(1, 1), "Linear"),
+    ],
+)
+def test_tensors_of_other_kinds_are_named(value: object, kind: str, tmp_path: Path) -> None:
+    torch.save({**official(False).state_dict(), "decoder.1.bias": value}, tmp_path / "a.pth")
+    with pytest.raises(CheckpointError, match=rf"'decoder\.1\.bias' is \S*{kind}\S*, expected a dense tensor"):
+        import_official(tmp_path / "a.pth")
+
+
+def test_keys_and_shapes_of_other_kinds(tmp_path: Path) -> None:
+    torch.save({**official(False).state_dict(), 3: torch.ones(1)}, tmp_path / "a.pth")
+    with pytest.raises(CheckpointError, match="not a state dict"):
+        import_official(tmp_path / "a.pth")
+    for name in ("encoder.0.weight", "before_latent_layer.weight", "final_layer.0.bias"):
+        torch.save({**official(False).state_dict(), name: torch.tensor(1.0)}, tmp_path / "a.pth")
+        with pytest.raises(CheckpointError):
+            import_official(tmp_path / "a.pth")

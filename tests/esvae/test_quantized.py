@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploy.cli import main
-from esvae.chip.lif import IntegerNeuron, integer_lif, integer_readout
+from esvae.chip.lif import integer_lif, integer_readout
+from esvae.chip.neuron import FloatLif, lif_step
 from esvae.chip.rounding import FloatValues, WeightGrid, round_layer
 from esvae.chip.scales import CLIPPINGS, max_scale, mse_scale, percentile_scale
 from esvae.config import Config, config_from_dict, load_config
@@ -24,9 +25,8 @@ from esvae.run import Run, load_run, save_run
 from esvae.training import Machine, fine_tuning, train
 from export.frontends import from_run
 from export.ir import NEVER_FIRES, Dense, Lif, Network
-from export.netx.read import read_netx
+from export.netx import read_netx
 from export.pipeline import compiled, export_run
-from sim import reference
 from sim.sampler import draw_latents
 from sim.twin.engine import Engine
 from strategies import lifs
@@ -158,7 +158,7 @@ def test_eight_bits_have_almost_the_gradient_of_floats(floats: Run) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
-def test_the_neurons_are_the_references(data: st.DataObject) -> None:
+def test_the_neurons_step_as_they_are_defined(data: st.DataObject) -> None:
     neuron: Lif = data.draw(lifs())
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     reach = data.draw(st.sampled_from([3, 300, 100_000]))  # the last lets currents wrap
@@ -167,14 +167,13 @@ def test_the_neurons_are_the_references(data: st.DataObject) -> None:
         kept = neuron if fires else dataclasses.replace(neuron, threshold=NEVER_FIRES)
         u, v, seen = np.zeros((3, 6), np.int64), np.zeros((3, 6), np.int64), []
         for t in range(7):
-            u, v, s = reference.lif_step(u, v, sums[t], bias, kept)
+            u, v, s = lif_step(u, v, sums[t], bias, kept)
             seen.append(s)
         given_sums, given_bias = torch.from_numpy(sums).double(), torch.from_numpy(bias)
-        parameters = IntegerNeuron(neuron.current_decay, neuron.voltage_decay, neuron.threshold)
         if fires:
-            np.testing.assert_array_equal(integer_lif(given_sums, given_bias, parameters).numpy(), np.stack(seen))
+            np.testing.assert_array_equal(integer_lif(given_sums, given_bias, neuron).numpy(), np.stack(seen))
         else:
-            np.testing.assert_array_equal(integer_readout(given_sums, given_bias, parameters).numpy(), v)
+            np.testing.assert_array_equal(integer_readout(given_sums, given_bias, neuron).numpy(), v)
 
 
 def test_the_surrogate_gradient_is_the_float_neurons() -> None:
@@ -184,8 +183,8 @@ def test_the_surrogate_gradient_is_the_float_neurons() -> None:
     whole = (drive * scale).round().requires_grad_()
     exact = (whole.detach() / scale).requires_grad_()
     seed = torch.randn(6, 3, 10, generator=rng, dtype=torch.float64)
-    neuron = IntegerNeuron(4096, 3072, round(0.2 * scale), 0.5 * 64 * scale)
-    fired = integer_lif(whole, torch.zeros(10, dtype=torch.float64), neuron)
+    neuron = Lif(4096, 3072, round(0.2 * scale))
+    fired = integer_lif(whole, torch.zeros(10, dtype=torch.float64), neuron, 0.5 * 64 * scale)
     floats = lif(exact.flatten(0, 1), 6, keep=0.25, threshold=0.2, width=0.5).unflatten(0, (6, 3))
     assert torch.equal(fired, floats)
     (fired * seed).sum().backward()
@@ -216,14 +215,14 @@ def test_limits_hold_whatever_scale_is_wanted(bits: int, seed: int, scale: float
     rng = np.random.default_rng(seed)
     weight, bias = rng.normal(size=(4, 9)), rng.normal(size=4) * 3
     for threshold in (0.2, math.inf):
-        values = FloatValues(weight, bias, 0.8, threshold, (1,), 0.3)
+        values = FloatValues(weight, bias, FloatLif(0.8, threshold, 0.3), (1,))
         done = round_layer(values, WeightGrid(bits), 9, scale=scale)
         assert done.scale <= scale
         assert done.bias is not None
         assert np.abs(done.bias).max() <= 4095
-        assert 0 <= done.threshold <= 131_071
+        assert 0 <= done.neuron.threshold <= 131_071
         if math.isinf(threshold):
-            layer = Dense(done.weight, done.bias, Lif(done.current_decay, done.voltage_decay, done.threshold))
+            layer = Dense(done.weight, done.bias, done.neuron)
             always = np.ones((2, 9, 9), np.uint8)
             ends = Engine(Network((9,), (layer,), time_steps=9)).run(always, trace=True)
             assert not any(layers[0].spikes.any() for layers in ends)

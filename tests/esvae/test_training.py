@@ -25,6 +25,10 @@ from esvae.training.checkpoint import load_state, save_state
 from esvae.training.fit import CHECKPOINT
 
 
+class Stop(Exception):
+    """What a test ends a training with."""
+
+
 def tiny(epochs: int = 3, **settings: Any) -> Config:
     model = {
         "latent": 6,
@@ -52,9 +56,6 @@ def command(config: Config, folder: Path, *options: str) -> list[str]:
 def test_a_stopped_run_continues_to_the_same_weights(stop: int, settings: dict[str, Any], tmp_path: Path) -> None:
     config = tiny(**settings)
     whole = train(config, tmp_path / "whole", machine=Machine(checkpoint_steps=1))
-
-    class Stop(Exception):
-        pass
 
     def progress(step: int, steps: int, mse: float) -> None:
         if step == stop:
@@ -107,7 +108,41 @@ def test_a_finished_run_stays_and_can_be_prolonged(tmp_path: Path) -> None:
     assert longer.weights_hash == train(tiny(epochs=2), tmp_path / "whole").weights_hash
     with pytest.raises(CheckpointError, match=r"of another training \(train\.mmd_weight differs\)"):
         train(tiny(epochs=3, mmd_weight=0.1), tmp_path / "run", resume=True)
-    assert train(tiny(epochs=1), tmp_path / "run").weights_hash == run.weights_hash  # a finished run is replaced
+
+
+def test_a_finished_run_is_replaced_at_the_end_and_when_told_to(tmp_path: Path) -> None:
+    first = train(tiny(epochs=1), tmp_path / "run")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()}
+    with pytest.raises(CheckpointError, match="holds a finished run; train into another folder, or replace it with"):
+        train(tiny(epochs=1), tmp_path / "run")
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+
+    def interrupt(step: int, *_: object) -> None:
+        if step == 8:
+            raise Stop
+
+    longer = tiny(epochs=2)
+    with pytest.raises(Stop):
+        train(longer, tmp_path / "run", overwrite=True, progress=interrupt)
+    assert all((tmp_path / "run" / name).read_bytes() == content for name, content in before.items())
+    assert load_run(tmp_path / "run").weights_hash == first.weights_hash
+    steps: list[int] = []
+    second = train(longer, tmp_path / "run", overwrite=True, resume=True, progress=lambda step, *_: steps.append(step))
+    assert steps[0] > 1  # it went on with the one that was to replace it
+    assert second.record["steps"] == 12
+    assert second.weights_hash == load_run(tmp_path / "run").weights_hash != first.weights_hash
+    assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_an_overwrite_that_begins_anew_forgets_one_that_was_killed(tmp_path: Path) -> None:
+    train(tiny(epochs=1), tmp_path / "run")
+    (tmp_path / ".run.new").mkdir()
+    (tmp_path / ".run.new" / "left").touch()
+    steps: list[int] = []
+    train(tiny(epochs=1), tmp_path / "run", overwrite=True, progress=lambda step, *_: steps.append(step))
+    assert steps[0] == 1
+    assert not (tmp_path / "run" / "left").exists()
 
 
 def test_two_processes_train_as_one(tmp_path: Path) -> None:

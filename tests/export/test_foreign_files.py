@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from esvae.errors import EsvaeError, HardwareRangeError, NetFileError, UnsupportedLayerError
 from export.ir import INTEGRATOR, Conv, Dense, Flatten, InputNeurons, Lif, Network
+from export.netx import read_netx
 from export.netx.layout import delay_from_file, delay_to_file
-from export.netx.read import read_netx
 from export.netx.write import write_netx
 from strategies import foreign_networks
 

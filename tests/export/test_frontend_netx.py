@@ -18,7 +18,7 @@ from esvae.official import import_official
 from esvae.run import Run, load_run
 from export.frontends import from_netx, from_official, from_run, load_source
 from export.ir import NEVER_FIRES, Conv, ConvTranspose, Dense, InputNeurons, Lif, Network
-from export.netx.read import read_netx
+from export.netx import read_netx
 from export.netx.write import write_netx
 from export.passes import fold_norm, quantize
 from export.passes.lower_subpixel import cells
@@ -130,7 +130,7 @@ def test_what_a_float_description_does_not_hold(tmp_path: Path) -> None:
     layer = Dense(np.array([[2]]), None, Lif(0, 0, NEVER_FIRES))
     write_netx(Network((1,), (layer,)), tmp_path / "a.net")
     with pytest.raises(
-        UnsupportedLayerError, match=r"layer 0 \(Dense\): a neuron that cannot fire.*without --weight-bits"
+        UnsupportedLayerError, match=r"layer 1 \(dense\): a neuron that cannot fire.*without --weight-bits"
     ):
         from_netx(tmp_path / "a.net")
     fires = Dense(np.array([[2]]), None, Lif(0, 0, 1))

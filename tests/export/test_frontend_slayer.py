@@ -16,7 +16,7 @@ from torch import nn
 from esvae.errors import ConfigError, EsvaeError, HardwareRangeError, UnsupportedLayerError
 from export.frontends import from_slayer
 from export.ir import Dense, Flatten, Network
-from export.netx.read import read_netx
+from export.netx import read_netx
 from export.passes import quantize
 from sim.twin.engine import Engine
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from export.netx.read import read_netx
+from export.netx import read_netx
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "frontends.md"
 EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)

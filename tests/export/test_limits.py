@@ -14,8 +14,8 @@ import pytest
 
 from esvae.errors import DataError, EsvaeError, NetFileError
 from export.ir import Conv, ConvTranspose, Dense, ImageReadout, Lif, Network, Prior
+from export.netx import read_netx
 from export.netx.check import check_file
-from export.netx.read import read_netx
 from export.netx.write import write_netx
 from sim.sampler import draw_latents
 from sim.stimulus import Stimulus, as_stimulus
@@ -52,7 +52,7 @@ TOO_LARGE: dict[str, tuple[Callable[[], Network], str]] = {
     "unfolded": (conv((1, 1024, 1024), np.full((1, 1, 31, 31), 2, np.int16)), "unfolded has"),
     "input": (conv((1, 1 << 12, 1 << 12)), "at most 4,194,304 inputs"),
     "steps": (dense(1 << 21), "expected 1 to 1048576"),
-    "neurons and steps": (dense(1 << 16, 1 << 12), r"layer 0 \(Dense\): 4,096 neurons x 65,536 steps"),
+    "neurons and steps": (dense(1 << 16, 1 << 12), r"layer 1 \(dense\): 4,096 neurons x 65,536 steps"),
     "prior": (dense(4, prior=prior(1 << 23)), "prior weight"),
     "rate bits": (dense(4, prior=prior(1, 17)), "expected 1 to 16"),
     "image": (dense(4, readout=ImageReadout(1.0, (1, 1 << 40, 1 << 40))), "does not give"),
@@ -105,7 +105,7 @@ def test_absurd_storage_is_refused_by_both_readers(net: Path, shape: Any, option
     stored(net, shape, **options)
     with pytest.raises(NetFileError, match=text):
         read_netx(net)
-    assert any(finding.severity == "error" and "layer/1" in finding.where for finding in check_file(net))
+    assert any(finding.severity == "error" and "layer 1 (" in finding.where for finding in check_file(net))
 
 
 def test_elements_are_counted_over_all_layers(net: Path) -> None:
@@ -120,7 +120,7 @@ def test_elements_are_counted_over_all_layers(net: Path) -> None:
 MEASURE = """
 import re, sys
 from export.netx.check import check_file
-from export.netx.read import read_netx
+from export.netx import read_netx
 peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) >> 10
 before = peak()
 network = read_netx(sys.argv[1])

@@ -123,7 +123,7 @@ def test_what_it_does_not_take() -> None:
     network = chain(draws, 3, 1, 1)
     *front, last = network.layers
     assert isinstance(last, Conv)
-    with pytest.raises(HardwareRangeError, match=r"layer 3 \(Conv\): behind a transposed .* convolutions of stride 1"):
+    with pytest.raises(HardwareRangeError, match=r"layer 4 \(conv\): behind a transposed .* convolutions of stride 1"):
         lower_subpixel(replace(network, layers=(*front, replace(last, stride=(2, 2)))))
     up = network.layers[2]
     assert isinstance(up, ConvTranspose)

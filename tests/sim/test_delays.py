@@ -23,7 +23,7 @@ def run(network: Network, stimulus: Stimulus) -> list[Trace]:
     return expected
 
 
-def spikes(*steps: list[int], timing: Timing = Timing()) -> Stimulus:  # noqa: B008 - frozen
+def spikes(*steps: list[int], timing: Timing = Timing()) -> Stimulus:
     return Stimulus(np.array([steps], np.uint8), None, len(steps), timing)
 
 
@@ -48,7 +48,7 @@ def test_longest_delay_reaches_past_the_window() -> None:
 
 
 def test_a_delay_over_62_is_refused_and_not_clamped() -> None:
-    with pytest.raises(HardwareRangeError, match=r"layer 0 \(Dense\): delay 63 outside \[0, 62\]; netx clamps"):
+    with pytest.raises(HardwareRangeError, match=r"layer 1 \(dense\): delay 63 outside \[0, 62\]; netx clamps"):
         Network((1,), (Dense(np.array([[2]]), None, PLAIN, np.array([[63]])),))
 
 

@@ -166,7 +166,7 @@ def test_a_network_that_cannot_be_mapped_still_has_its_operations() -> None:
         assert one.parts[0].amount == 20_000
         assert one.image_time is None
         assert one.static_share is None
-        assert any(note.startswith("Cannot be mapped: layer 0 (Dense)") for note in one.notes)
+        assert any(note.startswith("Cannot be mapped: layer 1 (dense)") for note in one.notes)
 
 
 def test_profiles_of_one_chip_share_its_mapping() -> None:

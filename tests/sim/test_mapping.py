@@ -119,13 +119,13 @@ def test_a_neuron_with_too_many_inputs_cannot_be_mapped() -> None:
     assert answer.mapping.chips is None
     assert not answer.mapping.fits
     assert answer.mapping.problems == (
-        "layer 0 (Dense): memory: one neuron needs 20,000, a core of Loihi 2 has 12,000",
+        "layer 1 (dense): memory: one neuron needs 20,000, a core of Loihi 2 has 12,000",
     )
     assert "fewer inputs" in answer.advice[0]
     assert answer.step is None
     conv = Conv(np.full((1, 512, 9, 9), 2, np.int32), None, NEURON)
     (problem,) = map_network(Network((512, 9, 9), (conv,)), LOIHI2).problems
-    assert problem.startswith("layer 0 (Conv): memory: one neuron needs 41,472")
+    assert problem.startswith("layer 1 (conv): memory: one neuron needs 41,472")
 
 
 @pytest.mark.parametrize(("chip", "inputs"), [(LOIHI2, 1500), (LOIHI1, 2000)])

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from esvae.chip.formats import STATE_LIMIT, STATE_WRAP, THRESHOLD
+from esvae.chip.neuron import decay, lif_step, wrap_signed
 from esvae.errors import DataError
 from export.ir import Conv, ConvTranspose, Dense, Flatten, Lif, Network
-from sim.reference import decay, lif_step, simulate, synapse_sum, wrap_signed
+from sim.reference import simulate, synapse_sum
 
 NO_MEMORY = Lif(current_decay=4096, voltage_decay=4096, threshold=THRESHOLD.max)
 

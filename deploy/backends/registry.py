@@ -1,0 +1,77 @@
+"""The backends by name, and the one door to them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+
+from deploy.backends.job import Backend, BackendJob, BackendRun
+from deploy.backends.lava import Lava
+from deploy.backends.onnx import OnnxRuntime
+from deploy.backends.reference import Reference
+from deploy.backends.twin import Twin
+from esvae.errors import ConfigError
+
+__all__ = ["BACKENDS", "backend_named", "check_job", "other_backends", "run_backend"]
+
+#: A new backend is a file beside these and an entry here.
+BACKENDS: dict[str, Backend] = {"twin": Twin(), "reference": Reference(), "lava": Lava(), "onnx": OnnxRuntime()}
+
+_OPTIONS = {
+    "device": "--device is the twin's; add --backend twin",
+    "lava": "--loader, --sampler and --target are Lava's; add --backend lava",
+}
+
+
+def backend_named(name: str) -> Backend:
+    """The backend of that name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if name not in BACKENDS:
+        raise ConfigError(f"--backend {name}: expected {', '.join(BACKENDS)}")
+    return BACKENDS[name]
+
+
+def other_backends(names: Iterable[str] | None = None, option: str = "--against") -> tuple[str, ...]:
+    """Backends to compare with the twin: those named, or all others.
+
+    Raises:
+        ConfigError: no name, or one that is no backend other than the twin; calls them ``option``.
+    """
+    others = tuple(name for name in BACKENDS if name != "twin")
+    if names is None:
+        return others
+    chosen = tuple(names)
+    if not chosen or not set(chosen) <= set(others):
+        raise ConfigError(f"{option} {','.join(chosen)}: expected some of {', '.join(others)}")
+    return chosen
+
+
+def check_job(name: str, job: BackendJob) -> None:
+    """Asks a backend whether it can do a job, before any work is done.
+
+    Raises:
+        ConfigError: no such backend, or the job asks for what it cannot do; names the option.
+    """
+    backend = backend_named(name)
+    for setting in job.beyond(backend.heeds):
+        raise ConfigError(f"--backend {name}: {_OPTIONS[setting]}")
+    backend.check(job)
+
+
+def run_backend(name: str, job: BackendJob) -> BackendRun:
+    """Runs a job on a backend.
+
+    Raises:
+        ConfigError: as :func:`check_job`; a device that is not there; a package that is missing.
+        DataError: a stimulus that does not fit the network.
+        LavaError: Lava is missing, died or hung.
+        HardwareRangeError, UnsupportedLayerError: Lava's loader would not load the file as it is.
+    """
+    check_job(name, job)
+    started = time.perf_counter()
+    run = BACKENDS[name].run(job)
+    return replace(run, seconds=time.perf_counter() - started)

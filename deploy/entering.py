@@ -1,0 +1,349 @@
+"""What enters a network, and from where: drawn from its prior, read from a file, fired at a rate, or made up.
+
+Every command that runs a file says what it was asked for in :class:`InputOptions`, and :func:`enter` makes one
+:class:`Entering` of it, whose images are drawn or read only as they are needed, and any part of which is the same
+whatever else enters.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from deploy.lava.inputs import Rates, rates_from_prior
+from esvae.chip.formats import DEFAULT_RATE_BITS
+from esvae.errors import ConfigError, DataError
+from esvae.machine.files import atomic_path
+from export.ir import Network, Shape
+from sim.sampler import draw_latents, initial_states
+from sim.stimulus import Stimulus, Timing, as_stimulus, check_kind
+
+__all__ = [
+    "DEFAULT_IMAGES",
+    "Entering",
+    "InputOptions",
+    "at_hand",
+    "at_rate",
+    "drawable",
+    "enter",
+    "load_raster",
+    "made_up",
+    "save_latents",
+]
+
+#: Images that are drawn where nobody says how many.
+DEFAULT_IMAGES = 64
+#: Images to a chunk, where they are taken chunk by chunk.
+_CHUNK = 64
+#: Pixels that are made up are drawn from -128 to 383: mostly positive, so that the neurons fire.
+_PIXEL_BITS = 9
+_PIXEL_MIN = -(1 << (_PIXEL_BITS - 2))
+
+
+@dataclass(frozen=True)
+class InputOptions:
+    """What a caller says of the input; where no source is named, the network's prior is.
+
+    Attributes:
+        images: how many; of a file, how many at most. None for all of a file, or 64.
+        seed: of everything that is drawn.
+        latents: ``.npy`` file of spikes over the network's window, ``(images, steps, features)``.
+        spikes: ``.npy`` file of spikes over any number of steps, ``(images, steps, *input shape)`` or flat.
+        image: ``.npy`` file of whole numbers for input neurons, ``(images, *input shape)``; or ``zeros``.
+        rate: random spikes, so many a step of each input.
+        steps: length of the run: spikes are cut, or followed by silence.
+        timing: resets, and whether time is counted as Lava does.
+
+    Raises:
+        ConfigError: sources that exclude each other, or a rate or a number of steps that is out of range.
+        DataError: a number of images or a seed that is out of range.
+    """
+
+    images: int | None = None
+    seed: int = 0
+    latents: str | os.PathLike[str] | None = None
+    spikes: str | os.PathLike[str] | None = None
+    image: str | os.PathLike[str] | None = None
+    rate: float | None = None
+    steps: int | None = None
+    timing: Timing = Timing()
+
+    def __post_init__(self) -> None:
+        if self.images is not None and self.images < 1:
+            raise DataError(f"{self.images} images: expected at least 1")
+        if not 0 <= self.seed < 1 << 64:
+            raise DataError(f"seed {self.seed}: expected 0 to 2^64 - 1")
+        if self.steps is not None and self.steps < 1:
+            raise ConfigError(f"--steps {self.steps}: expected at least 1")
+        if self.rate is not None and not 0 <= self.rate <= 1:
+            raise ConfigError(f"--rate {self.rate}: expected 0 to 1")
+        if len(self.named) > 1:
+            raise ConfigError(f"{' and '.join(self.named)}: give one of them")
+
+    @property
+    def named(self) -> list[str]:
+        """The options that name a source."""
+        sources = {"--latents": self.latents, "--spikes": self.spikes, "--image": self.image, "--rate": self.rate}
+        return [name for name, source in sources.items() if source is not None]
+
+
+@dataclass(frozen=True, eq=False)
+class Entering:
+    """Images or spikes for a network, numbered; made as they are needed, so that any number can be run in parts.
+
+    Attributes:
+        kind: ``prior``, ``file``, ``rate``, ``image`` or ``pixels``.
+        about: the same for a person.
+        network: that they enter.
+        images: how many.
+        steps: of each.
+        make: spikes ``(images, steps, ...)``, or pixels ``(images, *input shape)``, of the images from a first number
+            to before a last one.
+        options: that it was made by.
+        rate: of random spikes.
+        sampler: the rates and first states behind the spikes of such images, where a sampler draws them.
+        first: number of the first image.
+    """
+
+    kind: str
+    about: str
+    network: Network
+    images: int
+    steps: int
+    make: Callable[[int, int], np.ndarray]
+    options: InputOptions = InputOptions()
+    rate: float | None = None
+    sampler: Callable[[int, int], Rates] | None = None
+    first: int = 0
+
+    @property
+    def timing(self) -> Timing:
+        """Resets and alignment."""
+        return self.options.timing
+
+    @cached_property
+    def stimulus(self) -> Stimulus:
+        """All of it, checked against the network.
+
+        Raises:
+            DataError: it does not fit.
+        """
+        values = self.make(self.first, self.first + self.images)
+        if self.kind in ("image", "pixels"):
+            entering = Stimulus(None, values, self.steps, self.timing)
+        else:
+            entering = Stimulus(_lasting(values, self.steps), None, self.steps, self.timing)
+        try:
+            return as_stimulus(self.network, entering)
+        except DataError as error:
+            raise DataError(f"{self.about}: {error}") from None
+
+    @property
+    def rates(self) -> Rates | None:
+        """What a sampler draws exactly these spikes from; None where they come from elsewhere."""
+        return None if self.sampler is None else self.sampler(self.first, self.first + self.images)
+
+    def part(self, start: int, stop: int) -> Entering:
+        """Images ``start`` to before ``stop`` of these."""
+        start, stop = min(start, self.images), min(stop, self.images)
+        return replace(self, first=self.first + start, images=stop - start)
+
+    def chunks(self, size: int = _CHUNK) -> Iterator[Entering]:
+        """Parts of ``size`` images, the last of what is left."""
+        for start in range(0, self.images, size):
+            yield self.part(start, start + size)
+
+
+def drawable(network: Network) -> bool:
+    """Whether a network says by itself what enters it: it has a prior and a window."""
+    return network.prior is not None and network.time_steps is not None
+
+
+def enter(network: Network, options: InputOptions) -> Entering:
+    """What enters, by what the caller said: a file, spikes at a rate, or the network's prior.
+
+    Raises:
+        DataError: a file that cannot be read or does not fit; a prior or a number of steps that nobody gave.
+    """
+    if options.named:
+        check_kind(network, images=options.image is not None)
+    if options.image is not None:
+        return _from_images(network, options.image, options)
+    if options.latents is not None:
+        return _from_spikes(network, options.latents, options, window=network.time_steps)
+    if options.spikes is not None:
+        return _from_spikes(network, options.spikes, options, window=None)
+    if options.rate is not None:
+        return at_rate(network, options.rate, options)
+    return _from_prior(network, options)
+
+
+def at_hand(network: Network, stimulus: np.ndarray | Stimulus) -> Entering:
+    """Spikes ``(images, steps, *input shape)`` or another stimulus that is at hand.
+
+    Raises:
+        DataError: it does not fit the network.
+    """
+    checked = as_stimulus(network, stimulus)
+    kind = "image" if checked.spikes is None else "file"
+    options = InputOptions(timing=checked.timing)
+    return Entering(kind, "given", network, len(checked), checked.steps, _rows(checked.values), options)
+
+
+def at_rate(network: Network, rate: float, options: InputOptions) -> Entering:
+    """Random spikes, ``rate`` a step of each input; each image has a generator of its own, keyed by seed and number.
+
+    Raises:
+        DataError: neither the network nor the options say how many steps.
+    """
+    steps = _steps(network, options)
+    seed, shape = options.seed, (steps, *network.input_shape)
+
+    def make(start: int, stop: int) -> np.ndarray:
+        generators = (np.random.Generator(np.random.Philox(key=[seed, image])) for image in range(start, stop))
+        return np.stack([(generator.random(shape) < rate).astype(np.uint8) for generator in generators])
+
+    about = f"random spikes, {rate:g} a step of each input, seed {seed}"
+    images = options.images or DEFAULT_IMAGES
+    return Entering("rate", about, network, images, steps, make, options, rate)
+
+
+def made_up(network: Network, options: InputOptions) -> Entering:
+    """For a file that does not say what enters it: random pixels for input neurons, else spikes at half of the steps.
+
+    Raises:
+        DataError: neither the network nor the options say how many steps.
+    """
+    steps, seed = _steps(network, options), options.seed
+    images, neurons = options.images or DEFAULT_IMAGES, math.prod(network.input_shape)
+
+    def states(start: int, stop: int) -> np.ndarray:
+        return initial_states(seed, np.arange(start, stop), neurons)
+
+    def pixels(start: int, stop: int) -> np.ndarray:
+        values = (states(start, stop) & np.uint32((1 << _PIXEL_BITS) - 1)).astype(np.int32) + _PIXEL_MIN
+        return values.reshape(-1, *network.input_shape)
+
+    def rates(start: int, stop: int) -> Rates:
+        first = states(start, stop)
+        return Rates(np.full(first.shape, 1 << (DEFAULT_RATE_BITS - 1)), first, steps, DEFAULT_RATE_BITS)
+
+    def spikes(start: int, stop: int) -> np.ndarray:
+        return rates(start, stop).spikes()
+
+    if network.input_neurons is not None:
+        most = _PIXEL_MIN + (1 << _PIXEL_BITS) - 1
+        about = f"random pixels, {_PIXEL_MIN} to {most}, seed {seed}"
+        return Entering("pixels", about, network, images, steps, pixels, options)
+    about = f"random spikes at half of the steps, seed {seed}"
+    return Entering("rate", about, network, images, steps, spikes, options, 0.5, rates)
+
+
+def _from_prior(network: Network, options: InputOptions) -> Entering:
+    if network.input_neurons is not None:
+        raise DataError("the input layer has neurons: give what they see with --image FILE.npy, or --image zeros")
+    if network.time_steps is None or network.prior is None:
+        raise DataError("this network has no prior to draw latent spikes from; give them with --latents FILE.npy")
+    seed, steps = options.seed, options.steps or network.time_steps
+
+    def make(start: int, stop: int) -> np.ndarray:
+        return draw_latents(network, seed, np.arange(start, stop))
+
+    def rates(start: int, stop: int) -> Rates:
+        return rates_from_prior(network, seed, np.arange(start, stop))
+
+    sampler = rates if steps == network.time_steps else None  # it draws whole windows
+    about = f"latent spikes drawn from the prior, seed {seed}"
+    images = options.images or DEFAULT_IMAGES
+    return Entering("prior", about, network, images, steps, make, options, sampler=sampler)
+
+
+def _from_spikes(
+    network: Network, path: str | os.PathLike[str], options: InputOptions, *, window: int | None
+) -> Entering:
+    """Spikes of a file; ``window`` is the number of steps that it must have, None for any."""
+    raster = _raster(path, network.input_shape)[: options.images]
+    if window is not None and raster.shape[1] != window:
+        raise DataError(f"{path}: has {raster.shape[1]} steps, the network's window is {window}")
+    steps = options.steps or raster.shape[1]
+    about = f"spikes from {path}"
+    return Entering("file", about, network, len(raster), steps, _rows(raster), options)
+
+
+def _from_images(network: Network, path: str | os.PathLike[str], options: InputOptions) -> Entering:
+    steps = options.steps or network.time_steps
+    if steps is None:
+        raise DataError("--image: the file says no number of steps; give it with --steps")
+    if str(path) == "zeros":
+        pictures = np.zeros((options.images or 1, *network.input_shape), np.int32)
+    else:
+        pictures = _array(path, "images")[: options.images]
+    about = f"images from {path}" if str(path) != "zeros" else "images of zeros"
+    return Entering("image", about, network, len(pictures), steps, _rows(pictures), options)
+
+
+def _rows(values: np.ndarray) -> Callable[[int, int], np.ndarray]:
+    """Gives images of an array by number."""
+    return lambda start, stop: values[start:stop]
+
+
+def _steps(network: Network, options: InputOptions) -> int:
+    steps = options.steps or network.time_steps
+    if steps is None:
+        raise DataError("this file has neither a prior nor a window; say for how many steps to run it with --steps")
+    return steps
+
+
+def _lasting(raster: np.ndarray, steps: int) -> np.ndarray:
+    """``raster`` cut to ``steps``, or followed by silence."""
+    if raster.shape[1] >= steps:
+        return raster[:, :steps]
+    silence = np.zeros((len(raster), steps - raster.shape[1], *raster.shape[2:]), raster.dtype)
+    return np.concatenate([raster, silence], axis=1)
+
+
+def _array(path: str | os.PathLike[str], what: str) -> np.ndarray:
+    try:
+        # Left in the file, and copied where written to: torch takes no array that is read only.
+        values = np.load(Path(path), mmap_mode="c", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path}: cannot be read as .npy: {' '.join(str(error).split())}") from None
+    if not isinstance(values, np.ndarray) or values.ndim == 0:
+        raise DataError(f"{path}: expected one .npy array of {what}")
+    return values
+
+
+def _raster(path: str | os.PathLike[str], shape: Shape) -> np.ndarray:
+    """A file's array as ``(images, steps, *shape)``, whatever its values, which are read as they are needed."""
+    axes = ", ".join(map(str, ("images", "steps", *shape)))
+    raster = _array(path, f"spikes ({axes})")
+    flat = (math.prod(shape),)
+    if raster.ndim < 3 or raster.size == 0 or raster.shape[2:] not in (shape, flat):
+        raise DataError(f"{path}: has shape {raster.shape}, expected ({axes})")
+    return raster.reshape(*raster.shape[:2], *shape)
+
+
+def load_raster(path: str | os.PathLike[str], shape: Shape) -> np.ndarray:
+    """Reads spikes, uint8 ``(images, steps, *shape)`` of 0 and 1, from an ``.npy`` file.
+
+    Raises:
+        DataError: missing, not an ``.npy`` file, not 0 and 1, or of another shape.
+    """
+    raster = _raster(path, shape)
+    if not np.isin(raster, (0, 1)).all():
+        raise DataError(f"{path}: holds values other than 0 and 1")
+    return raster.astype(np.uint8)
+
+
+def save_latents(target: str | os.PathLike[str], spikes: np.ndarray) -> Path:
+    """Writes spikes ``(images, steps, ...)`` as ``.npy`` for ``--latents``, features flat, whole or not at all."""
+    rows = spikes.astype(np.uint8, copy=False).reshape(*spikes.shape[:2], -1)
+    with atomic_path(target) as temporary, temporary.open("wb") as handle:
+        np.save(handle, rows, allow_pickle=False)
+    return Path(target)

@@ -1,0 +1,126 @@
+"""The neuron, defined: its parameters and one step, in floats and in the chip's integers.
+
+Everything else quotes this: training in integers (:mod:`esvae.chip.lif`), the encoder, the reference simulator, and the
+twin, which shares the parameters alone. The integer neuron is Lava's ``PyLifModelBitAcc`` (lava-nc 0.10.0).
+
+Registers::
+
+    a   sum of the weights of the inputs that spiked
+    u   current, held in 32 bit; brought back once by 2^24 when above 2^23 or at or below -2^23
+    v   membrane potential, 24 bit, saturates at +-(2^23 - 1)
+
+One step of :class:`Lif`::
+
+    trunc(x, d) = sign(x) * (|x| * (4096 - d) >> 12)       rounds toward zero
+    u <- wrap(trunc(u, iDecay) + (a << 6))
+    v <- clip(trunc(v, vDecay) + u + (bias << 6))
+    s  = v > threshold << 6                                strictly above
+    v  = 0 where s
+
+One step of :class:`FloatLif`::
+
+    u <- current_keep * u + a
+    v <- keep * v + u + bias
+    s  = v > threshold                                     strictly above
+    v  = 0 where s
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from esvae.chip.formats import DECAY_SHIFT, DECAY_UNITY, STATE_LIMIT, STATE_SHIFT, STATE_WRAP
+
+__all__ = ["INTEGRATOR", "NEVER_FIRES", "FloatLif", "Lif", "decay", "lif_step", "wrap_signed"]
+
+#: Width in which the simulator holds a state before it is brought into its register.
+_HELD_BITS = 32
+
+
+@dataclass(frozen=True)
+class Lif:
+    """The chip's integer leaky integrate-and-fire neuron, one set of parameters a layer.
+
+    Attributes:
+        current_decay: ``iDecay``, parts of 4096 lost each step; 4096 means a current without memory.
+        voltage_decay: ``vDecay``, likewise for the membrane potential.
+        threshold: ``vThMant``; the neuron fires when its potential is above ``threshold << 6``.
+    """
+
+    current_decay: int
+    voltage_decay: int
+    threshold: int
+
+    @property
+    def current_keep(self) -> float:
+        """The share of the synaptic current that survives a step, before it is rounded."""
+        return 1 - self.current_decay / DECAY_UNITY
+
+    @property
+    def keep(self) -> float:
+        """The share of the potential that survives a step, before it is rounded."""
+        return 1 - self.voltage_decay / DECAY_UNITY
+
+
+@dataclass(frozen=True)
+class FloatLif:
+    """The float neuron, in the units of its layer's weights.
+
+    Attributes:
+        keep: the share of the potential that survives a step, 0 to 1.
+        threshold: ``math.inf`` for the readout, which never fires.
+        current_keep: the share of the synaptic current that survives a step.
+    """
+
+    keep: float
+    threshold: float
+    current_keep: float = 0.0
+
+
+#: The threshold that lava-dl's slayer writes for a layer whose neurons must not fire (``block.base.AbstractAffine``):
+#: one bit wider than the register, above every potential.
+NEVER_FIRES = (1 << 18) - 1
+
+#: What netx makes of a dense layer that has no neuron (``netx/hdf5.py: create_dense``): the current sums up without a
+#: leak, the potential shows it, and the threshold of 2^17 lies above every potential.
+INTEGRATOR = Lif(0, DECAY_UNITY, 1 << 17)
+
+
+def wrap_signed(x: np.ndarray, bits: int) -> np.ndarray:
+    """``x`` modulo ``2^bits``, in [-2^(bits-1), 2^(bits-1)): two's complement overflow."""
+    half = 1 << (bits - 1)
+    return (x + half) % (1 << bits) - half
+
+
+def decay(x: np.ndarray, amount: int) -> np.ndarray:
+    """Keeps ``4096 - amount`` parts in 4096 of ``x``, rounded toward zero.
+
+    >>> decay(np.array([5, -5]), 2048)
+    array([ 2, -2])
+    """
+    product = x.astype(np.int64) * (DECAY_UNITY - amount)
+    return np.sign(product) * (np.abs(product) >> DECAY_SHIFT)
+
+
+def lif_step(
+    u: np.ndarray, v: np.ndarray, a: np.ndarray, bias: np.ndarray | int, neuron: Lif
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """One time step of the integer neuron.
+
+    Args:
+        u, v: current and membrane potential before the step, whole numbers of any one shape.
+        a: sums of the weights of the inputs that spiked, same shape.
+        bias: bias mantissa, broadcast against ``v``.
+        neuron: decays and threshold.
+
+    Returns:
+        ``u``, ``v`` (int64) and the spikes ``s`` (bool) after the step.
+    """
+    u = wrap_signed(decay(u, neuron.current_decay) + (a.astype(np.int64) << STATE_SHIFT), _HELD_BITS)
+    u = np.where(u > STATE_LIMIT, u - STATE_WRAP, np.where(u <= -STATE_LIMIT, u + STATE_WRAP, u))
+    drive = wrap_signed(decay(v, neuron.voltage_decay) + u + (np.int64(1) * bias << STATE_SHIFT), _HELD_BITS)
+    v = np.clip(drive, -(STATE_LIMIT - 1), STATE_LIMIT - 1)
+    s = v > neuron.threshold << STATE_SHIFT
+    return u, np.where(s, 0, v), s

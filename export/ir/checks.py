@@ -1,0 +1,39 @@
+"""What holds of every network, of integers or floats: shapes that fit together, and sizes within the limits."""
+
+from __future__ import annotations
+
+import math
+
+from esvae.errors import NetFileError
+from export.ir import limits
+from export.ir.nodes import Flatten, Layer, Shape, Synapse
+
+__all__ = ["check_bias", "check_entry", "shape_behind"]
+
+
+def check_entry(input_shape: Shape, time_steps: int | None) -> None:
+    """Raises NetFileError unless spikes of this shape can enter a network for so many steps."""
+    if len(input_shape) not in (1, 3) or min(input_shape) < 1:
+        raise NetFileError(f"input shape {input_shape}: expected (features,) or (C, H, W)")
+    if math.prod(input_shape) > limits.NEURONS:
+        raise NetFileError(f"input shape {input_shape}: at most {limits.NEURONS:,} inputs")
+    if time_steps is not None and not 1 <= time_steps <= limits.STEPS:
+        raise NetFileError(f"time_steps {time_steps}: expected 1 to {limits.STEPS}")
+
+
+def shape_behind(layer: Layer, before: Shape, where: str) -> Shape:
+    """What a layer gives of ``before``; raises NetFileError, naming it, where it does not fit or is too large."""
+    try:
+        shape = layer.output_shape(before)
+    except NetFileError as error:
+        raise NetFileError(f"{where}: {error}") from None
+    problem = None if isinstance(layer, Flatten) else limits.layer_problem(layer, before, shape)
+    if problem is not None:
+        raise NetFileError(f"{where}: {problem}")
+    return shape
+
+
+def check_bias(layer: Synapse, shape: Shape, where: str) -> None:
+    """Raises NetFileError unless a layer has no bias, one by channel or feature, or one by neuron."""
+    if layer.bias is not None and layer.bias.shape not in (shape[:1], shape):
+        raise NetFileError(f"{where}: bias has shape {layer.bias.shape}, expected {shape[:1]} or {shape}")
