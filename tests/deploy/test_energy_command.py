@@ -77,7 +77,7 @@ def result(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> dict[s
 def test_counts_come_first_and_nothing_is_called_measured(net: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, "energy", net, "-n", "5", "--seed", "0")
     assert code == 0
-    assert out.index("counts an image, exact") < out.index("energy and time, estimates")
+    assert out.index("Counts an image, exact") < out.index("Energy and time by profile: estimates")
     assert "measured" not in out
     for name in profile_names():
         assert f"{name} (estimate, basis: " in out
