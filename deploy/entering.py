@@ -247,9 +247,11 @@ def made_up(network: Network, options: InputOptions) -> Entering:
 
 def _from_prior(network: Network, options: InputOptions) -> Entering:
     if network.input_neurons is not None:
-        raise DataError("the input layer has neurons: give what they see with --image FILE.npy, or --image zeros")
+        raise DataError("the input layer has neurons: give esvae simulate what they see with --image FILE.npy")
     if network.time_steps is None or network.prior is None:
-        raise DataError("this network has no prior to draw latent spikes from; give them with --latents FILE.npy")
+        raise DataError(
+            "this network has no prior to draw latent spikes from; give them to esvae simulate with --latents FILE.npy"
+        )
     seed, steps = options.seed, options.steps or network.time_steps
 
     def make(start: int, stop: int) -> np.ndarray:

@@ -19,12 +19,12 @@ from esvae.errors import HardwareRangeError
 from esvae.run import Run
 from export.frontends import from_run
 from export.ir import ConvTranspose, Network
+from export.ir.bounds import LayerRange
 from export.ir.floats import FloatNetwork
 from export.netx.write import write_netx
 from export.passes import (
     Calibration,
     LayerQuantization,
-    LayerRange,
     LoweringCost,
     calibrate,
     check_ranges,
@@ -117,6 +117,11 @@ def _is_folded(state: State) -> bool:
     return all(layer.norm is None and layer.map_shape is None for layer in state[FOLDED].synapses)
 
 
+def _is_scaled(state: State) -> bool:
+    # Quantizing says what is wrong with a layer that has no weights to scale.
+    return all(layer.scale is not None or not layer.synapse.weight.any() for layer in state[SCALED].synapses)
+
+
 def _is_loadable(state: State) -> bool:
     kept = state[LOWERED_BY] in ("native", "none")
     return kept or not any(isinstance(layer, ConvTranspose) for layer in state[INTEGER].layers)
@@ -124,8 +129,8 @@ def _is_loadable(state: State) -> bool:
 
 PASSES: tuple[Pass, ...] = (
     Pass("fold_norm", (SOURCE,), lambda state: {FOLDED: fold_norm(state[SOURCE])}, _is_folded),
-    Pass("calibrate", (FOLDED, BITS, OPTIONS), _calibrate, lambda state: SCALED in state),
-    Pass("quantize", (SCALED, FOLDED, BITS), _quantize, lambda state: PLAIN in state),
+    Pass("calibrate", (FOLDED, BITS, OPTIONS), _calibrate, _is_scaled),
+    Pass("quantize", (SCALED, FOLDED, BITS), _quantize, lambda state: state[PLAIN].labels == state[SCALED].labels),
     Pass("lower", (PLAIN, OPTIONS), _lower, _is_loadable),
     Pass(
         "check_ranges",

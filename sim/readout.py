@@ -6,6 +6,7 @@ import numpy as np
 
 from esvae.errors import DataError
 from export.ir import Network
+from export.ir.geometry import pixels
 
 __all__ = ["images_from_potentials"]
 
@@ -29,5 +30,4 @@ def images_from_potentials(network: Network, potentials: np.ndarray) -> np.ndarr
     channels, height, width = readout.image_shape
     r = readout.upscale
     values = np.tanh(potentials / readout.unit).astype(np.float32)
-    cells = values.reshape(-1, channels, r, r, height // r, width // r)
-    return cells.transpose(0, 1, 4, 2, 5, 3).reshape(-1, channels, height, width)
+    return pixels(values.reshape(-1, channels * r * r, height // r, width // r), (r, r))

@@ -27,7 +27,7 @@ from export.ir import (
 from export.netx.rules import loaded_dense_weight
 from sim.stimulus import Stimulus, Timing
 
-__all__ = ["foreign_networks", "generators", "lifs", "networks", "spikes_for", "stimuli_for", "weights"]
+__all__ = ["foreign_networks", "generators", "lifs", "map_layers", "networks", "spikes_for", "stimuli_for", "weights"]
 
 decays = st.one_of(st.sampled_from([0, 1, 819, 2048, 3072, 4095, DECAY_UNITY]), st.integers(0, DECAY_UNITY))
 
@@ -118,6 +118,15 @@ def conv_layers(draw: st.DrawFn, shape: Shape, *, transposed: bool = False) -> L
     conv = Conv(weight, None, neuron, stride, padding, dilation, groups)  # type: ignore[arg-type]
     bias = draw(biases(conv.output_shape(shape)))
     return Conv(weight, bias, neuron, stride, padding, dilation, groups)  # type: ignore[arg-type]
+
+
+@st.composite
+def map_layers(draw: st.DrawFn) -> tuple[Conv | ConvTranspose, Shape]:
+    """One (transposed) convolution of :func:`conv_layers` and its input shape, nothing square, small maps often."""
+    shape = (draw(st.integers(1, 4)), draw(st.integers(1, 5)), draw(st.integers(1, 5)))
+    layer = draw(conv_layers(shape, transposed=draw(st.booleans())))
+    assert isinstance(layer, Conv | ConvTranspose)
+    return layer, shape
 
 
 @st.composite

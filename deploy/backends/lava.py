@@ -8,17 +8,14 @@ from deploy.lava.graph import UNROLL_BELOW, generator_graph
 from deploy.lava.native_run import run_graph
 from deploy.lava.replay import LavaJob, replay
 from esvae.errors import ConfigError, LavaError, LavaMissingError
-from export.ir import Dense, Network
-from export.netx.rules import check_loadable
+from export.ir import Dense
+from export.netx.rules import check_loadable, loads_sparse
 from sim.stimulus import Timing
 
 __all__ = ["Lava"]
 
 #: Time that Lava gets for one step of a network that it is asked to run step by step, on top of its patience.
 _SECONDS_A_STEP = 0.5
-
-#: Dense matrices above this many elements go into Lava as sparse ones, which holds less and runs faster.
-_SPARSE_ABOVE = 1 << 18
 
 
 class Lava:
@@ -71,10 +68,6 @@ def _whole(job: BackendJob) -> bool:
     return not driven and not delays and job.layers is None and job.entering.timing == Timing()
 
 
-def _sparse(network: Network) -> bool:
-    return any(isinstance(layer, Dense) and layer.weight.size > _SPARSE_ABOVE for layer in network.layers)
-
-
 def _run(job: BackendJob) -> BackendRun:
     """All images back to back in one run of Lava."""
 
@@ -100,7 +93,7 @@ def _run(job: BackendJob) -> BackendRun:
             job.path,
             entering,
             trace=job.traced,
-            sparse=_sparse(job.network),
+            sparse=loads_sparse(job.network),
             stall_timeout=settings.stall_timeout,
             progress=report,
         )
@@ -113,7 +106,7 @@ def _step_by_step(job: BackendJob) -> BackendRun:
     job.report(0.0, "Lava")
     stimulus, about = job.stimulus, dict[str, str]()
     timeout = job.lava.stall_timeout + _SECONDS_A_STEP * len(stimulus) * stimulus.steps
-    lava = LavaJob(job.path, stimulus, job.layers, _sparse(job.network))
+    lava = LavaJob(job.path, stimulus, job.layers, loads_sparse(job.network))
     for traces in replay([lava], stall_timeout=timeout, about=about):
         if isinstance(traces, LavaError):
             raise traces

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deploy.commands.options import Csv, Json, Seed
+from esvae.errors import ConfigError
 
 if TYPE_CHECKING:
     from sim.energy.estimate import Estimate
@@ -16,7 +17,9 @@ __all__ = ["energy"]
 
 
 def energy(
-    net: Annotated[Path, typer.Argument(metavar="F.net", help="A network file, or a run directory.")],
+    net: Annotated[
+        Path | None, typer.Argument(metavar="F.net", help="A network file, or a run directory; not with --validate.")
+    ] = None,
     images: Annotated[int, typer.Option("-n", "--images", help="How many.")] = 64,
     seed: Seed = 0,
     profile: Annotated[
@@ -31,18 +34,34 @@ def energy(
     steps: Annotated[int | None, typer.Option(help="Window, where the file does not say.")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for pictures.")] = None,
     csv: Csv = None,
+    validate: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Instead: the model against measured runs of the networks in a folder."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Count every operation exactly, then estimate energy and time by each profile, side by side.
 
     [bold]Example:[/] esvae energy decoder.net -n 256 --seed 0 --plot plots
+
+    [bold]Example:[/] esvae energy --validate lava-dl/tests
     """
+    if validate is not None:
+        if net is not None:
+            raise ConfigError("--validate takes the networks from its folder; leave out F.net")
+        _validate(validate, json)
+        return
+    if net is None:
+        raise ConfigError("give a network file or a run directory, or --validate FOLDER")
     from deploy.cost import cost_of, counted_input, open_network
     from deploy.entering import InputOptions
     from deploy.report import sections
     from deploy.view.console import bar, emit_json, print_tables, say, say_written, write_csv
     from deploy.view.tables import cost_tables
+    from esvae.machine.outputs import output_folder
 
+    if plot is not None:
+        output_folder(plot, option="--plot")
     options = InputOptions(images, seed, latents, spikes, image, rate, steps)
     entering = counted_input(open_network(net), options)
     with bar("count") as report:
@@ -74,6 +93,30 @@ def energy(
     for one in cost.estimates:
         say(_about(one, operations["products"]))
     say_written(*written)
+
+
+def _validate(folder: Path, json: bool) -> None:
+    from deploy.validate import validate_model
+    from deploy.view.console import bar, emit_json, print_tables, say
+    from deploy.view.table import plain
+    from deploy.view.tables import validation_tables
+
+    with bar("validate") as report:
+        results = validate_model(folder, progress=report)
+    if json:
+        cases = [{"case": one.case.model_dump(), "file": one.file, "comparisons": one.comparisons} for one in results]
+        emit_json({"cases": cases})
+        return
+    for result in results:
+        case = result.case
+        if result.file is None:
+            say(f"{case.title}: {case.network.file} is not in {folder}")
+            continue
+        title = f"{case.title}: model ({case.profile}) against measurement"
+        print_tables(
+            validation_tables(plain(result.comparisons), [one.error for one in result.comparisons], title=title)
+        )
+        say(f"{case.about.strip()} Source: {case.measured[0].source}")
 
 
 def _about(one: Estimate, products: float) -> str:

@@ -7,17 +7,18 @@ decoder's own spikes are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from esvae.model.decoder import Decoder
 from esvae.run import Run
+from export.float_simulate import sums_of
 from export.frontends import from_run
-from export.ir import Conv, Dense, FloatLif, Shape
+from export.ir import FloatLif, Shape
 from export.ir.floats import FloatLayer
+from export.ir.geometry import matrix
 from export.passes import fold_norm
 
 __all__ = ["FloatDecoder", "Membrane"]
@@ -62,7 +63,9 @@ class FloatDecoder:
             shape = layer.synapse.output_shape(shape)
             self.shapes.append(shape)
         self.thresholds = [self._neuron(k).threshold for k in range(len(self._layers) - 1)]
-        self._weights = [torch.from_numpy(layer.synapse.weight).float() for layer in self._layers]
+        self._synapses = [
+            replace(layer.synapse, weight=layer.synapse.weight.astype(np.float32)) for layer in self._layers
+        ]
 
     @torch.inference_mode()
     def images(self, latents: np.ndarray) -> np.ndarray:
@@ -87,17 +90,17 @@ class FloatDecoder:
     def membranes(self, latents: np.ndarray) -> list[Membrane]:
         """Every layer's spikes and potentials, the readout's last."""
         images, steps = latents.shape[:2]
-        entering = _raster(latents).flatten(0, 1).unflatten(1, self.input_shape)
+        entering = _raster(latents).unflatten(2, self.input_shape)
         found = []
         spikes: torch.Tensor | None
         for k, spikes in enumerate([*self.hidden(latents), None]):
-            current = self._current(k, entering).unflatten(0, (steps, images))
+            current = self._current(k, entering)
             fired = None if spikes is None else spikes.unflatten(0, (steps, images))
             before = _potentials(self._neuron(k), current, self._bias(k), fired)
             kept = None if fired is None else _by_image(fired.to(torch.uint8))
             found.append(Membrane(kept, _by_image(before)))
-            if spikes is not None:
-                entering = spikes
+            if fired is not None:
+                entering = fired
         return found
 
     def _neuron(self, k: int) -> FloatLif:
@@ -109,20 +112,12 @@ class FloatDecoder:
         return values if values.ndim == 3 else values[:, None, None]
 
     def _current(self, k: int, x: torch.Tensor) -> torch.Tensor:
-        """Sums of weights ``(rows, *shape)`` of spikes ``(rows, C, H, W)``, without bias."""
-        if x.shape[2:] == (1, 1):  # what each input alone would send is a matrix
-            alone = self._sums(k, torch.eye(x.shape[1])[:, :, None, None])
-            return (x.flatten(1) @ alone.flatten(1)).unflatten(1, alone.shape[1:])
-        return self._sums(k, x)
-
-    def _sums(self, k: int, x: torch.Tensor) -> torch.Tensor:
-        node, weight = self._layers[k].synapse, self._weights[k]
-        assert not isinstance(node, Dense)  # fold_norm made those of a decoder convolutions
-        if isinstance(node, Conv):
-            return functional.conv2d(x, weight, None, node.stride, node.padding, node.dilation, node.groups)
-        return functional.conv_transpose2d(
-            x, weight, None, node.stride, node.padding, node.output_padding, node.groups, node.dilation
-        )
+        """Sums of weights ``(steps, images, *shape)`` of spikes ``(steps, images, C, H, W)``, without bias."""
+        synapse = self._synapses[k]
+        if x.shape[3:] == (1, 1):  # where a layer is a matrix
+            weight = torch.from_numpy(matrix(synapse, tuple(x.shape[2:])))
+            return (x.flatten(2) @ weight.T).unflatten(2, self.shapes[k])
+        return sums_of(synapse, x)
 
 
 def _raster(latents: np.ndarray) -> torch.Tensor:

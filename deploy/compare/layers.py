@@ -8,7 +8,7 @@ from deploy.compare.float_layers import FloatDecoder, Membrane
 from deploy.compare.layout import Layout, find_layout
 from deploy.compare.types import Divergence, LayerDrift, Location
 from esvae.chip.formats import STATE_SHIFT
-from export.ir import Lif, Network
+from export.ir import Network
 from sim.trace import Trace
 
 __all__ = ["LayerStream", "layouts_of"]
@@ -41,7 +41,7 @@ class LayerStream:
         neurons = [layer.neuron for layer, _, _ in network.synapses()]
         # A potential counts in thresholds: of the float layer on one side, of the chip's register on the other.
         shift = 1 << STATE_SHIFT
-        self._units = [*(shift * n.threshold for n in neurons[:-1] if isinstance(n, Lif)), network.readout.unit]
+        self._units = [*(shift * n.threshold for n in neurons[:-1]), network.readout.unit]
         self._sums: list[_LayerSums | None] = [
             None if isinstance(layout, str) else _LayerSums(layout.shape, self._steps) for layout in self.layouts
         ]

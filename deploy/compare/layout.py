@@ -1,7 +1,7 @@
 """Where a neuron of the float layer is in the file: lowering moves neurons, and this moves them back.
 
 A layer of the float decoder has the shape ``(C, H, W)``. The file holds it as it is, unrolled into features with the
-channels outermost, or on a coarse grid whose channels hold the pixels of a cell (:func:`export.passes.lower_subpixel`).
+channels outermost, or on a coarse grid whose channels hold the pixels of a cell (:func:`export.ir.geometry.cells`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from export.ir import Shape
-from export.passes.lower_subpixel import cells
+from export.ir.geometry import cells, pixels
 
 __all__ = ["Layout", "find_layout"]
 
@@ -43,12 +43,7 @@ class Layout:
         lead = values.shape[: values.ndim - len(self.held)]
         if self.factor is None or self.factor == (1, 1):
             return values.reshape(*lead, *self.shape)
-        (channels, height, width), (fy, fx) = self.shape, self.factor
-        rows, columns = self.held[1:]
-        n = len(lead)
-        split = values.reshape(*lead, channels, fy, fx, rows, columns)
-        turned = split.transpose(*range(n), n, n + 3, n + 1, n + 4, n + 2)
-        return turned.reshape(*lead, channels, rows * fy, columns * fx)[..., :height, :width]
+        return pixels(values, self.factor)[..., : self.shape[1], : self.shape[2]]
 
     def held_as(self, values: np.ndarray) -> np.ndarray:
         """Of the float layer's neurons ``(..., C, H, W)`` the file's, ``(..., *held)``; zeros fill cells up."""

@@ -10,7 +10,8 @@ from deploy.entering import Entering
 from deploy.verify import Verdict
 from deploy.view.table import plain
 from export.ir import Dense, Network, Synapse
-from export.passes import LayerQuantization, LayerRange
+from export.ir.bounds import LayerRange
+from export.passes import LayerQuantization
 from sim.energy.estimate import part_names
 from sim.fit.adviser import Fit
 from sim.fit.mapping import Mapping as ChipMapping

@@ -38,7 +38,7 @@ def summary(content: dict[str, Any]) -> dict[str, Any]:
             "label": estimate["label"],
             "basis": estimate["basis"],
             "energy": estimate["energy"],
-            "image_time": estimate["image_time"],
+            "image_time": estimate["interval"],
         },
         "fit": {key: fit[key] for key in ("fits", "cores", "chips", "binding")}
         | {"chip": fit["chip"]["title"], "usable_cores": fit["chip"]["usable_cores"]},

@@ -111,7 +111,7 @@ def _costs(network: Network, cost: Cost) -> dict[str, Any]:
                 f"joules{end}": getattr(one.energy, at)
                 for end, at in (("", "value"), ("_low", "low"), ("_high", "high"))
             },
-            "seconds": None if one.image_time is None else one.image_time.value,
+            "seconds": None if one.interval is None else one.interval.value,
         }
         for one in cost.estimates
     }

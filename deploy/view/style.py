@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from deploy.view.numbers import power, si
-from esvae.machine.files import atomic_path
+from esvae.machine.files import atomic_file
 
 __all__ = [
     "COLOURS",
@@ -101,8 +101,8 @@ def figure(width: float, height: float, rows: int = 1, columns: int = 1, **optio
 
 def save_png(made: Figure, target: str | os.PathLike[str]) -> None:
     """Writes a figure as PNG, whole or not at all."""
-    with matplotlib.rc_context(_RC), atomic_path(target) as temporary:
-        made.savefig(temporary, format="png", dpi=_DPI)
+    with matplotlib.rc_context(_RC), atomic_file(target) as handle:
+        made.savefig(handle, format="png", dpi=_DPI)
 
 
 def line(k: int, label: str) -> dict[str, Any]:

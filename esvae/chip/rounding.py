@@ -31,6 +31,7 @@ __all__ = [
     "WeightGrid",
     "round_layer",
     "round_neuron",
+    "settled",
 ]
 
 MIN_WEIGHT_BITS, MAX_WEIGHT_BITS = 2, 8
@@ -95,13 +96,15 @@ class FloatValues:
         weight: float64, any shape.
         bias: float64, or None.
         neuron: with an infinite threshold where it must not fire.
-        fan_in: axes of ``weight`` that one neuron sums over.
+        fan_in: axes of ``weight`` that one neuron sums over, of axis 0 only the part of its own group.
+        groups: equal parts, one after the other, into which axis 0 of ``weight`` falls.
     """
 
     weight: np.ndarray
     bias: np.ndarray | None
     neuron: FloatLif
     fan_in: tuple[int, ...]
+    groups: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,14 +195,16 @@ def round_neuron(neuron: FloatLif, scale: float) -> Lif:
 
 def _reach(weight: np.ndarray, bias: np.ndarray, layer: FloatValues, steps: int | None) -> float:
     """The largest magnitude that a neuron's potential reaches over the window, whatever spikes arrive."""
-    up = np.clip(weight, 0, None).sum(axis=layer.fan_in).max()
-    down = np.clip(-weight, 0, None).sum(axis=layer.fan_in).max()
+    grouped = weight.reshape(layer.groups, -1, *weight.shape[1:])
+    axes = tuple(axis + 1 for axis in layer.fan_in)
+    up = np.clip(grouped, 0, None).sum(axis=axes).max()
+    down = np.clip(-grouped, 0, None).sum(axis=axes).max()
     rounded = round_neuron(layer.neuron, 1.0)
     above, below = max(float(bias.max()), 0.0), max(float(-bias.min()), 0.0)
-    return max(_settled(float(up), above, rounded, steps), _settled(float(down), below, rounded, steps))
+    return max(settled(float(up), above, rounded, steps), settled(float(down), below, rounded, steps))
 
 
-def _settled(drive: float, bias: float, neuron: Lif, steps: int | None) -> float:
+def settled(drive: float, bias: float, neuron: Lif, steps: int | None) -> float:
     """The potential after ``steps`` of a constant drive; where it settles, if there is no end."""
     keep, current_keep = neuron.keep, neuron.current_keep
     if steps is None:

@@ -11,7 +11,8 @@ from torch.nn import functional
 
 from esvae.chip.neuron import FloatLif
 from esvae.config import Config
-from esvae.model.layers import Expand, SpikingLayer, SpikingLayers
+from esvae.model.expand import Expand
+from esvae.model.layers import SpikingLayer, SpikingLayers
 from esvae.model.quantized import Rounding
 from esvae.model.upsample import Upsample
 
@@ -23,7 +24,7 @@ class Decoder(nn.Module):
 
     Attributes:
         layers: the spiking layers; the first takes ``(T * N, latent)``: a linear layer (``transposed``) or an
-            :class:`~esvae.model.layers.Expand` convolution (``subpixel``).
+            :class:`~esvae.model.expand.Expand` convolution (``subpixel``).
         readout: the last convolution, whose sums the readout neurons integrate.
         upscale: the readout's maps are interleaved by this factor (torch's ``pixel_shuffle``).
     """
@@ -114,12 +115,14 @@ class Decoder(nn.Module):
     def _integrated(self, spikes: torch.Tensor, steps: int) -> torch.Tensor:
         """The integer potential as image, from the last layer's spikes; step by step, as truncation is not linear."""
         assert self.readout_rounding is not None
-        maps = self.readout_rounding.potentials(self.readout, spikes, steps)
-        return functional.pixel_shuffle(maps, self.upscale) if self.upscale > 1 else maps
+        return self._picture(self.readout_rounding.potentials(self.readout, spikes, steps))
 
     def _read(self, summed: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
         """The potential as image, from the weighted sum of the last layer's spikes ``(N, *layer shape)``."""
         assert self.readout.bias is not None
         out = functional.conv2d(summed, self.readout.weight, None, padding=1)
-        out = out + (self.readout.bias * shares.sum())[:, None, None]
-        return functional.pixel_shuffle(out, self.upscale) if self.upscale > 1 else out
+        return self._picture(out + (self.readout.bias * shares.sum())[:, None, None])
+
+    def _picture(self, maps: torch.Tensor) -> torch.Tensor:
+        """Maps ``(N, C * upscale^2, h, w)`` as ``(N, C, size, size)``."""
+        return functional.pixel_shuffle(maps, self.upscale) if self.upscale > 1 else maps

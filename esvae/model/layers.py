@@ -16,26 +16,7 @@ from esvae.neurons import Cuba, run_norse, run_slayer, simulate
 from esvae.neurons.lif import lif
 from esvae.neurons.norm_lif import norm_lif
 
-__all__ = ["Expand", "SpikingLayer", "SpikingLayers"]
-
-
-class Expand(nn.Conv2d):
-    """A full-padding convolution on a 1x1 map: a dense layer that yields a map and that netx loads as ``conv``.
-
-    Takes ``(N, in_channels)`` or ``(N, in_channels, 1, 1)``, gives ``(N, out_channels, size, size)``; computed as the
-    matrix product that it is, of the same weights as the convolution.
-    """
-
-    def __init__(self, in_channels: int, out_channels: int, size: int) -> None:
-        super().__init__(in_channels, out_channels, size, padding=size - 1)
-        # Of the size^2 taps one is active for each output, so the fan-in is the channels alone.
-        nn.init.uniform_(self.weight, -(in_channels**-0.5), in_channels**-0.5)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        matrix = self.weight.flip(2, 3).permute(1, 2, 3, 0)  # in, y, x, out
-        out = x.reshape(len(x), -1) @ matrix.reshape(self.in_channels, -1)
-        assert self.bias is not None
-        return (out.unflatten(1, matrix.shape[1:]) + self.bias).permute(0, 3, 1, 2)
+__all__ = ["SpikingLayer", "SpikingLayers"]
 
 
 class SpikingLayer(nn.Module):

@@ -21,6 +21,7 @@ from esvae.chip.lif import integer_lif, integer_readout
 from esvae.chip.neuron import FloatLif
 from esvae.chip.rounding import FloatValues, IntegerValues, WeightGrid, round_layer
 from esvae.chip.scales import mse_scale
+from esvae.model.expand import expanded
 from esvae.model.threshold_norm import ThresholdNorm
 
 __all__ = ["Rounding", "folded"]
@@ -150,8 +151,7 @@ def _product(synapse: nn.Module, x: torch.Tensor, weight: torch.Tensor) -> torch
         return functional.conv_transpose2d(x, weight, None, *pairs)
     assert isinstance(synapse, nn.Conv2d)
     if x.ndim == 2:  # a kernel over a 1x1 map, padded in full
-        matrix = weight.flip(2, 3).permute(1, 2, 3, 0)
-        return (x @ matrix.reshape(len(matrix), -1)).unflatten(1, matrix.shape[1:]).permute(0, 3, 1, 2)
+        return expanded(x, weight)
     return functional.conv2d(x, weight, None, synapse.stride, synapse.padding)  # type: ignore[arg-type]
 
 

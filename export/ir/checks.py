@@ -1,4 +1,4 @@
-"""What holds of every network, of integers or floats: shapes that fit together, and sizes within the limits."""
+"""What holds of every network, of integers or floats: shapes that fit together."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 from esvae.errors import NetFileError
 from export.ir import limits
-from export.ir.nodes import Flatten, Layer, Shape, Synapse
+from export.ir.nodes import Layer, Shape, Synapse
 
 __all__ = ["check_bias", "check_entry", "shape_behind"]
 
@@ -22,15 +22,11 @@ def check_entry(input_shape: Shape, time_steps: int | None) -> None:
 
 
 def shape_behind(layer: Layer, before: Shape, where: str) -> Shape:
-    """What a layer gives of ``before``; raises NetFileError, naming it, where it does not fit or is too large."""
+    """What a layer gives of ``before``; raises NetFileError, naming it, where it does not fit."""
     try:
-        shape = layer.output_shape(before)
+        return layer.output_shape(before)
     except NetFileError as error:
         raise NetFileError(f"{where}: {error}") from None
-    problem = None if isinstance(layer, Flatten) else limits.layer_problem(layer, before, shape)
-    if problem is not None:
-        raise NetFileError(f"{where}: {problem}")
-    return shape
 
 
 def check_bias(layer: Synapse, shape: Shape, where: str) -> None:

@@ -21,10 +21,11 @@ from esvae.chip.formats import BIAS, DECAY, DEFAULT_RATE_BITS, DELAY, STATE_LIMI
 from esvae.chip.neuron import INTEGRATOR, NEVER_FIRES, Lif
 from esvae.errors import HardwareRangeError, NetFileError
 from export.ir import limits
+from export.ir.bounds import largest_sum
 from export.ir.checks import check_bias, check_entry, shape_behind
 from export.ir.generator import ImageReadout, Prior, check_prior, check_readout
 from export.ir.labels import FIRST_GROUP, INPUT_LABEL, labels
-from export.ir.nodes import ConvTranspose, Dense, Flatten, InputNeurons, Layer, Shape, Synapse
+from export.ir.nodes import Dense, Flatten, InputNeurons, Layer, Shape, Synapse
 
 #: Numbers of a large array that are widened at a time.
 _BLOCK = 1 << 20
@@ -71,6 +72,8 @@ class Network:
             before = shape
             shape = shape_behind(layer, before, where)
             if not isinstance(layer, Flatten):
+                if (problem := limits.layer_problem(layer, before, shape)) is not None:
+                    raise NetFileError(f"{where}: {problem}")
                 _check_synapse(layer, shape, where)
         if self.time_steps is not None:
             problem = self.window_problem(self.time_steps)
@@ -168,16 +171,6 @@ def _check_synapse(layer: Synapse[Lif], shape: Shape, where: str) -> None:
     if layer.bias is not None:
         BIAS.check(layer.bias, where, "use a smaller weight scale for the layer")
     check_bias(layer, shape, where)
-    most = _most_fan_in(layer)
+    most = largest_sum(layer)
     if most >= STATE_LIMIT:
         raise HardwareRangeError(f"{where}: weights of one neuron sum to {most}, above {STATE_LIMIT - 1}; split it")
-
-
-def _most_fan_in(layer: Synapse) -> int:
-    """Largest sum of weights' magnitudes of one output channel, over all groups; taken some rows at a time."""
-    weight = layer.weight
-    rows = max(1, _BLOCK // max(1, weight[0].size))
-    parts = (np.abs(weight[start : start + rows].astype(np.int64)) for start in range(0, len(weight), rows))
-    if isinstance(layer, ConvTranspose):
-        return int(sum(part.sum(axis=(0, 2, 3)) for part in parts).max())
-    return max(int(part.reshape(len(part), -1).sum(axis=1).max()) for part in parts)

@@ -19,7 +19,7 @@ import numpy as np
 from esvae.chip.formats import BIAS, DECAY, DELAY, THRESHOLD, WEIGHT, IntFormat
 from esvae.errors import EsvaeError, NetFileError
 from export.ir import NEVER_FIRES, Network
-from export.ir.firing import layer_firing
+from export.ir.bounds import layer_firing
 from export.ir.labels import label
 from export.ir.limits import LAYERS, NEURONS
 from export.netx.guard import check_readable
@@ -216,10 +216,11 @@ def _numbers(group: h5py.Group, key: str, limits: IntFormat, where: str, *, need
 
 def _registers(network: Network) -> Iterator[Finding]:
     """What follows from all numbers together."""
-    ranges, firing = layer_ranges(network), layer_firing(network)
-    for last, (bounds, fires, (layer, _, _)) in enumerate(
-        zip(ranges, firing, network.synapses(), strict=True), start=1 - len(ranges)
+    ranges = layer_ranges(network)
+    for last, (bounds, (layer, before, after)) in enumerate(
+        zip(ranges, network.synapses(), strict=True), start=1 - len(ranges)
     ):
+        fires = layer_firing(layer, before, after, network.time_steps)
         where = bounds.layer
         if bounds.u_share >= 1:
             text = f"the current could reach {bounds.u_share:.2f} of the 2^23 at which it wraps"

@@ -16,13 +16,20 @@ import numpy as np
 from esvae.errors import HardwareRangeError, UnsupportedLayerError
 from export.ir import ConvTranspose, Dense, Network
 
-__all__ = ["check_loadable", "loaded_dense_weight", "loaded_values", "present_weights"]
+__all__ = ["check_loadable", "loaded_dense_weight", "loaded_values", "loads_sparse", "present_weights"]
 
 _WEIGHT_BITS = 8
 _MIXED_LIMITS = (-256, 254)
 _NONE = np.zeros(512, np.int64)
+#: Dense matrices above this many elements are loaded as sparse ones, which holds less and runs faster.
+_SPARSE_ABOVE = 1 << 18
 #: Rows of a matrix of weights that are looked at at a time.
 _ROWS = 128
+
+
+def loads_sparse(network: Network) -> bool:
+    """Whether we have netx load dense layers as sparse ones (``sparse_fc_layer``), which keeps no zero weights."""
+    return any(isinstance(layer, Dense) and layer.weight.size > _SPARSE_ABOVE for layer in network.layers)
 
 
 def loaded_dense_weight(weight: np.ndarray) -> np.ndarray:

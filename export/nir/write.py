@@ -33,6 +33,7 @@ from esvae.errors import ConfigError, EsvaeError, HardwareRangeError, Unsupporte
 from esvae.machine.files import atomic_path
 from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, Pair, Shape, Synapse
 from export.ir.floats import FloatLayer, FloatNetwork
+from export.ir.geometry import factor_after
 from export.ir.labels import labels
 from export.passes.fold_norm import fold_norm
 from export.passes.lower_dense import unrolled
@@ -49,6 +50,8 @@ _RELAY = FloatLif(0.0, 0.5)
 
 NirLowering: TypeAlias = Literal["auto", "subpixel", "dense"]
 NirReadout: TypeAlias = Literal["lif", "li"]
+#: What synapses are of once they are lowered.
+Planned: TypeAlias = Dense[FloatLif] | Conv[FloatLif]
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class _Plan:
     """Layers that NIR has, their output shapes, and pixels of a cell of the last one."""
 
     input_shape: Shape
-    layers: list[tuple[Synapse[FloatLif], Shape]]
+    layers: list[tuple[Planned, Shape]]
     upscale: int
     lowering: str
     relay: bool = False
@@ -157,7 +160,7 @@ def _plan(network: FloatNetwork, lowering: NirLowering) -> _Plan:
 
 
 def _unrolled(network: FloatNetwork) -> _Plan:
-    layers: list[tuple[Synapse[FloatLif], Shape]] = []
+    layers: list[tuple[Planned, Shape]] = []
     shape = network.input_shape
     for where, layer in zip(labels(network.layers), network.layers, strict=True):
         if isinstance(layer, Flatten):
@@ -174,7 +177,7 @@ def _unrolled(network: FloatNetwork) -> _Plan:
 
 
 def _coarse(network: FloatNetwork) -> _Plan:
-    layers: list[tuple[Synapse[FloatLif], Shape]] = []
+    layers: list[tuple[Planned, Shape]] = []
     shape, maps = network.input_shape, network.input_shape
     factor: Pair = (1, 1)
     lowered = False
@@ -197,8 +200,7 @@ def _coarse(network: FloatNetwork) -> _Plan:
             if isinstance(synapse, Conv) and synapse.stride != (1, 1):
                 raise UnsupportedLayerError(f"{where}: a stride behind cells")
             conv = subpixel_conv(synapse, (maps[1], maps[2]), factor, where, limit=_MAX_WEIGHTS)
-            if isinstance(synapse, ConvTranspose):
-                factor, lowered = (factor[0] * synapse.stride[0], factor[1] * synapse.stride[1]), True
+            factor, lowered = factor_after(synapse, factor), True
             synapse = conv
         shape, maps = synapse.output_shape(shape), after
         layers.append((synapse, shape))
@@ -232,12 +234,12 @@ def _relayed(plan: _Plan) -> _Plan:
     copies = np.eye(inputs + 1, inputs, dtype=np.float32)[:, :, None, None]
     relay = Conv(copies, np.eye(inputs + 1, dtype=np.float32)[-1], _RELAY)
     kernel = np.concatenate([first.weight, bias[:, None, ::-1, ::-1]], axis=1)
-    layers: list[tuple[Synapse[FloatLif], Shape]] = [(relay, (inputs + 1, 1, 1))]
+    layers: list[tuple[Planned, Shape]] = [(relay, (inputs + 1, 1, 1))]
     layers += [(replace(first, weight=kernel, bias=None), shape), *plan.layers[1:]]
     return replace(plan, layers=layers, relay=True)
 
 
-def _check_kernel(synapse: Synapse, where: str) -> None:
+def _check_kernel(synapse: Planned, where: str) -> None:
     if isinstance(synapse, Conv):
         if synapse.weight.shape[2] != synapse.weight.shape[3]:
             raise UnsupportedLayerError(f"{where}: nir takes kernels for square, this is {synapse.weight.shape[2:]}")
@@ -262,12 +264,11 @@ def _with_gain(synapse: Synapse[FloatLif], where: str) -> Synapse[FloatLif]:
     return replace(synapse, weight=(gain * synapse.weight).astype(np.float32), bias=bias)
 
 
-def _synapse(nir: Any, layer: Synapse, before: Shape) -> Any:
+def _synapse(nir: Any, layer: Planned, before: Shape) -> Any:
     bias = np.zeros(len(layer.weight), np.float32) if layer.bias is None else layer.bias
     bias = bias[:, 0, 0] if bias.ndim == 3 else bias
     if isinstance(layer, Dense):
         return nir.Affine(layer.weight, bias)
-    assert isinstance(layer, Conv)
     size = (before[1], before[2])
     return nir.Conv2d(size, layer.weight, layer.stride, layer.padding, layer.dilation, layer.groups, bias)
 

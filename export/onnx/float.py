@@ -18,8 +18,9 @@ import numpy as np
 from esvae.errors import NetFileError
 from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, Shape, Synapse
 from export.ir.floats import FloatNetwork
+from export.ir.geometry import matrix
 from export.onnx.graph import Graph, image_from, metadata, save_model
-from export.onnx.sums import delayed, drawn_maps
+from export.onnx.sums import delayed
 
 __all__ = ["float_model", "write_float_onnx"]
 
@@ -98,8 +99,10 @@ def float_model(network: FloatNetwork, *, steps: int | None = None, hidden: bool
 def _sums(graph: Graph, layer: Synapse, raster: str, before: Shape) -> str:
     """Weighted sums of all steps, float32 ``(steps * images, ...)``."""
     if isinstance(layer, Dense) or before[1:] == (1, 1):
-        raster, matrix = delayed(graph, raster, layer) if isinstance(layer, Dense) else (raster, drawn_maps(layer))
-        return graph.op("MatMul", graph.reshape(raster, (-1, len(matrix))), graph.constant(matrix, np.float32))
+        weight = matrix(layer, before).T
+        if isinstance(layer, Dense):
+            raster, weight = delayed(graph, raster, layer)
+        return graph.op("MatMul", graph.reshape(raster, (-1, len(weight))), graph.constant(weight, np.float32))
     options: dict[str, Any] = {
         "kernel_shape": layer.weight.shape[2:],
         "strides": layer.stride,

@@ -84,9 +84,25 @@ class Graph:
         """``value`` as another type."""
         return self.op("Cast", value, to=self._type(dtype))
 
-    def reshape(self, value: str, shape: Sequence[int]) -> str:
+    def reshape(self, value: str, shape: Sequence[int], name: str | None = None) -> str:
         """``value`` with another shape; -1 once for what the others leave."""
-        return self.op("Reshape", value, self.constant(shape, np.int64))
+        return self.op("Reshape", value, self.constant(shape, np.int64), name=name)
+
+    def pixels(self, value: str, coarse: Sequence[int], factor: Sequence[int], name: str | None = None) -> str:
+        """Cells as the maps that they make up, as :func:`export.ir.geometry.pixels` has it.
+
+        Args:
+            value: ``(rows, C * fy * fx, h, w)``, of any shape with as many numbers a row.
+            coarse: ``(C, h, w)``.
+            factor: ``(fy, fx)``.
+            name: of the result.
+
+        Returns:
+            ``(rows, C, fy * h, fx * w)``.
+        """
+        channels, *grid = coarse
+        turned = self.op("Transpose", self.reshape(value, (-1, channels, *factor, *grid)), perm=[0, 1, 4, 2, 5, 3])
+        return self.reshape(turned, (-1, channels, *(f * n for f, n in zip(factor, grid, strict=True))), name)
 
     def input(self, name: str, dtype: Any, shape: Sequence[int | str | None] | None) -> str:
         """Adds an input; axes with a name are of any size, a shape of None is not said."""
@@ -165,10 +181,8 @@ def image_from(graph: Graph, value: str, readout: ImageReadout, name: str) -> st
     channels, height, width = readout.image_shape
     r = readout.upscale
     if r > 1:
-        cells = graph.reshape(value, (-1, channels, r, r, height // r, width // r))
-        value = graph.op("Transpose", cells, perm=[0, 1, 4, 2, 5, 3])
-    shape = graph.constant((-1, channels, height, width), np.int64)
-    return graph.op("Reshape", value, shape, name=name)
+        return graph.pixels(value, (channels, height // r, width // r), (r, r), name)
+    return graph.reshape(value, (-1, channels, height, width), name)
 
 
 def save_model(model: Any, target: str | os.PathLike[str]) -> Path:

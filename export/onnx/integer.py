@@ -35,8 +35,10 @@ import numpy as np
 from esvae.chip.formats import ACCUMULATOR_BITS, DECAY_SHIFT, DECAY_UNITY, STATE_LIMIT, STATE_SHIFT, STATE_WRAP
 from esvae.errors import NetFileError
 from export.ir import Conv, ConvTranspose, Dense, Flatten, Lif, Network, Shape, Synapse
+from export.ir.bounds import largest_current, largest_sum
+from export.ir.geometry import matrix
 from export.onnx.graph import Graph, image_from, metadata, save_model
-from export.onnx.sums import delayed, drawn_maps, interleaved, phases, sliced
+from export.onnx.sums import delayed, interleaved, phases, sliced
 
 __all__ = ["integer_model", "write_onnx"]
 
@@ -127,7 +129,7 @@ class _Writer:
             if isinstance(layer, Flatten):
                 raster = graph.reshape(raster, (steps, -1, *after))
             else:
-                sums, reach = self._sums(layer, raster, shape, after), _reach(layer)
+                sums, reach = self._sums(layer, raster, shape, after), largest_sum(layer)
                 level = None if layer.bias is None else self._bias(layer.bias, after)
                 raster, v_end = self._neurons(sums, level, layer.neuron, reach, after, self.number == last)
             shape = after
@@ -144,24 +146,23 @@ class _Writer:
         """Sums of the weights of inputs that spiked: parts int32 ``(steps, images, *after)``."""
         graph = self.graph
         if isinstance(layer, Dense):
-            arrived, matrix = delayed(graph, raster, layer)
-            found = self._products(arrived, matrix)
+            found = self._products(*delayed(graph, raster, layer))
         elif before[1:] == (1, 1):
-            found = self._products(raster, drawn_maps(layer))
+            found = self._products(raster, matrix(layer, before).T)
         else:
             rows = graph.reshape(raster, (-1, *before))
             found = self._convolved(layer, rows, before, after)
         shaped = [_Sum(graph.reshape(part.value, (self.steps, -1, *after)), part.factor) for part in found]
-        if _reach(layer) < STATE_LIMIT or isinstance(layer, Dense):
+        if largest_sum(layer) < STATE_LIMIT or isinstance(layer, Dense):
             return shaped
         half = graph.constant(1 << (ACCUMULATOR_BITS - 1), np.int64)  # beyond what a Network holds
         total = _total(graph, shaped, 1, np.int64)
         turned = graph.op("Mod", graph.op("Add", total, half), graph.constant(1 << ACCUMULATOR_BITS, np.int64))
         return [_Sum(graph.cast(graph.op("Sub", turned, half), np.int32), 1)]
 
-    def _products(self, raster: str, matrix: np.ndarray) -> list[_Sum]:
-        rows = self.graph.reshape(raster, (-1, len(matrix)))
-        return [self._product("MatMulInteger", rows, *part) for part in _parts(matrix)]
+    def _products(self, raster: str, weight: np.ndarray) -> list[_Sum]:
+        rows = self.graph.reshape(raster, (-1, len(weight)))
+        return [self._product("MatMulInteger", rows, *part) for part in _parts(weight)]
 
     def _convolved(self, layer: Conv | ConvTranspose, rows: str, before: Shape, after: Shape) -> list[_Sum]:
         if isinstance(layer, Conv):
@@ -200,7 +201,7 @@ class _Writer:
         """The neurons over all steps: their raster and the potential after the last step."""
         graph, body = self.graph, self.graph.body()
         each: tuple[int | str, ...] = ("images", *shape)
-        wide = not _bounded(reach, neuron.current_decay, self.steps)
+        wide = largest_current(reach << STATE_SHIFT, neuron.current_decay, self.steps) >= STATE_LIMIT
         kind = np.dtype(np.int64 if wide else np.int32)
         remembers = neuron.current_decay != DECAY_UNITY
         # A Scan's states come before what it scans.
@@ -303,21 +304,6 @@ def _parts(weight: np.ndarray) -> list[tuple[np.ndarray, int, int]]:
     zero = -(low >> 1)
     found = [(halves + zero, zero, 2)]
     return found if not odd.any() else [*found, (odd, 0, 1)]
-
-
-def _reach(layer: Synapse) -> int:
-    """No sum of weights is larger in magnitude."""
-    axes = (0, 2, 3) if isinstance(layer, ConvTranspose) else tuple(range(1, layer.weight.ndim))
-    return int(np.abs(layer.weight.astype(np.int64)).sum(axis=axes).max())
-
-
-def _bounded(reach: int, current_decay: int, steps: int) -> bool:
-    """Whether no current can come to 2^23 within the window: a geometric series, and at most one term a step."""
-    term = reach << STATE_SHIFT
-    limit = term * steps
-    if current_decay:
-        limit = min(limit, term * DECAY_UNITY // current_decay)
-    return limit < STATE_LIMIT
 
 
 def _decayed(body: Graph, value: str, decay: int, largest: int, kind: np.dtype[Any]) -> str:

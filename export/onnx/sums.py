@@ -3,7 +3,7 @@
 Rasters have time outermost, ``(steps, images, *shape)``, so that one product serves all steps: time is folded into the
 batch, ``(steps * images, *shape)``.
 
-1. On a 1x1 map any (transposed) convolution is the matrix of what each channel draws (:func:`drawn_maps`).
+1. On a 1x1 map any (transposed) convolution is a matrix (:func:`~export.ir.geometry.matrix`).
 2. A transposed convolution with stride s is a plain one on the coarse grid whose output channels are the s * s phases
    of the fine grid, interleaved afterwards (:func:`phases`): no product is spent on the zeros of a stuffed map.
 3. A dense layer with delays is one without, whose inputs are those of earlier steps (:func:`delayed`).
@@ -15,31 +15,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from export.ir import Conv, ConvTranspose, Dense, Shape
+from export.ir import ConvTranspose, Dense, Shape
+from export.ir.geometry import cell_span, cell_taps, grouped, picked
 from export.onnx.graph import Graph
 
-__all__ = ["Phases", "delayed", "drawn_maps", "interleaved", "phases"]
-
-
-def drawn_maps(layer: Conv | ConvTranspose) -> np.ndarray:
-    """What each input channel of a 1x1 map draws: ``(I, O*H*W)``, in the type of the weights."""
-    transposed = isinstance(layer, ConvTranspose)
-    inputs = layer.weight.shape[0] if transposed else layer.weight.shape[1] * layer.groups
-    _, *size = layer.output_shape((inputs, 1, 1))
-    taps = []
-    for axis in range(2):
-        reached = np.arange(size[axis]) + layer.padding[axis]
-        if not transposed:
-            reached = layer.padding[axis] - np.arange(size[axis]) * layer.stride[axis]
-        taps.append(_taps(reached, layer.dilation[axis], layer.weight.shape[2 + axis]))
-    grouped = layer.weight.reshape(layer.groups, -1, *layer.weight.shape[1:])  # g, I/g, O/g or g, O/g, I/g
-    if not transposed:
-        grouped = grouped.swapaxes(1, 2)
-    drawn = _picked(grouped, taps)
-    matrix = np.zeros((layer.groups, drawn.shape[1], layer.groups, *drawn.shape[2:]), layer.weight.dtype)
-    for group in range(layer.groups):
-        matrix[group, :, group] = drawn[group]
-    return matrix.reshape(inputs, -1)
+__all__ = ["Phases", "delayed", "interleaved", "phases"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,43 +42,31 @@ class Phases:
 def phases(layer: ConvTranspose, before: Shape, after: Shape) -> Phases:
     """The plain convolution that yields the phases of a transposed one.
 
-    Row ``y = s * q + r`` of the output is where tap k of input row i lands if ``s * i + d * k - p = y``; with
-    ``i = q - m`` this is ``d * k = s * m + r + p``: for each phase r and offset m at most one tap. The offsets m from
-    ``-((s - 1 + p) // s)`` to ``(d * (k - 1) - p) // s`` are the coarse kernel's taps, in reversed order.
+    The phases are the pixels of a cell of the output where the input's cell has one: see
+    :func:`~export.ir.geometry.cell_taps`.
     """
     taps, crop, grid, pads = [], [], [], ([], [])  # type: ignore[var-annotated]
     for axis in range(2):
-        s, p, d = layer.stride[axis], layer.padding[axis], layer.dilation[axis]
-        rows, wanted, size = before[1 + axis], after[1 + axis], layer.weight.shape[2 + axis]
-        first = -((s - 1 + p) // s)
+        rows, cells = before[1 + axis], -(-after[1 + axis] // layer.stride[axis])
+        first, last = cell_span(layer, axis)
         # Where padding and output padding leave nothing of the input, a tap without weight reads its last row.
-        last = max((d * (size - 1) - p) // s, 1 - rows)
-        offsets = np.arange(max(last, first), first - 1, -1)
-        taps.append(_taps(s * offsets[None, :] + np.arange(s)[:, None] + p, d, size))
-        cells = -(-wanted // s)
-        start, stop = -int(offsets[0]), cells - first  # input rows that are read, those beyond it included
+        start, stop = min(first, rows - 1), cells + last  # input rows that are read, those beyond it included
+        taps.append(cell_taps(layer, axis, np.arange(start, last + 1))[:, 0])
         crop.append((max(start, 0), min(stop, rows)))
         pads[0].append(max(-start, 0))
         pads[1].append(max(stop - rows, 0))
         grid.append(cells)
-    inputs, per_group = layer.weight.shape[:2]
-    grouped = layer.weight.reshape(layer.groups, inputs // layer.groups, per_group, *layer.weight.shape[2:])
-    picked = _picked(grouped, taps)  # g, I/g, O/g, sy, my, sx, mx
-    kernel = picked.transpose(0, 2, 3, 5, 1, 4, 6)
+    kernel = picked(grouped(layer), *taps).transpose(0, 1, 3, 5, 2, 4, 6)  # from g, O/g, I/g, sy, my, sx, mx
     (sy, my), (sx, mx) = (tap.shape for tap in taps)
-    weight = np.ascontiguousarray(kernel).reshape(-1, inputs // layer.groups, my, mx)
-    assert len(weight) == after[0] * sy * sx
+    weight = np.ascontiguousarray(kernel).reshape(after[0] * sy * sx, -1, my, mx)
     return Phases(weight, (crop[0], crop[1]), (*pads[0], *pads[1]), (grid[0], grid[1]))
 
 
 def interleaved(graph: Graph, value: str, layer: ConvTranspose, grid: tuple[int, int], after: Shape) -> str:
     """Phases ``(rows, O*sy*sx, *grid)`` as the map that they make up: ``(rows, *after)``."""
     if layer.stride != (1, 1):
-        cells = graph.reshape(value, (-1, after[0], *layer.stride, *grid))
-        turned = graph.op("Transpose", cells, perm=[0, 1, 4, 2, 5, 3])
-        full = tuple(s * n for s, n in zip(layer.stride, grid, strict=True))
-        value = graph.reshape(turned, (-1, after[0], *full))
-        if full != after[1:]:
+        value = graph.pixels(value, (after[0], *grid), layer.stride)
+        if tuple(s * n for s, n in zip(layer.stride, grid, strict=True)) != after[1:]:
             value = sliced(graph, value, ((0, after[1]), (0, after[2])), axes=(2, 3))
     return value
 
@@ -138,16 +106,3 @@ def delayed(graph: Graph, raster: str, layer: Dense) -> tuple[str, np.ndarray]:
     if not parts:
         return raster, np.zeros_like(layer.weight.T)
     return graph.op("Concat", *parts, axis=2), np.concatenate(rows)
-
-
-def _taps(reached: np.ndarray, dilation: int, size: int) -> np.ndarray:
-    """Which tap of a dilated kernel reaches so far; ``size`` where none does."""
-    tap, rest = np.divmod(reached, dilation)
-    return np.where((rest == 0) & (tap >= 0) & (tap < size), tap, size)
-
-
-def _picked(grouped: np.ndarray, taps: list[np.ndarray]) -> np.ndarray:
-    """Kernels ``(..., kh, kw)`` with the axes of ``taps`` in the place of the last two; 0 where there is no tap."""
-    padded = np.zeros((*grouped.shape[:-2], grouped.shape[-2] + 1, grouped.shape[-1] + 1), grouped.dtype)
-    padded[..., :-1, :-1] = grouped
-    return padded[..., taps[0], :][..., taps[1]]

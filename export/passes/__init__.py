@@ -6,13 +6,12 @@ from export.passes.lower_dense import lower_dense
 from export.passes.lower_subpixel import lower_subpixel
 from export.passes.lowering_costs import LoweringCost, lowering_costs
 from export.passes.quantize import LayerQuantization, quantize
-from export.passes.ranges import LayerRange, check_ranges, layer_ranges
+from export.passes.ranges import check_ranges, layer_ranges
 
 __all__ = [
     "CALIBRATIONS",
     "Calibration",
     "LayerQuantization",
-    "LayerRange",
     "LoweringCost",
     "calibrate",
     "calibration_spikes",

@@ -16,6 +16,7 @@ import numpy as np
 from esvae.chip.fold import fold
 from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, Shape, Synapse, with_values
 from export.ir.floats import FloatLayer, FloatNetwork
+from export.ir.geometry import point_kernel
 
 __all__ = ["fold_norm"]
 
@@ -50,6 +51,6 @@ def _folded(layer: FloatLayer) -> Synapse[FloatLif]:
 def _expanded(dense: Dense[FloatLif], shape: Shape) -> Conv[FloatLif]:
     """``(C*H*W, inputs)`` as a convolution whose kernel, flipped, is the map that one input draws."""
     _, height, width = shape
-    weight = dense.weight.reshape(*shape, -1).transpose(0, 3, 1, 2)[:, :, ::-1, ::-1]
     bias = None if dense.bias is None else dense.bias.reshape(shape)
-    return Conv(np.ascontiguousarray(weight), bias, dense.neuron, padding=(height - 1, width - 1))
+    weight = np.ascontiguousarray(point_kernel(dense.weight, shape))
+    return Conv(weight, bias, dense.neuron, padding=(height - 1, width - 1))

@@ -17,6 +17,7 @@ import numpy as np
 
 from esvae.errors import HardwareRangeError
 from export.ir import Conv, ConvTranspose, Dense, Layer, Lif, Network, Shape
+from export.ir.geometry import matrix
 from export.ir.labels import FIRST_GROUP
 from export.ir.limits import ELEMENTS
 from export.ir.nodes import N
@@ -64,38 +65,4 @@ def unrolled(layer: Conv[N] | ConvTranspose[N], before: Shape, after: Shape, whe
     bias = layer.bias
     if bias is not None:
         bias = np.broadcast_to(bias if bias.ndim == 3 else bias[:, None, None], after).reshape(-1).copy()
-    return Dense(_matrix(layer, before, after), bias, layer.neuron)
-
-
-def _matrix(layer: Conv | ConvTranspose, before: Shape, after: Shape) -> np.ndarray:
-    """What each input neuron alone sends, ``(outputs, inputs)``: int16, or the weights' float.
-
-    A pair of neurons is connected by one tap of the kernel at most, so each tap is written where it leads.
-    """
-    kind = layer.weight.dtype if layer.weight.dtype.kind == "f" else np.dtype(np.int16)
-    matrix = np.zeros((*after, *before), kind)
-    outputs, inputs = after[0] // layer.groups, before[0] // layer.groups
-    taps = [
-        (_ends(layer, before, after, 0, y), _ends(layer, before, after, 1, x), y, x)
-        for y in range(layer.weight.shape[2])
-        for x in range(layer.weight.shape[3])
-    ]
-    for group in range(layer.groups):
-        to, of = slice(group * outputs, (group + 1) * outputs), slice(group * inputs, (group + 1) * inputs)
-        kernel = layer.weight[of].swapaxes(0, 1) if isinstance(layer, ConvTranspose) else layer.weight[to]
-        for (to_y, of_y), (to_x, of_x), y, x in taps:
-            matrix[to, to_y[:, None], to_x, of, of_y[:, None], of_x] = kernel[:, :, y, x]
-    return matrix.reshape(math.prod(after), math.prod(before))
-
-
-def _ends(
-    layer: Conv | ConvTranspose, before: Shape, after: Shape, axis: int, tap: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Along one axis, the outputs and inputs that a tap connects."""
-    shift = tap * layer.dilation[axis] - layer.padding[axis]
-    transposed = isinstance(layer, ConvTranspose)
-    walked = np.arange((before if transposed else after)[1 + axis])
-    reached = walked * layer.stride[axis] + shift
-    inside = (reached >= 0) & (reached < (after if transposed else before)[1 + axis])
-    ends = walked[inside], reached[inside]
-    return ends[::-1] if transposed else ends
+    return Dense(matrix(layer, before), bias, layer.neuron)

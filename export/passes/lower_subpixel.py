@@ -20,13 +20,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from esvae.chip.formats import BIAS, DECAY_UNITY
+from esvae.chip.formats import BIAS
 from esvae.errors import HardwareRangeError
-from export.ir import Conv, ConvTranspose, ImageReadout, Layer, Lif, Network, Pair, Synapse
+from export.ir import Conv, ConvTranspose, ImageReadout, Layer, Lif, Network, Pair
+from export.ir.bounds import largest_current, largest_sum
+from export.ir.geometry import cell_span, cell_taps, cells, factor_after, grouped, picked, ungrouped
 from export.ir.labels import FIRST_GROUP
 from export.ir.nodes import N
 
-__all__ = ["MAX_WEIGHTS", "cells", "lower_subpixel", "subpixel_conv", "subpixel_weights"]
+__all__ = ["MAX_WEIGHTS", "lower_subpixel", "subpixel_conv", "subpixel_weights"]
 
 #: Kernels above this many weights are not made: they would hold zeros for the most part.
 MAX_WEIGHTS = 1 << 25
@@ -54,8 +56,7 @@ def lower_subpixel(network: Network) -> Network:
             )
         conv = subpixel_conv(layer, (before[1], before[2]), factor, where)
         layers.append(conv)
-        if isinstance(layer, ConvTranspose):
-            factor = (factor[0] * layer.stride[0], factor[1] * layer.stride[1])
+        factor = factor_after(layer, factor)
     readout = network.readout
     if readout is not None and started:
         readout = _interleaved(readout, factor, network.shapes[-1])
@@ -77,12 +78,8 @@ def _interleaved(readout: ImageReadout, factor: Pair, shape: tuple[int, ...]) ->
 
 def subpixel_weights(layer: Conv | ConvTranspose, factor: Pair) -> int:
     """How many weights :func:`subpixel_conv` gives, zeros included, for inputs with ``factor`` pixels a cell."""
-    inputs, outputs, after = layer.inputs, layer.outputs, _factor_after(layer, factor)
-    cells_reached = 1
-    for axis in range(2):
-        low, high = _reach(_taps(layer, factor[axis], axis))
-        cells_reached *= high - low + 1
-    return inputs * math.prod(factor) * outputs * math.prod(after) * cells_reached
+    taps = math.prod(last - first + 1 for first, last in (cell_span(layer, axis, factor) for axis in (0, 1)))
+    return layer.inputs * math.prod(factor) * layer.outputs * math.prod(factor_after(layer, factor)) * taps
 
 
 def subpixel_conv(
@@ -94,7 +91,7 @@ def subpixel_conv(
         layer: a transposed convolution, or a convolution of stride 1.
         size: height and width of its input, in its own pixels.
         factor: pixels of a cell, ``(y, x)``; input channel ``c`` and phase ``(py, px)`` of it come as channel
-            ``(c * factor_y + py) * factor_x + px``, as :func:`cells` lays them out.
+            ``(c * factor_y + py) * factor_x + px``, as :func:`~export.ir.geometry.cells` lays them out.
         where: goes into errors.
         limit: weights above which it is not made.
 
@@ -107,98 +104,31 @@ def subpixel_conv(
             f"{where}: on the coarse grid it has {count:,} weights, above {limit:,}; use a larger "
             "model.decoder.base_size, or --lowering dense or native"
         )
-    after = _factor_after(layer, factor)
+    after = factor_after(layer, factor)
     _, height, width = layer.output_shape((layer.inputs, *size))
     shape = (height, width)
     index, padding = [], []
     for axis in range(2):
         grown = -(-shape[axis] // after[axis]) - -(-size[axis] // factor[axis])
-        low, high = _reach(_taps(layer, factor[axis], axis))
+        first, last = cell_span(layer, axis, factor)
         # Padding is the same on both sides; a kernel that reaches less far than the padding lets the map grow.
-        pad = max(-low, high + grown, 0)
-        offsets = np.arange(-pad, pad - grown + 1)
-        index.append(_tap_index(layer, factor[axis], axis, offsets))
+        pad = max(-first, last + grown, 0)
+        index.append(cell_taps(layer, axis, np.arange(-pad, pad - grown + 1), factor))
         padding.append(pad)
-    kernel = _outward(layer)  # outputs, inputs, kh + 1, kw + 1; the last taps are zero
-    y, x = index
-    weight = kernel[:, :, y[:, :, :, None, None, None], x[None, None, None]]  # O I qy py ky qx px kx
-    weight = weight.transpose(0, 2, 5, 1, 3, 6, 4, 7)
-    outputs = kernel.shape[0] * math.prod(after)
-    weight = weight.reshape(outputs, kernel.shape[1] * math.prod(factor), *weight.shape[-2:])
-    bias = _bias(layer, weight, shape, after, where)
-    return Conv(np.ascontiguousarray(weight), bias, layer.neuron, padding=(padding[0], padding[1]))
+    weight = picked(ungrouped(grouped(layer)), *index).transpose(0, 2, 5, 1, 3, 6, 4, 7)  # from O I qy py ky qx px kx
+    weight = weight.reshape(layer.outputs * math.prod(after), -1, *weight.shape[-2:])
+    conv = Conv(np.ascontiguousarray(weight), None, layer.neuron, padding=(padding[0], padding[1]))
+    return replace(conv, bias=_bias(layer, conv, shape, after, where))
 
 
-def cells(maps: np.ndarray, factor: Pair) -> np.ndarray:
-    """Maps ``(..., C, H, W)`` on the coarse grid, ``(..., C * fy * fx, ceil(H / fy), ceil(W / fx))``; zeros fill up."""
-    *lead, channels, height, width = maps.shape
-    rows, columns = -(-height // factor[0]), -(-width // factor[1])
-    padded = np.zeros((*lead, channels, rows * factor[0], columns * factor[1]), maps.dtype)
-    padded[..., :height, :width] = maps
-    split = padded.reshape(*lead, channels, rows, factor[0], columns, factor[1])
-    n = len(lead)
-    turned = split.transpose(*range(n), n, n + 2, n + 4, n + 1, n + 3)
-    return turned.reshape(*lead, channels * factor[0] * factor[1], rows, columns)
-
-
-def _factor_after(layer: Synapse, factor: Pair) -> Pair:
-    if isinstance(layer, ConvTranspose):
-        return factor[0] * layer.stride[0], factor[1] * layer.stride[1]
-    return factor
-
-
-def _taps(layer: Conv | ConvTranspose, factor: int, axis: int) -> list[tuple[int, int, int, int]]:
-    """Every ``(q, p, cell offset, tap)`` along one axis."""
-    size, dilation, pad = layer.weight.shape[2 + axis], layer.dilation[axis], layer.padding[axis]
-    after = factor * (layer.stride[axis] if isinstance(layer, ConvTranspose) else 1)
-    found = []
-    for q in range(after):
-        for p in range(factor):
-            for tap in range(size):
-                if isinstance(layer, ConvTranspose):
-                    offset, rest = divmod(q + pad - layer.stride[axis] * p - tap * dilation, after)
-                else:
-                    offset, rest = divmod(tap * dilation - p + q - pad, after)
-                if rest == 0:
-                    found.append((q, p, offset, tap))
-    return found
-
-
-def _reach(taps: list[tuple[int, int, int, int]]) -> tuple[int, int]:
-    offsets = [offset for _, _, offset, _ in taps]
-    return min(offsets), max(offsets)
-
-
-def _tap_index(layer: Conv | ConvTranspose, factor: int, axis: int, offsets: np.ndarray) -> np.ndarray:
-    """The tap for ``(q, p, cell offset)``; one past the last where there is none."""
-    size = layer.weight.shape[2 + axis]
-    after = factor * (layer.stride[axis] if isinstance(layer, ConvTranspose) else 1)
-    index = np.full((after, factor, len(offsets)), size)
-    for q, p, offset, tap in _taps(layer, factor, axis):
-        index[q, p, offset - offsets[0]] = tap
-    return index
-
-
-def _outward(layer: Conv | ConvTranspose) -> np.ndarray:
-    """Weights ``(O, I, kh + 1, kw + 1)`` without groups, the last row and column zero."""
-    weight = layer.weight
-    inputs, outputs = layer.inputs // layer.groups, layer.outputs // layer.groups
-    full = np.zeros((layer.outputs, layer.inputs, weight.shape[2] + 1, weight.shape[3] + 1), weight.dtype)
-    for group in range(layer.groups):
-        rows, columns = slice(group * outputs, (group + 1) * outputs), slice(group * inputs, (group + 1) * inputs)
-        part = weight[columns].swapaxes(0, 1) if isinstance(layer, ConvTranspose) else weight[rows]
-        full[rows, columns, :-1, :-1] = part
-    return full
-
-
-def _bias(layer: Conv | ConvTranspose, weight: np.ndarray, shape: Pair, after: Pair, where: str) -> np.ndarray | None:
+def _bias(layer: Conv | ConvTranspose, conv: Conv, shape: Pair, after: Pair, where: str) -> np.ndarray | None:
     """By channel; by neuron where it is so already, or where neurons are there that must not fire."""
     whole = all(size % f == 0 for size, f in zip(shape, after, strict=True))
     bias = layer.bias
     if whole and (bias is None or bias.ndim == 1):
         return None if bias is None else np.repeat(bias, math.prod(after))
     outputs = layer.outputs
-    given = np.zeros(outputs, weight.dtype) if bias is None else bias
+    given = np.zeros(outputs, conv.weight.dtype) if bias is None else bias
     by_neuron = np.broadcast_to(given if given.ndim == 3 else given[:, None, None], (outputs, *shape))
     placed = cells(by_neuron, after)
     if whole:
@@ -209,9 +139,7 @@ def _bias(layer: Conv | ConvTranspose, weight: np.ndarray, shape: Pair, after: P
             f"{where}: its {shape[0]}x{shape[1]} neurons do not fill cells of {after[0]}x{after[1]}, and floats "
             "have no bias that holds those beyond silent; use the dense lowering"
         )
-    most = float(weight.clip(min=0).sum(axis=(1, 2, 3)).max())
-    if most:  # a current that lasts adds up
-        most = most * DECAY_UNITY / layer.neuron.current_decay if layer.neuron.current_decay else math.inf
+    most = largest_current(largest_sum(conv, 1), layer.neuron.current_decay, None)  # a current that lasts adds up
     if most > -BIAS.min:
         raise HardwareRangeError(
             f"{where}: its {shape[0]}x{shape[1]} neurons do not fill cells of {after[0]}x{after[1]}, and those beyond "

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from export.ir import Conv, ConvTranspose, Network
+from export.ir.geometry import factor_after
 from export.passes.lower_dense import MAX_ELEMENTS
 from export.passes.lower_subpixel import MAX_WEIGHTS, subpixel_weights
 
@@ -55,8 +56,7 @@ def _subpixel(network: Network) -> LoweringCost:
         if count > MAX_WEIGHTS and refused is None:
             refused = f"{where} would have {count:,} weights"
         total += count
-        if isinstance(layer, ConvTranspose):
-            factor = (factor[0] * layer.stride[0], factor[1] * layer.stride[1])
+        factor = factor_after(layer, factor)
     return LoweringCost("subpixel", total, refused=refused)
 
 

@@ -84,7 +84,7 @@ def quantize(
 def float_values(synapse: Synapse[FloatLif]) -> FloatValues:
     """A node's floats, as :func:`~esvae.chip.rounding.round_layer` takes them."""
     fan_in = (0, 2, 3) if isinstance(synapse, ConvTranspose) else tuple(range(1, synapse.weight.ndim))
-    return FloatValues(synapse.weight, synapse.bias, synapse.neuron, fan_in)
+    return FloatValues(synapse.weight, synapse.bias, synapse.neuron, fan_in, synapse.groups)
 
 
 def _quantized(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -32,6 +32,10 @@ class State:
     def __getitem__(self, part: Part[T]) -> T:
         found: T = self._parts[part]
         return found
+
+    def only(self, parts: Iterable[Part[Any]]) -> State:
+        """These parts and no others, so that a pass cannot use what it does not say it requires."""
+        return State({part: self[part] for part in parts})
 
     def having(self, parts: Mapping[Part[Any], Any]) -> State:
         """These parts too."""
@@ -65,7 +69,7 @@ class Pass:
         if missing:
             raise PassError(f"{self.name}: requires {', '.join(missing)}; run the pass that gives it before this one")
         try:
-            after = state.having(self.run(state))
+            after = state.having(self.run(state.only(self.requires)))
         except EsvaeError as error:
             raise type(error)(f"{self.name}: {error}") from None
         if not self.ensures(after):

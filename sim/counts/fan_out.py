@@ -11,10 +11,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch.nn import functional
 
-from export.ir import Conv, ConvTranspose, Dense, Shape, Synapse
+from export.ir import ConvTranspose, Dense, Shape, Synapse
+from export.ir.geometry import grouped, reaches
 
 __all__ = ["Macs", "fan_out", "macs"]
 
@@ -34,7 +33,6 @@ class Macs:
     full: int
 
 
-@torch.inference_mode()
 def fan_out(layer: Synapse, input_shape: Shape, targets: np.ndarray | None = None) -> np.ndarray:
     """Counts the synapses that leave each input neuron.
 
@@ -46,26 +44,21 @@ def fan_out(layer: Synapse, input_shape: Shape, targets: np.ndarray | None = Non
     Returns:
         int64 of the input's shape.
     """
-    # The layer run backwards over ones: whole numbers below 2^53, which float64 adds without error in any order.
-    exists = (layer.weight != 0).astype(np.float64)
     if isinstance(layer, Dense):
-        rows = exists if targets is None else exists[targets]
-        return rows.sum(axis=0).astype(np.int64)
+        return np.count_nonzero(layer.weight if targets is None else layer.weight[targets], axis=0)
+    exists = (grouped(layer) != 0).astype(np.float64)  # whole numbers below 2^53, exact in any order
     shape = layer.output_shape(input_shape)
-    wanted = torch.ones(1, *shape, dtype=torch.float64)
-    if targets is not None:
-        wanted = torch.from_numpy(targets.reshape(1, *shape).astype(np.float64))
-    weight = torch.from_numpy(exists)
-    if isinstance(layer, ConvTranspose):
-        back = functional.conv2d(wanted, weight, None, layer.stride, layer.padding, layer.dilation, layer.groups)
-        # With dilation the output padding may be as large as the stride, and then one place too many fits.
-        back = back[..., : input_shape[1], : input_shape[2]]
-    else:
-        passed_by = _passed_by(layer, input_shape, shape)
-        back = functional.conv_transpose2d(
-            wanted, weight, None, layer.stride, layer.padding, passed_by, layer.groups, layer.dilation
-        )
-    return back[0].numpy().astype(np.int64)
+    rows, columns = (reaches(layer, input_shape, shape, axis) for axis in (0, 1))
+    if targets is None:
+        by_tap = exists.sum(axis=1).reshape(-1, *exists.shape[3:])
+        return ((rows >= 0).astype(np.float64) @ by_tap @ (columns >= 0).T.astype(np.float64)).astype(np.int64)
+    wanted = np.zeros((shape[0], shape[1] + 1, shape[2] + 1))  # the last row and column, at -1: no target
+    wanted[:, :-1, :-1] = targets.reshape(shape)
+    found = np.zeros((layer.groups, exists.shape[2], math.prod(input_shape[1:])))
+    for ky, kx in np.ndindex(*exists.shape[3:]):
+        hit = wanted[:, rows[:, ky, None], columns[:, kx]].reshape(layer.groups, exists.shape[1], -1)
+        found += exists[..., ky, kx].swapaxes(1, 2) @ hit
+    return found.astype(np.int64).reshape(input_shape)
 
 
 def macs(layer: Synapse, input_shape: Shape) -> Macs:
@@ -75,20 +68,3 @@ def macs(layer: Synapse, input_shape: Shape) -> Macs:
         return Macs(effective, layer.weight.size)
     places = input_shape if isinstance(layer, ConvTranspose) else layer.output_shape(input_shape)
     return Macs(effective, math.prod(places) * math.prod(layer.weight.shape[1:]))
-
-
-def _passed_by(layer: Conv, input_shape: Shape, output_shape: Shape) -> tuple[int, int]:
-    """Rows and columns at the far border that a strided kernel never reaches."""
-    rest = [
-        n + 2 * p - d * (k - 1) - 1 - (m - 1) * s
-        for n, p, d, k, m, s in zip(
-            input_shape[1:],
-            layer.padding,
-            layer.dilation,
-            layer.weight.shape[2:],
-            output_shape[1:],
-            layer.stride,
-            strict=True,
-        )
-    ]
-    return rest[0], rest[1]

@@ -5,7 +5,7 @@
     E       = E_syn * operations + E_upd * updates + E_spk * spikes + E_pkt * packets + E_hop * hops
               + P_static * t_image
     t_step  = max over cores of max(t_syn * operations, t_upd * neurons), plus the barrier; mean over the window
-    t_image = (T + depth) * t_step
+    t_image = T * t_step, where images follow each other without a gap; the first takes (T + depth) * t_step
 
 Every result has a lowest and a highest value beside it: all figures at the low (high) end of their ranges, times the
 profile's uncertainty of the whole. Its basis is the weakest of those of the figures in it, that uncertainty apart.
@@ -20,6 +20,7 @@ import numpy as np
 
 from esvae.errors import ConfigError
 from export.ir import Dense, Network
+from export.ir.labels import INPUT_LABEL
 from sim.counts.ops import Counts
 from sim.energy.profile import BASES, Energies, Figure, Profile, Times
 from sim.fit.chips import CHIPS, Chip
@@ -78,7 +79,9 @@ class Estimate:
         basis: of the weakest figure in it.
         energy: joules an image.
         parts: of it.
-        step_time, image_time: seconds; None where the profile has no times or the network cannot be mapped.
+        step_time: seconds; None where the profile has no times or the network cannot be mapped, as the next two.
+        latency: seconds from an image's first step to its last layer's last.
+        interval: seconds from one image to the next where they follow without a gap, as static power is charged.
         busiest: the layer whose core takes longest, likewise.
         static_share: of the energy, likewise.
         chip, cores, chips: that the mapping takes.
@@ -94,7 +97,8 @@ class Estimate:
     energy: Quantity
     parts: tuple[Part, ...]
     step_time: Quantity | None
-    image_time: Quantity | None
+    latency: Quantity | None
+    interval: Quantity | None
     busiest: str | None
     static_share: Quantity | None
     chip: str | None
@@ -152,14 +156,14 @@ def estimate(
     work = _Work(network, counts, profile, load)
     parts = work.dynamic()
     notes = [note for note in (work.missing(), _fit_note(mapping)) if note]
-    step = image = share = busiest = None
+    step = latency = interval = share = busiest = None
     if profile.time is not None and load is not None and mapping is not None:
         step, layer = step_time(network, profile, load)
-        busiest = counts.layers[layer].layer
-        image = step.times(counts.steps + network.depth)
+        busiest = INPUT_LABEL if layer < 0 else counts.layers[layer].layer
+        latency, interval = step.times(counts.steps + network.depth), step.times(counts.steps)
         if profile.power is not None:
             static = profile.power.static
-            energy = _quantity(static).times(mapping.chips or 1) * image
+            energy = _quantity(static).times(mapping.chips or 1) * interval
             parts.append(Part("static power", None, energy, _weakest([static, *work.time_figures])))
     total = Quantity(0.0, 0.0, 0.0)
     for part in parts:
@@ -175,7 +179,8 @@ def estimate(
         energy=total,
         parts=tuple(parts),
         step_time=step,
-        image_time=image,
+        latency=latency,
+        interval=interval,
         busiest=busiest,
         static_share=share,
         chip=profile.chip,
@@ -255,7 +260,7 @@ def step_time(network: Network, profile: Profile, load: CoreLoad) -> tuple[Quant
         load: of the cores.
 
     Returns:
-        The time; and the layer of the core that is the busiest most often.
+        The time; and the layer of the core that is the busiest most often, -1 for input neurons.
     """
     time = profile.time
     if time is None:
@@ -272,7 +277,7 @@ def step_time(network: Network, profile: Profile, load: CoreLoad) -> tuple[Quant
     step = Quantity(*ends)
     if profile.uncertainty.time is not None:
         step = step * _quantity(profile.uncertainty.time)
-    return step, int(np.bincount(busiest).argmax())
+    return step, int(np.bincount(busiest + 1).argmax()) - 1
 
 
 def _by_layer(section: Energies | Times, kinds: Sequence[str]) -> list[Figure]:

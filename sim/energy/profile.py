@@ -10,14 +10,14 @@ from __future__ import annotations
 import os
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from esvae.errors import ConfigError
 from sim.energy.located_yaml import Located, parse_located
 
-__all__ = ["BASES", "Basis", "Figure", "Profile", "load_profile", "profile_names"]
+__all__ = ["BASES", "Basis", "Figure", "Number", "Profile", "Section", "load_profile", "profile_names", "read_section"]
 
 #: How a figure came about, from the firmest to the weakest.
 Basis: TypeAlias = Literal["measured", "fitted", "simulated", "assumed"]
@@ -36,11 +36,16 @@ def _no_truth_value(value: Any) -> Any:
 Number = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_no_truth_value)]
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """A part of a file in which nothing unknown may stand."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Figure(_Section):
+_AnySection = TypeVar("_AnySection", bound="Section")
+
+
+class Figure(Section):
     """One figure: a value, a range, or both."""
 
     value: Number | None = None
@@ -100,7 +105,7 @@ class FactorFigure(Figure):
     unit: Literal["times"]
 
 
-class Energies(_Section):
+class Energies(Section):
     """Energy of one of each."""
 
     synaptic_operation: EnergyFigure | None = None
@@ -123,7 +128,7 @@ class Energies(_Section):
         return self
 
 
-class Times(_Section):
+class Times(Section):
     """Time of one of each on its core, and of the barrier that ends a step on all cores."""
 
     synaptic_operation: TimeFigure | None = None
@@ -146,21 +151,21 @@ def _check_kinds(section: Energies | Times) -> None:
         raise ValueError("needs synaptic_operation, or synaptic_operation_conv, _sparse and _dense all three")
 
 
-class Powers(_Section):
+class Powers(Section):
     """Power that flows whatever the network does."""
 
     static: PowerFigure
     """Of a whole chip."""
 
 
-class Uncertainty(_Section):
+class Uncertainty(Section):
     """How far the whole estimate may be off, over and above the ranges of its figures: multiplied onto them."""
 
     energy: FactorFigure | None = None
     time: FactorFigure | None = None
 
 
-class Profile(_Section):
+class Profile(Section):
     """What operations cost on one chip."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")
@@ -200,25 +205,36 @@ def load_profile(name_or_path: str | os.PathLike[str]) -> Profile:
     """
     name = str(name_or_path)
     path = Path(_shipped() / f"{name}.yaml") if name in profile_names() else Path(name_or_path)
+    if not path.is_file():
+        known = ", ".join(profile_names())
+        raise ConfigError(f"--profile {name}: cannot be read (no such file); shipped are {known}")
+    return read_section(path, Profile, "profile")
+
+
+def read_section(path: Path, kind: type[_AnySection], what: str) -> _AnySection:
+    """Reads and checks a YAML file.
+
+    Raises:
+        ConfigError: it cannot be read or does not hold; names file, line and key.
+    """
     try:
         if path.stat().st_size > _MAX_BYTES:
-            raise ConfigError(f"{path}: larger than {_MAX_BYTES} bytes, which no profile is")
+            raise ConfigError(f"{path}: larger than {_MAX_BYTES} bytes, which no {what} is")
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        known = ", ".join(profile_names())
-        raise ConfigError(f"--profile {name}: cannot be read ({error.strerror}); shipped are {known}") from None
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: not readable as text") from None
     located = parse_located(text, str(path))
     try:
-        return Profile.model_validate(located.content)
+        return kind.model_validate(located.content)
     except ValidationError as error:
-        raise ConfigError(_explain(error, located, str(path))) from None
+        raise ConfigError(_explain(error, located, str(path), what)) from None
 
 
-def _explain(error: ValidationError, located: Located, path: str) -> str:
+def _explain(error: ValidationError, located: Located, path: str, what: str) -> str:
     first = error.errors()[0]
-    key = ".".join(map(str, first["loc"])) or "profile"
+    key = ".".join(map(str, first["loc"])) or what
     message = {"missing": "is missing", "extra_forbidden": "unknown key"}.get(first["type"], first["msg"])
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     return f"{path}:{located.line(first['loc'])}: {key}: {message.removeprefix('Value error, ')}{more}"

@@ -13,7 +13,7 @@ from sim.counts.fan_out import fan_out
 from sim.fit.chips import Chip
 from sim.fit.mapping import Core, Mapping
 
-__all__ = ["CoreLoad", "core_load"]
+__all__ = ["CoreLoad", "core_load", "core_reach"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +21,7 @@ class CoreLoad:
     """What the cores do, mean over images.
 
     Attributes:
-        layer: int64 ``(cores,)``: to which layer each core belongs.
+        layer: int64 ``(cores,)``: to which layer with synapses each core belongs; -1 for input neurons.
         synops: synaptic operations on each core in each step, float64 ``(steps, cores)``.
         neurons: on each core, which are its updates in each step, int64 ``(cores,)``.
         packets: sent in an image's window: one for each spike and core that it reaches.
@@ -44,15 +44,20 @@ def core_load(network: Network, entering: Sequence[np.ndarray], mapping: Mapping
         mapping: of the network.
 
     Cores are filled in order, layer after layer, along a path through the mesh that turns at each row's end; packets
-    go the shortest way. Spikes that enter the network come from the first core's tile.
+    go the shortest way. Spikes that enter the network come from its input neurons, or,
+    where it has none, from the first core's tile.
     """
     layer_of, synops, neurons = [], [], []
     packets = hops = 0.0
     source = np.zeros(math.prod(network.input_shape), np.int64)
     first = 0
+    if mapping.inputs is not None:
+        cores = mapping.inputs.cores
+        source, first = _homes(cores, network.input_shape, 0), len(cores)
+        layer_of, neurons = [-1] * first, [core.neurons for core in cores]
+        synops.append(np.zeros((len(entering[0]), first)))
     for k, ((layer, before, after), mapped) in enumerate(zip(network.synapses(), mapping.layers, strict=True)):
-        masks = [_mask(core, after) for core in mapped.cores]
-        reach = np.stack([_reach(layer, before, core, mask) for core, mask in zip(mapped.cores, masks, strict=True)])
+        reach = core_reach(layer, before, after, mapped.cores)
         synops.append(entering[k] @ reach.T)
         fired = entering[k].sum(axis=0)
         for index, reached in enumerate(reach > 0):
@@ -60,31 +65,26 @@ def core_load(network: Network, entering: Sequence[np.ndarray], mapping: Mapping
             packets += float(sent.sum())
             senders = np.flatnonzero(sent)
             hops += float(sent[senders] @ _distances(mapping.chip, senders, first + index))
-        source = np.zeros(math.prod(after), np.int64)
-        for index, mask in enumerate(masks):
-            source[mask.reshape(-1)] = first + index
+        source = _homes(mapped.cores, after, first)
         layer_of += [k] * len(mapped.cores)
         neurons += [core.neurons for core in mapped.cores]
         first += len(mapped.cores)
     return CoreLoad(np.array(layer_of), np.concatenate(synops, axis=1), np.array(neurons), packets, hops)
 
 
-def _mask(core: Core, shape: Shape) -> np.ndarray:
-    """Which outputs are on the core: bool of the layer's shape."""
-    if len(core.block) == 1:
-        flat = np.zeros(math.prod(shape), bool)
-        flat[slice(*core.block[0])] = True
-        return flat.reshape(shape)
-    mask = np.zeros(shape, bool)
-    mask[tuple(slice(*span) for span in core.block)] = True
-    return mask
+def _homes(cores: Sequence[Core], shape: Shape, first: int) -> np.ndarray:
+    """On which core each neuron is, counted from ``first``: int64 ``(neurons,)``."""
+    home = np.zeros(math.prod(shape), np.int64)
+    for index, core in enumerate(cores):
+        home[core.mask(shape).reshape(-1)] = first + index
+    return home
 
 
-def _reach(layer: Synapse, before: Shape, core: Core, mask: np.ndarray) -> np.ndarray:
-    """Synapses from each input to the core: int64 ``(inputs,)``."""
+def core_reach(layer: Synapse, before: Shape, after: Shape, cores: Sequence[Core]) -> np.ndarray:
+    """Synapses from each input to each core of a layer: int64 ``(cores, inputs)``."""
     if isinstance(layer, Dense):
-        return np.count_nonzero(layer.weight[slice(*core.block[0])], axis=0)
-    return fan_out(layer, before, mask).reshape(-1)
+        return np.stack([np.count_nonzero(layer.weight[slice(*core.block[0])], axis=0) for core in cores])
+    return np.stack([fan_out(layer, before, core.mask(after)).reshape(-1) for core in cores])
 
 
 def _distances(chip: Chip, senders: np.ndarray, receiver: int) -> np.ndarray:

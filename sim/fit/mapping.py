@@ -1,50 +1,31 @@
 """Which layer takes how many cores, and whether the chip has them.
 
-Every layer is cut into blocks of outputs, one core each, since all synapses of a neuron must lie on its core. A
-(transposed) convolution keeps its kernel once a core: blocks are boxes of channels, rows and columns. A dense layer, or
-a convolution *unrolled* into one, keeps a list of synapses for each input that reaches the core: blocks are runs of
-outputs in file order, each as long as the core allows.
+A layer is cut into blocks of outputs, one core each (:mod:`sim.fit.cuts`): as the compiler does, which is what
+``fits`` goes by, or into the fewest that the capacities allow, a bound that no compiler goes below.
 
-Not modelled: two layers on one core, output axons, and the compiler's own choices, so a real mapping may take more
-cores (or, by packing small layers together, fewer).
+Not modelled: two layers on one core, and output axons.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
 
-import numba
 import numpy as np
 
-from export.ir import Dense, Network, Shape, Synapse
+from export.ir import Dense, Network, Shape
+from export.ir.labels import INPUT_LABEL
+from export.netx.rules import loads_sparse
 from export.passes.quantize import MAX_WEIGHT_BITS
+from sim.fit import cuts
 from sim.fit.chips import Chip
-from sim.geometry import axis_sources, sources
+from sim.fit.cuts import LIMITS, Core, Cut, limits_of
 
-__all__ = ["Core", "LayerMapping", "Mapping", "map_network", "weight_bits"]
+__all__ = ["Core", "LayerMapping", "Mapping", "Rule", "Share", "compiler_bits", "map_network", "weight_bits"]
 
-Block = tuple[tuple[int, int], ...]
-
-
-@dataclass(frozen=True)
-class Core:
-    """One core's share of a layer.
-
-    Attributes:
-        block: from and to (exclusive) of its outputs, for each axis of the layer's shape; a single pair over the
-            flattened shape where the layer is unrolled.
-        neurons: on it.
-        words: of synaptic memory taken.
-        axons: input neurons that reach it.
-    """
-
-    block: Block
-    neurons: int
-    words: int
-    axons: int
+#: How layers are cut: as the compiler does, or into the fewest cores.
+Rule: TypeAlias = Literal["compiler", "fewest"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +34,7 @@ class LayerMapping:
 
     Attributes:
         layer: its label.
-        kind: ``shared`` kernel or ``unrolled`` lists.
+        kind: ``shared`` kernel, ``unrolled`` lists, or ``none`` of input neurons.
         shape: of its outputs.
         neurons: in all.
         weight_bits: that each stored weight takes.
@@ -83,8 +64,24 @@ class LayerMapping:
 
     def use(self, chip: Chip) -> dict[str, float]:
         """Share of each limit on the core where it is fullest, 0 to 1."""
-        most = {name: max((getattr(core, name) for core in self.cores), default=0) for name in _LIMITS}
-        return {name: most[name] / limit for name, limit in _limits(chip).items()}
+        most = {name: max((getattr(core, name) for core in self.cores), default=0) for name in LIMITS}
+        return {name: most[name] / limit for name, limit in limits_of(chip).items()}
+
+
+@dataclass(frozen=True)
+class Share:
+    """A part of a layer on one chip.
+
+    Attributes:
+        chip: number, from 0.
+        layer: its label.
+        first, last: cores of the layer, from and to (exclusive).
+    """
+
+    chip: int
+    layer: str
+    first: int
+    last: int
 
 
 @dataclass(frozen=True)
@@ -93,15 +90,18 @@ class Mapping:
 
     Attributes:
         chip: which.
-        layers: in file order.
+        layers: those with synapses, in file order.
+        inputs: of the input neurons, or None where there are none.
     """
 
     chip: Chip
     layers: tuple[LayerMapping, ...]
+    inputs: LayerMapping | None = None
 
     @property
     def cores(self) -> int:
-        return sum(len(layer.cores) for layer in self.layers)
+        """Of all layers and the input neurons."""
+        return sum(len(layer.cores) for layer in (*self.layers, *filter(None, [self.inputs])))
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -109,9 +109,26 @@ class Mapping:
         return tuple(f"{layer.layer}: {layer.problem}" for layer in self.layers if layer.problem)
 
     @property
+    def shares(self) -> tuple[Share, ...]:
+        """Which cores are on which chip: chips are filled in order, layer after layer; a layer that does not fit into
+        what is left of a chip begins on the next, and only one that no single chip holds is spread over several."""
+        shares, chip, used, room = [], 0, 0, self.chip.usable_cores
+        for layer in filter(None, (self.inputs, *self.layers)):
+            cores, first = len(layer.cores), 0
+            if used and cores > room - used:
+                chip, used = chip + 1, 0
+            while first < cores:
+                last = min(cores, first + room - used)
+                shares.append(Share(chip, layer.layer, first, last))
+                used, first = used + last - first, last
+                if first < cores:
+                    chip, used = chip + 1, 0
+        return tuple(shares)
+
+    @property
     def chips(self) -> int | None:
         """Chips needed, or None where a layer cannot be mapped at all."""
-        return None if self.problems else -(-self.cores // self.chip.usable_cores)
+        return None if self.problems else self.shares[-1].chip + 1
 
     @property
     def fits(self) -> bool:
@@ -124,15 +141,9 @@ class Mapping:
         return max(self.layers, key=lambda layer: (layer.problem is not None, len(layer.cores))).binding
 
 
-_LIMITS = ("neurons", "words", "axons")
-_NAMES = {"neurons": "neurons", "words": "memory", "axons": "axons"}
-
-
-def _limits(chip: Chip) -> dict[str, int]:
-    return dict(zip(_LIMITS, (chip.neurons, chip.memory_words, chip.input_axons), strict=True))
-
-
-def map_network(network: Network, chip: Chip, *, unrolled: bool = False, bits: int | None = None) -> Mapping:
+def map_network(
+    network: Network, chip: Chip, *, unrolled: bool = False, bits: int | None = None, rule: Rule = "compiler"
+) -> Mapping:
     """Maps every layer.
 
     Args:
@@ -140,21 +151,29 @@ def map_network(network: Network, chip: Chip, *, unrolled: bool = False, bits: i
         chip: to map on.
         unrolled: map convolutions as the dense layers that they unroll into.
         bits: of every weight, instead of what the layers use.
+        rule: how layers are cut.
     """
     layers = []
+    sparse = unrolled or rule == "fewest" or loads_sparse(network)
     for name, (layer, before, after) in zip(network.labels, network.synapses(), strict=True):
-        width = bits or weight_bits(layer.weight)
-        if isinstance(layer, Dense) or unrolled:
-            kind, found = "unrolled", _runs(layer, before, width, chip)
+        width = bits or (compiler_bits if rule == "compiler" else weight_bits)(layer.weight)
+        shared = not isinstance(layer, Dense) and not unrolled
+        if shared:
+            cut = (cuts.column_boxes if rule == "compiler" else cuts.fewest_boxes)(layer, before, after, width, chip)
+        elif isinstance(layer, Dense) and not sparse:
+            cut = cuts.full_runs(layer, width, chip)
         else:
-            kind, found = "shared", _boxes(layer, before, after, width, chip)
-        cores, problem = found
-        layers.append(_summary(name, kind, after, width, tuple(cores), problem, chip))
-    return Mapping(chip, tuple(layers))
+            cut = (cuts.equal_runs if rule == "compiler" else cuts.longest_runs)(layer, before, width, chip)
+        layers.append(_summary(name, "shared" if shared else "unrolled", after, width, cut, chip))
+    inputs = None
+    if network.input_neurons is not None:
+        cut = cuts.input_columns(network.input_shape, chip)
+        inputs = _summary(INPUT_LABEL, "none", network.input_shape, 0, cut, chip)
+    return Mapping(chip, tuple(layers), inputs)
 
 
 def weight_bits(weight: np.ndarray) -> int:
-    """Bits that the chip stores for each weight: the common factor of two dropped, a sign where signs are mixed.
+    """Bits that a weight needs at least: the common factor of two dropped, a sign where signs are mixed.
 
     >>> weight_bits(np.array([-254, 2]))
     8
@@ -166,137 +185,27 @@ def weight_bits(weight: np.ndarray) -> int:
     if not merged:
         return 1
     trailing = (merged & -merged).bit_length() - 1
-    mixed = bool((weight < 0).any() and (weight > 0).any())
-    return min(int(magnitude.max() >> trailing).bit_length() + mixed, MAX_WEIGHT_BITS)
+    return min(int(magnitude.max() >> trailing).bit_length() + _mixed(weight), MAX_WEIGHT_BITS)
 
 
-def _summary(
-    name: str, kind: str, shape: Shape, bits: int, cores: tuple[Core, ...], problem: str | None, chip: Chip
-) -> LayerMapping:
-    layer = LayerMapping(name, kind, shape, math.prod(shape), bits, cores, "", problem)
-    use = layer.use(chip)
-    binding = problem.partition(":")[0] if problem else _NAMES[max(use, key=lambda limit: use[limit])]
-    return LayerMapping(name, kind, shape, math.prod(shape), bits, cores, binding, problem)
+def compiler_bits(weight: np.ndarray) -> int:
+    """Bits that the compiler stores for each weight: of the largest magnitude, and a sign where signs are mixed.
 
+    With these, :class:`~sim.fit.chips.Chip`'s words are those of all nine layers of the published mapping.
 
-def _overflow(core: Core, chip: Chip) -> str | None:
-    """Which limit a core with the fewest outputs possible breaks, said for a person."""
-    for limit, most in _limits(chip).items():
-        if getattr(core, limit) > most:
-            return f"{_NAMES[limit]}: one neuron needs {getattr(core, limit):,}, a core of {chip.title} has {most:,}"
-    return None
-
-
-def _runs(layer: Synapse, before: Shape, bits: int, chip: Chip) -> tuple[list[Core], str | None]:
-    """Cuts the outputs of an unrolled layer, in order, into the longest runs that fit a core each."""
-    held = np.zeros(math.prod(before), np.int64)
-    words = [0, *(chip.unrolled_words(n, bits) for n in range(1, chip.neurons + 2))]
-    limits = np.array([chip.neurons, chip.memory_words, chip.input_axons])
-    now = np.zeros(4, np.int64)  # first output, neurons, words, axons of the core that is being filled
-    cores = []
-    for lengths, inputs in sources(layer, before):
-        ends = np.empty((len(lengths) + 1, 4), np.int64)
-        closed = _fill(lengths, inputs, held, np.diff(words), limits, now, ends)
-        cores += ends[:closed].tolist()
-    cores.append(now.tolist())
-    found = [Core(((first, first + neurons),), neurons, words, axons) for first, neurons, words, axons in cores]
-    problem = next(filter(None, (_overflow(core, chip) for core in found)), None)
-    return ([], problem) if problem else (found, None)
-
-
-@numba.njit(cache=True)
-def _fill(lengths: Any, inputs: Any, held: Any, price: Any, limits: Any, now: Any, ends: Any) -> int:
-    """Adds outputs to the core ``now``, closing it into ``ends`` when one more would not fit; gives how many closed.
-
-    ``held`` has the core's synapses on each axon, ``price`` the words that one more costs on an axon with so many.
-    An output that is too large for a core of its own gets one, for the caller to find.
+    >>> compiler_bits(np.array([-20, 18])), compiler_bits(np.array([-8, 8])), compiler_bits(np.array([-254, 2]))
+    (6, 4, 8)
     """
-    closed = at = 0
-    for length in lengths:
-        row = inputs[at : at + length]
-        at += length
-        words = axons = 0
-        for i in row:
-            words += price[held[i]]
-            axons += held[i] == 0
-        if now[1] and (now[1] + 1 > limits[0] or now[2] + words > limits[1] or now[3] + axons > limits[2]):
-            ends[closed] = now
-            closed += 1
-            held[:] = 0
-            now[0], now[1], now[2], now[3] = now[0] + now[1], 0, 0, 0
-            words, axons = length * price[0], length
-        for i in row:
-            held[i] += 1
-        now[1], now[2], now[3] = now[1] + 1, now[2] + words, now[3] + axons
-    return closed
+    largest = int(np.abs(weight.astype(np.int64)).max())
+    return max(1, min(max(largest - 1, 0).bit_length() + _mixed(weight), MAX_WEIGHT_BITS))
 
 
-def _boxes(layer: Synapse, before: Shape, after: Shape, bits: int, chip: Chip) -> tuple[list[Core], str | None]:
-    """Cuts a map into boxes of equal channels, rows and columns: the fewest that fit, then the fewest of channels."""
-    geometry = _Boxes(layer, before, after, bits, chip)
-    best: tuple[int, Shape] | None = None
-    channels, height, width = after
-    for parts in _distinct_parts(channels):
-        depth = -(-channels // parts)
-        for rows, columns in [
-            *((rows, width) for rows in range(height, 0, -1)),
-            *((1, c) for c in range(width, 0, -1)),
-        ]:
-            cores = -(-channels // depth) * -(-height // rows) * -(-width // columns)
-            if best is not None and cores >= best[0]:
-                break
-            if geometry.fit((depth, rows, columns)):
-                best = cores, (depth, rows, columns)
-                break
-    if best is None:
-        smallest = geometry.core(((0, 1), (0, 1), (0, 1)))
-        worst = max((geometry.core(block) for block in _grid(after, (1, 1, 1))), key=lambda core: core.axons)
-        return [], _overflow(smallest, chip) or _overflow(worst, chip)
-    return [geometry.core(block) for block in _grid(after, best[1])], None
+def _mixed(weight: np.ndarray) -> bool:
+    return bool((weight < 0).any() and (weight > 0).any())
 
 
-def _distinct_parts(channels: int) -> list[int]:
-    """Numbers of parts that give different sizes of the largest part, few parts first."""
-    seen: dict[int, int] = {}
-    for parts in range(1, channels + 1):
-        seen.setdefault(-(-channels // parts), parts)
-    return list(seen.values())
-
-
-def _grid(shape: Shape, size: Shape) -> Iterator[Block]:
-    """Boxes of ``size`` that tile ``shape``, the last of a row smaller; channels outermost."""
-    spans = [[(a, min(a + step, n)) for a in range(0, n, step)] for n, step in zip(shape, size, strict=True)]
-    for c in spans[0]:
-        for y in spans[1]:
-            for x in spans[2]:
-                yield c, y, x
-
-
-class _Boxes:
-    """What a box of a (transposed) convolution's outputs takes of a core."""
-
-    def __init__(self, layer: Synapse, before: Shape, after: Shape, bits: int, chip: Chip) -> None:
-        assert not isinstance(layer, Dense)
-        self._shape, self._bits, self._chip = after, bits, chip
-        self._kernel = math.prod(layer.weight.shape[2:])
-        self._inputs_of_group = before[0] // layer.groups
-        self._outputs_of_group = after[0] // layer.groups
-        self._touched = [axis_sources(layer, before, after, axis) for axis in (0, 1)]
-
-    def core(self, block: Block) -> Core:
-        (c0, c1), rows, columns = block
-        groups = range(c0 // self._outputs_of_group, -(-c1 // self._outputs_of_group))
-        words = 0
-        for g in groups:
-            first, last = g * self._outputs_of_group, (g + 1) * self._outputs_of_group
-            here = min(c1, last) - max(c0, first)
-            words += self._inputs_of_group * self._kernel * self._chip.shared_words(here, self._bits)
-        reached = [int(t[a:b].any(axis=0).sum()) for t, (a, b) in zip(self._touched, (rows, columns), strict=True)]
-        neurons = math.prod(b - a for a, b in block)
-        return Core(block, neurons, words, len(groups) * self._inputs_of_group * reached[0] * reached[1])
-
-    def fit(self, size: Shape) -> bool:
-        """Whether every box of a grid of that size fits a core."""
-        if math.prod(size) > self._chip.neurons:
-            return False
-        return all(_overflow(self.core(block), self._chip) is None for block in _grid(self._shape, size))
+def _summary(name: str, kind: str, shape: Shape, bits: int, cut: Cut, chip: Chip) -> LayerMapping:
+    layer = LayerMapping(name, kind, shape, math.prod(shape), bits, cut.cores, "", cut.problem)
+    use = layer.use(chip)
+    fullest = LIMITS[max(use, key=lambda limit: use[limit])]
+    return replace(layer, binding=cut.problem.partition(":")[0] if cut.problem else fullest)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from export.ir import Conv, ConvTranspose, Dense, Shape
-from sim.twin.synapses import reached
+from export.ir.geometry import reaches
 
 __all__ = ["EVENT_ACTIVITY", "EventSums"]
 
@@ -63,9 +63,11 @@ class EventSums:
         self._weight = np.ascontiguousarray(kernel, dtype=np.float32).reshape(-1)
         self._fan_out = self._weight.size // len(kernel)
         first, runs = [0], []
-        for y in range(input_shape[1]):
-            for x in range(input_shape[2]):
-                runs += _runs(layer, y, x, output_shape)
+        rows, columns = (reaches(layer, input_shape, output_shape, axis).tolist() for axis in (0, 1))
+        turned = isinstance(layer, Conv)
+        for row in rows:
+            for column in columns:
+                runs += _runs(row, column[::-1] if turned else column, output_shape[2])
                 first.append(len(runs))
         self._first = np.array(first, np.int64)
         self._runs = np.array(runs, np.int64).reshape(-1, 3) * np.array([self._outputs] * 3)
@@ -86,23 +88,21 @@ class EventSums:
         return torch.from_numpy(sums).reshape(steps, images, -1)
 
 
-def _runs(layer: Conv | ConvTranspose, y: int, x: int, output_shape: Shape) -> list[tuple[int, int, int]]:
-    """Of one source pixel: first target pixel, tap, and number of taps, of each run of neighbours."""
-    rows, columns = layer.weight.shape[2:]
-    _, height, width = output_shape
+def _runs(row: list[int], column: list[int], width: int) -> list[tuple[int, int, int]]:
+    """Of one source pixel: first target pixel, tap, and number of taps, of each run of neighbours.
+
+    Args:
+        row, column: the row (column) of targets that each tap reaches, -1 where none; columns in the weights' order.
+        width: of the map of targets.
+    """
     runs: list[tuple[int, int, int]] = []
-    for ky in range(rows):
-        ty = reached(layer, y, ky, 0)
-        if ty is None or not 0 <= ty < height:
-            continue
-        for tap in range(columns):
-            kx = columns - 1 - tap if isinstance(layer, Conv) else tap
-            tx = reached(layer, x, kx, 1)
-            if tx is None or not 0 <= tx < width:
+    for ky, y in enumerate(row):
+        for kx, x in enumerate(column):
+            if y < 0 or x < 0:
                 continue
-            target, position = ty * width + tx, ky * columns + tap
-            if runs and runs[-1][1] + runs[-1][2] == position and runs[-1][0] + runs[-1][2] == target:
+            target, tap = y * width + x, ky * len(column) + kx
+            if runs and runs[-1][1] + runs[-1][2] == tap and runs[-1][0] + runs[-1][2] == target:
                 runs[-1] = (runs[-1][0], runs[-1][1], runs[-1][2] + 1)
             else:
-                runs.append((target, position, 1))
+                runs.append((target, tap, 1))
     return runs

@@ -13,6 +13,8 @@ import numpy as np
 import torch
 
 from export.ir import Dense, InputNeurons, Lif, Shape, Synapse
+from export.ir.bounds import largest_sum
+from export.ir.geometry import matrix
 from export.ir.limits import columns
 from sim.twin.events import EventSums
 from sim.twin.lif_kernel import run_lif
@@ -24,8 +26,6 @@ from sim.twin.synapses import (
     map_sums,
     memory_order,
     portable_map_sums,
-    reach,
-    sent_from_a_point,
 )
 
 __all__ = ["InputStage", "Path", "Stage", "States", "logical"]
@@ -110,7 +110,7 @@ class Stage:
         path: Path,
     ) -> None:
         self.layer, self.input_shape, self.shape = layer, input_shape, output_shape
-        self.reach = reach(layer)
+        self.reach = largest_sum(layer)
         # Off the CPU a convolution is a matrix product in float64: exact in whatever order a device sums.
         self.dtype = torch.float64 if portable else exact_type(layer)
         self._unfold = portable
@@ -120,7 +120,7 @@ class Stage:
             self._matrix = DenseSums(layer, memory_order(memory_shape), self.dtype, device)
         elif input_shape[1:] == (1, 1):
             # On a 1x1 map the layer is a matrix: what each input alone would send.
-            sent = sent_from_a_point(layer, output_shape)
+            sent = matrix(layer, input_shape)[memory_order(output_shape)]
             self._matrix = DenseSums(Dense(sent, None, layer.neuron), None, self.dtype, device)
         else:
             self._weight = torch.from_numpy(layer.weight).to(device, self.dtype)

@@ -14,6 +14,7 @@ import torch
 from torch.nn import functional
 
 from export.ir import Conv, ConvTranspose, Dense, Shape, Synapse
+from export.ir.bounds import largest_sum
 
 __all__ = [
     "DenseSums",
@@ -22,27 +23,10 @@ __all__ = [
     "map_sums",
     "memory_order",
     "portable_map_sums",
-    "reach",
-    "reached",
-    "sent_from_a_point",
 ]
 
 #: Whole numbers up to here in magnitude are exact in each type, and so is the sum of any two whose sum is within it.
 _EXACT = ((torch.float32, 1 << 24), (torch.float64, 1 << 53))
-
-#: Rows of a matrix of weights that are widened at a time.
-_ROWS = 128
-
-
-def reach(layer: Synapse) -> int:
-    """What no ``|a|`` of the layer is above, whatever spikes arrive: the largest sum of ``|w|`` of one neuron."""
-    if not isinstance(layer, ConvTranspose):
-        parts = (layer.weight[start : start + _ROWS] for start in range(0, len(layer.weight), _ROWS))
-        return max(int(np.abs(part.astype(np.int64)).reshape(len(part), -1).sum(axis=1).max()) for part in parts)
-    weight = np.abs(layer.weight.astype(np.int64))
-    inputs, outputs = weight.shape[0] // layer.groups, weight.shape[1]
-    grouped = weight.reshape(layer.groups, inputs, outputs, -1)
-    return int(grouped.sum(axis=(1, 3)).max())
 
 
 def exact_type(layer: Synapse) -> torch.dtype:
@@ -51,7 +35,7 @@ def exact_type(layer: Synapse) -> torch.dtype:
     Raises:
         ValueError: none does.
     """
-    bound = reach(layer)
+    bound = largest_sum(layer)
     for dtype, limit in _EXACT:
         if bound < limit:
             return dtype
@@ -158,31 +142,3 @@ def memory_order(shape: Shape) -> np.ndarray | None:
     if len(shape) != 3:
         return None
     return np.arange(int(np.prod(shape))).reshape(shape).transpose(1, 2, 0).ravel()
-
-
-def reached(layer: Conv | ConvTranspose, at: int, tap: int, axis: int) -> int | None:
-    """Which output the pixel ``at`` reaches through ``tap`` along an axis, borders not yet considered."""
-    stride, padding, dilation = layer.stride[axis], layer.padding[axis], layer.dilation[axis]
-    if isinstance(layer, ConvTranspose):
-        return at * stride - padding + tap * dilation
-    target = at + padding - tap * dilation
-    return None if target % stride else target // stride
-
-
-def sent_from_a_point(layer: Conv | ConvTranspose, output_shape: Shape) -> np.ndarray:
-    """Of a layer on a 1x1 map, where it is a matrix: weights ``(neurons in memory order, input channels)``."""
-    channels, height, width = output_shape
-    inputs = layer.weight.shape[1] * layer.groups if isinstance(layer, Conv) else layer.weight.shape[0]
-    sent = np.zeros((height, width, channels, inputs), np.int16)
-    outputs_each, inputs_each = channels // layer.groups, inputs // layer.groups
-    for ky in range(layer.weight.shape[2]):
-        for kx in range(layer.weight.shape[3]):
-            y, x = reached(layer, 0, ky, 0), reached(layer, 0, kx, 1)
-            if y is None or x is None or not (0 <= y < height and 0 <= x < width):
-                continue
-            tap = layer.weight[:, :, ky, kx] if isinstance(layer, Conv) else layer.weight[:, :, ky, kx].T
-            for group in range(layer.groups):
-                outs = slice(group * outputs_each, (group + 1) * outputs_each)
-                ins = slice(group * inputs_each, (group + 1) * inputs_each)
-                sent[y, x, outs, ins] = tap[outs] if isinstance(layer, Conv) else tap[:, ins]
-    return sent.reshape(-1, inputs)

@@ -69,7 +69,7 @@ def test_another_lowering_is_named_where_it_fits() -> None:
 
 def test_a_neuron_that_no_core_holds_is_said_so() -> None:
     one = Network((20_000,), (Dense(np.full((2, 20_000), 2, np.int16), None, NEURON),))
-    with pytest.raises(HardwareRangeError, match=r"\(Dense\): memory: one neuron needs 20,000.*; no fewer bits"):
+    with pytest.raises(HardwareRangeError, match=r"\(dense\): memory: one neuron needs 20,000.*; no fewer bits"):
         check_fits(one, LOIHI2)
 
 

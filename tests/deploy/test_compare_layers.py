@@ -21,7 +21,7 @@ from esvae.errors import DataError
 from esvae.model import ESVAE
 from esvae.run import Run
 from export.ir import Conv, Network
-from export.passes.lower_subpixel import cells
+from export.ir.geometry import cells
 from export.pipeline import integer_network
 from sim import reference
 from sim.readout import images_from_potentials

@@ -174,9 +174,9 @@ def test_options_that_cannot_be(options: dict[str, Any], error: type[Exception],
 
 
 def test_what_cannot_enter(files: dict[str, Path], tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no prior to draw latent spikes from; give them with --latents"):
+    with pytest.raises(DataError, match="no prior to draw latent spikes from; give them to esvae simulate"):
         enter(network(prior=False), InputOptions())
-    with pytest.raises(DataError, match="give what they see with --image"):
+    with pytest.raises(DataError, match="give esvae simulate what they see with --image"):
         enter(network(prior=False, driven=True), InputOptions())
     with pytest.raises(DataError, match="says no number of steps; give it with --steps"):
         enter(network(prior=False, steps=None, driven=True), InputOptions(image="zeros"))

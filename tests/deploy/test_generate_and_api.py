@@ -164,6 +164,7 @@ def test_what_cannot_be_drawn(net: Path, tmp_path: Path) -> None:
     bare = write_netx(generator(prior=None), tmp_path / "bare.net")
     with pytest.raises(DataError, match="no prior"):
         generate_file(bare, 1, tmp_path / "c")
+    assert not any((tmp_path / name).exists() for name in "abc"), "a folder is begun only for what can be drawn"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from torch.nn import functional
 
 from esvae.config import Config, NeuronConfig, config_from_dict
 from esvae.model import ESVAE, mmd
-from esvae.model.layers import Expand, SpikingLayer
+from esvae.model.expand import Expand
+from esvae.model.layers import SpikingLayer
 from esvae.model.threshold_norm import ThresholdNorm
 from esvae.model.upsample import Upsample
 

@@ -18,10 +18,10 @@ from esvae.official import import_official
 from esvae.run import Run, load_run
 from export.frontends import from_netx, from_official, from_run, load_source
 from export.ir import NEVER_FIRES, Conv, ConvTranspose, Dense, InputNeurons, Lif, Network
+from export.ir.geometry import cells
 from export.netx import read_netx
 from export.netx.write import write_netx
 from export.passes import fold_norm, quantize
-from export.passes.lower_subpixel import cells
 from export.pipeline import export_network
 from export.relower import relower_file
 from sim.twin.engine import Engine

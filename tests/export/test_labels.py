@@ -12,6 +12,7 @@ import pytest
 
 from deploy.inspection import inspect_file
 from deploy.plan import plan
+from deploy.report import sections
 from esvae.errors import EsvaeError
 from export import pipeline
 from export.frontends import from_netx
@@ -86,6 +87,7 @@ def test_every_report_calls_the_layers_the_same(tmp_path: Path) -> None:
         "quantized again": from_netx(net).labels if integer.readout is not None else LABELS,
         "counts": tuple(layer.layer for layer in count(integer, Engine(integer).run(spikes)).layers),
         "mapping": tuple(layer.layer for layer in map_network(integer, CHIPS["loihi2"]).layers),
+        "report": tuple("layer " + row["layer"].removeprefix("layer ") for row in sections.network(integer)["layers"]),
         "plan": tuple(layer.layer for layer in plan(integer, 1).layers),
     }
     assert said == dict.fromkeys(said, LABELS)

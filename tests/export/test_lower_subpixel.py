@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from esvae.errors import HardwareRangeError
 from export.ir import Conv, ConvTranspose, Dense, ImageReadout, Lif, Network
+from export.ir.geometry import cells
 from export.passes import lower_subpixel
-from export.passes.lower_subpixel import cells, subpixel_conv, subpixel_weights
+from export.passes.lower_subpixel import subpixel_conv, subpixel_weights
 from sim.twin.engine import Engine
 
 NEURON = Lif(4096, 3072, 40)

@@ -19,8 +19,8 @@ from export.float_simulate import FloatTrace, simulate_float
 from export.frontends import from_run
 from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, ImageReadout
 from export.ir.floats import FloatLayer, FloatNetwork
+from export.ir.geometry import cells
 from export.nir.write import write_nir
-from export.passes.lower_subpixel import cells
 
 nir = pytest.importorskip("nir")
 with warnings.catch_warnings():

@@ -130,11 +130,7 @@ def test_potentials_saturate(sign: int) -> None:
 
 
 def test_the_bound_up_to_which_neurons_are_32_bit() -> None:
-    """One step below the bound the current stays below 2^23; at the bound it may come to it."""
-    assert writer._bounded((STATE_LIMIT >> 6) - 1, 4096, 100)
-    assert not writer._bounded(STATE_LIMIT >> 6, 4096, 1)
-    assert writer._bounded(1000, 0, 131)
-    assert not writer._bounded(1000, 0, 132)
+    """One below the bound the current stays below 2^23; the bound itself is ``export.ir.bounds.largest_current``."""
     top = (STATE_LIMIT >> 6) - 1  # 131,071 = 514 * 255 + 1
     network = dense([[255] * 514 + [1], [-255] * 514 + [-1]], [4095, -4096], Lif(4096, 0, THRESHOLD.max), 4)
     seen = assert_equal(network, np.ones((1, 4, 515), np.uint8))

@@ -42,6 +42,12 @@ def test_a_pass_that_is_left_out_is_missed_by_the_one_that_requires_it(
         compiled(small())
 
 
+def test_a_pass_cannot_use_what_it_does_not_require() -> None:
+    quiet = Pass("square", (), SQUARED.run, SQUARED.ensures)
+    with pytest.raises(KeyError):
+        quiet(State({NUMBER: 3}))
+
+
 def test_a_pass_that_breaks_its_promise_says_so() -> None:
     broken = Pass("square", (NUMBER,), lambda state: {SQUARE: -1}, SQUARED.ensures)
     with pytest.raises(PassError, match=r"^square: what it promises does not hold"):

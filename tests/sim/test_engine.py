@@ -17,7 +17,7 @@ from sim import reference
 from sim.trace import first_difference, named_traces, trace_writer
 from sim.twin.engine import Engine
 from sim.twin.lif_kernel import NARROW_REACH, run_lif
-from sim.twin.synapses import exact_type, reach
+from sim.twin.synapses import exact_type
 
 NEURON = Lif(0, 300, 5000)
 
@@ -36,14 +36,6 @@ def small_network(seed: int = 0) -> Network:
 def raster(network: Network, images: int, seed: int = 1) -> np.ndarray:
     shape = (images, network.time_steps or 1, *network.input_shape)
     return (np.random.default_rng(seed).random(shape) < 0.4).astype(np.uint8)
-
-
-def test_reach_is_what_the_hardest_hit_neuron_can_receive() -> None:
-    assert reach(Dense(np.array([[3, -4], [5, 1]]), None, NEURON)) == 7
-    assert reach(Conv(np.full((2, 3, 2, 2), -2), None, NEURON, groups=2)) == 24
-    transposed = np.stack([np.full((3, 2, 2), 2), np.full((3, 2, 2), -5)])
-    assert reach(ConvTranspose(transposed, None, NEURON)) == 28
-    assert reach(ConvTranspose(transposed, None, NEURON, groups=2)) == 20
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.sampler_statistics import numbers, shared_stretches
 from esvae.errors import DataError
 from export.ir import Dense, Lif, Network, Prior
 from sim.sampler import (
@@ -177,3 +178,17 @@ def test_drawing_needs_a_prior_and_a_sane_seed() -> None:
         draw_latents(network, 0, np.arange(2))
     with pytest.raises(DataError, match="seed -1: expected 0 to"):
         initial_states(-1, np.arange(2), 3)
+
+
+def test_registers_that_share_a_stretch_are_found() -> None:
+    """The benchmark's count, on neurons of which one was put 24 bits behind another, and 3 where none is near."""
+    states = initial_states(1, np.arange(3), 6)
+    states[1, 4] = advance(states[1, 2:3], 3 * BITS)[0]
+    found = np.zeros(16 * BITS, np.int64)
+    shared_stretches(states, BITS, np.uint32(LFSR_TAPS), found)
+    assert found.nonzero()[0].tolist() == [3 * BITS]
+    assert found.sum() == 1
+    x = numbers(states[1:2], 16, BITS, np.uint32(LFSR_TAPS))[0]
+    assert (x[2, 3:] == x[4, :-3]).all()
+    spikes = sample_spikes(np.full((1, 6), 100), states[1:2], 16, BITS)[0]
+    assert ((x < 100) == spikes.T).all()  # these are the numbers that the definition compares

@@ -19,6 +19,7 @@ from deploy.view.tables.runs import (
     plan_tables,
     sweep_tables,
     training_table,
+    validation_tables,
     verification_tables,
     versions_table,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "quantization_tables",
     "sweep_tables",
     "training_table",
+    "validation_tables",
     "verification_tables",
     "versions_table",
 ]

@@ -68,8 +68,8 @@ def energy_tables(energy: Mapping[str, Any]) -> list[Table]:
     estimates = energy["estimates"]
     rows = []
     for one in estimates:
-        energies = (_value(one["energy"]), one["energy"], _value(one["static_share"]))
-        times = (_value(one["step_time"]), _value(one["image_time"]), one["image_time"])
+        energies = (one["energy"], _value(one["energy"]), _value(one["static_share"]))
+        times = (*(_value(one[key]) for key in ("step_time", "interval", "latency")), one["latency"])
         rows.append((one["profile"], *energies, *times, one["basis"]))
     parts = []
     for one in estimates:
@@ -81,12 +81,13 @@ def energy_tables(energy: Mapping[str, Any]) -> list[Table]:
             "Energy and time by profile: estimates from the exact counts above, not readings of an instrument",
             (
                 words("profile"),
-                joules("an image takes"),
                 range_of("energy range", "J", help="all figures at their low, or at their high end"),
+                joules("an image takes"),
                 share("static", 0, help="share of the energy that is taken without any spike"),
                 seconds("a step lasts"),
-                seconds("an image lasts"),
-                range_of("time range", "s"),
+                seconds("an image each", help="from image to image, one after another"),
+                seconds("latency", help="from the first spike of an image to its picture"),
+                range_of("latency range", "s"),
                 words("basis", help="of the weakest figure in the estimate"),
             ),
             tuple(rows),

@@ -15,6 +15,7 @@ __all__ = [
     "plan_tables",
     "sweep_tables",
     "training_table",
+    "validation_tables",
     "verification_tables",
     "versions_table",
 ]
@@ -130,3 +131,14 @@ def _with_half(estimate: Mapping[str, Any]) -> tuple[float, float | None]:
     """A value, and half the width of its interval."""
     half = None if estimate["high"] is None else (estimate["high"] - estimate["low"]) / 2
     return estimate["value"], half
+
+
+def validation_tables(comparisons: Sequence[Mapping[str, Any]], errors: Sequence[float], *, title: str) -> list[Table]:
+    """Measured figures beside the model's, and by how much that is off; of ``energy --validate --json``."""
+    rows = tuple(
+        (one["quantity"], one["measured"], one["model"], one["unit"], error)
+        for one, error in zip(comparisons, errors, strict=True)
+    )
+    off = Column("error", lambda error: f"{error:+.1%}", help="of the model, as a share of the measured figure")
+    columns = (words("quantity"), number("measured", 4), number("model", 4), words("unit"), off)
+    return [Table("validation", title, columns, rows)]

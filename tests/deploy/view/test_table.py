@@ -166,7 +166,7 @@ def costs() -> tuple[dict[str, Any], dict[str, Any]]:
     ]
     quantity = {"value": 1.234e-3, "low": 1e-6, "high": 5e-2}
     estimate = {
-        **dict.fromkeys(("energy", "step_time", "image_time", "static_share"), quantity),
+        **dict.fromkeys(("energy", "step_time", "interval", "latency", "static_share"), quantity),
         "profile": "loihi1_davies2018",
         "basis": "from silicon figures",
         "parts": [{"name": name, "energy": quantity} for name in ("synaptic operations", "static power")],
