@@ -6,7 +6,10 @@ interrupted.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -51,8 +54,14 @@ for _verb in commands.__all__:
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of the console script; turns a user's mistakes into one line."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    if sys.stderr is None:  # closed by the caller: what is said there is for nobody
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - for as long as the process lives
+    if sys.stdout is None:
+        _fail("standard output is closed; send it to a file, or to /dev/null", [])
+        sys.exit(1)
     try:
         code = app(args=arguments, standalone_mode=False)
+        sys.stdout.flush()
     except EsvaeError as error:
         _fail(str(error), arguments)
         code = 1
@@ -61,6 +70,10 @@ def main(arguments: list[str] | None = None) -> None:
         code = 130
     except typer.Abort:
         code = 130
+    except OSError as error:
+        _fail(f"{error.filename or 'standard output'}: {error.strerror or error}", [])
+        _drop_output()
+        code = 1
     except Exception as error:
         if not hasattr(error, "format_message"):
             raise
@@ -70,12 +83,21 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _fail(message: str, arguments: list[str]) -> None:
-    from deploy.view.console import emit_json
-
     line = " ".join(message.split())
     if "--json" in arguments:
-        emit_json({"error": line})
-    print(f"error: {line}", file=sys.stderr)
+        from deploy.view.console import emit_json
+
+        with contextlib.suppress(OSError):
+            emit_json({"error": line})
+            sys.stdout.flush()
+    with contextlib.suppress(OSError):
+        print(f"error: {line}", file=sys.stderr)
+
+
+def _drop_output() -> None:
+    """Sends what is left for standard output nowhere, or Python would fail on it once more at its end."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import numpy as np
 from deploy.lava.inputs import Rates, rates_from_prior
 from esvae.chip.formats import DEFAULT_RATE_BITS
 from esvae.errors import ConfigError, DataError
-from esvae.machine.files import atomic_path
+from esvae.machine.arrays import load_array, save_array
 from export.ir import Network, Shape
 from sim.sampler import draw_latents, initial_states
 from sim.stimulus import Stimulus, Timing, as_stimulus, check_kind
@@ -285,7 +285,8 @@ def _from_images(network: Network, path: str | os.PathLike[str], options: InputO
     if str(path) == "zeros":
         pictures = np.zeros((options.images or 1, *network.input_shape), np.int32)
     else:
-        pictures = _array(path, "images")[: options.images]
+        # Left in the file, and copied where written to: torch takes no array that is read only.
+        pictures = load_array(path, "images", mapped="c")[: options.images]
     about = f"images from {path}" if str(path) != "zeros" else "images of zeros"
     return Entering("image", about, network, len(pictures), steps, _rows(pictures), options)
 
@@ -310,21 +311,10 @@ def _lasting(raster: np.ndarray, steps: int) -> np.ndarray:
     return np.concatenate([raster, silence], axis=1)
 
 
-def _array(path: str | os.PathLike[str], what: str) -> np.ndarray:
-    try:
-        # Left in the file, and copied where written to: torch takes no array that is read only.
-        values = np.load(Path(path), mmap_mode="c", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: cannot be read as .npy: {' '.join(str(error).split())}") from None
-    if not isinstance(values, np.ndarray) or values.ndim == 0:
-        raise DataError(f"{path}: expected one .npy array of {what}")
-    return values
-
-
 def _raster(path: str | os.PathLike[str], shape: Shape) -> np.ndarray:
     """A file's array as ``(images, steps, *shape)``, whatever its values, which are read as they are needed."""
     axes = ", ".join(map(str, ("images", "steps", *shape)))
-    raster = _array(path, f"spikes ({axes})")
+    raster = load_array(path, f"spikes ({axes})", mapped="c")
     flat = (math.prod(shape),)
     if raster.ndim < 3 or raster.size == 0 or raster.shape[2:] not in (shape, flat):
         raise DataError(f"{path}: has shape {raster.shape}, expected ({axes})")
@@ -346,6 +336,5 @@ def load_raster(path: str | os.PathLike[str], shape: Shape) -> np.ndarray:
 def save_latents(target: str | os.PathLike[str], spikes: np.ndarray) -> Path:
     """Writes spikes ``(images, steps, ...)`` as ``.npy`` for ``--latents``, features flat, whole or not at all."""
     rows = spikes.astype(np.uint8, copy=False).reshape(*spikes.shape[:2], -1)
-    with atomic_path(target) as temporary, temporary.open("wb") as handle:
-        np.save(handle, rows, allow_pickle=False)
+    save_array(target, rows)
     return Path(target)

@@ -5,9 +5,10 @@ drawn before. So a folder of chunks can be continued, extended, and even finishe
 
     FOLDER/generation.json           what is drawn: hash of the network, seed, images to a chunk, shapes
     FOLDER/potentials-00000000.npy   int32 (images of the chunk, *layer shape), named after its first image
+    FOLDER/potentials-00000000.sha256  its hash, for ``sha256sum --check``
     FOLDER/potentials-00000064.npy   ...
 
-Each file is written whole or not at all.
+Each file is written whole or not at all. A chunk that does not hold what its hash says is drawn again.
 """
 
 from __future__ import annotations
@@ -17,14 +18,17 @@ import os
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from deploy.backends import BackendJob, LavaSettings, Progress, check_job, run_backend
 from deploy.entering import InputOptions, enter
 from esvae.errors import ConfigError, DataError
-from esvae.machine.files import atomic_path, write_text
-from export.ir import Network
+from esvae.machine.arrays import load_array, save_array
+from esvae.machine.documents import load_json
+from esvae.machine.files import read_regular, sha256_file, write_text
+from export.ir import Network, Shape
 from export.netx import read_netx
 
 __all__ = ["DEFAULT_CHUNK", "Generation", "generate_file"]
@@ -41,6 +45,7 @@ class Generation:
         folder: where.
         images: how many are there.
         drawn: how many of them by this call.
+        damaged: files of an earlier call that did not hold what was written, drawn again.
         chunk: images to a file.
         seconds: this call took.
     """
@@ -48,13 +53,14 @@ class Generation:
     folder: Path
     images: int
     drawn: int
+    damaged: tuple[str, ...]
     chunk: int
     seconds: float
 
     def potentials(self) -> np.ndarray:
         """The last layer's potentials after each image's last step: int32 ``(images, *layer shape)``."""
         starts = range(0, self.images, self.chunk)
-        return np.concatenate([np.load(_file(self.folder, start)) for start in starts])[: self.images]
+        return np.concatenate([load_array(_file(self.folder, start)) for start in starts])[: self.images]
 
 
 def generate_file(
@@ -68,7 +74,7 @@ def generate_file(
     chunk: int | None = None,
     progress: Progress | None = None,
 ) -> Generation:
-    """Draws images 0 to ``images - 1`` into a folder; what is there already is kept.
+    """Draws images 0 to ``images - 1`` into a folder; what is there already and holds what its hash says is kept.
 
     Args:
         path: the ``.net`` file, with a prior.
@@ -90,7 +96,10 @@ def generate_file(
     target = Path(folder)
     chunk = _begun(target, network, seed, chunk)
     started = time.perf_counter()
-    todo = [start for start in range(0, images, chunk) if _kept(target, start, min(chunk, images - start)) is None]
+    shape = network.shapes[-1]
+    found = {start: _found(target, start, min(chunk, images - start), shape) for start in range(0, images, chunk)}
+    todo = [start for start, state in found.items() if state != "whole"]
+    damaged = tuple(_file(target, start).name for start, state in found.items() if state == "damaged")
     before = images - sum(min(chunk, images - start) for start in todo)
     drawn = 0
 
@@ -112,11 +121,10 @@ def generate_file(
             progress=lambda share, text, count=count: report(share, count),  # type: ignore[misc]
         )
         run = run_backend(backend, part)
-        with atomic_path(_file(target, start)) as temporary, temporary.open("wb") as handle:
-            np.save(handle, run.potentials.astype(np.int32), allow_pickle=False)
+        _keep(_file(target, start), run.potentials.astype(np.int32))
         drawn += count
         report(0.0, 0)
-    return Generation(target, images, drawn, chunk, round(time.perf_counter() - started, 3))
+    return Generation(target, images, drawn, damaged, chunk, round(time.perf_counter() - started, 3))
 
 
 def _begun(folder: Path, network: Network, seed: int, chunk: int | None) -> int:
@@ -131,10 +139,12 @@ def _begun(folder: Path, network: Network, seed: int, chunk: int | None) -> int:
         write_text(file, json.dumps({**about, "chunk": chunk or DEFAULT_CHUNK}, indent=1) + "\n")
         return chunk or DEFAULT_CHUNK
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-        size = int(found["chunk"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{file}: damaged ({' '.join(str(error).split())}); name another folder") from None
+        found = load_json(file, error=ConfigError)
+    except ConfigError as error:
+        raise ConfigError(f"{error}; name another folder") from None
+    size = found.get("chunk") if isinstance(found, dict) else None
+    if not isinstance(size, int) or size < 1:
+        raise ConfigError(f"{file}: damaged (no size of chunks); name another folder")
     for name, value in about.items():
         if found.get(name) != value:
             raise ConfigError(f"{folder}: was begun with {name} {found.get(name)}, here {value}; name another folder")
@@ -147,13 +157,29 @@ def _file(folder: Path, start: int) -> Path:
     return folder / f"potentials-{start:08d}.npy"
 
 
-def _kept(folder: Path, start: int, wanted: int) -> np.ndarray | None:
-    """The chunk where it is there with all images that are wanted; None where it must be drawn."""
+def _keep(file: Path, potentials: np.ndarray) -> None:
+    """Writes a chunk, and its hash as ``sha256sum --check`` takes it."""
+    save_array(file, potentials)
+    write_text(_hash(file), f"{sha256_file(file)}  {file.name}\n")
+
+
+def _hash(file: Path) -> Path:
+    return file.with_suffix(".sha256")
+
+
+def _found(folder: Path, start: int, wanted: int, shape: Shape) -> Literal["whole", "short", "missing", "damaged"]:
+    """What is there of a chunk; one that was written before there were hashes is taken as it is."""
+    file = _file(folder, start)
     try:
-        values = np.load(_file(folder, start), mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    return values if len(values) >= wanted else None
+        values = load_array(file, "potentials", mapped="r")
+        said = read_regular(_hash(file), 1 << 10).decode("ascii", "replace") if _hash(file).exists() else None
+        if said is not None and said.split()[:1] != [sha256_file(file)]:
+            return "damaged"
+    except (DataError, OSError):
+        return "damaged" if os.path.lexists(file) else "missing"
+    if values.dtype != np.int32 or values.shape[1:] != tuple(shape):
+        return "damaged"
+    return "whole" if len(values) >= wanted else "short"
 
 
 def _clock(seconds: float) -> str:

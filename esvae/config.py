@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from esvae.chip.formats import DEFAULT_RATE_BITS
 from esvae.chip.neuron import FloatLif
 from esvae.errors import ConfigError
+from esvae.machine.documents import load_yaml
 
 __all__ = [
     "DATA_NAMES",
@@ -219,12 +220,10 @@ def load_config(name_or_path: str | os.PathLike[str]) -> Config:
     if not path.suffix and not path.exists():
         path = _shipped() / f"{path.name}.yaml"
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = load_yaml(path).content
     except OSError as error:
         reason = f"{name_or_path}: cannot be read ({error.strerror}); shipped configs are {', '.join(config_names())}"
         raise ConfigError(reason) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     return config_from_dict(content, str(path))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from esvae.machine.files import atomic_path
+from esvae.machine.files import atomic_file
 
 __all__ = ["image_grid", "save_comparison", "save_grid"]
 
@@ -52,8 +52,8 @@ def image_grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
 
 def save_grid(images: np.ndarray, target: str | os.PathLike[str], columns: int | None = None) -> None:
     """Writes :func:`image_grid` as PNG, whole or not at all."""
-    with atomic_path(target) as temporary:
-        Image.fromarray(image_grid(images, columns)).save(temporary, format="PNG")
+    with atomic_file(target) as handle:
+        Image.fromarray(image_grid(images, columns)).save(handle, format="PNG")
 
 
 def save_comparison(real: np.ndarray, left: np.ndarray, right: np.ndarray, target: str | os.PathLike[str]) -> None:
@@ -83,5 +83,5 @@ def save_comparison(real: np.ndarray, left: np.ndarray, right: np.ndarray, targe
         axis.set_axis_off()
     mse = float(np.mean((left - right) ** 2))
     figure.suptitle(f"the same latent spikes through both decoders: mean squared difference {mse:.1e}")
-    with atomic_path(target) as temporary:
-        figure.savefig(temporary, format="png", dpi=80)
+    with atomic_file(target) as handle:
+        figure.savefig(handle, format="png", dpi=80)

@@ -4,7 +4,7 @@
 
     RUN/config.yaml           every key, defaults included
     RUN/weights.safetensors   parameters and running statistics; no pickle anywhere
-    RUN/training.json         losses and activity by epoch, seconds, versions; whether it is finished
+    RUN/training.json         losses and activity by epoch, versions, hash of the weights; whether it is finished
     RUN/metrics.csv           the epochs as a table
     RUN/samples/              grids of images drawn from the prior in the course of the training
     RUN/checkpoint.safetensors  optimizer and progress, to continue from; not needed to use the run
@@ -14,6 +14,7 @@ Each file is written whole or not at all, weights last: a directory with weights
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -23,14 +24,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
-from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import save
 
 from esvae import __version__
 from esvae.config import Config, config_from_dict, config_to_yaml
 from esvae.errors import CheckpointError, ConfigError
-from esvae.machine.files import atomic_path, sha256_file, write_text
+from esvae.machine.documents import load_json, load_yaml
+from esvae.machine.files import write_bytes, write_text
+from esvae.machine.tensors import check_state, load_tensors
 from esvae.model import ESVAE
 
 __all__ = [
@@ -47,6 +48,8 @@ __all__ = [
 
 _PRETRAINED = "pretrained:"
 _CONFIG, _WEIGHTS, _RECORD = "config.yaml", "weights.safetensors", "training.json"
+#: What the record says of the weights, and of those before them, which a run that was killed may still have.
+_HASH, _HASH_BEFORE = "weights_sha256", "weights_sha256_before"
 #: Without these three a directory is no run.
 RUN_FILES = (_CONFIG, _WEIGHTS, _RECORD)
 
@@ -70,6 +73,14 @@ class Run:
         """The config that the model was built from."""
         return self.model.config
 
+    @property
+    def unfinished(self) -> str | None:
+        """How far the training got that was to go on, or None where it is finished."""
+        if self.record.get("finished") is not False:
+            return None
+        epochs = self.record.get("epochs", [])
+        return f"epoch {epochs[-1].get('epoch') if epochs else 0} of {self.config.train.epochs}"
+
 
 def versions() -> dict[str, str]:
     """What decides the numbers of a run: this project, Python and torch."""
@@ -84,10 +95,10 @@ def save_run(directory: str | os.PathLike[str], model: ESVAE, record: dict[str, 
     """
     directory = Path(directory)
     write_text(directory / _CONFIG, config_to_yaml(model.config))
-    save_record(directory, record)
-    tensors = {name: _stored(value) for name, value in model.state_dict().items()}
-    with atomic_path(directory / _WEIGHTS) as temporary:
-        temporary.write_bytes(save(tensors))
+    content = save({name: _stored(value) for name, value in model.state_dict().items()})
+    hashes = {_HASH: hashlib.sha256(content).hexdigest(), _HASH_BEFORE: read_record(directory).get(_HASH)}
+    _write_record(directory, {**record, **hashes})
+    write_bytes(directory / _WEIGHTS, content)
     return directory
 
 
@@ -98,17 +109,21 @@ def _stored(value: torch.Tensor) -> torch.Tensor:
 
 
 def save_record(directory: str | os.PathLike[str], record: dict[str, Any]) -> None:
-    """Writes ``training.json`` alone, whole or not at all."""
+    """Writes ``training.json`` alone, whole or not at all; what it says of the weights stays."""
+    held = read_record(directory)
+    _write_record(directory, {**record, **{key: held[key] for key in (_HASH, _HASH_BEFORE) if key in held}})
+
+
+def _write_record(directory: str | os.PathLike[str], record: dict[str, Any]) -> None:
     write_text(Path(directory) / _RECORD, json.dumps({**record, "versions": versions()}, indent=1) + "\n")
 
 
 def read_record(directory: str | os.PathLike[str]) -> dict[str, Any]:
     """What ``training.json`` holds; empty where there is none that can be read."""
     try:
-        record = json.loads((Path(directory) / _RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return _checked(load_json(Path(directory) / _RECORD, error=CheckpointError))
+    except (OSError, CheckpointError):
         return {}
-    return record if isinstance(record, dict) else {}
 
 
 def holds_run(directory: str | os.PathLike[str]) -> bool:
@@ -132,21 +147,44 @@ def load_run(directory: str | os.PathLike[str]) -> Run:
             raise CheckpointError(
                 f"{directory}: no {name}, so this is no finished run; train again with --out {directory}"
             )
+    weights = directory / _WEIGHTS
     try:
-        config = config_from_dict(yaml.safe_load((directory / _CONFIG).read_text(encoding="utf-8")), _CONFIG)
-        record = json.loads((directory / _RECORD).read_text(encoding="utf-8"))
-        tensors = load((directory / _WEIGHTS).read_bytes())
-    except (yaml.YAMLError, ValueError, ConfigError, SafetensorError) as error:
-        raise CheckpointError(f"{directory}: damaged run: {' '.join(str(error).split())}; train again") from None
+        config = config_from_dict(load_yaml(directory / _CONFIG).content, _CONFIG)
+        record = _checked(load_json(directory / _RECORD, error=CheckpointError))
+        found = load_tensors(weights)
+    except (CheckpointError, ConfigError) as error:
+        raise CheckpointError(f"{directory}: damaged run: {error}; train again") from None
     except OSError as error:
         raise CheckpointError(f"{directory}: cannot be read: {error.strerror}") from None
-    if not isinstance(record, dict):
-        raise CheckpointError(f"{directory}: damaged run: {_RECORD} is no record; train again")
     model = ESVAE(config)
-    wanted = model.state_dict()
-    _check_tensors(directory, wanted, tensors)
-    model.load_state_dict(tensors)
-    return Run(model.eval(), record, sha256_file(directory / _WEIGHTS))
+    try:
+        check_state(model.state_dict(), found.tensors)
+    except CheckpointError as error:
+        raise CheckpointError(f"{weights}: not the weights of this config: {error}") from None
+    if _HASH in record and found.sha256 not in (record[_HASH], record.get(_HASH_BEFORE)):
+        raise CheckpointError(f"{weights}: damaged: not the file whose hash {_RECORD} holds; train again")
+    model.load_state_dict(found.tensors)
+    return Run(model.eval(), record, found.sha256)
+
+
+def _checked(record: Any) -> dict[str, Any]:
+    """The record, where it is built as others take it.
+
+    Raises:
+        CheckpointError: it is not.
+    """
+    epochs = record.get("epochs", []) if isinstance(record, dict) else None
+    if not isinstance(epochs, list) or not all(map(_is_epoch, epochs)):
+        raise CheckpointError(f"{_RECORD} is no record of a training")
+    return record  # type: ignore[no-any-return]
+
+
+def _is_epoch(epoch: Any) -> bool:
+    """Whether these are numbers by name, some of them in groups."""
+    if not isinstance(epoch, dict):
+        return False
+    groups = [value.values() if isinstance(value, dict) else (value,) for value in epoch.values()]
+    return all(value is None or isinstance(value, int | float) for group in groups for value in group)
 
 
 def pretrained_names() -> list[str]:
@@ -163,20 +201,3 @@ def _place(directory: str | os.PathLike[str]) -> Path:
     if name not in pretrained_names():
         raise CheckpointError(f"{_PRETRAINED}{name}: there is none of that name, but {', '.join(pretrained_names())}")
     return Path(str(resources.files("esvae"))) / "pretrained" / name
-
-
-def _check_tensors(directory: Path, wanted: dict[str, torch.Tensor], found: dict[str, torch.Tensor]) -> None:
-    where = f"{directory / _WEIGHTS}: not the weights of this config"
-    for name in sorted(wanted.keys() | found.keys()):
-        if name not in found:
-            raise CheckpointError(f"{where}: '{name}' is missing")
-        if name not in wanted:
-            raise CheckpointError(f"{where}: '{name}' is not part of the model")
-        if found[name].shape != wanted[name].shape:
-            raise CheckpointError(
-                f"{where}: '{name}' has shape {tuple(found[name].shape)}, expected {tuple(wanted[name].shape)}"
-            )
-        if not torch.isfinite(found[name]).all():
-            raise CheckpointError(
-                f"{where}: '{name}' holds values that are not finite; train with a lower learning rate"
-            )

@@ -5,6 +5,7 @@ python scripts/embed_run.py RUN NAME
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 from safetensors.torch import save
 
 from esvae.config import config_to_yaml
-from esvae.machine.files import atomic_path, write_text
+from esvae.machine.files import write_bytes, write_text
 from esvae.run import load_run
 
 LIMIT = 1_000_000  # bytes of weights
@@ -29,9 +30,9 @@ def main(run: str, name: str) -> None:
     if len(content) > LIMIT:
         raise SystemExit(f"{len(content):,} bytes of weights are more than {LIMIT:,}")
     write_text(target / "config.yaml", config_to_yaml(trained.config))
-    write_text(target / "training.json", json.dumps({**trained.record, "rounded_to": "float16"}, indent=1) + "\n")
-    with atomic_path(target / "weights.safetensors") as temporary:
-        temporary.write_bytes(content)
+    about = {"rounded_to": "float16", "weights_sha256": hashlib.sha256(content).hexdigest()}
+    write_text(target / "training.json", json.dumps({**trained.record, **about}, indent=1) + "\n")
+    write_bytes(target / "weights.safetensors", content)
     print(f"{target}: {len(content):,} bytes of weights")
 
 

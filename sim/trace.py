@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,7 +14,8 @@ import h5py
 import numpy as np
 
 from esvae.errors import ConfigError, DataError
-from esvae.machine.files import atomic_path
+from esvae.machine.files import write_bytes
+from esvae.machine.hdf5 import hdf5_storage
 
 __all__ = ["Trace", "first_difference", "named_traces", "save_traces", "trace_writer"]
 
@@ -53,32 +55,33 @@ def trace_writer(target: str | os.PathLike[str], images: int) -> Iterator[Callab
     Raises:
         ConfigError: a name that ends in neither ``.npz`` nor ``.h5``.
     """
-    target = Path(target)
-    if target.suffix not in (".npz", *_HDF5_SUFFIXES):
+    suffix = Path(target).suffix.lower()
+    if suffix == ".npz":
+        pieces: list[dict[str, np.ndarray]] = []
+        yield lambda traces: pieces.append(_compact(traces))
+        arrays: dict[str, Any] = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+        packed = io.BytesIO()  # a zip file that cannot be closed, as on a full disk, would tell of it twice
+        np.savez_compressed(packed, **arrays)
+        write_bytes(target, packed.getbuffer())
+        return
+    if suffix not in _HDF5_SUFFIXES:
         raise ConfigError(f"trace file {target}: expected a name that ends in .npz or .h5")
-    with atomic_path(target) as temporary:
-        if target.suffix == ".npz":
-            pieces: list[dict[str, np.ndarray]] = []
-            yield lambda traces: pieces.append(_compact(traces))
-            arrays: dict[str, Any] = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
-            with temporary.open("wb") as handle:
-                np.savez_compressed(handle, **arrays)
-            return
-        with h5py.File(temporary, "w") as file:
-            done = 0
+    with hdf5_storage(target) as storage, h5py.File(storage, "w") as file:
+        done = 0
 
-            def append(traces: Mapping[str, np.ndarray]) -> None:
-                nonlocal done
-                count = 0
-                for name, values in _compact(traces).items():
-                    count, shape = len(values), values.shape[1:]
-                    if name not in file:
-                        options = {"chunks": (1, *shape), "compression": "gzip", "compression_opts": 1, "shuffle": True}
-                        file.create_dataset(name, (images, *shape), values.dtype, **options)
-                    file[name][done : done + count] = values
-                done += count
+        def append(traces: Mapping[str, np.ndarray]) -> None:
+            nonlocal done
+            count = 0
+            for name, values in _compact(traces).items():
+                count, shape = len(values), values.shape[1:]
+                if name not in file:
+                    options = {"chunks": (1, *shape), "compression": "gzip", "compression_opts": 1, "shuffle": True}
+                    file.create_dataset(name, (images, *shape), values.dtype, **options)
+                file[name][done : done + count] = values
+                storage.check()
+            done += count
 
-            yield append
+        yield append
 
 
 def _compact(traces: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

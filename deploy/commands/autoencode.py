@@ -27,7 +27,10 @@ def autoencode(
     """
     from deploy.autoencode import autoencode_run
     from deploy.view.console import bar, emit_json, say
+    from esvae.machine.outputs import output_file
 
+    if out is not None:
+        output_file(out, ".png", option="-o")
     with bar(f"autoencode ({backend})") as report:
         done = autoencode_run(
             run, images, seed=seed, backend=backend, data_root=data_root, picture=out, progress=report

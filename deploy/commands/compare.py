@@ -49,9 +49,12 @@ def compare(
     from deploy.view.console import bar, emit_json, say_written, write_csv
     from deploy.view.table import plain
     from deploy.view.tables import comparison_tables
+    from esvae.machine.outputs import output_folder
     from esvae.metrics.features import PROTOCOLS
     from esvae.metrics.judge import METRICS
 
+    if plot is not None:
+        output_folder(plot, option="--plot")
     if protocol not in PROTOCOLS:
         raise ConfigError(f"--protocol '{protocol}' is unknown; choose {' or '.join(PROTOCOLS)}")
     wanted = {"all": METRICS, "none": ()}.get(metrics, tuple(name.strip() for name in metrics.split(",")))

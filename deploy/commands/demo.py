@@ -28,7 +28,9 @@ def demo(
     from deploy.view.table import plain
     from deploy.view.tables import demo_tables
     from esvae.config import load_config
+    from esvae.machine.outputs import output_folder
 
+    output_folder(out, option="--out")
     with stages() as start:
         result = run_demo(load_config(config), out, max_steps=max_steps, progress=start)
     if json:

@@ -63,7 +63,8 @@ def export(
     [bold]Example:[/] esvae export runs/digits -o decoder.net --weight-bits 8
     """
     from deploy.entering import load_raster
-    from deploy.view.console import bar, emit_json, say
+    from deploy.view.console import bar, emit_json, say, warn
+    from esvae.machine.outputs import output_file
     from export.frontends import is_netx, load_source
     from export.nir.write import write_nir
     from export.onnx.write import check_target, write_onnx_pair
@@ -75,11 +76,17 @@ def export(
         raise ConfigError(f"--lowering {lowering}: expected {', '.join(LOWERINGS)}")
     if calibration not in CALIBRATIONS:
         raise ConfigError(f"--calibration {calibration}: expected {', '.join(CALIBRATIONS)}")
-    if onnx is not None:
-        check_target(onnx)  # before any work is done
+    read = (source, calibration_latents)
+    output_file(out, ".net", option="-o", inputs=read)
+    for target in () if onnx is None else (onnx, check_target(onnx)):
+        output_file(target, ".onnx", option="--onnx", inputs=read)
+    if nir is not None:
+        output_file(nir, (".nir", ".h5", ".hdf5"), option="--nir", inputs=read)
     kept = weight_bits is None and is_netx(source)
     network = None if kept and nir is None and onnx is None else load_source(source)
     gate = None if chip is None else _gate(chip, network, source, weight_bits, lowering)
+    if network is not None and "unfinished" in network.provenance:
+        warn(f"{source}: its training is not finished ({network.provenance['unfinished']}); the file says so too")
     if kept:
         done = relower_file(source, out, lowering=lowering, before_writing=gate)  # type: ignore[arg-type]
     else:

@@ -43,13 +43,21 @@ def train(
     from deploy.view.console import bar, emit_json, say
     from esvae.config import config_from_dict, load_config
     from esvae.data import load_images
+    from esvae.errors import CheckpointError, ConfigError
     from esvae.machine.allocator import keep_large_blocks
+    from esvae.machine.outputs import output_file
+    from esvae.metrics.features import load_features
     from esvae.metrics.train_features import features_path, train_features
 
     keep_large_blocks()
     content, data_root = with_data(load_config(config).model_dump(), other, data_root)
     data = config_from_dict(content, config).data
-    path = out or features_path(data, data_root)
+    path = output_file(out or features_path(data, data_root), ".safetensors", option="--out")
+    if path.exists():
+        try:
+            load_features(path)
+        except CheckpointError:
+            raise ConfigError(f"--out {path}: is there, and no FAD autoencoder; remove it or name another") from None
     with bar(f"fad train {data.name}") as report:
         images = load_images(data, data_root, report)
         _, mse = train_features(

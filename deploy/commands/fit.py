@@ -33,9 +33,12 @@ def fit(
     from deploy.report import sections
     from deploy.view.console import emit_json, say_written, write_csv
     from deploy.view.tables import fit_tables
+    from esvae.machine.outputs import output_folder
     from sim.fit.adviser import fit_network
     from sim.fit.chips import chip_named
 
+    if plot is not None:
+        output_folder(plot, option="--plot")
     answer = fit_network(open_network(net), chip_named(chip))
     content = sections.fit(answer)
     plots: list[Path] = []

@@ -31,7 +31,9 @@ def generate(
     from deploy.backends import LavaSettings
     from deploy.generate import generate_file
     from deploy.view.console import bar, emit_json, say
+    from esvae.machine.outputs import output_folder
 
+    output_folder(out, option="--out")
     settings = LavaSettings(loader, sampler, target)  # type: ignore[arg-type]
     with bar(f"generate ({backend})") as report:
         done = generate_file(net, images, out, seed=seed, backend=backend, lava=settings, chunk=chunk, progress=report)
@@ -39,3 +41,5 @@ def generate(
         emit_json(done)
     else:
         say(f"{done.images} images in {done.folder}, {done.drawn} of them drawn now in {done.seconds:.2f} s")
+        if done.damaged:
+            say(f"damaged, so drawn again: {', '.join(done.damaged)}")

@@ -28,9 +28,13 @@ def import_official(
     from esvae.config import DATA_NAMES
     from esvae.errors import ConfigError
     from esvae.machine.files import sha256_file
+    from esvae.machine.outputs import output_folder
     from esvae.official import import_official as read
-    from esvae.run import save_run
+    from esvae.run import holds_run, read_record, save_run
 
+    output_folder(out, option="--out")
+    if holds_run(out) and "imported" not in read_record(out):
+        raise ConfigError(f"--out {out}: holds a run that was trained; name another folder")
     if data is not None and data not in DATA_NAMES:
         raise ConfigError(f"--data '{data}' is unknown; choose of {', '.join(DATA_NAMES)}")
     model = read(state, data=data)  # type: ignore[arg-type]

@@ -35,10 +35,14 @@ def report(
     """
     from deploy.report import Wanted, gather, write_report
     from deploy.view.console import bar, emit_json, say
-    from esvae.errors import ConfigError
+    from esvae.machine.outputs import output_file
+    from esvae.run import RUN_FILES
 
-    if out.suffix.lower() not in (".html", ".htm"):
-        raise ConfigError(f"-o {out}: expected a name that ends in .html; the JSON takes the same name with .json")
+    read = (net, *(Path(run, name) for name in RUN_FILES))
+    output_file(out, (".html", ".htm"), option="-o", inputs=read)
+    output_file(out.with_suffix(".json"), ".json", option="beside -o,", inputs=read)
+    if net is None:
+        output_file(out.with_suffix(".net"), ".net", option="beside -o,", inputs=read)
     wanted = Wanted(
         run=run,
         net=net,

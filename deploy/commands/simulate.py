@@ -52,8 +52,16 @@ def simulate(
     from deploy.entering import InputOptions
     from deploy.simulate import OutputFiles, simulate_file
     from deploy.view.console import bar, emit_json, say
+    from esvae.machine.outputs import output_file
     from sim.stimulus import Timing
 
+    read = (net, latents, spikes, image)
+    if out is not None:
+        output_file(out, ".png", option="-o", inputs=read)
+    if save_latents is not None:
+        output_file(save_latents, ".npy", option="--save-latents", inputs=read)
+    if trace is not None:
+        output_file(trace, (".npz", ".h5", ".hdf5"), option="--trace", inputs=read)
     timing = Timing(reset_interval, reset_offset, stagger)
     with bar(f"simulate ({backend})") as report:
         result = simulate_file(

@@ -64,8 +64,10 @@ def sweep(
     from deploy.view.console import bar, emit_json, print_tables, say, say_written, write_csv
     from deploy.view.table import plain
     from deploy.view.tables import sweep_tables
+    from esvae.machine.outputs import output_folder
     from esvae.run import load_run
 
+    output_folder(out, option="-o")
     windows = (load_run(run).config.model.time_steps,) if steps is None else parse_numbers(steps, "--steps")
     grid = Grid(parse_numbers(bits, "--bits"), windows, parse_names(lowering), parse_names(calibration), qat)
     root = None if data_root is None else str(data_root.resolve())

@@ -69,10 +69,12 @@ def train(
     from esvae.data import load_images
     from esvae.errors import ConfigError
     from esvae.machine.distributed import rank
+    from esvae.machine.outputs import output_folder
     from esvae.run import load_run
     from esvae.training import Machine, evaluate_mse, fine_tuning
     from esvae.training import train as run_training
 
+    output_folder(out, option="--out")
     if weight_bits is not None and not qat:
         raise ConfigError("--weight-bits goes with --qat; without it, give the bits to esvae export")
     if config is None and start is None:

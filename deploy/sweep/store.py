@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from deploy.sweep.types import Done
-from esvae.machine.files import atomic_path, sha256_file, write_text
+from esvae.errors import DataError
+from esvae.machine.documents import load_json
+from esvae.machine.files import sha256_file, write_bytes, write_text
 
 __all__ = ["FORMAT", "Kept", "Store", "key_of"]
 
@@ -69,8 +71,7 @@ class Store:
         Raises:
             EsvaeError: the folder cannot be written.
         """
-        with atomic_path(self.net(key)) as temporary:
-            temporary.write_bytes(done.net)
+        write_bytes(self.net(key), done.net)
         outcome = json.loads(json.dumps(done.outcome))
         content = {
             "format": FORMAT,
@@ -88,7 +89,7 @@ class Store:
         if not path.exists():
             return Kept(None)
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = load_json(path)
             outcome, inputs = content["outcome"], content["inputs"]
             if key_of(inputs) != key:
                 return Kept(None, f"{path.name}: holds another point than its name says")
@@ -98,7 +99,7 @@ class Store:
                 return Kept(None, f"{self.net(key).name}: not the file that was written")
         except OSError as error:
             return Kept(None, f"{path.name}: cannot be read ({error.strerror})")
-        except (ValueError, KeyError, TypeError) as error:
+        except (DataError, ValueError, KeyError, TypeError) as error:
             return Kept(None, f"{path.name}: damaged ({type(error).__name__})")
         return Kept(outcome)
 

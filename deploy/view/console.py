@@ -18,7 +18,7 @@ from deploy.backends import Progress as Report
 from deploy.view.table import Table, save_csv
 from deploy.view.terminal import blocks
 
-__all__ = ["bar", "emit_json", "print_tables", "say", "say_written", "stages", "write_csv"]
+__all__ = ["bar", "emit_json", "print_tables", "say", "say_written", "stages", "warn", "write_csv"]
 
 #: Width of what does not go to a terminal, unless COLUMNS says another.
 _FILE_WIDTH = 120
@@ -30,6 +30,11 @@ _err = Console(stderr=True, highlight=False)
 def say(text: str) -> None:
     """Prints one line on standard output, however long, as it is."""
     _out.print(text, markup=False, soft_wrap=True)
+
+
+def warn(text: str) -> None:
+    """Prints one line on the error stream."""
+    _err.print(f"warning: {text}", markup=False, soft_wrap=True)
 
 
 def emit_json(result: Any) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
+import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from esvae.config import DataConfig
 from esvae.data.images import ImageSet, ImageSplits
@@ -58,9 +59,23 @@ def _opened(path: Path) -> Image.Image:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as picture:
                 picture.load()
-                return picture.convert("RGB") if picture.mode != "L" else picture.copy()
-    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        reason = " ".join(str(error).split())
+                return _eight_bits(picture)
     except Image.DecompressionBombWarning:
         reason = "far too large"
+    except Exception as error:  # Pillow's readers raise anything on what is damaged
+        reason = " ".join(str(error).split()) or type(error).__name__
     raise DataError(f"{path}: cannot be read as an image ({reason[:80]}); mend or remove it")
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    """Grey or RGB, 8 bits a channel; 16 bits are scaled, where Pillow would cut all that is above 255.
+
+    Raises:
+        ValueError: floats, or whole numbers beyond 16 bits, of which nobody says what is white.
+    """
+    if picture.mode.startswith(("I", "F")):
+        values = np.asarray(picture)
+        if values.dtype.kind == "f" or values.min() < 0 or values.max() > 65_535:
+            raise ValueError(f"mode {picture.mode}, expected 8 or 16 bits")
+        return Image.fromarray(((values.astype(np.uint32) * 255 + 32_767) // 65_535).astype(np.uint8))
+    return picture.copy() if picture.mode == "L" else picture.convert("RGB")

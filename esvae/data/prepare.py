@@ -12,7 +12,7 @@ from PIL import Image
 from esvae.config import DataConfig
 from esvae.data.images import ImageSet
 from esvae.errors import DataError
-from esvae.machine.files import atomic_path
+from esvae.machine.arrays import load_array, save_array
 
 __all__ = ["Report", "kept_on_disk", "prepared"]
 
@@ -66,11 +66,9 @@ def kept_on_disk(path: Path, make: Callable[[], np.ndarray]) -> ImageSet:
         DataError: the file there is damaged.
     """
     if not path.exists():
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.save(file, make(), allow_pickle=False)
+        save_array(path, make())
     try:
-        # Copy on write: torch wants memory that it could write to.
-        pixels = np.load(path, mmap_mode="c", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: damaged ({str(error).splitlines()[0]}); remove it, it will be made again") from None
+        pixels = load_array(path, "images", mapped="c")  # copy on write: torch wants memory that it could write to
+    except DataError as error:
+        raise DataError(f"{error}; damaged: remove it, it will be made again") from None
     return ImageSet(torch.from_numpy(pixels))

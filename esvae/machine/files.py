@@ -1,53 +1,124 @@
-"""Writing files so that a crash or a full disk never leaves half of one under its final name."""
+"""Reading and writing files: only regular ones, never half of one under its final name, never in place of a device."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from esvae.errors import EsvaeError
 
-__all__ = ["atomic_path", "sha256_file", "write_text"]
+__all__ = ["atomic_file", "final_place", "open_regular", "read_regular", "sha256_file", "write_bytes", "write_text"]
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+}
+
+
+def final_place(target: str | os.PathLike[str]) -> Path:
+    """Where a file of this name goes: symbolic links are followed, so that the file they lead to is replaced.
+
+    Raises:
+        OSError: what is there is no regular file, or the name cannot be looked up.
+    """
+    final = Path(os.path.realpath(target))
+    with contextlib.suppress(FileNotFoundError):
+        _check_regular(final.stat().st_mode)
+    return final
 
 
 @contextmanager
-def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
-    """Gives a temporary path beside ``target``; on a clean exit it is flushed to disk and renamed to ``target``.
+def atomic_file(target: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Gives a new binary file beside ``target``; on a clean exit it is flushed to disk and renamed to ``target``.
 
-    On any exception the temporary file is removed and ``target`` keeps what it held before.
+    On any exception it is removed and ``target`` keeps what it held before.
 
     Raises:
-        EsvaeError: the folder is missing or cannot be written, or the disk is full.
+        EsvaeError: ``target`` is no regular file, the folder cannot be written, or the disk is full.
     """
-    target = Path(target)
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part{target.suffix}")
+    temporary: Path | None = None
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        with temporary.open("rb+") as handle:
+        final = final_place(target)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        temporary = final.with_name(f".{secrets.token_hex(8)}.part")  # short: the name may be as long as names can be
+        # Open for reading too, numpy writes through Python's file and sees every error, which C's buffers would hide.
+        with temporary.open("xb+") as handle:
+            yield handle
+            handle.flush()
             os.fsync(handle.fileno())
-        temporary.replace(target)
+        temporary.replace(final)
     except OSError as error:
-        reason = error.strerror or str(error).splitlines()[0]
+        reason = error.strerror or (str(error).splitlines() or [type(error).__name__])[0]
         raise EsvaeError(f"cannot write {target}: {reason}; free space or choose another place") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+
+
+def write_bytes(target: str | os.PathLike[str], content: bytes | memoryview) -> None:
+    """Writes ``content`` to ``target``, whole or not at all."""
+    with atomic_file(target) as handle:
+        handle.write(content)
 
 
 def write_text(target: str | os.PathLike[str], text: str) -> None:
     """Writes ``text`` as UTF-8 to ``target``, whole or not at all."""
-    with atomic_path(target) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_bytes(target, text.encode())
+
+
+def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+    """Opens a regular file for reading; what is none is refused at once, where a pipe would be waited for.
+
+    Raises:
+        OSError: missing, not to be read, or no regular file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        _check_regular(os.fstat(descriptor).st_mode)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return os.fdopen(descriptor, "rb")
+
+
+def read_regular(path: str | os.PathLike[str], most: int) -> bytes:
+    """The content of a regular file of at most ``most`` bytes.
+
+    Raises:
+        OSError: as :func:`open_regular`, or the file is larger.
+    """
+    with open_regular(path) as handle:
+        content = handle.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"larger than {most:,} bytes")
+    return content
 
 
 def sha256_file(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of the file's bytes, as 64 hexadecimal digits."""
+    """SHA-256 of a regular file's bytes, as 64 hexadecimal digits.
+
+    Raises:
+        OSError: as :func:`open_regular`.
+    """
     digest = hashlib.sha256()
-    with Path(path).open("rb") as handle:
+    with open_regular(path) as handle:
         for block in iter(lambda: handle.read(1 << 20), b""):
             digest.update(block)
     return digest.hexdigest()
+
+
+def _check_regular(mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, f"{_KINDS.get(stat.S_IFMT(mode), 'something else')}, expected a file")

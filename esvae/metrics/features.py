@@ -14,12 +14,11 @@ from typing import Literal, get_args
 
 import numpy as np
 import torch
-from safetensors.torch import load, save
 from torch import nn
 from torch.nn import functional
 
 from esvae.errors import CheckpointError
-from esvae.machine.files import atomic_path
+from esvae.machine.tensors import check_state, load_tensors, save_tensors
 from esvae.machine.torch_archive import read_torch_archive
 
 __all__ = ["PROTOCOLS", "FeatureNet", "Protocol", "extract", "load_features", "save_features"]
@@ -118,8 +117,7 @@ def extract(
 
 def save_features(path: str | os.PathLike[str], net: FeatureNet) -> None:
     """Writes the weights as safetensors, whole or not at all."""
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(save({name: value.contiguous() for name, value in net.state_dict().items()}))
+    save_tensors(path, {name: value.contiguous() for name, value in net.state_dict().items()})
 
 
 def load_features(path: str | os.PathLike[str]) -> FeatureNet:
@@ -132,15 +130,12 @@ def load_features(path: str | os.PathLike[str]) -> FeatureNet:
     if not path.exists():
         raise CheckpointError(f"{path}: no such autoencoder; make one with: esvae fad train DATA")
     try:
-        state = load(path.read_bytes()) if path.suffix == ".safetensors" else read_torch_archive(path)
+        state = load_tensors(path).tensors if path.suffix == ".safetensors" else read_torch_archive(path)
         code, image_channels = len(state["latent_layer.weight"]), state["encoder.0.0.weight"].shape[1]
         net = FeatureNet(image_channels, code, large="encoder.4.0.weight" in state)
-        net.load_state_dict(state)
-    except CheckpointError:
-        raise
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from None
-    except Exception as error:  # what is in it may be anything
-        reason = " ".join(str(error).split())[:100]
+        check_state(net.state_dict(), state)
+    except (AttributeError, CheckpointError, LookupError, TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
         raise CheckpointError(f"{path}: not the weights of a FAD autoencoder ({reason}); train one anew") from None
+    net.load_state_dict(state)
     return net.eval()

@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 
 from esvae.errors import CheckpointError
-from esvae.machine.files import atomic_path
+from esvae.machine.documents import parse_json
+from esvae.machine.tensors import load_tensors, save_tensors
 
 __all__ = ["load_state", "save_state"]
 
 _KEY = "state"
+_REMEDY = "train again from the beginning with --overwrite"
 
 
 def save_state(path: str | os.PathLike[str], state: dict[str, Any]) -> None:
@@ -32,8 +32,7 @@ def save_state(path: str | os.PathLike[str], state: dict[str, Any]) -> None:
     """
     tensors: dict[str, torch.Tensor] = {}
     skeleton = json.dumps(_pack(state, tensors))
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(save(tensors, {_KEY: skeleton}))
+    save_tensors(path, tensors, {_KEY: skeleton})
 
 
 def load_state(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -44,15 +43,16 @@ def load_state(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     path = Path(path)
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dictionary)
-        state = _unpack(json.loads(metadata[_KEY]), tensors)
-    except (OSError, SafetensorError, KeyError, IndexError, TypeError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "damaged or not a checkpoint"
-        raise CheckpointError(f"{path}: {reason}; train again from the beginning with --overwrite") from None
+        found = load_tensors(path)
+        state = _unpack(parse_json(found.metadata[_KEY]), found.tensors)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path}: {error.strerror}; {_REMEDY}") from None
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}; {_REMEDY}") from None
+    except (AttributeError, LookupError, TypeError, ValueError):
+        state = None
     if not isinstance(state, dict):
-        raise CheckpointError(f"{path}: not a checkpoint; train again from the beginning with --overwrite")
+        raise CheckpointError(f"{path}: damaged or not a checkpoint; {_REMEDY}")
     return state
 
 

@@ -44,6 +44,7 @@ def from_run(run: Run) -> FloatNetwork:
             "name": config.name,
             "config": config_to_yaml(config),
             "weights_sha256": run.weights_hash,
+            **({} if run.unfinished is None else {"unfinished": run.unfinished}),
             **{f"version {name}": text for name, text in versions().items()},
         },
         weight_bits=config.model.quantization.weight_bits if decoder.in_integers else None,  # type: ignore[union-attr]

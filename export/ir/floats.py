@@ -16,7 +16,7 @@ from esvae.chip.neuron import FloatLif
 from esvae.errors import HardwareRangeError, NetFileError
 from export.ir.checks import check_bias, check_entry, shape_behind
 from export.ir.generator import ImageReadout, Prior, check_prior, check_readout
-from export.ir.labels import labels
+from export.ir.labels import layer_labels
 from export.ir.nodes import Dense, Flatten, Shape, Synapse
 
 __all__ = ["FloatLayer", "FloatNetwork", "Norm"]
@@ -84,7 +84,7 @@ class FloatNetwork:
         if not self.synapses:
             raise NetFileError("the network has no layer with neurons")
         shape = self.input_shape
-        for where, layer in zip(labels(self.layers), self.layers, strict=True):
+        for where, layer in zip(layer_labels(self.layers), self.layers, strict=True):
             if isinstance(layer, FloatLayer):
                 _check_neuron(layer.synapse.neuron, where)
                 _check_finite(layer, where)
@@ -112,7 +112,7 @@ class FloatNetwork:
     @property
     def labels(self) -> tuple[str, ...]:
         """What each of :attr:`synapses` will be called in a file that its layers are written to as they are."""
-        named = zip(labels(self.layers), self.layers, strict=True)
+        named = zip(layer_labels(self.layers), self.layers, strict=True)
         return tuple(name for name, layer in named if isinstance(layer, FloatLayer))
 
 

@@ -10,7 +10,7 @@ inputs. From it follow
 - a layer on a coarser grid, whose channels hold the pixels of a cell: :func:`cells`, :func:`pixels`,
   :func:`cell_taps`.
 
-Groups are an axis of their own in :func:`grouped`; nothing else here, or elsewhere, cuts weights into groups.
+Groups are an axis of their own in :func:`grouped`.
 """
 
 from __future__ import annotations

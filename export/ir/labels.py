@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-__all__ = ["FIRST_GROUP", "INPUT_LABEL", "HasKind", "label", "labels"]
+__all__ = ["FIRST_GROUP", "INPUT_LABEL", "HasKind", "label", "layer_labels"]
 
 #: The group of the first layer behind the input, in the files that this project writes.
 FIRST_GROUP = 1
@@ -33,7 +33,7 @@ def label(number: int, kind: str | None = None) -> str:
     return f"layer {number}" if kind is None else f"layer {number} ({kind})"
 
 
-def labels(layers: Iterable[HasKind], first: int = FIRST_GROUP) -> tuple[str, ...]:
+def layer_labels(layers: Iterable[HasKind], first: int = FIRST_GROUP) -> tuple[str, ...]:
     """One label for each of a network's layers, flatten layers included; ``first`` is the group of the first."""
     return tuple(label(number, layer.kind) for number, layer in enumerate(layers, start=first))
 

@@ -24,7 +24,7 @@ from export.ir import limits
 from export.ir.bounds import largest_sum
 from export.ir.checks import check_bias, check_entry, shape_behind
 from export.ir.generator import ImageReadout, Prior, check_prior, check_readout
-from export.ir.labels import FIRST_GROUP, INPUT_LABEL, labels
+from export.ir.labels import FIRST_GROUP, INPUT_LABEL, layer_labels
 from export.ir.nodes import Dense, Flatten, InputNeurons, Layer, Shape, Synapse
 
 #: Numbers of a large array that are widened at a time.
@@ -68,7 +68,7 @@ class Network:
         if self.input_neurons is not None:
             _check_neuron(self.input_neurons.neuron, INPUT_LABEL)
         shape = self.input_shape
-        for where, layer in zip(labels(self.layers, self.first_group), self.layers, strict=True):
+        for where, layer in zip(layer_labels(self.layers, self.first_group), self.layers, strict=True):
             before = shape
             shape = shape_behind(layer, before, where)
             if not isinstance(layer, Flatten):
@@ -114,7 +114,7 @@ class Network:
     @property
     def labels(self) -> tuple[str, ...]:
         """What each layer of :meth:`synapses` is called, such as ``layer 3 (conv)``; see :mod:`export.ir.labels`."""
-        named = zip(labels(self.layers, self.first_group), self.layers, strict=True)
+        named = zip(layer_labels(self.layers, self.first_group), self.layers, strict=True)
         return tuple(name for name, layer in named if not isinstance(layer, Flatten))
 
     @property

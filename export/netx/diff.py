@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from esvae.machine.documents import parse_json
 from export.netx.guard import check_readable
 from export.netx.items import damage, storage_problem, value_blocks
 from export.netx.survey import opened, walk
@@ -98,7 +98,7 @@ def _texts(path: str, one: h5py.Dataset, other: h5py.Dataset) -> list[FileDiffer
 
 def _entries(left: Any, right: Any) -> list[str]:
     try:
-        one, other = json.loads(left), json.loads(right)
+        one, other = parse_json(left), parse_json(right)
         names = sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
     except (ValueError, TypeError, AttributeError):
         return [f"{_short(left)} | {_short(right)}"]

@@ -6,7 +6,6 @@ with one line, before anything large is read.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ import numpy as np
 
 from esvae.chip.formats import DELAY, WEIGHT
 from esvae.errors import HardwareRangeError, NetFileError, UnsupportedLayerError
+from esvae.machine.documents import parse_json
 from export.ir import (
     INTEGRATOR,
     Conv,
@@ -199,7 +199,7 @@ def _generator(group: h5py.Group) -> dict[str, Any]:
             f"{GROUP}: written in format {version}, this version reads up to {FORMAT_VERSION}; update it"
         )
     try:
-        provenance = json.loads(get_text(group, "provenance", GROUP))
+        provenance = parse_json(get_text(group, "provenance", GROUP))
     except ValueError:
         raise NetFileError(f"{GROUP}/provenance: not valid JSON") from None
     if not isinstance(provenance, dict) or not all(isinstance(value, str) for value in provenance.values()):

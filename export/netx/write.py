@@ -13,7 +13,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from esvae.machine.files import atomic_path
+from esvae.machine.hdf5 import atomic_hdf5
 from export.ir import INTEGRATOR, Conv, ConvTranspose, Dense, Flatten, Lif, Network, Synapse
 from export.ir.labels import FIRST_GROUP
 from export.netx.layout import bias_to_file, delay_to_file
@@ -44,7 +44,7 @@ def write_netx(network: Network, target: str | os.PathLike[str], *, stock: bool 
     """
     if stock:
         check_loadable(network)
-    with atomic_path(target) as temporary, h5py.File(temporary, "w", track_order=False) as file:
+    with atomic_hdf5(target) as file:
         layers = file.create_group("layer")
         _write_input(layers.create_group("0"), network)
         for index, (layer, shape) in enumerate(zip(network.layers, network.shapes, strict=True), start=FIRST_GROUP):

@@ -30,11 +30,11 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from esvae.errors import ConfigError, EsvaeError, HardwareRangeError, UnsupportedLayerError
-from esvae.machine.files import atomic_path
+from esvae.machine.hdf5 import hdf5_storage
 from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, Pair, Shape, Synapse
 from export.ir.floats import FloatLayer, FloatNetwork
 from export.ir.geometry import factor_after
-from export.ir.labels import labels
+from export.ir.labels import layer_labels
 from export.passes.fold_norm import fold_norm
 from export.passes.lower_dense import unrolled
 from export.passes.lower_subpixel import subpixel_conv
@@ -125,8 +125,8 @@ def write_nir(
     names = list(nodes)
     graph = nir.NIRGraph(nodes, list(itertools.pairwise(names)), metadata=_metadata(network, plan))
     tell(0.5, "writing")  # compressing takes about as long
-    with atomic_path(target) as temporary:
-        nir.write(temporary, graph)
+    with hdf5_storage(target) as storage:
+        nir.write(storage, graph)
     weights = sum(layer.weight.size for layer, _ in plan.layers)
     return NirFile(Path(target), plan.lowering, plan.relay, len(nodes), weights)
 
@@ -141,7 +141,7 @@ def _package() -> Any:
 
 def _plan(network: FloatNetwork, lowering: NirLowering) -> _Plan:
     layers: list[FloatLayer | Flatten] = []
-    for where, layer in zip(labels(network.layers), network.layers, strict=True):
+    for where, layer in zip(layer_labels(network.layers), network.layers, strict=True):
         if isinstance(layer, FloatLayer):
             layer = replace(layer, synapse=_with_gain(layer.synapse, where))
         layers.append(layer)
@@ -162,7 +162,7 @@ def _plan(network: FloatNetwork, lowering: NirLowering) -> _Plan:
 def _unrolled(network: FloatNetwork) -> _Plan:
     layers: list[tuple[Planned, Shape]] = []
     shape = network.input_shape
-    for where, layer in zip(labels(network.layers), network.layers, strict=True):
+    for where, layer in zip(layer_labels(network.layers), network.layers, strict=True):
         if isinstance(layer, Flatten):
             shape = layer.output_shape(shape)
             continue
@@ -181,7 +181,7 @@ def _coarse(network: FloatNetwork) -> _Plan:
     shape, maps = network.input_shape, network.input_shape
     factor: Pair = (1, 1)
     lowered = False
-    for where, layer in zip(labels(network.layers), network.layers, strict=True):
+    for where, layer in zip(layer_labels(network.layers), network.layers, strict=True):
         if isinstance(layer, Flatten):
             continue
         synapse = layer.synapse

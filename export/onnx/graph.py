@@ -17,7 +17,7 @@ import numpy as np
 
 from esvae import __version__
 from esvae.errors import ConfigError, NetFileError
-from esvae.machine.files import atomic_path
+from esvae.machine.files import write_bytes
 from export.ir import ImageReadout
 
 __all__ = ["IR_VERSION", "OPERATOR_SET", "Graph", "image_from", "load_onnx", "metadata", "save_model"]
@@ -191,6 +191,5 @@ def save_model(model: Any, target: str | os.PathLike[str]) -> Path:
     Raises:
         EsvaeError: the file cannot be written.
     """
-    with atomic_path(target) as temporary:
-        temporary.write_bytes(model.SerializeToString(deterministic=True))
+    write_bytes(target, model.SerializeToString(deterministic=True))
     return Path(target)

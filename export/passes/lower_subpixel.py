@@ -5,12 +5,11 @@ A transposed convolution of stride s gives s x s outputs where one input was. Ke
 phases; so every layer from the first transposed convolution on works on the coarsest grid, and its output is
 interleaved (torch's ``pixel_shuffle``) only where the picture is put together. Stock netx loads all of them.
 
-With output o = S' O + q and input i = S I + p along one axis (O, I cells; q, p phases; S, S' = s S pixels of a cell)
-the tap k of a transposed convolution that leads from i to o is ``k d = o + pad - s i = -S' (I - O) + q + pad - s p``,
-of an ordinary one of stride 1 ``k d = i - o + pad = S (I - O) + p - q + pad``.
+Which tap leads from which pixel of a cell to which of another's: :func:`export.ir.geometry.cell_taps`.
 
 Every sum that a neuron sees is the same as before. Where the finer map does not fill the last cells, neurons exist in
-them that were not there; a bias holds them silent. A layer has ``9 Cin S^2 Cout S'^2`` weights of a 3x3 kernel.
+them that were not there; a bias holds them silent. A layer has ``9 Cin S^2 Cout S'^2`` weights of a 3x3 kernel, where
+the cells of its input (output) have S (S') pixels a side.
 """
 
 from __future__ import annotations

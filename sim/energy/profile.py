@@ -15,7 +15,8 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from esvae.errors import ConfigError
-from sim.energy.located_yaml import Located, parse_located
+from esvae.machine.documents import load_yaml
+from esvae.machine.located_yaml import Located
 
 __all__ = ["BASES", "Basis", "Figure", "Number", "Profile", "Section", "load_profile", "profile_names", "read_section"]
 
@@ -24,7 +25,6 @@ Basis: TypeAlias = Literal["measured", "fitted", "simulated", "assumed"]
 BASES: tuple[Basis, ...] = ("measured", "fitted", "simulated", "assumed")
 
 _SI = {"": 1.0, "f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "m": 1e-3}
-_MAX_BYTES = 1 << 20
 
 
 def _no_truth_value(value: Any) -> Any:
@@ -218,14 +218,9 @@ def read_section(path: Path, kind: type[_AnySection], what: str) -> _AnySection:
         ConfigError: it cannot be read or does not hold; names file, line and key.
     """
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise ConfigError(f"{path}: larger than {_MAX_BYTES} bytes, which no {what} is")
-        text = path.read_text(encoding="utf-8")
+        located = load_yaml(path)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: not readable as text") from None
-    located = parse_located(text, str(path))
     try:
         return kind.model_validate(located.content)
     except ValidationError as error:

@@ -97,10 +97,14 @@ def test_it_goes_on_where_it_was(net: Path, tmp_path: Path, monkeypatch: pytest.
 def test_a_damaged_chunk_is_drawn_again(net: Path, tmp_path: Path) -> None:
     done = generate_file(net, 6, tmp_path / "out", chunk=3)
     file = done.folder / "potentials-00000003.npy"
-    file.write_bytes(file.read_bytes()[:100])
-    again = generate_file(net, 6, tmp_path / "out")
-    assert again.drawn == 3
-    np.testing.assert_array_equal(again.potentials(), expected(6))
+    whole = file.read_bytes()
+    for damaged in (whole[:100], whole[:-8] + b"\x01" * 8, whole[:200] + b"inserted" + whole[200:-8]):
+        file.write_bytes(damaged)
+        again = generate_file(net, 6, tmp_path / "out")
+        assert (again.drawn, again.damaged) == (3, (file.name,))
+        np.testing.assert_array_equal(again.potentials(), expected(6))
+    file.with_suffix(".sha256").unlink()  # as before there were hashes
+    assert generate_file(net, 6, tmp_path / "out").drawn == 0
 
 
 KILLED = """

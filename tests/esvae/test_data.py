@@ -15,6 +15,7 @@ from PIL import Image
 
 from esvae.config import DataConfig
 from esvae.data import ImageSet, load_images
+from esvae.data.folder import from_folder
 from esvae.errors import DataError
 from esvae.training.batches import Batches
 
@@ -220,3 +221,20 @@ def test_celeba_is_cut_at_its_centre_and_resized(tmp_path: Path, monkeypatch: py
     assert splits.train.pixels.shape == (3, 3, 64, 64)
     assert splits.test.pixels.shape == (2, 3, 64, 64)
     assert (splits.train.pixels[1] == 70).all()
+
+
+def test_sixteen_bits_are_scaled_and_what_is_no_picture_is_refused(tmp_path: Path) -> None:
+    """Pillow would make white of all that is above 255 of 65,535."""
+    (tmp_path / "train").mkdir()
+    (tmp_path / "test").mkdir()
+    values = np.full((8, 8), 32_896, np.uint16)
+    Image.fromarray(values).save(tmp_path / "train" / "a.png")
+    Image.fromarray(np.full((8, 8), 128, np.uint8)).save(tmp_path / "test" / "a.png")
+    config = DataConfig(name="folder", image_size=8, image_channels=1)
+    splits = from_folder(config, tmp_path)
+    assert torch.equal(splits.train.pixels, splits.test.pixels)
+    content = (tmp_path / "train" / "a.png").read_bytes()
+    for damaged in (content[:60], content[:20] + b"\xff" * 8 + content[28:], b"", b"GIF89a"):
+        (tmp_path / "train" / "a.png").write_bytes(damaged)
+        with pytest.raises(DataError, match=r"a\.png: cannot be read as an image"):
+            from_folder(config, tmp_path)

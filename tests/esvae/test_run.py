@@ -13,6 +13,7 @@ from esvae.config import Config, config_from_dict
 from esvae.errors import CheckpointError, EsvaeError
 from esvae.run import load_run, save_run
 from esvae.training import evaluate_mse, train
+from export.frontends import from_run
 
 
 def tiny(seed: int = 0, **settings: float) -> Config:
@@ -126,3 +127,63 @@ def test_saving_again_replaces_the_run(tmp_path: Path, run_directory: Path) -> N
 def copy(source: Path, target: Path) -> None:
     for path in source.iterdir():
         (target / path.name).write_bytes(path.read_bytes())
+
+
+def copied(run_directory: Path, target: Path) -> Path:
+    target.mkdir()
+    for name in ("config.yaml", "weights.safetensors", "training.json"):
+        (target / name).write_bytes((run_directory / name).read_bytes())
+    return target
+
+
+def test_a_flipped_byte_of_the_weights_is_noticed(tmp_path: Path, run_directory: Path) -> None:
+    run = copied(run_directory, tmp_path / "run")
+    content = bytearray((run / "weights.safetensors").read_bytes())
+    content[-3] ^= 1
+    (run / "weights.safetensors").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"weights\.safetensors: damaged: not the file whose hash"):
+        load_run(run)
+    record = json.loads((run / "training.json").read_text())
+    (run / "training.json").write_text(json.dumps({key: record[key] for key in record if "sha256" not in key}))
+    assert load_run(run).record["steps"] == 6  # trained before there were hashes
+
+
+def test_a_run_that_is_killed_between_its_files_can_be_read(tmp_path: Path, run_directory: Path) -> None:
+    """The record is written first; the weights before it are still those of the run."""
+    run = copied(run_directory, tmp_path / "run")
+    before = (run / "weights.safetensors").read_bytes()
+    loaded = load_run(run)
+    with torch.no_grad():
+        next(loaded.model.parameters()).add_(1)
+    save_run(run, loaded.model, loaded.record)
+    assert load_run(run).weights_hash != loaded.weights_hash
+    (run / "weights.safetensors").write_bytes(before)
+    assert load_run(run).weights_hash == loaded.weights_hash
+
+
+def test_negative_variances_are_refused(tmp_path: Path, run_directory: Path) -> None:
+    loaded = load_run(run_directory)
+    name = next(name for name in loaded.model.state_dict() if name.endswith("running_var"))
+    with torch.no_grad():
+        loaded.model.state_dict()[name][0] = -1
+    save_run(tmp_path / "run", loaded.model, loaded.record)
+    with pytest.raises(CheckpointError, match=f"'{name}' holds negative variances"):
+        load_run(tmp_path / "run")
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"epochs": [1e999]}', '{"epochs": [3]}', '{"epochs": [{"a": "b"}]}'])
+def test_records_that_are_none(text: str, tmp_path: Path, run_directory: Path) -> None:
+    run = copied(run_directory, tmp_path / "run")
+    (run / "training.json").write_text(text)
+    with pytest.raises(CheckpointError, match=r"damaged run: .*training\.json"):
+        load_run(run)
+
+
+def test_an_unfinished_run_says_how_far_it_got(tmp_path: Path, run_directory: Path) -> None:
+    loaded = load_run(run_directory)
+    assert loaded.unfinished is None
+    assert "unfinished" not in from_run(loaded).provenance
+    save_run(tmp_path / "run", loaded.model, {"epochs": [{"epoch": 1}], "finished": False})
+    again = load_run(tmp_path / "run")
+    assert again.unfinished == "epoch 1 of 2"
+    assert from_run(again).provenance["unfinished"] == "epoch 1 of 2"

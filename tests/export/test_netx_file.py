@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 
 from esvae.errors import EsvaeError, HardwareRangeError, NetFileError, UnsupportedLayerError
-from esvae.machine.files import atomic_path
+from esvae.machine.files import atomic_file
 from export.ir import Conv, ConvTranspose, Dense, Flatten, ImageReadout, Lif, Network, Prior
 from export.netx import read_netx
 from export.netx.write import write_netx
@@ -210,8 +210,8 @@ def test_a_write_that_fails_in_the_middle_leaves_nothing(tmp_path: Path) -> None
     """A real ENOSPC from the kernel, half-way through the file."""
 
     def write() -> None:
-        with atomic_path(tmp_path / "x.bin") as temporary, Path("/dev/full").open("wb", buffering=0) as full:
-            temporary.write_bytes(b"some")
+        with atomic_file(tmp_path / "x.bin") as handle, Path("/dev/full").open("wb", buffering=0) as full:
+            handle.write(b"some")
             full.write(b"more")
 
     with pytest.raises(EsvaeError, match="No space left on device"):

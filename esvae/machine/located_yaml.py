@@ -12,6 +12,11 @@ from esvae.errors import ConfigError
 
 __all__ = ["Located", "parse_located"]
 
+#: By PyYAML: of its own, and by what makes values of texts that only look like numbers, dates or truth values.
+_RAISED = (yaml.YAMLError, ValueError, RecursionError, ArithmeticError, LookupError, AttributeError, TypeError)
+
+_COLLECTIONS = ("tag:yaml.org,2002:seq", "tag:yaml.org,2002:map")
+
 
 @dataclass(frozen=True)
 class Located:
@@ -47,14 +52,15 @@ def parse_located(text: str, name: str) -> Located:
     loader = yaml.SafeLoader(text) if "\0" not in text else None
     try:
         if loader is None:
-            raise ConfigError(f"{name}:1: not YAML: holds a zero byte")
+            raise ConfigError(f"{name}:1: not valid YAML: holds a zero byte")
         node = loader.get_single_node()
         content = None if node is None else _read(loader, node, (), lines, set(), name)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError(f"{name}:{line}: not YAML: {error.problem or error.context}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{name}:1: not YAML: {' '.join(str(error).split())}") from None
+        raise ConfigError(f"{name}:{line}: not valid YAML: {error.problem or error.context}") from None
+    except _RAISED as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ConfigError(f"{name}:1: not valid YAML: {reason}") from None
     finally:
         if loader is not None:
             loader.dispose()
@@ -73,6 +79,8 @@ def _read(
     if id(node) in seen:
         raise ConfigError(f"{name}:{node.start_mark.line + 1}: anchors are not read; write the entry out")
     seen.add(id(node))
+    if isinstance(node, yaml.CollectionNode) and node.tag not in _COLLECTIONS:
+        raise ConfigError(f"{name}:{node.start_mark.line + 1}: not valid YAML: {node.tag} is not read")
     if isinstance(node, yaml.SequenceNode):
         return [_read(loader, item, (*where, i), lines, seen, name) for i, item in enumerate(node.value)]
     if not isinstance(node, yaml.MappingNode):

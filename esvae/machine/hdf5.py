@@ -1,0 +1,102 @@
+"""HDF5 files that are written whole or not at all, on a full disk too.
+
+The HDF5 library crashes the process where it cannot write what it still holds when a file is closed. So a file is made
+in memory, as the bytes that HDF5 would write, and written when it is complete; or, where it may be large, HDF5 writes
+through an object of ours that never tells it of an error: the first one is kept, and raised after HDF5 is done. What is
+in such a file is the same, though HDF5 may put it in other places.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import BinaryIO, TypeVar
+
+import h5py
+
+from esvae.machine.files import atomic_file, write_bytes
+
+__all__ = ["Storage", "atomic_hdf5", "hdf5_storage"]
+
+_T = TypeVar("_T")
+
+
+class Storage:
+    """What ``h5py.File(storage, "w")`` writes through; after an error all is dropped, and zeros are read.
+
+    Args:
+        handle: of an empty file, open for reading and writing.
+    """
+
+    def __init__(self, handle: BinaryIO) -> None:
+        self._handle, self._at = handle, 0
+        self._error: BaseException | None = None
+
+    def check(self) -> None:
+        """Raises the first error, a full disk or an interrupt, if there was one."""
+        if self._error is not None:
+            raise self._error
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        if whence == os.SEEK_END:
+            offset += self._kept(lambda: self._handle.seek(0, os.SEEK_END), 0)
+        self._at = offset + (self._at if whence == os.SEEK_CUR else 0)
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def write(self, content: memoryview) -> int:
+        self._kept(lambda: (self._handle.seek(self._at), self._handle.write(content)), None)
+        self._at += len(content)
+        return len(content)
+
+    def read(self, size: int) -> bytes:
+        _, found = self._kept(lambda: (self._handle.seek(self._at), self._handle.read(size)), (0, b""))
+        self._at += size
+        return found.ljust(size, b"\0")
+
+    def truncate(self, size: int) -> int:
+        return self._kept(lambda: self._handle.truncate(size), size)
+
+    def flush(self) -> None:
+        self._kept(self._handle.flush, None)
+
+    def _kept(self, action: Callable[[], _T], otherwise: _T) -> _T:
+        """Does it, unless something failed before; keeps an interrupt too, which HDF5 would take for its own error."""
+        if self._error is None:
+            try:
+                return action()
+            except BaseException as error:
+                self._error = error
+        return otherwise
+
+
+@contextmanager
+def atomic_hdf5(target: str | os.PathLike[str]) -> Iterator[h5py.File]:
+    """Gives an empty HDF5 file in memory; on a clean exit it is ``target``, whole or not at all.
+
+    Raises:
+        EsvaeError: as :func:`~esvae.machine.files.atomic_file`.
+    """
+    with h5py.File(os.fspath(target), "w", driver="core", backing_store=False, track_order=False) as file:
+        yield file
+        file.flush()
+        image = file.id.get_file_image()
+    write_bytes(target, image)
+
+
+@contextmanager
+def hdf5_storage(target: str | os.PathLike[str]) -> Iterator[Storage]:
+    """Gives what an HDF5 file is written through, with h5py's file opened and closed inside; then it is ``target``.
+
+    Raises:
+        EsvaeError: as :func:`~esvae.machine.files.atomic_file`.
+    """
+    with atomic_file(target) as handle:
+        storage = Storage(handle)
+        try:
+            yield storage
+        finally:
+            storage.check()  # rather than what HDF5 made of it
