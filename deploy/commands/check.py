@@ -27,7 +27,9 @@ def check(
 
     [bold]Example:[/] esvae check decoder.net
     """
-    from deploy.view.console import emit_json, print_table, say
+    from deploy.view.console import emit_json, print_tables, say
+    from deploy.view.table import plain
+    from deploy.view.tables import check_tables
     from export.netx.check import check_file
     from sim.fit.chips import chip_named
 
@@ -37,7 +39,7 @@ def check(
     if json:
         emit_json({"file": net, "errors": errors, "findings": found})
     elif found:
-        print_table(str(net), ["", "where", "what"], [[f.severity, f.where, f.what] for f in found], words=True)
+        print_tables(check_tables(plain(found), title=str(net)))
     else:
         say(f"{net}: nothing found")
     if errors:

@@ -24,7 +24,9 @@ def demo(
     """
     from deploy.commands.verify import print_verdict
     from deploy.demo import run_demo
-    from deploy.view.console import emit_json, print_table, say, stages
+    from deploy.view.console import emit_json, print_tables, say, stages
+    from deploy.view.table import plain
+    from deploy.view.tables import demo_tables
     from esvae.config import load_config
     from esvae.machine.outputs import output_folder
 
@@ -34,17 +36,7 @@ def demo(
     if json:
         emit_json({"equal": result.verdict.equal, **vars(result)})
     else:
-        total = [sum(getattr(layer, name) for layer in result.counts) for name in ("spikes", "synops")]
-        rows = [
-            ["reconstruction MSE in training", f"{result.training_mse:.4f}"],
-            ["reconstruction MSE on held-out images", f"{result.test_mse:.4f}"],
-            ["MSE between float and integer images", f"{result.float_integer_mse:.2e}"],
-            ["network file", f"{result.file_bytes:,} bytes"],
-            ["spikes an image", f"{total[0]:,.0f}"],
-            ["synaptic operations an image", f"{total[1]:,.0f}"],
-            *([f"seconds to {stage}", f"{seconds:.1f}"] for stage, seconds in result.seconds.items()),
-        ]
-        print_table("demo", ["", "measured"], rows)
+        print_tables(demo_tables(plain(result)))
         print_verdict(result.verdict)
         if result.skipped:
             say(f"Lava skipped: {result.skipped}")

@@ -21,7 +21,9 @@ def diff(
 
     [bold]Example:[/] esvae diff eight_bit.net four_bit.net
     """
-    from deploy.view.console import emit_json, print_table, say
+    from deploy.view.console import emit_json, print_tables, say
+    from deploy.view.table import plain
+    from deploy.view.tables import diff_tables
     from export.netx.diff import diff_files
 
     found = diff_files(first, second)
@@ -29,9 +31,7 @@ def diff(
     if json:
         emit_json({"first": first, "second": second, "equal": not found, "same_network": same, "differences": found})
     elif found:
-        print_table(
-            f"{first} | {second}", ["where", "", "what"], [[d.where, d.kind, d.what] for d in found], words=True
-        )
+        print_tables(diff_tables(plain(found), title=f"{first} | {second}"))
         if same:
             say("they compute the same; only where they come from differs")
     else:

@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy.commands.options import Json, Seed
+from deploy.commands.options import Csv, Json, Seed
 from esvae.errors import ConfigError
 
 if TYPE_CHECKING:
-    from deploy.cost import Cost
-    from sim.counts.ops import Counts
-    from sim.energy.estimate import EnergyEstimate, Quantity
+    from sim.energy.estimate import EnergyEstimate
 
 __all__ = ["energy"]
 
@@ -35,6 +33,7 @@ def energy(
     rate: Annotated[float | None, typer.Option(help="Random input: spikes a step of each input, 0 to 1.")] = None,
     steps: Annotated[int | None, typer.Option(help="Window, where the file does not say.")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for pictures.")] = None,
+    csv: Csv = None,
     validate: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Instead: the model against measured runs of the networks in a folder."),
@@ -56,7 +55,9 @@ def energy(
         raise ConfigError("give a network file or a run directory, or --validate FOLDER")
     from deploy.cost import cost_of, counted_input, open_network
     from deploy.entering import InputOptions
-    from deploy.view.console import bar, emit_json, say
+    from deploy.report import sections
+    from deploy.view.console import bar, emit_json, print_tables, say, say_written, write_csv
+    from deploy.view.tables import cost_tables
     from esvae.machine.outputs import output_folder
 
     if plot is not None:
@@ -65,11 +66,14 @@ def energy(
     entering = counted_input(open_network(net), options)
     with bar("count") as report:
         cost = cost_of(entering, profile or (), progress=report)
-    written = []
+    operations, estimates = sections.operations(cost, entering), sections.energy(cost)
+    tables = cost_tables(operations, estimates)
+    plots: list[Path] = []
     if plot is not None:
         from deploy.view.plots import save_energy_plots
 
-        written = save_energy_plots(cost.counts, cost.estimates, plot)
+        plots = save_energy_plots(operations, cost.counts.raster, estimates, plot)
+    written = [*plots, *write_csv(tables, csv)]
     if json:
         counts = cost.counts
         emit_json(
@@ -80,20 +84,22 @@ def energy(
                 "steps": counts.steps,
                 "counts": {"layers": counts.layers, "totals": counts.totals},
                 "estimates": cost.estimates,
-                "plots": written,
+                "plots": plots,
             }
         )
         return
     say(f"{net}: {cost.counts.images} images of {cost.counts.steps} steps; {entering.about}")
-    _print_counts(cost.counts)
-    _print_estimates(cost)
-    if written:
-        say("written: " + ", ".join(map(str, written)))
+    print_tables(tables)
+    for one in cost.estimates:
+        say(_about(one, operations["products"]))
+    say_written(*written)
 
 
 def _validate(folder: Path, json: bool) -> None:
     from deploy.validate import validate_model
-    from deploy.view.console import bar, emit_json, print_table, say
+    from deploy.view.console import bar, emit_json, print_tables, say
+    from deploy.view.table import plain
+    from deploy.view.tables import validation_tables
 
     with bar("validate") as report:
         results = validate_model(folder, progress=report)
@@ -106,90 +112,20 @@ def _validate(folder: Path, json: bool) -> None:
         if result.file is None:
             say(f"{case.title}: {case.network.file} is not in {folder}")
             continue
-        rows = [
-            [one.quantity, f"{one.measured:,.4g}", f"{one.model:,.4g}", one.unit, f"{one.error:+.1%}"]
-            for one in result.comparisons
-        ]
-        print_table(
-            f"{case.title}: model ({case.profile}) against measurement",
-            ["quantity", "measured", "model", "unit", "error"],
-            rows,
+        title = f"{case.title}: model ({case.profile}) against measurement"
+        print_tables(
+            validation_tables(plain(result.comparisons), [one.error for one in result.comparisons], title=title)
         )
         say(f"{case.about.strip()} Source: {case.measured[0].source}")
 
 
-def _print_counts(counts: Counts) -> None:
-    from deploy.view.console import print_table
+def _about(one: EnergyEstimate, products: float) -> str:
+    """What a profile leaves out and rests on, in sentences."""
+    from deploy.view.numbers import si
 
-    names = ("neurons", "synapses", "spikes_in", "synops", "spikes", "updates")
-    table = [[getattr(layer, name) for name in names] for layer in counts.layers]
-    rows = [
-        [layer.layer.removeprefix("layer "), *map(_whole, numbers)]
-        for layer, numbers in zip(counts.layers, table, strict=True)
-    ]
-    rows.append(["all", *(_whole(sum(column)) for column in zip(*table, strict=True))])
-    print_table(
-        "counts an image, exact, mean over images",
-        ["layer", "neurons", "synapses", "spikes in", "synaptic operations", "spikes out", "updates"],
-        rows,
-    )
-    rows = []
-    for layer in counts.layers:
-        spread = layer.over_images["synops"]
-        rows.append(
-            [
-                layer.layer.removeprefix("layer "),
-                f"{layer.activity:.3f}",
-                f"{layer.sparsity:.3f}",
-                f"{layer.zero_weights:.3f}",
-                *(f"{x or 0:,}" for x in (spread.min, spread.low, spread.median, spread.high, spread.max)),
-                _whole(layer.macs.effective),
-            ]
-        )
-    print_table(
-        "synaptic operations over images, and products of the float equivalent",
-        ["layer", "activity", "sparsity", "zero weights", "least", "5 %", "median", "95 %", "most", "MACs"],
-        rows,
-    )
-
-
-def _whole(value: float) -> str:
-    return f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
-
-
-def _print_estimates(cost: Cost) -> None:
-    from deploy.view.console import print_table, say
-    from deploy.view.units import si, si_range
-    from sim.energy.estimate import part_names
-
-    def rows_of(one: EnergyEstimate) -> list[str]:
-        times = [si(t.value, "s") if t else "-" for t in (one.step_time, one.interval, one.latency)]
-        share = f"{one.static_share.value:.0%}" if one.static_share else "-"
-        energy = si_range(one.energy.low, one.energy.high, "J")
-        return [one.profile, energy, si(one.energy.value, "J"), share, *times, _range(one.latency), one.basis]
-
-    print_table(
-        "energy and time, estimates",
-        ["profile", "range", "an image", "static", "a step", "an image", "latency", "range", "basis"],
-        [rows_of(one) for one in cost.estimates],
-    )
-    names = part_names(cost.estimates)
-    table = []
-    for one in cost.estimates:
-        parts = {part.name: part.energy for part in one.parts}
-        table.append([one.profile, *(si(parts[name].value, "J") if name in parts else "-" for name in names)])
-    print_table("parts of the energy of an image, estimates", ["profile", *names], table)
-    for one in cost.estimates:
-        about = [one.about, *(f"{note}." for note in one.notes)]
-        if one.float_energy is not None:
-            products = sum(layer.macs.effective for layer in cost.counts.layers)
-            about.append(f"The float equivalent: {products:,} products, {si(one.float_energy.value, 'J')}.")
-        if one.busiest is not None:
-            about.append(f"{one.cores} cores, the busiest in {one.busiest}.")
-        say(f"{one.profile} (estimate, basis: {one.basis}): {' '.join(about)}")
-
-
-def _range(quantity: Quantity | None) -> str:
-    from deploy.view.units import si_range
-
-    return "-" if quantity is None else si_range(quantity.low, quantity.high, "s")
+    about = [one.about, *(f"{note}." for note in one.notes)]
+    if one.float_energy is not None:
+        about.append(f"The float equivalent: {products:,} products, {si(one.float_energy.value, 'J')}.")
+    if one.busiest is not None:
+        about.append(f"{one.cores} cores, the busiest in {one.busiest}.")
+    return f"{one.profile} (estimate, basis: {one.basis}): {' '.join(about)}"

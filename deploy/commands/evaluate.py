@@ -28,7 +28,9 @@ def evaluate(
 
     [bold]Example:[/] esvae evaluate runs/digits --metrics mse,fad,kid -n 1000
     """
-    from deploy.view.console import bar, emit_json, print_table, say
+    from deploy.view.console import bar, emit_json, print_tables, say
+    from deploy.view.table import plain
+    from deploy.view.tables import evaluation_tables, metric_name
     from esvae.data import load_images
     from esvae.errors import ConfigError, EsvaeError
     from esvae.metrics.features import PROTOCOLS, FeatureNet, load_features
@@ -62,17 +64,8 @@ def evaluate(
     if json:
         emit_json({"run": run, "weights_hash": trained.weights_hash, "data": trained.config.data.name, **vars(done)})
         return
-    names = {
-        "mse": "reconstruction MSE",
-        "fad": "FAD",
-        "kid": "KID",
-        "fid": "FID",
-        "inception_score": "Inception score",
-    }
-    print_table(
-        f"{run}: {done.images} generated images against {len(splits.test)} of {trained.config.data.name}'s test set",
-        ["", "value [95 %]", "real images"],
-        [[names.get(key, key), str(value), str(done.floor.get(key, ""))] for key, value in done.values.items()],
-    )
+    of = f"{len(splits.test):,} of {trained.config.data.name}'s test set"
+    title = f"{run}: {done.images:,} generated images against {of}"
+    print_tables(evaluation_tables(plain(done), title=title))
     for name, reason in done.missing.items():
-        say(f"{names.get(name, name)}: {reason}")
+        say(f"{metric_name(name)}: {reason}")

@@ -140,31 +140,16 @@ def _gate(chip: str) -> Callable[[Network, Network], None]:
 
 
 def _print(done: Exported, *, kept: bool) -> None:
-    from deploy.view.console import print_table, say
+    from deploy.report.sections import layers
+    from deploy.view.console import print_tables, say
+    from deploy.view.tables import quantization_tables
 
     size = done.path.stat().st_size
     if kept:
         say(f"{done.path}: {size:,} bytes, integers as they were, lowering {done.lowering}")
     else:
-        print_table(
-            f"{done.path}: {size:,} bytes, {done.bits} bit weights, lowering {done.lowering}",
-            ["layer", "scale", "bound by", "clipped", "weight", "bias", "threshold", "|u|", "|v|"],
-            [
-                [
-                    q.layer.removeprefix("layer "),
-                    f"{q.scale:.0f}",
-                    q.bound_by,
-                    str(q.clipped),
-                    f"{q.weight_error:.2%}",
-                    f"{q.bias_error:.2%}",
-                    f"{q.threshold_error:.2%}",
-                    f"{r.u_share:.0%}",
-                    f"{r.v_share:.0%}",
-                ]
-                for q, r in zip(done.quantization, done.ranges, strict=True)
-            ],
-        )
-        say("weight, bias, threshold: relative rounding error; |u|, |v|: largest possible, of the register")
+        title = f"{done.path}: {size:,} bytes, {done.bits} bit weights, lowering {done.lowering}"
+        print_tables(quantization_tables(layers(done.quantization, done.ranges), title=title))
     for cost in done.costs if len(done.costs) > 1 else []:
         load = f", {cost.load_bytes / 2**30:.2f} GiB for netx to load its largest layer" if cost.load_bytes else ""
         refused = f"; {cost.refused}" if cost.refused else ""

@@ -7,9 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-__all__ = ["DataRoot", "Json", "LoaderOption", "Net", "Sampler", "Seed", "TargetOption", "with_data"]
+__all__ = ["Csv", "DataRoot", "Json", "LoaderOption", "Net", "Sampler", "Seed", "TargetOption", "with_data"]
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Csv = Annotated[
+    Path | None,
+    typer.Option("--csv", metavar="F.csv", help="Also write the tables as CSV; of several, each to F.NAME.csv."),
+]
 DataRoot = Annotated[
     Path | None, typer.Option(help="Folder of the data sets, or of images; else $ESVAE_DATA, else ./data.")
 ]

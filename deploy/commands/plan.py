@@ -24,18 +24,16 @@ def plan(
     [bold]Example:[/] esvae plan decoder.net -n 64
     """
     from deploy.plan import plan as make_plan
-    from deploy.view.console import emit_json, print_table, say
+    from deploy.view.console import emit_json, print_tables, say
+    from deploy.view.table import plain
+    from deploy.view.tables import plan_tables
     from export.netx import read_netx
 
     made = make_plan(read_netx(net), images, steps=steps)
     if json:
         emit_json({**vars(made), "windows": made.windows, "step_overhead": made.step_overhead})
         return
-    rows = [
-        [layer.layer.removeprefix("layer "), str(layer.first), f"{layer.reset_phase} mod {made.steps}"]
-        for layer in made.layers
-    ]
-    print_table(f"{net}: {images} images of {made.steps} steps", ["layer", "first at", "reset at"], rows)
+    print_tables(plan_tables(plain(made), title=str(net)))
     say(f"time steps to run: {made.total} ({made.step_overhead:.1%} of them fill the pipeline)")
     say(f"latency: {made.latency} time steps; netx: reset_interval={made.steps}, reset_offset={made.reset_offset}")
     shown = ", ".join(f"{first}-{last}" for first, last in made.windows[:_SHOWN_WINDOWS])

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from deploy.commands.options import DataRoot, Json, Seed
-
-if TYPE_CHECKING:
-    from deploy.sweep import Entry, Sweep
+from deploy.commands.options import Csv, DataRoot, Json, Seed
 
 __all__ = ["sweep"]
 
@@ -43,6 +40,7 @@ def sweep(
     ray: Annotated[bool, typer.Option("--ray", help="On a Ray cluster, begun here with --jobs workers.")] = False,
     ray_address: Annotated[str | None, typer.Option(help="On the Ray cluster at this address; auto finds it.")] = None,
     data_root: DataRoot = None,
+    csv: Csv = None,
     json: Json = False,
 ) -> None:
     """Export a run with every combination of settings, compare, count and cost each, and find the Pareto front.
@@ -64,7 +62,9 @@ def sweep(
         threads_each,
     )
     from deploy.sweep import sweep as run_sweep
-    from deploy.view.console import bar, emit_json, say
+    from deploy.view.console import bar, emit_json, print_tables, say, say_written, write_csv
+    from deploy.view.table import plain
+    from deploy.view.tables import sweep_tables
     from esvae.machine.outputs import output_folder
     from esvae.run import load_run
 
@@ -87,67 +87,26 @@ def sweep(
             workers=Workers(executor, threads=1 if cluster else threads_each(jobs)),
             progress=report,
         )
-    written = save_summary(found, out)
-    if json:
-        emit_json(as_json(found))
-    else:
-        _print(found, run)
-        for note in found.notes:
-            say(f"note: {note}")
-        say("written: " + ", ".join(map(str, written)))
-    for entry in found.failed if not json else ():
-        say(f"failed: {entry.point.label}: {entry.error}")
-    if found.failed:
-        raise typer.Exit(1)
-
-
-def _print(found: Sweep, run: str) -> None:
-    from deploy.view.console import print_table, say
-
-    several = len({entry.point.lowering for entry in found.points}) > 1
-    rows = [_row(entry, found) for entry in found.points]
     title = (
         f"{run}: {len(found.points)} points, {found.counted('evaluated')} evaluated, "
         f"{found.counted('kept')} kept, {found.counted('failed')} failed"
     )
-    names = [
-        "point",
-        "front",
-        found.quality,
-        "± 95 %",
-        "quantization",
-        "window",
-        "synaptic operations",
-        "energy",
-        "cores",
-    ]
-    print_table(title, [*names, "lowered"] if several else names, [row if several else row[:-1] for row in rows])
-    say(
-        f"front: no other point has less {found.quality} for less energy; quantization, window: MSE of images against "
-        f"float with the same window, and of that against float with the trained window of {found.trained_steps} "
-        f"steps; operations: exact, an image; energy ({found.profile}) and cores (Loihi 2): "
-        "estimates"
-    )
-
-
-def _row(entry: Entry, found: Sweep) -> list[str]:
-    from deploy.view.units import si
-
-    if entry.outcome is None:
-        return [entry.point.label, "", "failed", *[""] * 7]
-    quality, energy = entry.outcome["quality"], entry.outcome["energy"][found.profile]
-    one = quality[found.quality]
-    half = "" if one["high"] is None else f"{(one['high'] - one['low']) / 2:.4f}"
-    cores = entry.outcome["cores"]["loihi2"]["cores"]
-    return [
-        entry.point.label,
-        "*" if entry.front else "",
-        f"{one['value']:.4f}",
-        half,
-        f"{quality['quantization_mse']['value']:.4f}" if "quantization_mse" in quality else "-",
-        f"{quality['window_mse']['value']:.4f}",
-        f"{entry.outcome['counts']['synops']:,.0f}",
-        si(energy["joules"], "J"),
-        "-" if cores is None else str(cores),
-        entry.outcome["file"]["lowering"],
-    ]
+    tables = sweep_tables(plain(as_json(found)), [entry.point.label for entry in found.points], title=title)
+    written = [*save_summary(found, out), *write_csv(tables, csv)]
+    if json:
+        emit_json(as_json(found))
+    else:
+        print_tables(tables)
+        say(
+            f"front: no other point has less {found.quality} for less energy; quantization, window: MSE of images "
+            "against float with the same window, and of that against float with the trained window of "
+            f"{found.trained_steps} steps; operations: exact, an image; energy ({found.profile}) and cores (Loihi 2): "
+            "estimates"
+        )
+        for note in found.notes:
+            say(f"note: {note}")
+        say_written(*written)
+    for entry in found.failed if not json else ():
+        say(f"failed: {entry.point.label}: {entry.error}")
+    if found.failed:
+        raise typer.Exit(1)

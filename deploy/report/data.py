@@ -45,6 +45,7 @@ from deploy.posterior import encode_latents
 from deploy.report import pictures, sections
 from deploy.report.summary import summary
 from deploy.verify import Verdict, verify
+from deploy.view.table import plain
 from esvae.config import config_to_yaml
 from esvae.data import ImageSplits
 from esvae.errors import DataError, EsvaeError, LavaMissingError
@@ -154,7 +155,7 @@ def gather(wanted: Wanted, progress: Progress | None = None) -> dict[str, Any]:
             **sections.network(network),
         },
         "pictures": shown,
-        "comparison": sections.plain(compared),
+        "comparison": plain(compared),
         "layers": sections.layers(_quantization(run, network), layer_ranges(network)),
         "operations": sections.operations(cost, entering),
         "energy": sections.energy(cost),
@@ -188,7 +189,7 @@ def _group(run: Run, network: Network, latents: np.ndarray, **others: np.ndarray
     drawn = pair_of(run.model.decoder, Engine(network), latents)
     errors = image_mse(drawn.integers, drawn.floats)
     group = pictures.pair(drawn.floats, drawn.integers, errors, **others)
-    return sections.plain({**group, "mse": errors, "scale": pictures.colour_scale()})
+    return plain({**group, "mse": errors, "scale": pictures.colour_scale()})
 
 
 def _quantization(run: Run, network: Network) -> list[LayerQuantization] | None:
@@ -231,7 +232,7 @@ def _verified(
 def _training(run: Run) -> dict[str, Any]:
     epochs = [epoch for epoch in run.record.get("epochs", []) if isinstance(epoch, dict)]
     keys = ("epoch", "reconstruction_mse", "mmd", "total", "seconds")
-    return sections.plain(
+    return plain(
         {
             "data": run.config.data.name,
             "steps": run.record.get("steps"),
@@ -251,7 +252,7 @@ def _provenance(run: Run, network: Network, wanted: Wanted, path: Path) -> dict[
     if wanted.command:
         commands.append(list(wanted.command))
     recorded = run.record.get("versions", {})
-    return sections.plain(
+    return plain(
         {
             "versions": found,
             "trained_with": recorded if isinstance(recorded, dict) else {},

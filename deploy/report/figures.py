@@ -1,135 +1,83 @@
-"""Which charts the report has, and what they are made of."""
+"""Which charts the report has, and what is said of each to those who do not see it."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from deploy.report import charts
-from deploy.report.numbers import figure, percent, whole
-from deploy.view.units import si
+from deploy.view.numbers import figure, percent, si, whole
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["figures"]
 
 
-def figures(content: dict[str, Any]) -> dict[str, Markup]:
+def figures(content: Mapping[str, Any]) -> dict[str, Markup]:
     """All charts by name; those that have nothing to show are left out."""
-    made = {
-        "errors": _errors(content),
-        "mismatch": _mismatch(content),
-        "attribution": _attribution(content),
-        "synops": _synops(content["operations"]),
-        "activity": _activity(content["operations"]),
-        "energy": _energy(content["energy"]),
-        "parts": _parts(content["energy"]),
-        "cores": _cores(content["fit"]),
-        "training": _training(content["training"]),
-    }
-    return {name: chart for name, chart in made.items() if chart is not None}
+    from deploy.view import comparison, plots
+    from deploy.view.style import inline_svg
+
+    found = content["comparison"]
+    made: dict[str, Markup] = {}
+
+    def add(name: str, draw: Callable[[Any, float], Figure], shown: Any, title: str, about: str) -> None:
+        svg = inline_svg(lambda width: draw(shown, width), f"chart-{name}", title, about)
+        made[name] = Markup(svg)
+
+    quality = found["quality"]
+    if any(value is not None for value in quality["per_image"]["mse"]):
+        about = f"Median {figure(quality['mse']['median'])}; 95 % {figure(quality['mse']['p95'])}."
+        title = f"How the MSE between float and integer picture is distributed over {quality['images']:,} images"
+        add("errors", comparison.draw_errors, quality, title, about)
+    if any(layer["membrane_by_step"] for layer in found["layers"]):
+        title = "Spikes that differ between float and integer, and potentials' difference, by step of the window"
+        add("layers", comparison.draw_layers, found["layers"], title, _drift(found["layers"]))
+    if found["attribution"] is not None and found["attribution"]["layers"]:
+        shares = (f"{one['name']} {percent(one['share'])}" for one in found["attribution"]["layers"])
+        title = "Each layer's share of the image MSE, where it alone computes with integers and added in order"
+        add("attribution", comparison.draw_shares, found["attribution"], title, f"Alone: {'; '.join(shares)}.")
+    operations = content["operations"]
+    most = max(operations["layers"], key=lambda row: row["synops"])
+    about = f"The largest is {most['layer']}: {whole(most['synops'])}."
+    add("synops", plots.draw_synops, operations, "Synaptic operations by layer", about)
+    active = (f"{row['layer']} {percent(row['activity'])}" for row in operations["layers"])
+    title = "Share of each layer's neurons that fire in each step"
+    add("activity", plots.draw_activity, operations, title, f"Mean over the steps: {'; '.join(active)}.")
+    if content["energy"]["estimates"]:
+        title = "Energy of an image by profile, estimates with their ranges, and what it goes into"
+        add("energy", plots.draw_energy, content["energy"], title, _energies(content["energy"]))
+    fit = content["fit"]
+    if any(row["core_use"] for row in fit["layers"]):
+        title = f"{fit['cores']} of {fit['chip']['usable_cores']} usable cores of {fit['chip']['title']}"
+        about = "; ".join(f"{row['layer']} takes {row['cores']}" for row in fit["layers"])
+        add("cores", plots.draw_cores, fit, title, f"{about}.")
+    epochs = content["training"]["epochs"]
+    values = [epoch["reconstruction_mse"] for epoch in epochs]
+    if len(values) > 1 and all(isinstance(value, (int, float)) and value > 0 for value in values):
+        about = f"From {figure(values[0])} to {figure(values[-1])}."
+        add("training", comparison.draw_training, epochs, "Reconstruction MSE over the training", about)
+    return made
 
 
-def _errors(content: dict[str, Any]) -> Markup | None:
-    quality = content["comparison"]["quality"]
-    values = [value for value in quality["per_image"]["mse"] if value is not None]
-    if not values:
-        return None
-    marks = {"median": quality["mse"]["median"], "95 %": quality["mse"]["p95"]}
-    title = f"How the MSE between float and integer picture is distributed over {len(values):,} images"
-    return charts.histogram("chart-errors", title, "MSE of an image, pixels in [−1, 1]", values, marks)
+def _drift(layers: list[Mapping[str, Any]]) -> str:
+    """Where each curve begins and ends."""
+    parts = []
+    for one in layers:
+        differ = one["mismatch_by_step"]
+        if differ:
+            parts.append(f"{one['name']}: spikes from {percent(differ[0], 2)} to {percent(differ[-1], 2)}")
+    return "; ".join(parts or ["No layer has spikes"]) + "."
 
 
-def _mismatch(content: dict[str, Any]) -> Markup | None:
-    layers = [one for one in content["comparison"]["layers"] if one["mismatch_by_step"]]
-    if not layers:
-        return None
-    lines = [charts.Curve(_short(one["name"]), [100 * x for x in one["mismatch_by_step"]]) for one in layers]
-    title = "Spikes that differ between float and integer, by step of the window"
-    return charts.curves("chart-mismatch", title, "step", "spikes that differ, %", lines)
-
-
-def _attribution(content: dict[str, Any]) -> Markup | None:
-    found = content["comparison"]["attribution"]
-    if found is None or not found["layers"]:
-        return None
-    rows = []
-    for one in found["layers"]:
-        value, low, high = (one["alone"][key] for key in ("value", "low", "high"))
-        if value is None:
-            return None
-        low = None if low is None else max(low, 0.0)
-        text = f"{figure(value)} ({percent(one['share'], 0)})"
-        rows.append(charts.Bar(_short(one["name"]), value, low, high, text))
-    title = "Image MSE where a single layer computes with integers"
-    return charts.bars("chart-attribution", title, "MSE, and 95 % interval", rows, lambda value: f"{value:.2g}")
-
-
-def _synops(operations: dict[str, Any]) -> Markup:
-    rows = []
-    for row in operations["layers"]:
-        spread, full = row["over_images"]["synops"], row["synapses"] * operations["steps"]
-        share = f" ({row['synops'] / full:.0%} of all spiking)" if full else ""
-        rows.append(
-            charts.Bar(row["layer"], row["synops"], spread["low"], spread["high"], whole(row["synops"]) + share)
-        )
-    axis = "synaptic operations an image; whisker: 5 to 95 % of the images"
-    return charts.bars("chart-synops", "Synaptic operations by layer", axis, rows, lambda value: si(value, "").rstrip())
-
-
-def _activity(operations: dict[str, Any]) -> Markup:
-    first = operations["layers"][0]
-    series = [("input", first["over_steps"]["spikes_in"], first["inputs"])]
-    series += [(row["layer"], row["over_steps"]["spikes"], row["neurons"]) for row in operations["layers"]]
-    lines = [
-        charts.Curve(name, *([100 * step[key] / many for step in steps] for key in ("mean", "std")))
-        for name, steps, many in series
-        if any(step["mean"] for step in steps)
-    ]
-    if not lines:
-        lines = [charts.Curve("all layers", [0.0] * operations["steps"])]
-    title = "Share of each layer's neurons that fire in each step; band: one standard deviation over images"
-    return charts.curves("chart-activity", title, "step", "neurons that fire, %", lines)
-
-
-def _energy(energy: dict[str, Any]) -> Markup:
-    rows = [
-        charts.Range(one["profile"], *(one["energy"][k] for k in ("value", "low", "high")))
-        for one in energy["estimates"]
-    ]
-    return charts.ranges(
-        "chart-energy",
-        "Energy of an image by profile, estimates with their ranges",
-        "joules an image, logarithmic",
-        rows,
-        "J",
-    )
-
-
-def _parts(energy: dict[str, Any]) -> Markup:
-    rows = {one["profile"]: {p["name"]: p["energy"]["value"] for p in one["parts"]} for one in energy["estimates"]}
-    return charts.shares(
-        "chart-parts", "What the energy goes into, by profile", "share of the energy, %", rows, energy["parts"]
-    )
-
-
-def _cores(fit: dict[str, Any]) -> Markup | None:
-    if not any(row["core_use"] for row in fit["layers"]):
-        return None
-    chip = fit["chip"]
-    about = "; ".join(f"layer {row['layer']} takes {row['cores']}" for row in fit["layers"])
-    title = f"{fit['cores']} of {chip['usable_cores']} usable cores of {chip['title']}"
-    return charts.cores("chart-cores", title, f"{about}.", chip, fit["layers"])
-
-
-def _training(training: dict[str, Any]) -> Markup | None:
-    values = [epoch["reconstruction_mse"] for epoch in training["epochs"]]
-    if len(values) < 2 or not all(isinstance(value, (int, float)) and value > 0 for value in values):
-        return None
-    lines = [charts.Curve("training", values)]
-    title = "Reconstruction MSE over the training"
-    first = training["epochs"][0]["epoch"]
-    return charts.curves("chart-training", title, "epoch", "MSE, logarithmic", lines, first=first, logarithmic=True)
-
-
-def _short(layer: str) -> str:
-    return layer.removeprefix("layer ")
+def _energies(energy: Mapping[str, Any]) -> str:
+    """Each profile's energy, and its largest part."""
+    parts = []
+    for one in energy["estimates"]:
+        total = one["energy"]["value"]
+        largest = max(one["parts"], key=lambda part: part["energy"]["value"])
+        share = f", mostly {largest['name']}, {largest['energy']['value'] / total:.0%}" if total else ""
+        parts.append(f"{one['profile']} {si(total, 'J')}{share}")
+    return "; ".join(parts) + "."

@@ -16,9 +16,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from deploy.report import numbers
 from deploy.report.figures import figures
-from deploy.report.tables import tables
+from deploy.view import numbers, tables
+from deploy.view.table import Table
 from esvae.errors import EsvaeError
 from esvae.machine.files import write_text
 
@@ -35,12 +35,14 @@ def render_html(content: dict[str, Any]) -> str:
         from jinja2 import Environment, StrictUndefined
     except ImportError:
         raise EsvaeError("a report needs jinja2; pip install 'esvae-loihi[report]'") from None
+    from deploy.view.style import palette_css
+
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
     for name in ("whole", "figure", "interval", "between", "percent", "energy", "seconds", "shape"):
         environment.filters[name] = getattr(numbers, name)
-    style, script = _part("style.css"), _part("script.js")
+    style, script = palette_css() + _part("style.css"), _part("script.js")
     policy = "; ".join(
         (
             "default-src 'none'",
@@ -53,12 +55,27 @@ def render_html(content: dict[str, Any]) -> str:
     )
     return environment.from_string(_part("template.html")).render(
         report=content,
-        tables=tables(content),
+        tables={table.name: table for table in _tables(content)},
         figures=figures(content),
         style=Markup(style),
         script=Markup(script),
         policy=policy,
     )
+
+
+def _tables(content: dict[str, Any]) -> list[Table]:
+    """All tables of the page; one that has nothing to say has no rows."""
+    versions = (content["provenance"][name] for name in ("versions", "trained_with"))
+    return [
+        *tables.comparison_tables(content["comparison"]),
+        *tables.quantization_tables(content["layers"]),
+        *tables.cost_tables(content["operations"], content["energy"]),
+        *tables.fit_tables(content["fit"]),
+        *tables.verification_tables(content["verification"]),
+        tables.network_table(content["network"]),
+        tables.versions_table(*versions),
+        tables.training_table(content["training"]["epochs"]),
+    ]
 
 
 def write_report(content: dict[str, Any], target: str | os.PathLike[str]) -> tuple[Path, Path]:

@@ -2,41 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
-from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from deploy.cost import Cost
 from deploy.entering import Entering
 from deploy.verify import Verdict
+from deploy.view.table import plain
 from export.ir import Dense, Network, Synapse
 from export.ir.bounds import LayerRange
 from export.passes import LayerQuantization
 from sim.energy.estimate import part_names
 from sim.fit.adviser import Fit
+from sim.fit.mapping import Mapping as ChipMapping
 
-__all__ = ["energy", "fit", "layers", "network", "operations", "plain", "verification"]
-
-
-def plain(value: Any) -> Any:
-    """Dataclasses, arrays, paths and tuples as what JSON has; numbers that are not finite as None."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {item.name: plain(getattr(value, item.name)) for item in fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): plain(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(inner) for inner in value]
-    if isinstance(value, np.ndarray):
-        return plain(value.tolist())
-    if isinstance(value, np.generic):
-        return plain(value.item())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return str(value) if isinstance(value, Path) else value
+__all__ = ["cores", "energy", "fit", "layers", "network", "operations", "verification"]
 
 
 def network(net: Network) -> dict[str, Any]:
@@ -48,7 +28,7 @@ def network(net: Network) -> dict[str, Any]:
             "depth": net.depth,
             "input_shape": net.input_shape,
             "image_shape": None if net.readout is None else net.readout.image_shape,
-            "layers": [_layer(_short(name), *nodes) for name, nodes in zip(net.labels, net.synapses(), strict=True)],
+            "layers": [_layer(name, *nodes) for name, nodes in zip(net.labels, net.synapses(), strict=True)],
         }
     )
 
@@ -69,7 +49,7 @@ def layers(quantization: Sequence[LayerQuantization] | None, ranges: Sequence[La
     """What rounding did to each layer, where it is known, and how much of its registers a layer can use."""
     rows = []
     for index, bounds in enumerate(ranges):
-        row = {"layer": _short(bounds.layer), "u_share": bounds.u_share, "v_share": bounds.v_share}
+        row = {"layer": bounds.layer, "u_share": bounds.u_share, "v_share": bounds.v_share}
         if quantization is not None:
             row |= {key: value for key, value in plain(quantization[index]).items() if key != "layer"}
         rows.append(row)
@@ -79,7 +59,7 @@ def layers(quantization: Sequence[LayerQuantization] | None, ranges: Sequence[La
 def operations(cost: Cost, entering: Entering) -> dict[str, Any]:
     """Exact counts by layer, and over the steps of the window."""
     counts = cost.counts
-    rows = [{**plain(layer), "layer": _short(layer.layer)} for layer in counts.layers]
+    rows = plain(list(counts.layers))
     names = ("neurons", "synapses", "spikes_in", "synops", "spikes", "updates")
     return {
         "images": counts.images,
@@ -99,23 +79,34 @@ def energy(cost: Cost) -> dict[str, Any]:
 
 def fit(answer: Fit) -> dict[str, Any]:
     """The mapping to cores, and what else was tried."""
-    mapping, chip = answer.mapping, answer.mapping.chip
+    remedies, sentences = (answer.advice.remedies, answer.advice.sentences) if answer.advice else ((), ())
+    others = {"other_ways": [*answer.lowerings, *remedies], "advice": sentences, "step_bound": answer.step}
+    return {**cores(answer.mapping), **plain(others)}
+
+
+def cores(mapping: ChipMapping) -> dict[str, Any]:
+    """The cores of each layer, and how full they are."""
+    chip = mapping.chip
     limits = {"neurons": chip.neurons, "words": chip.memory_words, "axons": chip.input_axons}
-    rows = [
-        {
-            "layer": _short(layer.layer),
-            "kind": layer.kind,
-            "neurons": layer.neurons,
-            "weight_bits": layer.weight_bits,
-            "words": layer.words,
-            "cores": len(layer.cores),
-            "binding": layer.binding,
-            "problem": layer.problem,
-            "use": layer.use(chip),
-            "core_use": [max(getattr(core, name) / most for name, most in limits.items()) for core in layer.cores],
-        }
-        for layer in mapping.layers
-    ]
+    rows = []
+    for layer in mapping.layers:
+        use = {name: [getattr(core, name) / most for core in layer.cores] for name, most in limits.items()}
+        rows.append(
+            {
+                "layer": layer.layer,
+                "kind": layer.kind,
+                "neurons": layer.neurons,
+                "weight_bits": layer.weight_bits,
+                "words": layer.words,
+                "groups": layer.groups,
+                "cores": len(layer.cores),
+                "binding": layer.binding,
+                "problem": layer.problem,
+                "use": layer.use(chip),
+                "core_use": list(map(max, zip(*use.values(), strict=True))),
+                "limit_use": use,
+            }
+        )
     return plain(
         {
             "chip": {
@@ -124,6 +115,7 @@ def fit(answer: Fit) -> dict[str, Any]:
                 "cores": chip.cores,
                 "usable_cores": chip.usable_cores,
                 "mesh": chip.mesh_width,
+                "groups": chip.groups,
                 "limits": limits,
                 "source": chip.source,
             },
@@ -133,9 +125,6 @@ def fit(answer: Fit) -> dict[str, Any]:
             "binding": mapping.binding if not mapping.problems else None,
             "problems": mapping.problems,
             "layers": rows,
-            "other_ways": [*answer.lowerings, *(answer.advice.remedies if answer.advice else ())],
-            "advice": answer.advice.sentences if answer.advice else (),
-            "step_bound": answer.step,
         }
     )
 
@@ -162,7 +151,3 @@ def verification(verdicts: Mapping[str, Verdict], skipped: Mapping[str, str]) ->
     )
     equal = bool(verdicts) and all(verdict.equal for verdict in verdicts.values())
     return plain({"equal": equal, "compared": compared, "backends": rows})
-
-
-def _short(layer: str) -> str:
-    return layer.removeprefix("layer ")

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter
 
 from deploy.sweep.run import Entry, Sweep
-from esvae.machine.files import atomic_file
+from deploy.view.style import COLOURS, INK, MARKS, PAPER, SOFT, WIDE, figure, log_axis, save_png, styled
 
-__all__ = ["save_front"]
-
-#: Windows differ in colour (Okabe and Ito, 2008) and mark, so that they can be told apart in grey too.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_MARKS = ("o", "s", "^", "D", "v", "P", "X")
-_DPI = 130
+__all__ = ["draw_front", "save_front"]
 
 _NAMES = {
     "reconstruction": "reconstruction MSE of held-out images",
@@ -27,79 +22,51 @@ _NAMES = {
 
 
 def save_front(found: Sweep, target: str | os.PathLike[str]) -> None:
-    """Draws every point that has an outcome, with the interval of its quality; labels those on the front."""
-    figure = Figure(figsize=(8.5, 5.5), layout="constrained")
-    FigureCanvasAgg(figure)
-    axis = figure.subplots()
+    """Writes :func:`draw_front` as PNG."""
+    save_png(draw_front(found), target)
+
+
+@styled
+def draw_front(found: Sweep, width: float = WIDE) -> Figure:
+    """Every point that has an outcome, with the interval of its quality; those on the front are numbered and named."""
+    made, (axis,) = figure(width, 5)
     there = [entry for entry in found.points if entry.outcome is not None]
-    front = [(_at(entry, found), entry) for entry in there if entry.front]
-    line = sorted(at for at, _ in front)
-    axis.plot(
-        [x for x, _ in line], [y for _, y in line], color="#888888", linewidth=1.2, zorder=1, label="Pareto front"
-    )
+    front = sorted(((_at(entry, found), entry) for entry in there if entry.front), key=lambda one: one[0])
+    axis.plot(*zip(*(at for at, _ in front), strict=True), color=SOFT, linewidth=1.2, zorder=1, label="Pareto front")
     for k, steps in enumerate(sorted({entry.point.steps for entry in there}, reverse=True)):
-        mine = [entry for entry in there if entry.point.steps == steps]
-        colour, mark = _COLOURS[k % len(_COLOURS)], _MARKS[k % len(_MARKS)]
+        colour, mark = COLOURS[k % len(COLOURS)], MARKS[k % len(MARKS)]
         for on_front in (True, False):
-            shown = [entry for entry in mine if entry.front == on_front]
-            if not shown:
-                continue
-            x, y = zip(*(_at(entry, found) for entry in shown), strict=True)
-            ends = [entry.outcome["quality"][found.quality] for entry in shown if entry.outcome is not None]
-            bars = [
-                [
-                    max(0.0, value - (end["low"] if end["low"] is not None else value))
-                    for value, end in zip(y, ends, strict=True)
-                ],
-                [
-                    max(0.0, (end["high"] if end["high"] is not None else value) - value)
-                    for value, end in zip(y, ends, strict=True)
-                ],
-            ]
-            axis.errorbar(
-                x,
-                y,
-                yerr=bars,
-                fmt=mark,
-                color=colour,
-                markerfacecolor=colour if on_front else "white",
-                markersize=8,
-                elinewidth=0.8,
-                alpha=1.0 if on_front else 0.75,
-                zorder=3 if on_front else 2,
-            )
-        axis.plot([], [], mark, color=colour, label=f"{steps} steps")
-    for k, (at, entry) in enumerate(sorted(front, key=lambda one: one[0])):
-        # Neighbours on the front lie close: their labels take turns, above to the right and below to the left.
-        above = k % 2 == 0
-        axis.annotate(
-            entry.point.label,
-            at,
-            xytext=(9, 13) if above else (-9, -13),
-            textcoords="offset points",
-            fontsize=7,
-            rotation=30,
-            rotation_mode="anchor",
-            ha="left" if above else "right",
-            va="center",
-            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.5},
-            zorder=4,
-        )
-    axis.margins(x=0.26, y=0.15)
-    axis.plot([], [], "o", color="black", markerfacecolor="white", label="dominated")
-    axis.set_xscale("log")
-    if min(_at(entry, found)[1] for entry in there) > 0:
-        axis.set_yscale("log")
-    axis.xaxis.set_major_formatter(EngFormatter(unit="J"))
-    axis.xaxis.set_minor_formatter(EngFormatter(unit="J"))
-    axis.tick_params(axis="x", which="minor", labelsize=7, rotation=30)
+            mine = [entry for entry in there if entry.point.steps == steps and entry.front == on_front]
+            if mine:
+                look = {"color": colour, "markerfacecolor": colour if on_front else PAPER}
+                _points(axis, mine, found, fmt=mark, zorder=3 if on_front else 2, **look)
+        axis.plot([], [], mark, color=colour, markersize=7, label=f"{steps} steps")
+    axis.plot([], [], "o", color=INK, markerfacecolor=PAPER, markersize=7, label="dominated")
+    for number, (at, entry) in enumerate(front, 1):
+        # Below to the left, as no point lies there: it would be better for less energy.
+        place: dict[str, Any] = {"xytext": (-5, -5), "textcoords": "offset points", "ha": "right", "va": "top"}
+        axis.annotate(str(number), at, fontsize=7, zorder=4, **place)
+        axis.plot([], [], " ", label=f"{number}  {entry.point.label}")
+    energies, qualities = zip(*(_at(entry, found) for entry in there), strict=True)
+    log_axis(axis.xaxis, min(energies), max(energies), "J")
+    if min(qualities) > 0:
+        log_axis(axis.yaxis, min(qualities), max(qualities))
     axis.set_xlabel(f"energy an image, an estimate by {found.profile}")
     axis.set_ylabel(_NAMES[found.quality])
-    axis.grid(alpha=0.25, which="both")
-    axis.legend(frameon=False, fontsize=8)
-    figure.suptitle(f"{Path(found.run).name}: quality against energy, {len(there)} exports")
-    with atomic_file(target) as handle:
-        figure.savefig(handle, format="png", dpi=_DPI)
+    made.legend(loc="outside right upper", handlelength=1.2)
+    made.suptitle(f"{Path(found.run).name}: quality against energy, {len(there)} exports")
+    return made
+
+
+def _points(axis: Any, entries: Sequence[Entry], found: Sweep, **look: Any) -> None:
+    """Marks with the intervals of their quality."""
+    x, y = zip(*(_at(entry, found) for entry in entries), strict=True)
+    away: list[list[float]] = [[], []]
+    for value, entry in zip(y, entries, strict=True):
+        ends = entry.outcome["quality"][found.quality] if entry.outcome is not None else {}
+        for side, (sign, end) in enumerate(((-1, "low"), (1, "high"))):
+            away[side].append(0.0 if ends.get(end) is None else max(0.0, sign * (ends[end] - value)))
+    axis.errorbar(x, y, yerr=away, markersize=7, elinewidth=0.8, **look)
 
 
 def _at(entry: Entry, found: Sweep) -> tuple[float, float]:

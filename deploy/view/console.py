@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
+
+from deploy.view.table import Table, save_csv
+from deploy.view.terminal import blocks
 
 if TYPE_CHECKING:
     from deploy.backends import Progress as Report
 
-__all__ = ["bar", "emit_json", "print_table", "say", "stages", "warn"]
+__all__ = ["bar", "emit_json", "print_tables", "say", "say_written", "stages", "warn", "write_csv"]
 
-#: Columns of tables that do not go to a terminal, where there is nothing to fold them to.
+#: Width of what does not go to a terminal, unless COLUMNS says another.
 _FILE_WIDTH = 120
 
-_out = Console(highlight=False, width=None if sys.stdout.isatty() else _FILE_WIDTH)
+_out = Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _FILE_WIDTH)
 _err = Console(stderr=True, highlight=False)
 
 
@@ -93,11 +95,23 @@ def stages() -> Iterator[Any]:
             display.update(tasks[-1], completed=1.0, text="")
 
 
-def print_table(title: str, header: list[str], rows: list[list[str]], *, words: bool = False) -> None:
-    """Prints a table, its first column left-aligned and the others right-aligned, or all left where they are words."""
-    table = Table(title=title, title_justify="left", title_style="", box=box.SIMPLE_HEAD, pad_edge=False)
-    for index, name in enumerate(header):
-        table.add_column(name, justify="left" if index == 0 or words else "right")
-    for row in rows:
-        table.add_row(*row)
-    _out.print(table)
+def print_tables(tables: Iterable[Table]) -> None:
+    """Prints tables below each other, each as wide as the terminal allows, with what is to be known to read it."""
+    for table in tables:
+        say(table.title)
+        for block in blocks(table, _out.width):
+            _out.print(block)
+            _out.print()
+        if table.caption:
+            say(table.caption)
+
+
+def write_csv(tables: Sequence[Table], target: Path | None) -> list[Path]:
+    """Tables as CSV where a file was asked for; gives what was written."""
+    return [] if target is None else save_csv(tables, target)
+
+
+def say_written(*paths: Path) -> None:
+    """Names files that were written, if any."""
+    if paths:
+        say("written: " + ", ".join(map(str, paths)))

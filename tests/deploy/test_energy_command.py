@@ -14,8 +14,10 @@ from PIL import Image
 from deploy.cli import main
 from deploy.cost import cost_of, counted_input
 from deploy.entering import InputOptions, made_up
-from deploy.view.plots import save_cores, save_energy_plots
-from deploy.view.units import si, si_range
+from deploy.report import sections
+from deploy.view.numbers import si, si_range
+from deploy.view.plots import draw_cores, save_energy_plots
+from deploy.view.style import save_png
 from export.ir import Conv, Dense, Flatten, InputNeurons, Lif, Network, Prior
 from export.netx.write import GROUP, write_netx
 from paper_networks import cifar10_decoder
@@ -75,7 +77,7 @@ def result(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> dict[s
 def test_counts_come_first_and_nothing_is_called_measured(net: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, "energy", net, "-n", "5", "--seed", "0")
     assert code == 0
-    assert out.index("counts an image, exact") < out.index("energy and time, estimates")
+    assert out.index("Counts an image, exact") < out.index("Energy and time by profile: estimates")
     assert "measured" not in out
     for name in profile_names():
         assert f"{name} (estimate, basis: " in out
@@ -238,11 +240,14 @@ def test_pictures_are_written(net: Path, tmp_path: Path, capsys: pytest.CaptureF
 
 def test_pictures_of_extremes(tmp_path: Path) -> None:
     network = decoder(prior=False)
-    silent = cost_of(counted_input(network, InputOptions(1, rate=0.0)), ["cmos45"])
-    save_energy_plots(silent.counts, silent.estimates, tmp_path)
-    save_cores(map_network(cifar10_decoder(), LOIHI2, unrolled=True), tmp_path / "many.png")
+    entering = counted_input(network, InputOptions(1, rate=0.0))
+    silent = cost_of(entering, ["cmos45"])
+    operations = sections.operations(silent, entering)
+    save_energy_plots(operations, silent.counts.raster, sections.energy(silent), tmp_path)
+    many = map_network(cifar10_decoder(), LOIHI2, unrolled=True)
+    save_png(draw_cores(sections.cores(many)), tmp_path / "many.png")
     empty = Network((20_000,), (Dense(np.full((1, 20_000), 2, np.int32), None, NEURON),))
-    save_cores(map_network(empty, LOIHI2), tmp_path / "none.png")
+    save_png(draw_cores(sections.cores(map_network(empty, LOIHI2))), tmp_path / "none.png")
 
 
 def test_units() -> None:

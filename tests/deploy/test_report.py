@@ -129,9 +129,20 @@ def test_in_chromium(work: Path, tmp_path: Path) -> None:
         assert levels[0] == 1
         assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
         assert page.run("[...document.querySelectorAll('img')].every(i => i.naturalWidth && i.alt)")
+        charts = "[...document.querySelectorAll('svg')]"
+        named = "c.getAttribute('aria-labelledby').split(' ').every(n => document.getElementById(n).textContent.trim())"
+        assert page.run(f"{charts}.length") >= 2 * 6
+        assert page.run(f"{charts}.every(c => c.getAttribute('role') === 'img' && {named})")
+        assert page.run(f"{charts}.every(c => c.classList.contains('wide') === (c.clientWidth > 0))")
+        assert page.run("new Set([...document.querySelectorAll('[id]')].map(e => e.id)).size") == page.run(
+            "document.querySelectorAll('[id]').length"
+        )
+        tables = "[...document.querySelectorAll('table')]"
+        assert page.run(f"{tables}.every(c => {named})")
         page.call("Emulation.setEmulatedMedia", media="print")
         assert page.run("getComputedStyle(document.querySelector('input.slide')).display") == "none"
         assert page.pdf().startswith(b"%PDF")
         narrow = chromium.open(page_file, width=400, height=800, dark=True)
         assert narrow.complaints() == []
         assert narrow.run("document.documentElement.scrollWidth") == 400
+        assert narrow.run(f"{charts}.every(c => c.classList.contains('narrow') === (c.clientWidth > 0))")

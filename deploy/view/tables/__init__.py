@@ -1,0 +1,47 @@
+"""The tables of every result, each made once.
+
+All functions take a result's plain form, that is what ``--json`` prints or ``report.json`` holds, so a table can be
+made again from a file; :func:`deploy.view.table.plain` makes it of a dataclass.
+"""
+
+from deploy.view.tables.comparison import comparison_tables, metric_name
+from deploy.view.tables.costs import cost_tables, counts_tables, energy_tables, fit_tables
+from deploy.view.tables.files import (
+    check_tables,
+    diff_tables,
+    inspection_tables,
+    network_table,
+    quantization_tables,
+)
+from deploy.view.tables.runs import (
+    demo_tables,
+    evaluation_tables,
+    plan_tables,
+    sweep_tables,
+    training_table,
+    validation_tables,
+    verification_tables,
+    versions_table,
+)
+
+__all__ = [
+    "check_tables",
+    "comparison_tables",
+    "cost_tables",
+    "counts_tables",
+    "demo_tables",
+    "diff_tables",
+    "energy_tables",
+    "evaluation_tables",
+    "fit_tables",
+    "inspection_tables",
+    "metric_name",
+    "network_table",
+    "plan_tables",
+    "quantization_tables",
+    "sweep_tables",
+    "training_table",
+    "validation_tables",
+    "verification_tables",
+    "versions_table",
+]

@@ -1,0 +1,131 @@
+"""Tables of network files: what ``inspect``, ``check``, ``diff`` and ``export`` say of one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from deploy.view import numbers as n
+from deploy.view.table import Column, Table, count, layer, number, share, words
+
+__all__ = ["check_tables", "diff_tables", "inspection_tables", "network_table", "quantization_tables"]
+
+
+def inspection_tables(found: Mapping[str, Any], *, items: bool = True) -> list[Table]:
+    """Layers of a file, where it is a network, and where wanted all arrays and texts in it; of ``inspect --json``."""
+    tables = []
+    if found["layers"]:
+        tables.append(_layers(found))
+    if items:
+        tables.append(_items(found["items"]))
+    return tables
+
+
+def _layers(found: Mapping[str, Any]) -> Table:
+    rows = tuple(
+        (
+            view["layer"],
+            view["output_shape"],
+            *(view[name] for name in ("neurons", "weights", "synapses")),
+            view["weight_range"],
+            "" if view["even"] else "odd",
+            *(view[name] for name in ("weight_levels", "zeros", "bias_range", "delay_range")),
+            *(view[name] for name in ("voltage_keep", "current_keep", "threshold")),
+        )
+        for view in found["layers"]
+    )
+    window = found["time_steps"] or "not said"
+    columns = (
+        layer(),
+        Column("output", n.shape),
+        *map(count, ("neurons", "weights", "synapses")),
+        Column("weight range", n.ends),
+        words("parity", help="odd where not all weights are even, as mixed signs are stored on the chip"),
+        count("levels", help="different weights"),
+        share("zero", 0, help="of the stored weights"),
+        Column("bias range", n.ends),
+        Column("delay range", n.ends, help="in steps"),
+        number("keeps v", help="share of the potential that survives a step"),
+        number("keeps u", help="share of the current that survives a step"),
+        count("threshold", help="in units of weights"),
+    )
+    # Delays and odd weights are rare: their columns are there only where they say something.
+    rare = {name: k for k, name in enumerate(column.name for column in columns) if name in ("parity", "delay range")}
+    dropped = {k for k in rare.values() if not any(row[k] for row in rows)}
+    return Table(
+        "layers",
+        f"Layers of the file; input {n.shape(found['input_shape'])}, window {window}",
+        tuple(column for k, column in enumerate(columns) if k not in dropped),
+        tuple(tuple(cell for k, cell in enumerate(row) if k not in dropped) for row in rows),
+        caption="keeps v, keeps u: share of the potential, and of the current, that survives a step; threshold: in "
+        "units of weights",
+    )
+
+
+def _items(items: Sequence[Mapping[str, Any]]) -> Table:
+    rows = []
+    for item in items:
+        kind = f"{item['dtype']} {n.shape(item['shape'])}" if item["dtype"] else ""
+        content = " ".join(item["text"].split()) if item["low"] is None else n.ends((item["low"], item["high"]))
+        rows.append((item["path"], item["kind"], kind, content))
+    return Table("items", "In the file", tuple(map(words, ("path", "kind", "type", "content"))), tuple(rows))
+
+
+def check_tables(findings: Sequence[Mapping[str, Any]], *, title: str = "Findings") -> list[Table]:
+    """What is wrong or surprising in a file; of ``findings`` in ``check --json``."""
+    rows = tuple((found["severity"], found["where"], found["what"]) for found in findings)
+    return [Table("findings", title, tuple(map(words, ("severity", "where", "what"))), rows)]
+
+
+def diff_tables(differences: Sequence[Mapping[str, Any]], *, title: str = "Differences") -> list[Table]:
+    """Where two files differ; of ``differences`` in ``diff --json``."""
+    rows = tuple((found["where"], found["kind"], found["what"]) for found in differences)
+    return [Table("differences", title, tuple(map(words, ("where", "kind", "what"))), rows)]
+
+
+def quantization_tables(layers: Mapping[str, Any], *, title: str = "What rounding did") -> list[Table]:
+    """What quantizing did to each layer where it is known, and how full its registers can get; of ``layers`` in
+    report.json."""
+    bounds = (
+        share("current, of register", help="largest possible, of the 24 bit register"),
+        share("potential, of register", help="largest possible, of the 24 bit register"),
+    )
+    if not layers["quantization_known"]:
+        about = "Largest possible current and potential, of the 24 bit registers"
+        rows = tuple((row["layer"], row["u_share"], row["v_share"]) for row in layers["rows"])
+        return [Table("rounding", about, (layer(), *bounds), rows)]
+    keys = ("layer", "bits", "scale", "bound_by", "clipped", "weight_error", "bias_error", "threshold_error", "zeros")
+    return [
+        Table(
+            "rounding",
+            f"{title}; and the largest possible current and potential, of the 24 bit registers",
+            (
+                layer(),
+                count("bits"),
+                number("scale", 4),
+                words("bound by", help="what keeps the scale from being larger"),
+                count("clipped", help="weights beyond the largest level"),
+                share("weight error", 2, help="relative, root mean square"),
+                share("bias error", 2, help="largest, as a share of the threshold"),
+                share("threshold error", 2, help="relative"),
+                share("zeros", help="weights that are zero"),
+                *bounds,
+            ),
+            tuple(tuple(row[key] for key in (*keys, "u_share", "v_share")) for row in layers["rows"]),
+        )
+    ]
+
+
+def network_table(network: Mapping[str, Any]) -> Table:
+    """Shapes, sizes and neurons by layer; of ``network`` in report.json."""
+    neuron = ("current_decay", "voltage_decay", "threshold")
+    rows = tuple(
+        (
+            *(row[key] for key in ("layer", "input_shape", "output_shape", "kernel", "weights")),
+            *(row["neuron"][key] for key in neuron),
+        )
+        for row in network["layers"]
+    )
+    shapes = (Column(name, n.shape) for name in ("input", "output", "kernel"))
+    counts = map(count, ("weights", "current decay", "voltage decay", "threshold"))
+    return Table("network", "Layers of the file; decays in 1/4096 a step", (layer(), *shapes, *counts), rows)

@@ -1,0 +1,144 @@
+"""Tables of runs: plan, verification, evaluation, training, demo, and sweeps of exports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from deploy.view.numbers import NONE, whole
+from deploy.view.table import Column, Table, count, interval, joules, layer, number, seconds, words
+from deploy.view.tables.comparison import metric_name
+
+__all__ = [
+    "demo_tables",
+    "evaluation_tables",
+    "plan_tables",
+    "sweep_tables",
+    "training_table",
+    "validation_tables",
+    "verification_tables",
+    "versions_table",
+]
+
+
+def plan_tables(plan: Mapping[str, Any], *, title: str = "Plan") -> list[Table]:
+    """When each layer first works, and when it is reset; of ``plan --json``."""
+    steps = plan["steps"]
+    rows = tuple((one["layer"], one["first"], one["reset_phase"]) for one in plan["layers"])
+    columns = (
+        layer(),
+        count("first at", help="time step, from 1"),
+        Column("reset at", lambda phase: f"{phase} mod {steps}", help="time steps that leave this rest"),
+    )
+    return [Table("plan", f"{title}: {plan['images']:,} images of {steps} steps", columns, rows)]
+
+
+def verification_tables(found: Mapping[str, Any]) -> list[Table]:
+    """One row a backend; of ``verification`` in report.json."""
+    rows = []
+    for row in found["backends"]:
+        if row["verdict"] == "not run":
+            rows.append((row["backend"], "not run", None, None, row["reason"]))
+            continue
+        about = ", ".join(f"{name} {version}" for name, version in row["about"].items())
+        remark = f"first at {row['difference']}" if row["difference"] else about
+        rows.append((row["backend"], row["verdict"], row["integers"], row["seconds"], remark))
+    columns = (
+        words("backend"),
+        words("verdict"),
+        count("integers compared"),
+        seconds("took"),
+        words("with, or why not"),
+    )
+    title = "The same spikes on each backend, every integer against the twin's"
+    return [Table("verification", title, columns, tuple(rows))]
+
+
+def evaluation_tables(done: Mapping[str, Any], *, title: str = "Against real images") -> list[Table]:
+    """Metrics of a run beside those of real images; of ``evaluate --json``."""
+    rows = tuple((metric_name(key), value, done["floor"].get(key)) for key, value in done["values"].items())
+    return [
+        Table("metrics", title, (words("metric"), interval("value [95 %]"), interval("real images [95 %]")), rows),
+    ]
+
+
+def training_table(epochs: Sequence[Mapping[str, Any]]) -> Table:
+    """Losses of some epochs, the first and the last among them."""
+    wanted = range(len(epochs) // 5, len(epochs), max(1, len(epochs) // 5))
+    chosen = sorted({0, *wanted, len(epochs) - 1}) if epochs else []
+    keys = ("epoch", "reconstruction_mse", "mmd", "total", "seconds")
+    return Table(
+        "training",
+        "Training: some epochs",
+        (count("epoch"), *map(number, ("reconstruction MSE", "MMD", "loss")), count("seconds")),
+        tuple(tuple(epochs[k][key] for key in keys) for k in chosen),
+    )
+
+
+def versions_table(made: Mapping[str, str], trained: Mapping[str, str]) -> Table:
+    """Packages by which the report and the run were made."""
+    names = [*made, *(name for name in trained if name not in made)]
+    rows = tuple((name, made.get(name, NONE), trained.get(name, NONE)) for name in names)
+    return Table("versions", "Versions", tuple(map(words, ("package", "report", "training"))), rows)
+
+
+def demo_tables(done: Mapping[str, Any]) -> list[Table]:
+    """What a demo measured, one figure a row; of ``demo --json``."""
+    total = {name: sum(one[name] for one in done["counts"]) for name in ("spikes", "synops")}
+    rows = [
+        ("reconstruction MSE in training", f"{done['training_mse']:.4f}"),
+        ("reconstruction MSE on held-out images", f"{done['test_mse']:.4f}"),
+        ("MSE between float and integer images", f"{done['float_integer_mse']:.2e}"),
+        ("network file", f"{done['file_bytes']:,} bytes"),
+        ("spikes an image", f"{total['spikes']:,.0f}"),
+        ("synaptic operations an image", f"{total['synops']:,.0f}"),
+        *((f"seconds to {stage}", f"{took:.1f}") for stage, took in done["seconds"].items()),
+    ]
+    return [Table("demo", "Demo", (words("figure"), Column("measured")), tuple(rows))]
+
+
+def sweep_tables(found: Mapping[str, Any], labels: Sequence[str], *, title: str = "Sweep") -> list[Table]:
+    """One row a point, one that failed too; of ``sweep --json`` and the points' labels."""
+    quality, profile = found["front"]["quality"], found["front"]["energy"]
+    rows: list[tuple[Any, ...]] = []
+    for label, point in zip(labels, found["points"], strict=True):
+        if "quality" not in point:
+            rows.append((label, "", "failed", *[None] * 7))
+            continue
+        judged = point["quality"]
+        drift = (judged.get(key, {}).get("value") for key in ("quantization_mse", "window_mse"))
+        costs = (point["counts"]["synops"], point["energy"][profile]["joules"], point["cores"]["loihi2"]["cores"])
+        mark = "*" if point["front"] else ""
+        rows.append((label, mark, *_with_half(judged[quality]), *drift, *costs, point["file"]["lowering"]))
+    columns = (
+        words("point"),
+        words("front", help="no other point is better for less energy"),
+        Column(quality, lambda value: value if isinstance(value, str) else f"{value:.4f}"),
+        number("± 95 %", 2),
+        number("quantization", help="MSE against float with the same window"),
+        number("window", help="MSE of float with this window against the trained one"),
+        Column("synaptic operations", lambda value: whole(round(value)), help="an image, exact"),
+        joules("energy", help=f"an image, an estimate by {profile}"),
+        count("cores", help="of Loihi 2, an estimate"),
+        words("lowered"),
+    )
+    several = len({point["lowering"] for point in found["points"]}) > 1
+    kept = len(columns) - (not several)
+    return [Table("points", title, columns[:kept], tuple(row[:kept] for row in rows))]
+
+
+def _with_half(estimate: Mapping[str, Any]) -> tuple[float, float | None]:
+    """A value, and half the width of its interval."""
+    half = None if estimate["high"] is None else (estimate["high"] - estimate["low"]) / 2
+    return estimate["value"], half
+
+
+def validation_tables(comparisons: Sequence[Mapping[str, Any]], errors: Sequence[float], *, title: str) -> list[Table]:
+    """Measured figures beside the model's, and by how much that is off; of ``energy --validate --json``."""
+    rows = tuple(
+        (one["quantity"], one["measured"], one["model"], one["unit"], error)
+        for one, error in zip(comparisons, errors, strict=True)
+    )
+    off = Column("error", lambda error: f"{error:+.1%}", help="of the model, as a share of the measured figure")
+    columns = (words("quantity"), number("measured", 4), number("model", 4), words("unit"), off)
+    return [Table("validation", title, columns, rows)]
