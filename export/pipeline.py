@@ -24,15 +24,21 @@ from export.ir.floats import FloatNetwork
 from export.netx.write import write_netx
 from export.passes import (
     Calibration,
+    LayerFidelity,
     LayerQuantization,
     LoweringCost,
     calibrate,
     check_ranges,
+    check_rates,
+    departures,
     fold_norm,
+    judge,
+    judging_spikes,
     lower_dense,
     lower_subpixel,
     lowering_costs,
     quantize,
+    remedy,
 )
 from export.passes.stages import Part, Pass, State
 
@@ -49,6 +55,7 @@ __all__ = [
     "export_run",
     "integer_network",
     "lowered",
+    "warnings_of",
 ]
 
 #: ``none`` keeps the layers as trained; ``subpixel`` puts transposed convolutions on the coarse grid; ``dense`` unrolls
@@ -68,7 +75,7 @@ class Options:
         weight_bits: 2 to 8, sign included; None for those that the network was trained with, else 8.
         lowering: see :data:`Lowering`.
         calibration: how scales are chosen (see :mod:`export.passes.calibrate`), of layers that bring none.
-        spikes: to calibrate with, ``(images, steps, *input shape)``; drawn from the prior where None.
+        spikes: to calibrate and to judge with, ``(images, steps, *input shape)``; drawn from the prior where None.
     """
 
     weight_bits: int | None = None
@@ -93,14 +100,22 @@ LOWERED_BY: Part[Lowering] = Part("way of lowering")
 QUANTIZATION: Part[list[LayerQuantization]] = Part("report of quantizing")
 COSTS: Part[list[LoweringCost]] = Part("costs of lowering")
 RANGES: Part[list[LayerRange]] = Part("ranges of the registers")
+#: Empty of a network without a prior, where no spikes are given either.
+FIDELITY: Part[list[LayerFidelity]] = Part("rates in floats and in integers")
 
 
 def _calibrate(state: State) -> dict[Part[Any], Any]:
-    network, options = state[FOLDED], state[OPTIONS]
-    if state[BITS] != (network.weight_bits or MAX_WEIGHT_BITS):  # scales of another grid
-        layers = (replace(layer, scale=None) if layer in network.synapses else layer for layer in network.layers)
-        network = replace(network, layers=tuple(layers), weight_bits=None)
+    options = state[OPTIONS]
+    network = _of_bits(state[FOLDED], state[BITS])
     return {SCALED: calibrate(network, state[BITS], options.calibration, options.spikes)}
+
+
+def _of_bits(network: FloatNetwork, bits: int) -> FloatNetwork:
+    """The network, without the scales of another grid."""
+    if bits == (network.weight_bits or MAX_WEIGHT_BITS):
+        return network
+    layers = (replace(layer, scale=None) if layer in network.synapses else layer for layer in network.layers)
+    return replace(network, layers=tuple(layers), weight_bits=None)
 
 
 def _quantize(state: State) -> dict[Part[Any], Any]:
@@ -111,6 +126,16 @@ def _quantize(state: State) -> dict[Part[Any], Any]:
 def _lower(state: State) -> dict[Part[Any], Any]:
     integer, lowering, costs = lowered(state[PLAIN], state[OPTIONS].lowering)
     return {INTEGER: integer, LOWERED_BY: lowering, COSTS: costs}
+
+
+def _judge(state: State) -> dict[Part[Any], Any]:
+    folded, bits, options = state[FOLDED], state[BITS], state[OPTIONS]
+    spikes = judging_spikes(folded, options.spikes)
+    if spikes is None:
+        return {FIDELITY: []}
+    judged = judge(folded, state[PLAIN], spikes)
+    check_rates(_of_bits(folded, bits), bits, options.calibration, spikes, judged)
+    return {FIDELITY: judged}
 
 
 def _is_folded(state: State) -> bool:
@@ -138,6 +163,13 @@ PASSES: tuple[Pass, ...] = (
         lambda state: {RANGES: check_ranges(state[INTEGER])},
         lambda state: all(bounds.u_share < 1 for bounds in state[RANGES]),
     ),
+    # Behind the ranges, as currents that wrap say nothing about rates.
+    Pass(
+        "judge",
+        (FOLDED, PLAIN, RANGES, BITS, OPTIONS),
+        _judge,
+        lambda state: not any(layer.lost for layer in state[FIDELITY]),
+    ),
 )
 
 
@@ -150,7 +182,8 @@ class Compiled:
         plain: the same network with its layers as trained.
         lowering: how they were lowered; what ``auto`` came to.
         bits: of the weights.
-        costs, quantization, ranges: what the passes report; ``quantization`` is empty where nothing was rounded.
+        costs, quantization, ranges, fidelity: what the passes report; ``quantization`` is empty where nothing was
+            rounded, ``fidelity`` too, and where no spikes were at hand to judge with.
     """
 
     network: Network
@@ -160,6 +193,7 @@ class Compiled:
     costs: list[LoweringCost]
     quantization: list[LayerQuantization]
     ranges: list[LayerRange]
+    fidelity: list[LayerFidelity]
 
     def written(
         self, target: str | os.PathLike[str], before: Callable[[Network, Network], None] | None = None
@@ -201,15 +235,35 @@ def compiled(
         costs=state[COSTS],
         quantization=state[QUANTIZATION],
         ranges=state[RANGES],
+        fidelity=state[FIDELITY],
     )
+
+
+def warnings_of(done: Compiled, network: FloatNetwork, options: Options = Options()) -> list[str]:
+    """A sentence for each layer that fires otherwise in integers, and what to do; other calibrations are tried then.
+
+    Args:
+        done: what was made of ``network`` with ``options``.
+    """
+    found, folded = departures(done.fidelity), fold_norm(network)
+    spikes = judging_spikes(folded, options.spikes)
+    if not found or spikes is None:
+        return found
+    found[0] += f"; {remedy(_of_bits(folded, done.bits), done.bits, options.calibration, spikes, done.fidelity)}"
+    return found
 
 
 def lowered(network: Network, lowering: Lowering) -> tuple[Network, Lowering, list[LoweringCost]]:
     """The network with its layers as ``lowering`` says, what ``auto`` came to, and what each way costs, best first."""
     costs = lowering_costs(network)
     if lowering == "auto":
-        # Where nothing fits, unrolling says what is too large and what to do.
-        lowering = "dense" if costs[0].refused else costs[0].lowering  # type: ignore[assignment]
+        if all(cost.refused for cost in costs):
+            reasons = "; ".join(f"{cost.lowering}: {cost.refused}" for cost in costs if cost.lowering != "native")
+            raise HardwareRangeError(
+                f"no way of lowering gives a file that stock netx loads ({reasons}); use --lowering native, whose file "
+                "our own loader takes (--loader native), or train a decoder of kind subpixel"
+            )
+        lowering = costs[0].lowering  # type: ignore[assignment]
         if lowering == "subpixel":
             try:
                 return lower_subpixel(network), lowering, costs

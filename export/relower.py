@@ -43,4 +43,4 @@ def relower_file(
     network, lowering, costs = lowered(plain, lowering)
     network = replace(network, first_group=FIRST_GROUP)  # that of the file to be written
     ranges = check_ranges(network) if network.readout is not None else layer_ranges(network)
-    return Compiled(network, plain, lowering, MAX_WEIGHT_BITS, costs, [], ranges).written(target, before_writing)
+    return Compiled(network, plain, lowering, MAX_WEIGHT_BITS, costs, [], ranges, []).written(target, before_writing)

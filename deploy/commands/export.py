@@ -41,7 +41,7 @@ def export(
     ] = "mse",
     calibration_latents: Annotated[
         Path | None,
-        typer.Option(help="For spikes and feedback: an .npy file of input spikes; else drawn from the prior."),
+        typer.Option(help="An .npy file of input spikes to calibrate and judge with; else drawn from the prior."),
     ] = None,
     chip: Annotated[
         str | None, typer.Option(help="Write only what one such chip holds (loihi2, loihi1), else say what would fit.")
@@ -68,7 +68,7 @@ def export(
     from export.nir.write import write_nir
     from export.onnx.write import check_target, write_onnx_pair
     from export.passes import CALIBRATIONS
-    from export.pipeline import LOWERINGS, export_network
+    from export.pipeline import LOWERINGS, Options, export_network, warnings_of
     from export.relower import relower_file
 
     if lowering not in LOWERINGS:
@@ -90,6 +90,7 @@ def export(
         done = relower_file(source, out, lowering=lowering, before_writing=gate)  # type: ignore[arg-type]
     else:
         assert network is not None
+        spikes = None if calibration_latents is None else load_raster(calibration_latents, network.input_shape)
         with bar("export", shown=not json and calibration in ("spikes", "feedback")) as report:
             done = export_network(
                 network,
@@ -97,10 +98,13 @@ def export(
                 weight_bits=weight_bits,
                 lowering=lowering,  # type: ignore[arg-type]
                 calibration=calibration,  # type: ignore[arg-type]
-                spikes=None if calibration_latents is None else load_raster(calibration_latents, network.input_shape),
+                spikes=spikes,
                 before_writing=gate,
                 progress=report,
             )
+        options = Options(weight_bits, lowering, calibration, spikes)  # type: ignore[arg-type]
+        for text in warnings_of(done, network, options):
+            warn(text)
     twins = graph = None
     if network is not None and onnx is not None:
         twins = write_onnx_pair(network, done.plain, onnx)
@@ -118,6 +122,7 @@ def export(
                 "lowering_costs": done.costs,
                 "quantization": done.quantization,
                 "ranges": done.ranges,
+                "fidelity": done.fidelity,
                 "onnx": twins and {**vars(twins), "content_hash": done.plain.content_hash()},
                 "nir": graph,
             }
@@ -142,14 +147,16 @@ def _gate(chip: str) -> Callable[[Network, Network], None]:
 def _print(done: Exported, *, kept: bool) -> None:
     from deploy.report.sections import layers
     from deploy.view.console import print_tables, say
-    from deploy.view.tables import quantization_tables
+    from deploy.view.table import plain
+    from deploy.view.tables import fidelity_table, quantization_tables
 
     size = done.path.stat().st_size
     if kept:
         say(f"{done.path}: {size:,} bytes, integers as they were, lowering {done.lowering}")
     else:
         title = f"{done.path}: {size:,} bytes, {done.bits} bit weights, lowering {done.lowering}"
-        print_tables(quantization_tables(layers(done.quantization, done.ranges), title=title))
+        judged = [fidelity_table(plain(done.fidelity))] if done.fidelity else []
+        print_tables([*quantization_tables(layers(done.quantization, done.ranges), title=title), *judged])
     for cost in done.costs if len(done.costs) > 1 else []:
         load = f", {cost.load_bytes / 2**30:.2f} GiB for netx to load its largest layer" if cost.load_bytes else ""
         refused = f"; {cost.refused}" if cost.refused else ""

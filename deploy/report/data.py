@@ -12,7 +12,7 @@
     network              file, hashes, layers with shapes and neurons
     pictures             by group ("generated", "reconstructed"): sheets as PNG data addresses, errors by image
     comparison           of esvae compare --json (see deploy.compare.types), float beside quantized
-    layers               what rounding did to each layer, and how much of its registers it can use
+    layers               what rounding did to each layer and its rates, and how much of its registers it can use
     operations           exact counts by layer and step
     energy               estimates by profile, with parts, ranges and basis
     fit                  cores by layer, the limits, other ways
@@ -51,11 +51,12 @@ from esvae.data import ImageSplits
 from esvae.errors import DataError, EsvaeError, LavaMissingError
 from esvae.machine.files import sha256_file
 from esvae.run import Run, load_run, versions
+from export.frontends import from_run
 from export.ir import Network
 from export.netx import read_netx
-from export.passes import LayerQuantization
+from export.passes.judge import SHARE
 from export.passes.ranges import layer_ranges
-from export.pipeline import export_run, integer_network, lowered
+from export.pipeline import Options, compiled, export_run, lowered
 from sim.fit.adviser import fit_network
 from sim.fit.chips import chip_named
 from sim.fit.mapping import weight_bits
@@ -156,7 +157,7 @@ def gather(wanted: Wanted, progress: Progress | None = None) -> dict[str, Any]:
         },
         "pictures": shown,
         "comparison": plain(compared),
-        "layers": sections.layers(_quantization(run, network), layer_ranges(network)),
+        "layers": _layers(run, network),
         "operations": sections.operations(cost, entering),
         "energy": sections.energy(cost),
         "fit": sections.fit(fit),
@@ -192,15 +193,16 @@ def _group(run: Run, network: Network, latents: np.ndarray, **others: np.ndarray
     return plain({**group, "mse": errors, "scale": pictures.colour_scale()})
 
 
-def _quantization(run: Run, network: Network) -> list[LayerQuantization] | None:
-    """What quantizing did, where exporting the run again with as many bits gives the same network."""
+def _layers(run: Run, network: Network) -> dict[str, Any]:
+    """What quantizing did, where exporting the run again with as many bits gives the same network; and the ranges."""
+    ranges = layer_ranges(network)
     bits = max(2, *(weight_bits(layer.weight) for layer, _, _ in network.synapses()))
     try:
-        kept, _, report = integer_network(run, weight_bits=bits, lowering="none")
-        same = any(lowered(kept, way)[0].content_hash() == network.content_hash() for way in ("none", "auto"))
+        again = compiled(from_run(run), Options(bits, "none"))
+        same = any(lowered(again.plain, way)[0].content_hash() == network.content_hash() for way in ("none", "auto"))
     except EsvaeError:
-        return None
-    return report if same else None
+        return sections.layers(None, ranges)
+    return sections.layers(again.quantization, ranges, again.fidelity) if same else sections.layers(None, ranges)
 
 
 def _verified(
@@ -278,6 +280,13 @@ def _warnings(content: dict[str, Any]) -> list[str]:
     for row in content["verification"]["backends"]:
         if row["verdict"] == "differs":
             found.append(f"{row['backend']} does not compute the twin's integers; first at {row['difference']}.")
+    for row in content["comparison"]["layers"]:
+        rates = row["rate_float"], row["rate_quantized"]
+        if None not in rates and abs(rates[1] - rates[0]) > SHARE * rates[0]:
+            found.append(
+                f"{row['name']} fires otherwise in integers: at {rates[1]:.2g} spikes a step and neuron, in floats at "
+                f"{rates[0]:.2g}."
+            )
     if content["pictures"]["reconstructed"] is None:
         found.append("No real images were at hand, so reconstructions and distances from real images are missing.")
     return found

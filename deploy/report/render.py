@@ -69,6 +69,7 @@ def _tables(content: dict[str, Any]) -> list[Table]:
     return [
         *tables.comparison_tables(content["comparison"]),
         *tables.quantization_tables(content["layers"]),
+        tables.fidelity_table(content["layers"]["fidelity"]),
         *tables.cost_tables(content["operations"], content["energy"]),
         *tables.fit_tables(content["fit"]),
         *tables.verification_tables(content["verification"]),

@@ -11,7 +11,7 @@ from deploy.verify import Verdict
 from deploy.view.table import plain
 from export.ir import Dense, Network, Synapse
 from export.ir.bounds import LayerRange
-from export.passes import LayerQuantization
+from export.passes import LayerFidelity, LayerQuantization
 from sim.energy.estimate import part_names
 from sim.fit.adviser import Fit
 from sim.fit.mapping import Mapping as ChipMapping
@@ -45,15 +45,19 @@ def _layer(name: str, layer: Synapse, before: tuple[int, ...], after: tuple[int,
     }
 
 
-def layers(quantization: Sequence[LayerQuantization] | None, ranges: Sequence[LayerRange]) -> dict[str, Any]:
-    """What rounding did to each layer, where it is known, and how much of its registers a layer can use."""
+def layers(
+    quantization: Sequence[LayerQuantization] | None,
+    ranges: Sequence[LayerRange],
+    fidelity: Sequence[LayerFidelity] = (),
+) -> dict[str, Any]:
+    """What rounding did to each layer and its rates, where it is known, and how much of its registers it can use."""
     rows = []
     for index, bounds in enumerate(ranges):
         row = {"layer": bounds.layer, "u_share": bounds.u_share, "v_share": bounds.v_share}
         if quantization is not None:
             row |= {key: value for key, value in plain(quantization[index]).items() if key != "layer"}
         rows.append(row)
-    return {"rows": plain(rows), "quantization_known": quantization is not None}
+    return {"rows": plain(rows), "quantization_known": quantization is not None, "fidelity": plain(list(fidelity))}
 
 
 def operations(cost: Cost, entering: Entering) -> dict[str, Any]:

@@ -2,24 +2,32 @@
 
 from export.passes.calibrate import CALIBRATIONS, Calibration, calibrate, calibration_spikes
 from export.passes.fold_norm import fold_norm
+from export.passes.judge import LayerFidelity, judge, judging_spikes
 from export.passes.lower_dense import lower_dense
 from export.passes.lower_subpixel import lower_subpixel
 from export.passes.lowering_costs import LoweringCost, lowering_costs
 from export.passes.quantize import LayerQuantization, quantize
 from export.passes.ranges import check_ranges, layer_ranges
+from export.passes.rate_check import check_rates, departures, remedy
 
 __all__ = [
     "CALIBRATIONS",
     "Calibration",
+    "LayerFidelity",
     "LayerQuantization",
     "LoweringCost",
     "calibrate",
     "calibration_spikes",
     "check_ranges",
+    "check_rates",
+    "departures",
     "fold_norm",
+    "judge",
+    "judging_spikes",
     "layer_ranges",
     "lower_dense",
     "lower_subpixel",
     "lowering_costs",
     "quantize",
+    "remedy",
 ]

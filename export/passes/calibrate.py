@@ -24,12 +24,12 @@ import numpy as np
 import torch
 
 from esvae.chip.formats import STATE_SHIFT
-from esvae.chip.lif import integer_lif, integer_readout
 from esvae.chip.rounding import IntegerValues, WeightGrid, round_layer
 from esvae.chip.scales import max_scale, mse_scale, percentile_scale
 from esvae.errors import ConfigError
 from export.float_layer import fire, sums_of
-from export.ir import Flatten, FloatLif, Prior, Synapse
+from export.integer_layer import ends_of, spikes_of
+from export.ir import Flatten, FloatLif, Prior, Synapse, with_values
 from export.ir.floats import FloatLayer, FloatNetwork
 from export.passes.feedback import fed_back
 from export.passes.quantize import float_values
@@ -158,13 +158,7 @@ def _silent(synapse: Synapse[FloatLif]) -> bool:
 
 def _given(synapse: Synapse[FloatLif], integers: IntegerValues, raster: torch.Tensor) -> torch.Tensor:
     """Spikes of the integer layer ``(steps, images, *shape)``; of a silent one, its last potentials through tanh."""
-    sums = sums_of(replace(synapse, weight=integers.weight.astype(np.float64)), raster)
-    shape = sums.shape[2:]
-    bias = torch.zeros(shape, dtype=torch.float64)
-    if integers.bias is not None:
-        bias += torch.from_numpy(integers.bias).reshape(integers.bias.shape + (1,) * (len(shape) - integers.bias.ndim))
-    drive = sums.flatten(2)
+    layer = with_values(synapse, integers.weight, integers.bias, integers.neuron)
     if _silent(synapse):
-        ends = integer_readout(drive, bias.flatten(), integers.neuron)
-        return torch.tanh(ends / (integers.scale * (1 << STATE_SHIFT))).unflatten(1, shape)
-    return integer_lif(drive, bias.flatten(), integers.neuron).unflatten(2, shape)
+        return torch.tanh(ends_of(layer, raster) / (integers.scale * (1 << STATE_SHIFT)))
+    return spikes_of(layer, raster)

@@ -1,7 +1,9 @@
 """Pass: float weights, biases, thresholds and decays to the chip's integers, one scale a layer.
 
-What rounding does to one layer, and what bounds its scale, is :mod:`esvae.chip.rounding`'s. A layer that was trained on
-the chip's grid brings its scale along. Not touched: flatten layers, the prior.
+What rounding does to one layer, and what bounds its scale, is :mod:`esvae.chip.rounding`'s, but for the current: where
+the exact bound of :mod:`export.ir.bounds`, which knows the borders of maps, says that it could wrap, the layer is
+rounded again with a scale as much smaller. A layer that was trained on the chip's grid brings its scale along. Not
+touched: flatten layers, the prior.
 """
 
 from __future__ import annotations
@@ -13,10 +15,14 @@ import numpy as np
 
 from esvae.chip.formats import STATE_SHIFT
 from esvae.chip.rounding import MAX_WEIGHT_BITS, FloatValues, WeightGrid, round_layer
-from export.ir import ConvTranspose, Flatten, FloatLif, Layer, Lif, Network, Synapse, with_values
+from export.ir import ConvTranspose, Flatten, FloatLif, Layer, Lif, Network, Shape, Synapse, with_values
+from export.ir.bounds import layer_range
 from export.ir.floats import FloatLayer, FloatNetwork
 
 __all__ = ["MAX_WEIGHT_BITS", "LayerQuantization", "float_values", "quantize"]
+
+#: What a scale becomes that is as large as a bound allows, as rounding may add to the sums.
+_SHRINK = 0.999
 
 
 @dataclass(frozen=True)
@@ -27,7 +33,7 @@ class LayerQuantization:
         layer: its label.
         bits: of its weights.
         scale: integers for 1.0 of the float layer.
-        bound_by: what kept the scale from being larger: weight, bias, threshold or readout.
+        bound_by: what kept the scale from being larger: weight, bias, threshold, readout or current.
         clipped: weights beyond the largest level.
         weight_error: root mean square of the rounding error over that of the weights, calibration's part included.
         bias_error: largest rounding error of a bias, as a share of the threshold (of 1.0 for the readout).
@@ -64,12 +70,14 @@ def quantize(
     layers: list[Layer[Lif]] = []
     report: list[LayerQuantization] = []
     told = iter((before or network).synapses)
+    shape = network.input_shape
     for layer in network.layers:
+        entering, shape = shape, layer.output_shape(shape)
         if isinstance(layer, Flatten):
             layers.append(layer)
             continue
         where = network.labels[len(report)]
-        synapse, entry = _quantized(layer, next(told), grid, network.time_steps, where)
+        synapse, entry = _quantized(layer, entering, next(told), grid, network.time_steps, where)
         layers.append(synapse)
         report.append(entry)
     readout = network.readout
@@ -88,11 +96,16 @@ def float_values(synapse: Synapse[FloatLif]) -> FloatValues:
 
 
 def _quantized(
-    layer: FloatLayer, told: FloatLayer, grid: WeightGrid, steps: int | None, where: str
+    layer: FloatLayer, entering: Shape, told: FloatLayer, grid: WeightGrid, steps: int | None, where: str
 ) -> tuple[Synapse[Lif], LayerQuantization]:
-    values = float_values(layer.synapse)
-    rounded = round_layer(values, grid, steps, scale=layer.scale, where=where)
-    integer = with_values(layer.synapse, rounded.weight, rounded.bias, rounded.neuron)
+    values, scale, bounded = float_values(layer.synapse), layer.scale, False
+    while True:
+        rounded = round_layer(values, grid, steps, scale=scale, where=where)
+        integer = with_values(layer.synapse, rounded.weight, rounded.bias, rounded.neuron)
+        share = layer_range(integer, entering, steps or 1, where).u_share
+        if share < 1:
+            break
+        bounded, scale = True, rounded.scale * _SHRINK / share
     threshold = values.neuron.threshold
     unit_free = math.isinf(threshold) or not threshold
     weight = told.synapse.weight
@@ -104,7 +117,7 @@ def _quantized(
         layer=where,
         bits=grid.bits,
         scale=rounded.scale,
-        bound_by=rounded.bound_by,
+        bound_by="current" if bounded else rounded.bound_by,
         clipped=rounded.clipped,
         weight_error=float(np.sqrt(np.mean(error**2) / np.mean(weight**2))),
         bias_error=bias_error / (1.0 if unit_free else threshold),

@@ -28,7 +28,7 @@ def check_ranges(network: Network) -> list[LayerRange]:
         if bounds.u_share >= 1:
             raise HardwareRangeError(
                 f"{bounds.layer}: the current could reach {bounds.u_share:.2f} of the 2^23 at which it wraps; "
-                "use fewer weight bits or fewer inputs a neuron"
+                "use a smaller weight scale for it, or fewer inputs a neuron"
             )
     if network.readout is not None and report[-1].v_share >= 1:
         raise HardwareRangeError(

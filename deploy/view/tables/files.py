@@ -8,7 +8,7 @@ from typing import Any
 from deploy.view import numbers as n
 from deploy.view.table import Column, Table, count, layer, number, share, words
 
-__all__ = ["check_tables", "diff_tables", "inspection_tables", "network_table", "quantization_tables"]
+__all__ = ["check_tables", "diff_tables", "fidelity_table", "inspection_tables", "network_table", "quantization_tables"]
 
 
 def inspection_tables(found: Mapping[str, Any], *, items: bool = True) -> list[Table]:
@@ -114,6 +114,27 @@ def quantization_tables(layers: Mapping[str, Any], *, title: str = "What roundin
             tuple(tuple(row[key] for key in (*keys, "u_share", "v_share")) for row in layers["rows"]),
         )
     ]
+
+
+def fidelity_table(judged: Sequence[Mapping[str, Any]]) -> Table:
+    """Whether layers fire in integers as in floats; of ``fidelity`` in ``export --json`` and report.json's layers."""
+    keys = ("layer", "rate_float", "rate_integer", "standard_error", "picture_error", "verdict")
+    columns = (
+        layer(),
+        number("float rate", 4, help="spikes a step and neuron"),
+        number("integer rate", 4, help="spikes a step and neuron"),
+        number("standard error", 2, help="of their difference, over images"),
+        number("picture error", 2, help="root mean square, over the spread of the float pictures"),
+        words(
+            "verdict",
+            help="changed: beyond five standard errors and a quarter of the rate, or pictures off by more "
+            "than they differ among themselves",
+        ),
+    )
+    images = judged[0]["images"] if judged else 0
+    rows = tuple(tuple(row[key] for key in keys) for row in judged)
+    title = f"Rates in floats and in integers, on the same spikes of {images} images"
+    return Table("fidelity", title, columns, rows)
 
 
 def network_table(network: Mapping[str, Any]) -> Table:

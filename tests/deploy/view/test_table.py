@@ -20,6 +20,7 @@ from deploy.view.tables import (
     cost_tables,
     diff_tables,
     evaluation_tables,
+    fidelity_table,
     fit_tables,
     inspection_tables,
     plan_tables,
@@ -212,6 +213,11 @@ def quantization() -> dict[str, Any]:
     return {"quantization_known": True, "rows": [{"layer": name, **row} for name in LABELS]}
 
 
+def fidelity() -> list[dict[str, Any]]:
+    rates = {"rate_float": 0.12345, "rate_integer": 1.2345e-5, "standard_error": 1.2345e-6, "picture_error": None}
+    return [{"layer": name, "images": 32, **rates, "verdict": "saturated"} for name in LABELS]
+
+
 def sweep() -> list[Table]:
     outcome = {
         "quality": {"reconstruction": ESTIMATE, "window_mse": ESTIMATE, "quantization_mse": ESTIMATE},
@@ -237,6 +243,7 @@ def every_table() -> list[Table]:
         *fit_tables(fit()),
         *inspection_tables(inspection()),
         *quantization_tables(quantization()),
+        fidelity_table(fidelity()),
         *check_tables([finding]),
         *diff_tables([difference]),
         *verification_tables({"backends": [{**backends[0], "about": {"lava-nc": "0.10.0"}}]}),

@@ -1,0 +1,42 @@
+"""What one integer layer computes of spikes: beside :mod:`export.float_layer`, for passes that judge rounding."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from esvae.chip.lif import integer_lif, integer_readout
+from export.float_layer import sums_of
+from export.ir import Lif, Synapse
+
+__all__ = ["ends_of", "spikes_of"]
+
+
+def spikes_of(layer: Synapse[Lif], raster: torch.Tensor) -> torch.Tensor:
+    """Spikes ``(steps, images, *output shape)`` of neurons that start at rest; of the raster's number type.
+
+    Args:
+        layer: with integers.
+        raster: 0 or 1, ``(steps, images, *input shape)``; float32 holds all sums of layers whose current cannot wrap.
+    """
+    sums, bias = _driven(layer, raster)
+    return integer_lif(sums.flatten(2), bias.flatten(), layer.neuron).unflatten(2, sums.shape[2:])
+
+
+def ends_of(layer: Synapse[Lif], raster: torch.Tensor) -> torch.Tensor:
+    """Potentials after the last step, ``(images, *output shape)``, of a layer that does not fire; as above."""
+    sums, bias = _driven(layer, raster)
+    return integer_readout(sums.flatten(2), bias.flatten(), layer.neuron).unflatten(1, sums.shape[2:])
+
+
+def _driven(layer: Synapse[Lif], raster: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sums of weights, and each neuron's bias."""
+    number: Any = raster.numpy().dtype
+    sums = sums_of(replace(layer, weight=layer.weight.astype(number)), raster)
+    shape = sums.shape[2:]
+    bias = torch.zeros(shape, dtype=torch.float64)
+    if layer.bias is not None:
+        bias += torch.from_numpy(layer.bias).reshape(layer.bias.shape + (1,) * (len(shape) - layer.bias.ndim))
+    return sums, bias
