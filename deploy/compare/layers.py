@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from deploy.compare.float_layers import FloatDecoder, Membrane
@@ -39,7 +41,8 @@ class LayerStream:
         self.layouts = layouts_of(decoder, network)
         self._decoder, self._steps = decoder, network.time_steps
         neurons = [layer.neuron for layer, _, _ in network.synapses()]
-        # A potential counts in thresholds: of the float layer on one side, of the chip's register on the other.
+        # A potential counts in thresholds: of the float layer on one side, of the chip's register on the other. One
+        # that rounded to zero is no unit, so such a layer's potentials are not compared.
         shift = 1 << STATE_SHIFT
         self._units = [*(shift * n.threshold for n in neurons[:-1]), network.readout.unit]
         self._sums: list[_LayerSums | None] = [
@@ -62,9 +65,10 @@ class LayerStream:
                 continue
             one = floats[k]
             scale = 1.0 if one.spikes is None else self._decoder.thresholds[k]
-            gap = layout.restored(traces[k].v) * np.float32(1 / self._units[k])
-            gap -= one.after * np.float32(1 / scale)
-            sums.add_potentials(gap)
+            if self._units[k]:
+                gap = layout.restored(traces[k].v) * np.float32(1 / self._units[k])
+                gap -= one.after * np.float32(1 / scale)
+                sums.add_potentials(gap)
             if one.spikes is not None:
                 fired = layout.restored(traces[k].s)
                 differs = one.spikes != fired
@@ -109,7 +113,8 @@ class LayerStream:
                 found.append(LayerDrift(k, name, shape, None, unmapped=str(layout)))
             else:
                 spiking = k < len(self.layouts) - 1
-                found.append(sums.drift(k, name, layout, self._images, spiking=spiking))
+                drift = sums.drift(k, name, layout, self._images, spiking=spiking)
+                found.append(drift if self._units[k] else replace(drift, membrane=None, membrane_by_step=()))
         return tuple(found)
 
     def divergence(self) -> Divergence | None:

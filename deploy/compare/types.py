@@ -93,8 +93,9 @@ class LayerDrift:
         rate_worst_neuron: ``(C, H, W)`` of it.
         mismatch_by_step: ``mismatch`` at each step.
         membrane_by_step: root mean square difference of the membrane potentials after each step, in units of the
-            layer's threshold; of the readout in units of the picture before tanh.
-        membrane: the same over all steps.
+            layer's threshold; of the readout in units of the picture before tanh; empty where the file's
+            threshold is 0.
+        membrane: the same over all steps, or None.
     """
 
     layer: int

@@ -45,7 +45,7 @@ class Measured(Section):
     """``core_operations`` are those of the busiest core of a layer; ``energy_image`` is dynamic and static."""
     layer: str | None = None
     """Its label, such as ``layer 3 (conv)``."""
-    value: Number
+    value: Number = Field(gt=0)
     unit: Literal["us", "ms", "uJ", "mJ", "cores", "operations a step"]
     source: str = Field(min_length=1)
 

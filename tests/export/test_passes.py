@@ -141,6 +141,19 @@ def test_a_readout_with_groups_is_scaled_as_one_of_its_groups_alone() -> None:
     assert scales[0] == scales[1]
 
 
+@pytest.mark.parametrize("bits", [8, 4, 2])
+def test_a_current_that_could_wrap_lowers_the_scale_of_its_layer_alone(bits: int) -> None:
+    weight = np.random.default_rng(0).uniform(0.2, 1, (3, 2000))
+    layers = (FloatLayer(Dense(weight, None, LIF)), FloatLayer(Dense(np.ones((2, 3)), None, LIF)))
+    integer, (first, second) = quantize(float_network(*layers, shape=(2000,)), bits)
+    assert (first.bound_by, second.bound_by) == ("current", "weight")
+    ranges = check_ranges(integer)
+    assert ranges[0].u_share < 1
+    if bits == 8:  # the largest scale that the bound allows; of few levels many weights fall to zero at once
+        assert ranges[0].u_share > 0.98
+    assert integer.layers[0].neuron.threshold == round(0.2 * first.scale)  # type: ignore[union-attr]
+
+
 def test_layers_without_weights_or_with_nonsense_are_refused() -> None:
     zero = float_network(FloatLayer(Dense(np.zeros((1, 1)), None, LIF)), shape=(1,))
     with pytest.raises(HardwareRangeError, match=r"layer 1 \(dense\): all weights are zero"):
