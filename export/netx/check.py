@@ -1,7 +1,7 @@
 """All that is wrong, or would surprise, in any ``.net`` file: what stock netx (lava-dl 0.6.0) makes of each layer.
 
 Unlike :func:`export.netx.guard.read_netx`, which stops at the first fault, this collects them. What netx does is read
-from its ``netx/hdf5.py`` and ``netx/utils.py``; ``tests/deploy/test_netx_claims.py`` asks Lava whether it is so.
+from its ``netx/hdf5.py`` and ``netx/utils.py``; ``tests/deploy/lava/test_netx_claims.py`` asks Lava whether it is so.
 """
 
 from __future__ import annotations

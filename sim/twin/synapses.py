@@ -46,7 +46,7 @@ def is_direct(layer: Conv | ConvTranspose, output_shape: Shape) -> bool:
     """Whether torch's CPU convolution is a sound direct summation for this layer.
 
     torch 2.3.1's oneDNN kernels give wrong sums, or crash, where a stride along a row meets an output of one row or
-    column, or a padding as wide as the kernel; ``tests/sim/test_engine_kernels.py`` holds what is let through to
+    column, or a padding as wide as the kernel; ``tests/sim/twin/test_engine_kernels.py`` holds what is let through to
     matrix products.
     """
     if isinstance(layer, ConvTranspose) or layer.stride[1] == 1:

@@ -35,7 +35,7 @@ PAGES = sorted(DOCS.glob("*.md"))
 #: Commands that are not run, by how they begin, and why.
 NOT_RUN = {
     "esvae lava install": "fetches 0.5 GB or more",
-    "esvae lava doctor": "tests/deploy/test_lava_find.py runs it",
+    "esvae lava doctor": "tests/deploy/lava/test_lava_find.py runs it",
     "esvae evaluate pretrained:": "needs Fashion-MNIST, which would be downloaded",
     "make ": "tests/house/test_makefile.py runs it",
     "pip install ": "is what made the environment that the tests run in",

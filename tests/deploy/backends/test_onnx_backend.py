@@ -31,7 +31,7 @@ from strategies import foreign_networks, stimuli_for
 
 pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "onnx.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "onnx.md"
 
 
 def call(*arguments: str) -> tuple[int, str]:

@@ -43,7 +43,7 @@ pytestmark = [pytest.mark.lava, pytest.mark.skipif(PYTHON is None, reason=MISSIN
 
 LONG = 200_000  # time steps: minutes, if nothing ended it
 SHORT = 5
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 NEURON = "layer 0 neuron (LIFReset)"
 
 every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)

@@ -23,7 +23,7 @@ except LavaMissingError as error:
 @pytest.mark.skipif(bool(MISSING), reason=MISSING)
 def test_eight_runs_in_a_row_leave_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """benchmarks/lava_soak.py does the same for fifty."""
-    file = Path(__file__).resolve().parents[2] / "benchmarks" / "lava_soak.py"
+    file = Path(__file__).resolve().parents[3] / "benchmarks" / "lava_soak.py"
     spec = importlib.util.spec_from_file_location("lava_soak", file)
     assert spec is not None
     assert spec.loader is not None

@@ -1,4 +1,4 @@
-"""What stock netx makes of dense weights; tests/deploy/test_verify_lava.py asks Lava itself."""
+"""What stock netx makes of dense weights; tests/deploy/lava/test_verify_lava.py asks Lava itself."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import pytest
 
 from export.netx import read_netx
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "frontends.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "frontends.md"
 EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
 
 
