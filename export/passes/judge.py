@@ -32,7 +32,7 @@ from export.ir import Flatten, FloatLif, Network, Synapse
 from export.ir.floats import FloatNetwork
 from export.passes.calibrate import calibration_spikes
 
-__all__ = ["LEFT", "SHARE", "SIGMAS", "LayerFidelity", "Verdict", "judge", "judging_spikes"]
+__all__ = ["LEFT", "SHARE", "SIGMAS", "LayerFidelity", "RateVerdict", "judge", "judging_spikes"]
 
 SIGMAS = 5.0
 #: Of the float rate. Of sound networks' layers, 4 bits change a few percent, 2 bits up to this.
@@ -40,7 +40,7 @@ SHARE = 0.25
 #: Of the float layer's spikes, or of its steps without one.
 LEFT = 0.05
 
-Verdict: TypeAlias = Literal["kept", "changed", "silent", "saturated"]
+RateVerdict: TypeAlias = Literal["kept", "changed", "silent", "saturated"]
 
 #: Images that are judged, fewer of large networks, whose rates are means of more neurons; and the seed of their draw,
 #: another than calibration's, so that it is not judged on what it was fitted to.
@@ -71,7 +71,7 @@ class LayerFidelity:
     rate_integer: float | None
     standard_error: float | None
     picture_error: float | None
-    verdict: Verdict
+    verdict: RateVerdict
 
     @property
     def lost(self) -> bool:
@@ -153,9 +153,9 @@ def _of_rates(where: str, floats: np.ndarray, integers: np.ndarray) -> LayerFide
     images, gap = len(floats), integers - floats
     error = float(gap.std(ddof=1) / math.sqrt(images)) if images > 1 else 0.0
     rate, other = float(floats.mean()), float(integers.mean())
-    verdict: Verdict = "kept"
+    verdict: RateVerdict = "kept"
     if abs(other - rate) > max(SIGMAS * error, SHARE * rate):
-        lost: Verdict = "silent" if other <= LEFT * rate else "saturated"
+        lost: RateVerdict = "silent" if other <= LEFT * rate else "saturated"
         verdict = lost if other <= LEFT * rate or 1 - other <= LEFT * (1 - rate) else "changed"
     return LayerFidelity(where, images, rate, other, error, None, verdict)
 
@@ -164,7 +164,7 @@ def _of_pictures(where: str, floats: np.ndarray, integers: np.ndarray) -> LayerF
     spread, left = (math.sqrt(float(pictures.var(axis=0).mean())) for pictures in (floats, integers))
     error = math.sqrt(float(np.square(integers - floats).mean()))
     error /= max(spread, _VISIBLE)
-    verdict: Verdict = "kept"
+    verdict: RateVerdict = "kept"
     if spread > _VISIBLE:
         verdict = "silent" if left <= LEFT * spread else "changed" if error > 1 else "kept"
     return LayerFidelity(where, len(floats), None, None, None, error, verdict)
