@@ -10,8 +10,11 @@ import typer
 from deploy.commands.options import Csv, Json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from deploy.view.table import Table
     from sim.fit.adviser import Fit
+    from sim.fit.board import Crossing
 
 __all__ = ["fit"]
 
@@ -21,13 +24,16 @@ _FIELDS = ("layer", "kind", "shape", "neurons", "weight_bits", "words", "binding
 def fit(
     net: Annotated[Path, typer.Argument(metavar="F.net", help="A network file, or a run directory.")],
     chip: Annotated[str, typer.Option(help="loihi2 or loihi1.")] = "loihi2",
+    chips: Annotated[int, typer.Option(min=1, help="On the board: 8 on Kapoho Point, 32 on Alia Point.")] = 1,
     plot: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for pictures.")] = None,
     csv: Csv = None,
     json: Json = False,
 ) -> None:
-    """Map each layer to cores, say which limit binds and what would help; exit 0 only if one chip holds the network.
+    """Map each layer to cores, say which limit binds and what would help; exit 0 only if the chips hold the network.
 
     [bold]Example:[/] esvae fit decoder.net --chip loihi2
+
+    [bold]Example:[/] esvae fit large.net --chips 8
     """
     from deploy.cost import open_network
     from deploy.report import sections
@@ -35,11 +41,15 @@ def fit(
     from deploy.view.tables import fit_tables
     from esvae.machine.outputs import output_folder
     from sim.fit.adviser import fit_network
+    from sim.fit.board import crossings
     from sim.fit.chips import chip_named
 
     if plot is not None:
         output_folder(plot, option="--plot")
-    answer = fit_network(open_network(net), chip_named(chip))
+    network = open_network(net)
+    answer = fit_network(network, chip_named(chip))
+    links = () if answer.mapping.problems else crossings(network, answer.mapping)
+    fits = answer.mapping.chips is not None and answer.mapping.chips <= chips
     content = sections.fit(answer)
     plots: list[Path] = []
     if plot is not None:
@@ -63,9 +73,11 @@ def fit(
             {
                 "file": net,
                 "chip": mapping.chip,
-                "fits": mapping.fits,
+                "fits": fits,
                 "cores": mapping.cores,
+                "least_cores": answer.least,
                 "chips": mapping.chips,
+                "board": {"chips": chips, "shares": mapping.shares, "links": links},
                 "binding": mapping.binding,
                 "layers": layers,
                 "lowerings": answer.lowerings,
@@ -76,13 +88,13 @@ def fit(
             }
         )
     else:
-        _print_fit(answer, tables)
+        _print_fit(answer, tables, chips, links)
         say_written(*written)
-    if not mapping.fits:
+    if not fits:
         raise typer.Exit(1)
 
 
-def _print_fit(answer: Fit, tables: list[Table]) -> None:
+def _print_fit(answer: Fit, tables: list[Table], chips: int, links: Sequence[Crossing]) -> None:
     from deploy.view.console import print_tables, say
     from deploy.view.numbers import si
 
@@ -90,9 +102,14 @@ def _print_fit(answer: Fit, tables: list[Table]) -> None:
     print_tables(tables)
     if not answer.lowerings:
         say("every layer is dense or unrolled; give the run directory to compare with shared kernels")
-    verdict = "fits" if mapping.fits else "does not fit"
-    say(f"{verdict}: {mapping.cores} of {chip.usable_cores} usable cores; {mapping.binding} binds")
-    for sentence in answer.advice.sentences if answer.advice else ():
+    fits = mapping.chips is not None and mapping.chips <= chips
+    verdict = "fits" if fits else "does not fit"
+    room = f"{chips * chip.usable_cores:,} usable cores" + (f" of {chips} chips" if chips > 1 else "")
+    least = "" if answer.least is None else f" (as the compiler cuts it; {answer.least:,} would do by capacity)"
+    say(f"{verdict}: {mapping.cores:,} of {room}{least}; {mapping.binding} binds")
+    for link in links:
+        say(f"chip {link.source} to chip {link.target}: {link.neurons:,} neurons have targets there")
+    for sentence in answer.advice.sentences if answer.advice and not fits else ():
         say(sentence)
     if answer.step is not None:
         bound = answer.step

@@ -13,7 +13,7 @@ from deploy.lava.inside.messages import (
     BoardError,
     Died,
     Ended,
-    Failed,
+    FailedEvent,
     LatentsError,
     NetError,
     UnsupportedError,
@@ -63,7 +63,9 @@ class Stderr:
         return f" (stderr ends: {' | '.join(lines[-TAIL_LINES:])})" if lines else ""
 
 
-def failed(event: Failed, job: LavaJob, now: LavaProgress, python: Path, scratch: Path, said: Stderr) -> EsvaeError:
+def failed(
+    event: FailedEvent, job: LavaJob, now: LavaProgress, python: Path, scratch: Path, said: Stderr
+) -> EsvaeError:
     """An exception in the worker or in the job's own process.
 
     Args:

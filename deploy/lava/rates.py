@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deploy.lava.inside.messages import Sampler
+from deploy.lava.inside.messages import SamplerInput
 from esvae.errors import DataError
 from export.ir import Network
 from sim.sampler import LFSR_TAPS, codes_from_rates, initial_states, prior_rates, sample_spikes
@@ -46,13 +46,13 @@ class Rates:
             raise DataError("these rates are counted in the graph, so their spikes are not known before it has run")
         return sample_spikes(self.codes, self.states, self.steps, self.rate_bits)
 
-    def write(self, folder: Path) -> Sampler:
+    def write(self, folder: Path) -> SamplerInput:
         """Writes both arrays into a folder and says where they are."""
         codes = np.zeros(self.states.shape, np.int32) if self.codes is None else self.codes.astype(np.int32)
         states_file, codes_file = folder / "sampler.states.npy", folder / "sampler.codes.npy"
         np.save(states_file, self.states.astype(np.int64))
         np.save(codes_file, codes)
-        return Sampler(str(states_file), str(codes_file), self.rate_bits, LFSR_TAPS)
+        return SamplerInput(str(states_file), str(codes_file), self.rate_bits, LFSR_TAPS)
 
 
 def rates_from_prior(network: Network, seed: int, images: np.ndarray) -> Rates:

@@ -20,15 +20,15 @@ from deploy.lava.inside.messages import (
     RESULT,
     WORKER,
     Died,
-    Done,
+    DoneEvent,
     Ended,
     Event,
-    Failed,
+    FailedEvent,
     Image,
     Ready,
     Running,
     Step,
-    encode,
+    encode_message,
 )
 from deploy.lava.jobs import LavaJob
 from deploy.lava.results import LavaProgress, LavaRun
@@ -121,7 +121,7 @@ def _write(jobs: Sequence[LavaJob], scratch: Path) -> None:
         folder = _folder(scratch, number)
         folder.mkdir()
         work.append(job.write(folder))
-    (scratch / JOBS).write_text(encode(work), encoding="utf-8")
+    (scratch / JOBS).write_text(encode_message(work), encoding="utf-8")
 
 
 def _folder(scratch: Path, number: int) -> Path:
@@ -169,12 +169,12 @@ class _Run:
         if isinstance(event, Ready):
             self.versions = event.versions
             return None
-        if isinstance(event, Done):
+        if isinstance(event, DoneEvent):
             return self._result(event)
         if isinstance(event, Ended):
             return ended(event, self.now, worker.python, worker.stderr)
         now = replace(self.now, stage=event.stage)
-        if isinstance(event, Failed):
+        if isinstance(event, FailedEvent):
             logger.debug("inside Lava's interpreter: %s", event.traceback)
             return failed(event, job, now, worker.python, worker.scratch, worker.stderr)
         if isinstance(event, Died):
@@ -189,7 +189,7 @@ class _Run:
         self.report(now)
         return None
 
-    def _result(self, event: Done) -> LavaRun:
+    def _result(self, event: DoneEvent) -> LavaRun:
         """Reads what the job left in its folder."""
         with np.load(_folder(self.worker.scratch, self.now.job) / RESULT) as result:
             arrays = self.jobs[self.now.job].shaped({name: result[name] for name in result.files})

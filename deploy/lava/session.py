@@ -14,7 +14,7 @@ from deploy.lava.environment import lava_environment
 from deploy.lava.failures import Stderr
 from deploy.lava.find import FIX
 from deploy.lava.inside import cleanup
-from deploy.lava.inside.messages import WORKER, Ended, Event, Running, Stage, decode
+from deploy.lava.inside.messages import WORKER, Ended, Event, Running, StageEvent, decode_message
 from esvae.errors import LavaMissingError
 
 __all__ = ["Silence", "Worker"]
@@ -126,9 +126,9 @@ class Worker:
                 break
             *lines, buffer = (buffer + block).split(b"\n")
             for line in lines:
-                event: Event = decode(line.decode())
+                event: Event = decode_message(line.decode())
                 yield event
-                if isinstance(event, (Stage, Running)):
+                if isinstance(event, (StageEvent, Running)):
                     allowed = event.allow
                 since = time.monotonic()
         yield self._end()

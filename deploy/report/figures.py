@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from deploy.view.numbers import figure, percent, si, whole
+from deploy.view.numbers import percent, rounded, si, whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,7 +29,7 @@ def figures(content: Mapping[str, Any]) -> dict[str, Markup]:
 
     quality = found["quality"]
     if any(value is not None for value in quality["per_image"]["mse"]):
-        about = f"Median {figure(quality['mse']['median'])}; 95 % {figure(quality['mse']['p95'])}."
+        about = f"Median {rounded(quality['mse']['median'])}; 95 % {rounded(quality['mse']['p95'])}."
         title = f"How the MSE between float and integer picture is distributed over {quality['images']:,} images"
         add("errors", comparison.draw_errors, quality, title, about)
     if any(layer["membrane_by_step"] for layer in found["layers"]):
@@ -57,7 +57,7 @@ def figures(content: Mapping[str, Any]) -> dict[str, Markup]:
     epochs = content["training"]["epochs"]
     values = [epoch["reconstruction_mse"] for epoch in epochs]
     if len(values) > 1 and all(isinstance(value, (int, float)) and value > 0 for value in values):
-        about = f"From {figure(values[0])} to {figure(values[-1])}."
+        about = f"From {rounded(values[0])} to {rounded(values[-1])}."
         add("training", comparison.draw_training, epochs, "Reconstruction MSE over the training", about)
     return made
 

@@ -40,7 +40,7 @@ def render_html(content: dict[str, Any]) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
-    for name in ("whole", "figure", "interval", "between", "percent", "energy", "seconds", "shape"):
+    for name in ("whole", "rounded", "interval", "between", "percent", "energy", "seconds", "shape"):
         environment.filters[name] = getattr(numbers, name)
     style, script = palette_css() + _part("style.css"), _part("script.js")
     policy = "; ".join(

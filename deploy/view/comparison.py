@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from deploy.view.numbers import figure as as_figure
-from deploy.view.numbers import percent
+from deploy.view.numbers import percent, rounded
 from deploy.view.style import (
     COLOURS,
     NARROW,
@@ -40,7 +39,7 @@ def draw_errors(quality: Mapping[str, Any], width: float = WIDE) -> Figure:
     marks = {"median": quality["mse"]["median"], "95 %": quality["mse"]["p95"]}
     for row, (name, value) in enumerate(marks.items()):
         axis.axvline(value, color=COLOURS[1], linestyle="--", linewidth=1.2)
-        text = f" {name} {as_figure(value)}"
+        text = f" {name} {rounded(value)}"
         axis.text(value, top * (1.16 - 0.09 * row), text, ha="left", va="top", fontsize=7)
     axis.set_ylim(0, top * 1.18)
     axis.set_xlim(right=max(values.max(), marks["95 %"] + 0.22 * (NARROW / width + 0.3) * np.ptp(values)))

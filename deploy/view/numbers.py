@@ -11,11 +11,11 @@ __all__ = [
     "between",
     "ends",
     "energy",
-    "figure",
     "interval",
     "layer_name",
     "percent",
     "power",
+    "rounded",
     "seconds",
     "shape",
     "si",
@@ -71,10 +71,10 @@ def whole(value: float | None) -> str:
     return f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
 
 
-def figure(value: float | None, digits: int = 3) -> str:
+def rounded(value: float | None, digits: int = 3) -> str:
     """So many significant digits; small ones as a power of ten.
 
-    >>> figure(0.12345), figure(0.00001234)
+    >>> rounded(0.12345), rounded(0.00001234)
     ('0.123', '1.23 × 10⁻⁵')
     """
     if value is None:
@@ -99,14 +99,14 @@ def interval(estimate: Mapping[str, Any] | None, digits: int = 3) -> str:
     """A value with its 95 % interval."""
     if estimate is None or estimate["value"] is None:
         return NONE
-    return figure(estimate["value"], digits) + between(estimate, digits)
+    return rounded(estimate["value"], digits) + between(estimate, digits)
 
 
 def between(estimate: Mapping[str, Any], digits: int = 3) -> str:
     """The interval alone, in brackets; nothing where there is none."""
     if estimate.get("low") is None or estimate.get("high") is None:
         return ""
-    return f" [{figure(estimate['low'], digits)}, {figure(estimate['high'], digits)}]"
+    return f" [{rounded(estimate['low'], digits)}, {rounded(estimate['high'], digits)}]"
 
 
 def percent(share: float | None, digits: int = 1) -> str:

@@ -23,15 +23,15 @@ from esvae.machine.files import write_text
 __all__ = [
     "Column",
     "Table",
-    "count",
-    "interval",
+    "count_column",
+    "interval_column",
     "joules",
     "layer",
-    "number",
+    "number_column",
     "plain",
     "range_of",
     "save_csv",
-    "seconds",
+    "seconds_column",
     "share",
     "words",
 ]
@@ -150,14 +150,14 @@ def layer() -> Column:
     return Column("layer", n.layer_name, words=True)
 
 
-def count(name: str, *, help: str = "") -> Column:
+def count_column(name: str, *, help: str = "") -> Column:
     """Whole numbers, or means of such."""
     return Column(name, n.whole, help=help)
 
 
-def number(name: str, digits: int = 3, *, unit: str = "", help: str = "") -> Column:
+def number_column(name: str, digits: int = 3, *, unit: str = "", help: str = "") -> Column:
     """So many significant digits."""
-    return Column(name, lambda value: n.figure(value, digits), unit, help)
+    return Column(name, lambda value: n.rounded(value, digits), unit, help)
 
 
 def share(name: str, digits: int = 1, *, help: str = "") -> Column:
@@ -165,7 +165,7 @@ def share(name: str, digits: int = 1, *, help: str = "") -> Column:
     return Column(name, lambda value: n.percent(value, digits), help=help)
 
 
-def interval(name: str, *, help: str = "") -> Column:
+def interval_column(name: str, *, help: str = "") -> Column:
     """A value with its 95 % interval."""
     return Column(name, n.interval, help=help, parts=("value", "low", "high"))
 
@@ -175,7 +175,7 @@ def joules(name: str, *, help: str = "") -> Column:
     return Column(name, lambda value: n.si(value, "J"), "J", help)
 
 
-def seconds(name: str, *, help: str = "") -> Column:
+def seconds_column(name: str, *, help: str = "") -> Column:
     """Times."""
     return Column(name, lambda value: n.si(value, "s"), "s", help)
 

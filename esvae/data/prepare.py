@@ -70,5 +70,5 @@ def kept_on_disk(path: Path, make: Callable[[], np.ndarray]) -> ImageSet:
     try:
         pixels = load_array(path, "images", mapped="c")  # copy on write: torch wants memory that it could write to
     except DataError as error:
-        raise DataError(f"{error}; damaged: remove it, it will be made again") from None
+        raise DataError(f"{error}: a damaged prepared file; remove it, it will be made again") from None
     return ImageSet(torch.from_numpy(pixels))

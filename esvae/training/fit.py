@@ -19,7 +19,7 @@ from esvae.errors import CheckpointError, ConfigError
 from esvae.training.batches import Batches
 from esvae.training.checkpoint import load_state, save_state
 from esvae.training.module import OptimizationModule
-from esvae.training.monitor import Monitor, write_csv
+from esvae.training.monitor import Monitor, write_history
 
 __all__ = ["CHECKPOINT", "Machine", "TrainingProgress", "fit"]
 
@@ -240,7 +240,7 @@ class _Keeper(lightning.Callback):
         if module.writes:
             finished = trainer.should_stop or self.done.step >= module.total
             self.save(self.record(finished), better)
-            write_csv(self.directory / "metrics.csv", self.done.history)
+            write_history(self.directory / "metrics.csv", self.done.history)
         self._checkpoint(trainer, module)
 
     def record(self, finished: bool) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from esvae.pictures import image_grid, save_grid
 from esvae.training.batches import step_generator
 from esvae.training.evaluate import evaluate_mse
 
-__all__ = ["WATCHED", "Monitor", "write_csv"]
+__all__ = ["WATCHED", "Monitor", "write_history"]
 
 WATCHED = 256  #: training images that the activity of the layers is taken from
 _SAMPLES = 64  # images of a grid
@@ -119,7 +119,7 @@ def flat(record: dict[str, Any]) -> dict[str, float]:
     return numbers
 
 
-def write_csv(path: Path, history: list[dict[str, Any]]) -> None:
+def write_history(path: Path, history: list[dict[str, Any]]) -> None:
     """Writes all epochs as a table, whole or not at all."""
     rows = [flat(record) for record in history]
     names = list(dict.fromkeys(name for row in rows for name in row))

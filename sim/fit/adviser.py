@@ -70,13 +70,15 @@ class Fit:
     """The whole answer.
 
     Attributes:
-        mapping: of the network as it is.
+        mapping: of the network as it is, cut as the compiler does.
+        least: cores that the capacities ask for at least, however it is cut; None where no number of cores holds it.
         lowerings: with shared kernels and unrolled, where the network has kernels.
         advice: where one chip does not hold it, or None.
         step: bound on the step time, where it can be mapped.
     """
 
     mapping: Mapping
+    least: int | None
     lowerings: tuple[Option, ...]
     advice: Advice | None
     step: StepBound | None
@@ -89,7 +91,9 @@ def fit_network(network: Network, chip: Chip) -> Fit:
     if any(layer.kind == "shared" for layer in mapping.layers):
         unrolled = map_network(network, chip, unrolled=True)
         lowerings = (_option("shared kernels", mapping), _option("unrolled", unrolled))
-    return Fit(mapping, lowerings, advice, step_bound(network, mapping))
+    fewest = map_network(network, chip, rule="fewest")
+    least = None if fewest.problems else fewest.cores
+    return Fit(mapping, least, lowerings, advice, step_bound(network, mapping))
 
 
 def check_fits(network: Network, chip: Chip, plain: Network | None = None) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
-from deploy.compare.images import image_mse, image_psnr, image_quality, image_ssim
+from deploy.compare.images import image_mse, image_psnr, image_ssim, quality_of
 from deploy.compare.statistics import frechet_bias, frechet_pair, kernel_pair, mean_pair, share_pair
 from esvae.metrics.distances import frechet_distance, moments
 
@@ -54,12 +54,12 @@ def test_mse_and_psnr_of_a_known_shift() -> None:
 
 def test_identical_images_are_counted_and_leave_no_infinity() -> None:
     mse, ssim = np.array([0.0, 0.1, 0.0, 0.3]), np.array([1.0, 0.9, 1.0, 0.7])
-    quality = image_quality(mse, ssim)
+    quality = quality_of(mse, ssim)
     assert quality.identical == 2
     assert quality.per_image["psnr"][0] is None
     assert quality.psnr is not None
     assert (quality.psnr.worst_image, quality.mse.worst_image, quality.ssim.worst_image) == (3, 3, 3)
-    assert image_quality(np.zeros(4), np.ones(4)).psnr is None
+    assert quality_of(np.zeros(4), np.ones(4)).psnr is None
 
 
 def test_pairs_narrow_the_interval_and_cover() -> None:

@@ -60,8 +60,11 @@ def test_chunks_give_the_images_of_one_run(net: Path, tmp_path: Path) -> None:
     assert sorted(each.name for each in done.folder.iterdir()) == [
         "generation.json",
         "potentials-00000000.npy",
+        "potentials-00000000.sha256",
         "potentials-00000004.npy",
+        "potentials-00000004.sha256",
         "potentials-00000008.npy",
+        "potentials-00000008.sha256",
     ]
     assert [share for share, _ in told] == sorted(share for share, _ in told)
     assert told[-1][0] == 1

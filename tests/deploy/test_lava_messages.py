@@ -9,24 +9,24 @@ import pytest
 
 from deploy.lava.inside.messages import (
     ConvSynapse,
-    Done,
+    DoneEvent,
     Ended,
-    Failed,
+    FailedEvent,
     GraphWork,
     LayerNode,
     Running,
-    Sampler,
+    SamplerInput,
     SamplesWork,
     SourceNode,
     SparseSynapse,
-    Stage,
+    StageEvent,
     WindowsWork,
-    decode,
-    encode,
+    decode_message,
+    encode_message,
 )
 from deploy.lava.session import Silence, Worker
 
-SAMPLER = Sampler("states.npy", "codes.npy", 8, 0x80200003)
+SAMPLER = SamplerInput("states.npy", "codes.npy", 8, 0x80200003)
 NODES = (
     SourceNode(1, (2, 3, 4), False, "latent"),
     LayerNode(
@@ -41,31 +41,31 @@ MESSAGES = [
     WindowsWork("0", 2, 5, True, "a.net", False, (2, 3, 4), "entering.npy", None),
     SamplesWork("1", 2, 5, False, "a.net", True, 3, "entering.npy", True, 4, 1, True),
     GraphWork("2", 2, 5, True, NODES, 12, 100, "cpu", None, SAMPLER),
-    Stage(-1, "importing", 0.0),
+    StageEvent(-1, "importing", 0.0),
     Running(0, "running", {"layer 0 neuron (LIFReset)": 17}, 2, 12, 0.5),
-    Done(0, "stopping", {"running": 0.25}, {}),
-    Failed(1, "building", "ValueError", 'a "line"\nand another', None, "Traceback"),
+    DoneEvent(0, "stopping", {"running": 0.25}, {}),
+    FailedEvent(1, "building", "ValueError", 'a "line"\nand another', None, "Traceback"),
 ]
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
 def test_message_comes_through(message: object) -> None:
-    line = encode(message)
+    line = encode_message(message)
     assert "\n" not in line
-    assert decode(line) == message
+    assert decode_message(line) == message
 
 
 def test_list_of_messages_comes_through() -> None:
-    assert decode(encode(MESSAGES)) == MESSAGES
+    assert decode_message(encode_message(MESSAGES)) == MESSAGES
 
 
 def test_what_is_no_message_is_refused() -> None:
     with pytest.raises(TypeError, match="Path is no part of a message"):
-        encode([Path("a")])
+        encode_message([Path("a")])
     with pytest.raises(KeyError, match="Nonsense"):
-        decode('{"is": "Nonsense"}')
+        decode_message('{"is": "Nonsense"}')
     with pytest.raises(TypeError, match="unexpected keyword"):
-        decode('{"is": "Stage", "colour": "red"}')
+        decode_message('{"is": "StageEvent", "colour": "red"}')
 
 
 def saying(folder: Path, body: str) -> Path:
@@ -78,11 +78,11 @@ def saying(folder: Path, body: str) -> Path:
 
 
 def test_patience_grows_by_what_a_stage_asks_for(tmp_path: Path) -> None:
-    stage = encode(Stage(0, "building", 0.25))
+    stage = encode_message(StageEvent(0, "building", 0.25))
     python = saying(tmp_path, f"say('{stage}')\ntime.sleep(600)")
     with Worker(python, tmp_path, patience=200) as worker:
         events = worker.events()
-        assert next(events) == Stage(0, "building", 0.25)
+        assert next(events) == StageEvent(0, "building", 0.25)
         worker.patience = 0.125
         with pytest.raises(Silence, match=r"^0\.375 s$"):
             next(events)
@@ -90,10 +90,10 @@ def test_patience_grows_by_what_a_stage_asks_for(tmp_path: Path) -> None:
 
 def test_all_that_was_said_is_heard_before_the_end(tmp_path: Path) -> None:
     """Also where another process still holds the pipe."""
-    stage = encode(Stage(0, "building", 0.0))
+    stage = encode_message(StageEvent(0, "building", 0.0))
     body = f"if os.fork() == 0:\n    time.sleep(600)\nfor _ in range(3000):\n    say('{stage}')\nsys.exit(7)"
     python = saying(tmp_path, body)
     with Worker(python, tmp_path, patience=200) as worker:
         *said, end = worker.events()
-        assert said == [Stage(0, "building", 0.0)] * 3000
+        assert said == [StageEvent(0, "building", 0.0)] * 3000
         assert end == Ended(-1, "", worker.pid, "exit", 7)

@@ -55,7 +55,7 @@ def test_all_who_ask_get_the_same_words(seed: int, monkeypatch: pytest.MonkeyPat
     with pytest.raises(HardwareRangeError) as refused:
         check_fits(network, chip)
     assert str(refused.value) == f"--chip loihi2: {advice.line}"
-    shown = sections.fit(Fit(mapping, (), advice, None))
+    shown = sections.fit(Fit(mapping, None, (), advice, None))
     assert "; ".join(shown["advice"]) == advice.line
     assert [way["what"] for way in shown["other_ways"]] == [remedy.what for remedy in advice.remedies]
 

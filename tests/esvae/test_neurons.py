@@ -139,7 +139,7 @@ def test_slayers_neuron_is_the_chips(tmp_path: Path) -> None:
     from lava.lib.dl import slayer
 
     from export.ir import Dense, Lif, Network
-    from sim.reference import run_cuba as reference
+    from sim.reference import simulate as reference
 
     theirs = slayer.neuron.cuba.Neuron(1.5, 0.3, 0.1)
     ours = neuron_from_slayer(theirs)

@@ -10,7 +10,7 @@ import torch
 from esvae.config import load_config
 from esvae.machine.allocator import keep_large_blocks
 from esvae.model import ESVAE
-from export.ir import LearnedPrior as IntegerPrior
+from export.ir import Prior as IntegerPrior
 from sim.sampler import prior_rates
 
 

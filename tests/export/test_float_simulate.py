@@ -58,7 +58,7 @@ def test_delays_hold_spikes_back_as_the_reference_does() -> None:
     floats = Dense(weight.astype(float), None, FloatLif(0.5, 7.0), delay)
     (trace,) = simulate_float(FloatNetwork((5,), (FloatLayer(floats),), 10), spikes)
     # What the reference rounds away, of 1/64 at a step and of it half at the next, stays below 2/64.
-    (wanted,) = reference.run_cuba(Network((5,), (Dense(weight, None, Lif(4096, 2048, 7), delay),), 10), spikes)
+    (wanted,) = reference.simulate(Network((5,), (Dense(weight, None, Lif(4096, 2048, 7), delay),), 10), spikes)
     assert trace.s.any()
     np.testing.assert_allclose(trace.v * (1 - trace.s), wanted.v / 64, atol=2 / 64)
 

@@ -13,7 +13,7 @@ PACKAGES = ("esvae", "export", "sim", "deploy")
 COMMANDS = "deploy/commands/"
 #: Names that may stand twice, and why: each is called as what of the report it shows, and only through its module.
 SHOWN = "names a section, sheet or filter of the report"
-ALLOWED = {"energy": SHOWN, "fit": SHOWN, "pair": SHOWN, "whole": SHOWN}
+ALLOWED = {"energy": SHOWN, "fit": SHOWN, "pair": SHOWN, "whole": SHOWN, "main": "where a program starts"}
 
 
 def defined_in_public(tree: ast.Module) -> set[str]:

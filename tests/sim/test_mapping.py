@@ -101,7 +101,7 @@ def pilotnet() -> Network:
     """PilotNet's shapes, with weights that reach as far as the published ones."""
 
     def weights(low: int, high: int, *shape: int) -> np.ndarray:
-        return np.resize(np.array([low, high], np.int32), shape)
+        return np.resize(np.array([low, 2, high], np.int32), shape)
 
     layers: list[Layer] = []
     channels = 3

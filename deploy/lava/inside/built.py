@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Built", "Layer"]
+__all__ = ["Built", "BuiltLayer"]
 
 
 @dataclass
-class Layer:
+class BuiltLayer:
     """Neurons, or a sampler, whose states may be recorded.
 
     Attributes:
@@ -42,7 +42,7 @@ class Built:
     """
 
     main: Any
-    layers: list[Layer]
+    layers: list[BuiltLayer]
     labels: dict[int, str]
     total: int
     period: int

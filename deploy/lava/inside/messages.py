@@ -1,7 +1,7 @@
 """What the two sides of a Lava run say to each other, as dataclasses; one JSON object each. Standard library alone.
 
-Outside to inside goes a list of :class:`Work`, in a file. Back come :class:`Event` objects, one a line, through a pipe.
-Large arrays pass as ``.npy`` and ``.npz`` files by name.
+Outside to inside goes a list of :class:`LavaWork`, in a file. Back come :class:`Event` objects, one a line, through a
+pipe. Large arrays pass as ``.npy`` and ``.npz`` files by name.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ __all__ = [
     "CounterNode",
     "CurrentsNode",
     "Died",
-    "Done",
+    "DoneEvent",
     "Ended",
     "Event",
-    "Failed",
+    "FailedEvent",
     "GraphWork",
     "Image",
     "LatentsError",
+    "LavaWork",
     "LayerNode",
     "NetError",
     "Node",
     "Ready",
     "Running",
-    "Sampler",
+    "SamplerInput",
     "SamplesWork",
     "SourceNode",
     "SparseSynapse",
-    "Stage",
+    "StageEvent",
     "Step",
     "UnsupportedError",
     "WindowsWork",
-    "Work",
-    "decode",
-    "encode",
+    "decode_message",
+    "encode_message",
 ]
 
 #: File in the scratch folder that holds the list of work.
@@ -69,7 +69,7 @@ class BoardError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Sampler:
+class SamplerInput:
     """A sampler in the graph: files with the registers' first states and the rate codes, ``(images, neurons)``."""
 
     states: str
@@ -79,7 +79,7 @@ class Sampler:
 
 
 @dataclass(frozen=True)
-class Work:
+class LavaWork:
     """One run of one network.
 
     Attributes:
@@ -100,7 +100,7 @@ class Work:
 
 
 @dataclass(frozen=True)
-class WindowsWork(Work):
+class WindowsWork(LavaWork):
     """A ``.net`` file in stock netx, windows back to back.
 
     Attributes:
@@ -115,7 +115,7 @@ class WindowsWork(Work):
     sparse: bool
     sample: tuple[int, ...]
     spikes: str | None
-    sampler: Sampler | None
+    sampler: SamplerInput | None
 
     @property
     def read_by_process(self) -> bool:
@@ -123,7 +123,7 @@ class WindowsWork(Work):
 
 
 @dataclass(frozen=True)
-class SamplesWork(Work):
+class SamplesWork(LavaWork):
     """A ``.net`` file in stock netx, one sample after the other, each from rest.
 
     Attributes:
@@ -224,7 +224,7 @@ class LayerNode(Node):
 
 
 @dataclass(frozen=True)
-class GraphWork(Work):
+class GraphWork(LavaWork):
     """A graph of the project's own making.
 
     Attributes:
@@ -240,7 +240,7 @@ class GraphWork(Work):
     synapses: int
     target: str
     spikes: str | None
-    sampler: Sampler | None
+    sampler: SamplerInput | None
 
     @property
     def read_by_process(self) -> bool:
@@ -256,7 +256,7 @@ class Event:
 
 
 @dataclass(frozen=True)
-class Stage(Event):
+class StageEvent(Event):
     """A stage begins, or goes on; for it, ``allow`` seconds are added to the parent's patience."""
 
     allow: float
@@ -294,7 +294,7 @@ class Image(Event):
 
 
 @dataclass(frozen=True)
-class Done(Event):
+class DoneEvent(Event):
     """The result is in its file."""
 
     seconds: dict[str, float]
@@ -302,7 +302,7 @@ class Done(Event):
 
 
 @dataclass(frozen=True)
-class Failed(Event):
+class FailedEvent(Event):
     """An exception was raised: its type's name, its text, its ``errno``, and all of it."""
 
     kind: str
@@ -335,19 +335,19 @@ _TAG = "is"
 _KINDS: dict[str, Any] = {
     kind.__name__: kind
     for kind in (
-        *(Sampler, WindowsWork, SamplesWork, GraphWork),
+        *(SamplerInput, WindowsWork, SamplesWork, GraphWork),
         *(SourceNode, CurrentsNode, CounterNode, LayerNode, ConvSynapse, SparseSynapse),
-        *(Stage, Ready, Running, Step, Image, Done, Failed, Died, Ended),
+        *(StageEvent, Ready, Running, Step, Image, DoneEvent, FailedEvent, Died, Ended),
     )
 }
 
 
-def encode(message: Any) -> str:
+def encode_message(message: Any) -> str:
     """A message, or a list of them, as one line of JSON."""
     return json.dumps(message, default=_tagged)
 
 
-def decode(text: str) -> Any:
+def decode_message(text: str) -> Any:
     """What :func:`encode` was given; lists within messages come back as tuples.
 
     Raises:

@@ -11,7 +11,7 @@ from typing import Any
 
 from .messages import NetError, SamplesWork, UnsupportedError, WindowsWork
 
-__all__ = ["Known", "import_netx", "labels", "load", "look_at"]
+__all__ = ["Known", "import_netx", "labels", "load_network", "look_at"]
 
 LAVA_DL_VERSION = "0.6.0"  # the release whose imports `import_netx` knows
 LIF_NAMES = ("LOIHI", "CUBA")  # what netx calls the neuron types that it builds as LIF
@@ -100,7 +100,7 @@ def import_netx() -> None:
     import lava.proc.lif.models
 
 
-def load(work: WindowsWork | SamplesWork, known: Known, sample: tuple[int, ...], **more: Any) -> Any:
+def load_network(work: WindowsWork | SamplesWork, known: Known, sample: tuple[int, ...], **more: Any) -> Any:
     """netx's network.
 
     Args:

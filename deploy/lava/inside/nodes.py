@@ -8,12 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from .built import Built, Layer
+from .built import Built, BuiltLayer
 from .messages import ConvSynapse, CounterNode, CurrentsNode, GraphWork, LayerNode, Node, SourceNode, SparseSynapse
 from .reporter import Reporter
 from .sources import source
 
-__all__ = ["build"]
+__all__ = ["build_graph"]
 
 LOAD_SECONDS_PER_WEIGHT = 1e-6  # patience while building and compiling, per synapse
 # Spikes are 0 or 1; told of message bits, Lava multiplies by the matrix instead of picking columns out of it, which
@@ -21,7 +21,7 @@ LOAD_SECONDS_PER_WEIGHT = 1e-6  # patience while building and compiling, per syn
 SYNAPSE = {"num_message_bits": 1, "num_weight_bits": 9}
 
 
-def build(work: GraphWork, reporter: Reporter, board: Any = None) -> Built:
+def build_graph(work: GraphWork, reporter: Reporter, board: Any = None) -> Built:
     """The chain of processes that the nodes list, each fed by the one before it.
 
     Args:
@@ -46,7 +46,7 @@ class _Chain:
         self.work = work
         self.board = board
         self.processes: list[Any] = []
-        self.layers: list[Layer] = []
+        self.layers: list[BuiltLayer] = []
         self.labels: dict[int, str] = {}
         self.out: Any = None
 
@@ -73,7 +73,7 @@ class _Chain:
         if self.out is not None:
             self.out.connect(process.rate_in)
         if node.name:
-            self.layers.append(Layer(node.name, process, node.first))
+            self.layers.append(BuiltLayer(node.name, process, node.first))
         self._keep(process, label, process.s_out if self.board is None else self.board.onto_chip(process.s_out))
 
     def _add_currents(self, node: CurrentsNode) -> None:
@@ -109,7 +109,7 @@ class _Chain:
             synapse = self._synapse(node.synapse)
             self.labels[id(synapse)] = f"{node.title} synapse"
             synapse.a_out.connect(neuron.a_in)
-        self.layers.append(Layer(node.name, neuron, node.first))
+        self.layers.append(BuiltLayer(node.name, neuron, node.first))
         self._keep(neuron, f"{node.title} neuron", neuron.s_out)
 
     def _synapse(self, given: ConvSynapse | SparseSynapse) -> Any:

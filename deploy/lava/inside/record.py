@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from .built import Built
-from .messages import Step, Work
+from .messages import LavaWork, Step
 from .reporter import Reporter
 
 __all__ = ["add_monitors", "add_readout", "collected", "exact", "read_out"]
@@ -32,7 +32,7 @@ def _record(path: Path, shape: tuple[int, ...]) -> str:
     return str(path)
 
 
-def add_readout(built: Built, work: Work) -> None:
+def add_readout(built: Built, work: LavaWork) -> None:
     """Connects a process to the last layer that writes v of each image's last step to a file."""
     from .processes.readout import Readout
 
@@ -45,7 +45,7 @@ def add_readout(built: Built, work: Work) -> None:
     built.kept.append(readout)
 
 
-def read_out(work: Work) -> Any:
+def read_out(work: LavaWork) -> Any:
     """What that process wrote: ``(images, C, H, W)`` or ``(images, features)``."""
     import numpy as np
 
@@ -92,7 +92,7 @@ def add_monitors(built: Built, folder: Path) -> dict[Any, Any]:
     return {Monitor: FileMonitorModel}
 
 
-def collected(built: Built, work: Work, reporter: Reporter) -> dict[str, Any]:
+def collected(built: Built, work: LavaWork, reporter: Reporter) -> dict[str, Any]:
     """The records by image, aligned by sample: ``(images, steps, C, H, W)`` or ``(images, steps, features)``."""
     import numpy as np
 

@@ -7,7 +7,7 @@ import threading
 import time
 from typing import Any
 
-from .messages import WORKER, Event, Stage, encode
+from .messages import WORKER, Event, StageEvent, encode_message
 
 __all__ = ["Reporter"]
 
@@ -33,12 +33,12 @@ class Reporter:
         self._lock = threading.Lock()
         os.set_inheritable(descriptor, False)
         os.register_at_fork(after_in_child=self._close_in_child)
-        self.tell(Stage, allow=0.0)
+        self.tell(StageEvent, allow=0.0)
 
     def tell(self, event: type[Event], **fields: Any) -> None:
         """Sends an event of the present job and stage."""
         with self._lock:
-            data = (encode(event(self.job, self.stage, **fields)) + "\n").encode()
+            data = (encode_message(event(self.job, self.stage, **fields)) + "\n").encode()
             while data:
                 data = data[os.write(self._descriptor, data) :]
 
@@ -50,9 +50,9 @@ class Reporter:
     def be_patient(self, seconds: float) -> None:
         """Asks the parent to wait so much longer than usual, in this stage and the rest of the job."""
         self._allow = seconds
-        self.tell(Stage, allow=seconds)
+        self.tell(StageEvent, allow=seconds)
 
-    def enter(self, stage: str, event: type[Event] = Stage, **fields: Any) -> None:
+    def enter(self, stage: str, event: type[Event] = StageEvent, **fields: Any) -> None:
         """Ends the present stage, keeps its seconds and announces the next."""
         now = time.perf_counter()
         self.seconds[self.stage] = round(now - self._since, 4)

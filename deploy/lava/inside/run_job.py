@@ -9,7 +9,7 @@ from typing import Any
 
 from . import nodes, windows
 from .built import Built
-from .messages import RESULT, Done, GraphWork, Running, SamplesWork, WindowsWork, Work
+from .messages import RESULT, DoneEvent, GraphWork, LavaWork, Running, SamplesWork, WindowsWork
 from .record import add_monitors, add_readout, collected
 from .reporter import Reporter
 from .samples import Samples
@@ -20,7 +20,7 @@ __all__ = ["run_job"]
 STOP_SECONDS = 3  # for Lava's own shutdown once the result is there
 
 
-def run_job(work: Work, reporter: Reporter) -> None:
+def run_job(work: LavaWork, reporter: Reporter) -> None:
     """Does the work.
 
     Raises:
@@ -62,18 +62,18 @@ def run_job(work: Work, reporter: Reporter) -> None:
     _deliver(Path(work.folder, RESULT), readout, collected(built, work, reporter) if work.trace else {})
     measured: dict[str, float] = {} if board is None else board.measured(profiler)
     reporter.enter("stopping")
-    reporter.tell(Done, seconds=reporter.seconds, measured=measured)
+    reporter.tell(DoneEvent, seconds=reporter.seconds, measured=measured)
     signal.alarm(STOP_SECONDS)  # ends this process, wherever it hangs
     built.main.stop()
 
 
-def _built(work: Work, samples: Samples | None, reporter: Reporter, board: Any) -> Built:
+def _built(work: LavaWork, samples: Samples | None, reporter: Reporter, board: Any) -> Built:
     if samples is not None:
         return samples.build(reporter)
     if isinstance(work, GraphWork):
-        return nodes.build(work, reporter, board)
+        return nodes.build_graph(work, reporter, board)
     if isinstance(work, WindowsWork):
-        return windows.build(work, reporter)
+        return windows.build_windows(work, reporter)
     raise TypeError(f"{type(work).__name__} is no work for Lava")
 
 

@@ -11,7 +11,7 @@ import itertools
 from typing import Any
 
 from . import netx
-from .built import Built, Layer
+from .built import Built, BuiltLayer
 from .messages import Image, SamplesWork
 from .record import exact
 from .reporter import Reporter
@@ -45,7 +45,7 @@ class Samples:
         reporter.be_patient(known.patience)
         # Aligned by sample, netx's clock for resets is a step ahead of the first layer where spikes enter by a synapse.
         shift = 0 if work.stagger or work.driven else 1
-        network = netx.load(
+        network = netx.load_network(
             work,
             known,
             self.given.shape[1 if work.driven else 2 :],
@@ -70,7 +70,7 @@ class Samples:
             built.kept.append(_recording(fitted(raster, network.inp.shape), network, built.labels))
         for k, layer in enumerate(self.layers):
             built.labels |= netx.labels(k, layer)
-            built.layers.append(Layer(f"layer{k}", layer.neuron, leads[k] + 1))
+            built.layers.append(BuiltLayer(f"layer{k}", layer.neuron, leads[k] + 1))
         return built
 
     def run(self, built: Built, reporter: Reporter) -> Any:

@@ -9,13 +9,13 @@ import time
 from typing import Any
 
 from . import netx
-from .built import Built, Layer
-from .messages import Image, Step, UnsupportedError, WindowsWork, Work
+from .built import Built, BuiltLayer
+from .messages import Image, LavaWork, Step, UnsupportedError, WindowsWork
 from .record import exact, read_out
 from .reporter import Reporter
 from .sources import source
 
-__all__ = ["Pace", "build", "run"]
+__all__ = ["Pace", "build_windows", "run"]
 
 SLICE_SECONDS = 0.25  # aim for the time between two progress events while running
 
@@ -53,7 +53,7 @@ class Pace:
         self._count = max(1, int(count * min(8.0, SLICE_SECONDS / (time.perf_counter() - since))))
 
 
-def build(work: WindowsWork, reporter: Reporter) -> Built:
+def build_windows(work: WindowsWork, reporter: Reporter) -> Built:
     """netx's network, its source connected.
 
     Raises:
@@ -63,19 +63,19 @@ def build(work: WindowsWork, reporter: Reporter) -> Built:
     reporter.be_patient(known.patience)
     if known.input_neuron:
         raise UnsupportedError("layer 0 (input) has a neuron, which netx drives by its bias: spikes cannot go in")
-    network = netx.load(work, known, work.sample, reset_interval=work.steps, reset_offset=1)
+    network = netx.load_network(work, known, work.sample, reset_interval=work.steps, reset_offset=1)
     total = work.images * work.steps + len(network.layers)
     entering, label = source(work, network.inp.shape, total)
     entering.s_out.connect(network.inp)
     labels = {id(entering): label}
     for index, layer in enumerate(network.layers):
         labels |= netx.labels(index, layer)
-    layers = [Layer("latent", entering, 1)] if work.sampler is not None else []
-    layers += [Layer(f"layer{index}", layer.neuron, index + 2) for index, layer in enumerate(network.layers)]
+    layers = [BuiltLayer("latent", entering, 1)] if work.sampler is not None else []
+    layers += [BuiltLayer(f"layer{index}", layer.neuron, index + 2) for index, layer in enumerate(network.layers)]
     return Built(network, layers, labels, total, work.steps)
 
 
-def run(built: Built, work: Work, reporter: Reporter) -> Any:
+def run(built: Built, work: LavaWork, reporter: Reporter) -> Any:
     """Runs to the end; gives v of the last layer as each image's window closes, ``(images, *layer shape)``."""
     import numpy as np
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from . import cleanup
 from .guard import start_guard
-from .messages import JOBS, Ended, Failed, GraphWork, Ready, Work, decode
+from .messages import JOBS, Ended, FailedEvent, GraphWork, LavaWork, Ready, decode_message
 from .netx import import_netx
 from .reporter import Reporter
 from .run_job import run_job
@@ -37,7 +37,7 @@ def main(scratch: Path, descriptor: int) -> None:
     reporter = Reporter(descriptor)
     guard = start_guard(os.getppid(), sys.stdin.fileno(), str(scratch))
     try:
-        jobs: list[Work] = decode((scratch / JOBS).read_text(encoding="utf-8"))
+        jobs: list[LavaWork] = decode_message((scratch / JOBS).read_text(encoding="utf-8"))
         # Lava's compiler warns of each file beside a process that it cannot import in its search for models
         warnings.filterwarnings("ignore", message="Cannot import module")
         reporter.tell(Ready, versions=_import_lava(jobs))
@@ -55,7 +55,7 @@ def main(scratch: Path, descriptor: int) -> None:
     finish(0)
 
 
-def _import_lava(jobs: list[Work]) -> dict[str, str]:
+def _import_lava(jobs: list[LavaWork]) -> dict[str, str]:
     """Imports what the jobs need; gives the versions of what decides the numbers."""
     import numpy as np
 
@@ -70,7 +70,7 @@ def _import_lava(jobs: list[Work]) -> dict[str, str]:
     return found
 
 
-def _in_a_fork(work: Work, reporter: Reporter) -> None:
+def _in_a_fork(work: LavaWork, reporter: Reporter) -> None:
     """Runs one job, and waits until its process is gone."""
     reporter.shared = True
     child = os.fork()
@@ -94,4 +94,4 @@ def _in_a_fork(work: Work, reporter: Reporter) -> None:
 def _tell(error: Exception, reporter: Reporter) -> None:
     number = getattr(error, "errno", None)
     told = traceback.format_exc()
-    reporter.tell(Failed, kind=type(error).__name__, message=str(error), errno=number, traceback=told)
+    reporter.tell(FailedEvent, kind=type(error).__name__, message=str(error), errno=number, traceback=told)

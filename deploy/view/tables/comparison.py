@@ -7,12 +7,12 @@ from typing import Any
 
 from deploy.view.numbers import interval as interval_text
 from deploy.view.numbers import percent
-from deploy.view.table import Table, count, interval, layer, number, share, words
+from deploy.view.table import Table, count_column, interval_column, layer, number_column, share, words
 
-__all__ = ["METRICS", "comparison_tables", "metric_name"]
+__all__ = ["METRIC_TITLES", "comparison_tables", "metric_name"]
 
 #: Metrics as they are called in print.
-METRICS = {
+METRIC_TITLES = {
     "mse": "reconstruction MSE",
     "fad": "FAD",
     "kid": "KID",
@@ -25,7 +25,7 @@ _QUALITY = {"MSE": "mse", "PSNR, dB": "psnr", "SSIM": "ssim"}
 
 def metric_name(key: str) -> str:
     """``inception_score`` as ``Inception score``."""
-    return METRICS.get(key, key)
+    return METRIC_TITLES.get(key, key)
 
 
 def comparison_tables(found: Mapping[str, Any]) -> list[Table]:
@@ -56,9 +56,9 @@ def _quality(quality: Mapping[str, Any]) -> Table:
         "pixels in [−1, 1]",
         (
             words("figure"),
-            interval("mean [95 %]"),
-            *map(number, ("5 %", "median", "95 %", "worst")),
-            count("in image", help="number of the worst image"),
+            interval_column("mean [95 %]"),
+            *map(number_column, ("5 %", "median", "95 %", "worst")),
+            count_column("in image", help="number of the worst image"),
         ),
         tuple(rows),
     )
@@ -83,12 +83,12 @@ def _drift(layers: list[Mapping[str, Any]]) -> Table:
             share("missing", 2, help="only float fired"),
             share("extra", 2, help="only the integers fired"),
             share("agreement", help="spikes that both fired, of those that either fired"),
-            number("rate, float", help="spikes a step and neuron"),
-            number("rate, integer", help="spikes a step and neuron"),
-            number("rate drift, r.m.s.", help="of the neurons' mean rates"),
-            number("potential, r.m.s.", help=potential),
-            number("at first step", help=potential),
-            number("at last step", help=potential),
+            number_column("rate, float", help="spikes a step and neuron"),
+            number_column("rate, integer", help="spikes a step and neuron"),
+            number_column("rate drift, r.m.s.", help="of the neurons' mean rates"),
+            number_column("potential, r.m.s.", help=potential),
+            number_column("at first step", help=potential),
+            number_column("at last step", help=potential),
         ),
         tuple(rows),
         caption="Shares are of images, steps and neurons; potentials in thresholds, of the readout in units of the "
@@ -104,9 +104,9 @@ def _attribution(found: Mapping[str, Any]) -> Table:
         f"all together {interval_text(found['total'])}",
         (
             layer(),
-            interval("alone integer, MSE [95 %]"),
+            interval_column("alone integer, MSE [95 %]"),
             share("of the whole", help="over the MSE of the whole file"),
-            interval("up to here integer, MSE [95 %]"),
+            interval_column("up to here integer, MSE [95 %]"),
             share("adds", help="to the MSE of the whole file"),
         ),
         rows,
@@ -131,11 +131,11 @@ def _distances(found: Mapping[str, Any]) -> Table:
         f"Both decoders against real images of {found['data']}{against}",
         (
             words("metric"),
-            interval("float [95 %]"),
-            interval("integer [95 %]"),
-            interval("integer − float [95 %]"),
-            interval("floor [95 %]", help="of as many real training images: nothing can be asked to be better"),
-            number("bias", help="by how much float, integer and floor are too large for the number of images"),
+            interval_column("float [95 %]"),
+            interval_column("integer [95 %]"),
+            interval_column("integer − float [95 %]"),
+            interval_column("floor [95 %]", help="of as many real training images: nothing can be asked to be better"),
+            number_column("bias", help="by how much float, integer and floor are too large for the number of images"),
         ),
         tuple(rows),
     )
@@ -148,11 +148,13 @@ def _noise(curve: Mapping[str, Any]) -> Table:
         for level, pair, real in zip(curve["levels"], curve["loss"], analogue, strict=True)
     )
     columns = (
-        number("deviation", help="standard deviation of the noise"),
-        interval("float [95 %]"),
-        interval("integer [95 %]"),
-        interval("integer − float [95 %]"),
-        interval("float, real numbers [95 %]", help="float that takes the noisy spikes as they are; no chip does"),
+        number_column("deviation", help="standard deviation of the noise"),
+        interval_column("float [95 %]"),
+        interval_column("integer [95 %]"),
+        interval_column("integer − float [95 %]"),
+        interval_column(
+            "float, real numbers [95 %]", help="float that takes the noisy spikes as they are; no chip does"
+        ),
     )
     return Table(
         f"noise_{curve['kind']}",

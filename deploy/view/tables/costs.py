@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from deploy.view.table import Column, Table, count, joules, layer, range_of, seconds, share, words
+from deploy.view.table import Column, Table, count_column, joules, layer, range_of, seconds_column, share, words
 
 __all__ = ["cost_tables", "counts_tables", "energy_tables", "fit_tables"]
 
@@ -45,7 +45,7 @@ def counts_tables(operations: Mapping[str, Any]) -> list[Table]:
         Table(
             "counts",
             f"Counts an image, exact, {about}",
-            (layer(), *map(count, _COUNTS), *activity),
+            (layer(), *map(count_column, _COUNTS), *activity),
             tuple(counts),
             total=True,
         ),
@@ -54,9 +54,9 @@ def counts_tables(operations: Mapping[str, Any]) -> list[Table]:
             "Synaptic operations over images, and products of the float equivalent",
             (
                 layer(),
-                *map(count, ("least", "5 %", "median", "95 %", "most")),
+                *map(count_column, ("least", "5 %", "median", "95 %", "most")),
                 share("zero weights"),
-                count("products of float equivalent", help="which runs once an image"),
+                count_column("products of float equivalent", help="which runs once an image"),
             ),
             tuple(spreads),
         ),
@@ -84,9 +84,9 @@ def energy_tables(energy: Mapping[str, Any]) -> list[Table]:
                 range_of("energy range", "J", help="all figures at their low, or at their high end"),
                 joules("an image takes"),
                 share("static", 0, help="share of the energy that is taken without any spike"),
-                seconds("a step lasts"),
-                seconds("an image each", help="from image to image, one after another"),
-                seconds("latency", help="from the first spike of an image to its picture"),
+                seconds_column("a step lasts"),
+                seconds_column("an image each", help="from image to image, one after another"),
+                seconds_column("latency", help="from the first spike of an image to its picture"),
                 range_of("latency range", "s"),
                 words("basis", help="of the weakest figure in the estimate"),
             ),
@@ -116,9 +116,9 @@ def fit_tables(fit: Mapping[str, Any]) -> list[Table]:
             (
                 layer(),
                 words("synapses", help="one shared kernel, or lists of all synapses"),
-                count("neurons"),
-                count("bits", help="of a stored weight"),
-                count("memory words"),
+                count_column("neurons"),
+                count_column("bits", help="of a stored weight"),
+                count_column("memory words"),
                 _number_or_word("cores"),
                 *(share(name, 0) for name in ("neurons used", "memory used", "axons used")),
                 Column("groups", lambda groups: f"{groups}/{fit['chip']['groups']}", help="sets of neuron parameters"),

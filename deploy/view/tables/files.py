@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deploy.view import numbers as n
-from deploy.view.table import Column, Table, count, layer, number, share, words
+from deploy.view.table import Column, Table, count_column, layer, number_column, share, words
 
 __all__ = ["check_tables", "diff_tables", "inspection_tables", "network_table", "quantization_tables"]
 
@@ -38,16 +38,16 @@ def _layers(found: Mapping[str, Any]) -> Table:
     columns = (
         layer(),
         Column("output", n.shape),
-        *map(count, ("neurons", "weights", "synapses")),
+        *map(count_column, ("neurons", "weights", "synapses")),
         Column("weight range", n.ends),
         words("parity", help="odd where not all weights are even, as mixed signs are stored on the chip"),
-        count("levels", help="different weights"),
+        count_column("levels", help="different weights"),
         share("zero", 0, help="of the stored weights"),
         Column("bias range", n.ends),
         Column("delay range", n.ends, help="in steps"),
-        number("keeps v", help="share of the potential that survives a step"),
-        number("keeps u", help="share of the current that survives a step"),
-        count("threshold", help="in units of weights"),
+        number_column("keeps v", help="share of the potential that survives a step"),
+        number_column("keeps u", help="share of the current that survives a step"),
+        count_column("threshold", help="in units of weights"),
     )
     # Delays and odd weights are rare: their columns are there only where they say something.
     rare = {name: k for k, name in enumerate(column.name for column in columns) if name in ("parity", "delay range")}
@@ -101,10 +101,10 @@ def quantization_tables(layers: Mapping[str, Any], *, title: str = "What roundin
             f"{title}; and the largest possible current and potential, of the 24 bit registers",
             (
                 layer(),
-                count("bits"),
-                number("scale", 4),
+                count_column("bits"),
+                number_column("scale", 4),
                 words("bound by", help="what keeps the scale from being larger"),
-                count("clipped", help="weights beyond the largest level"),
+                count_column("clipped", help="weights beyond the largest level"),
                 share("weight error", 2, help="relative, root mean square"),
                 share("bias error", 2, help="largest, as a share of the threshold"),
                 share("threshold error", 2, help="relative"),
@@ -127,5 +127,5 @@ def network_table(network: Mapping[str, Any]) -> Table:
         for row in network["layers"]
     )
     shapes = (Column(name, n.shape) for name in ("input", "output", "kernel"))
-    counts = map(count, ("weights", "current decay", "voltage decay", "threshold"))
+    counts = map(count_column, ("weights", "current decay", "voltage decay", "threshold"))
     return Table("network", "Layers of the file; decays in 1/4096 a step", (layer(), *shapes, *counts), rows)

@@ -6,7 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deploy.view.numbers import NONE, whole
-from deploy.view.table import Column, Table, count, interval, joules, layer, number, seconds, words
+from deploy.view.table import (
+    Column,
+    Table,
+    count_column,
+    interval_column,
+    joules,
+    layer,
+    number_column,
+    seconds_column,
+    words,
+)
 from deploy.view.tables.comparison import metric_name
 
 __all__ = [
@@ -27,7 +37,7 @@ def plan_tables(plan: Mapping[str, Any], *, title: str = "Plan") -> list[Table]:
     rows = tuple((one["layer"], one["first"], one["reset_phase"]) for one in plan["layers"])
     columns = (
         layer(),
-        count("first at", help="time step, from 1"),
+        count_column("first at", help="time step, from 1"),
         Column("reset at", lambda phase: f"{phase} mod {steps}", help="time steps that leave this rest"),
     )
     return [Table("plan", f"{title}: {plan['images']:,} images of {steps} steps", columns, rows)]
@@ -46,8 +56,8 @@ def verification_tables(found: Mapping[str, Any]) -> list[Table]:
     columns = (
         words("backend"),
         words("verdict"),
-        count("integers compared"),
-        seconds("took"),
+        count_column("integers compared"),
+        seconds_column("took"),
         words("with, or why not"),
     )
     title = "The same spikes on each backend, every integer against the twin's"
@@ -58,7 +68,12 @@ def evaluation_tables(done: Mapping[str, Any], *, title: str = "Against real ima
     """Metrics of a run beside those of real images; of ``evaluate --json``."""
     rows = tuple((metric_name(key), value, done["floor"].get(key)) for key, value in done["values"].items())
     return [
-        Table("metrics", title, (words("metric"), interval("value [95 %]"), interval("real images [95 %]")), rows),
+        Table(
+            "metrics",
+            title,
+            (words("metric"), interval_column("value [95 %]"), interval_column("real images [95 %]")),
+            rows,
+        ),
     ]
 
 
@@ -70,7 +85,7 @@ def training_table(epochs: Sequence[Mapping[str, Any]]) -> Table:
     return Table(
         "training",
         "Training: some epochs",
-        (count("epoch"), *map(number, ("reconstruction MSE", "MMD", "loss")), count("seconds")),
+        (count_column("epoch"), *map(number_column, ("reconstruction MSE", "MMD", "loss")), count_column("seconds")),
         tuple(tuple(epochs[k][key] for key in keys) for k in chosen),
     )
 
@@ -114,12 +129,12 @@ def sweep_tables(found: Mapping[str, Any], labels: Sequence[str], *, title: str 
         words("point"),
         words("front", help="no other point is better for less energy"),
         Column(quality, lambda value: value if isinstance(value, str) else f"{value:.4f}"),
-        number("± 95 %", 2),
-        number("quantization", help="MSE against float with the same window"),
-        number("window", help="MSE of float with this window against the trained one"),
+        number_column("± 95 %", 2),
+        number_column("quantization", help="MSE against float with the same window"),
+        number_column("window", help="MSE of float with this window against the trained one"),
         Column("synaptic operations", lambda value: whole(round(value)), help="an image, exact"),
         joules("energy", help=f"an image, an estimate by {profile}"),
-        count("cores", help="of Loihi 2, an estimate"),
+        count_column("cores", help="of Loihi 2, an estimate"),
         words("lowered"),
     )
     several = len({point["lowering"] for point in found["points"]}) > 1
@@ -140,5 +155,5 @@ def validation_tables(comparisons: Sequence[Mapping[str, Any]], errors: Sequence
         for one, error in zip(comparisons, errors, strict=True)
     )
     off = Column("error", lambda error: f"{error:+.1%}", help="of the model, as a share of the measured figure")
-    columns = (words("quantity"), number("measured", 4), number("model", 4), words("unit"), off)
+    columns = (words("quantity"), number_column("measured", 4), number_column("model", 4), words("unit"), off)
     return [Table("validation", title, columns, rows)]

@@ -13,7 +13,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from deploy.view.table import Table, count, interval, joules, layer, number, plain, range_of, save_csv, share, words
+from deploy.view.table import (
+    Table,
+    count_column,
+    interval_column,
+    joules,
+    layer,
+    number_column,
+    plain,
+    range_of,
+    save_csv,
+    share,
+    words,
+)
 from deploy.view.tables import (
     check_tables,
     comparison_tables,
@@ -47,7 +59,14 @@ def small() -> Table:
         ("layer 1 (conv)", 1234567, 0.5, {"value": 1.5, "low": 1.0, "high": None}, 2e-6, {"low": 1e-6, "high": 3e-6}),
         ("all", 1234567, None, None, None, None),
     )
-    columns = (layer(), count("spikes"), share("part"), interval("MSE"), joules("energy"), range_of("range", "J"))
+    columns = (
+        layer(),
+        count_column("spikes"),
+        share("part"),
+        interval_column("MSE"),
+        joules("energy"),
+        range_of("range", "J"),
+    )
     return Table("small", "Small", columns, rows, total=True)
 
 
@@ -114,7 +133,7 @@ def test_plain_has_what_json_has() -> None:
     width=st.integers(60, 200),
 )
 def test_no_width_cuts_a_number(values: list[int], name: str, width: int) -> None:
-    columns = (words("what"), *(count(f"long name of column {k}") for k in range(len(values))))
+    columns = (words("what"), *(count_column(f"long name of column {k}") for k in range(len(values))))
     text = shown(Table("t", "T", columns, ((name, *values),)), width)
     assert "…" not in text
     assert max(map(len, text.splitlines())) <= width
@@ -269,6 +288,6 @@ def test_every_table_has_records(table: Table) -> None:
 
 
 def test_one_digit_more_is_not_lost_in_records() -> None:
-    table = Table("t", "T", (words("a"), number("b")), (("x", 0.123456789),))
+    table = Table("t", "T", (words("a"), number_column("b")), (("x", 0.123456789),))
     assert table.texts() == [["x", "0.123"]]
     assert table.to_records() == [{"a": "x", "b": 0.123456789}]
