@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from array_checks import checked_modules
 from beartype import beartype
 from jaxtyping import TypeCheckError, jaxtyped
 
+from array_checks import checked_modules
 from esvae.chip.lif import integer_lif, integer_readout
 from esvae.chip.neuron import Lif
 from esvae.neurons.lif import lif
