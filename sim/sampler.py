@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from jaxtyping import Float, Float64, Int64, Integer, UInt8, UInt32
+from jaxtyping import Float64, Int64, Integer, Real, UInt8, UInt32
 
 from esvae.errors import DataError
 from export.ir import Network, Prior
@@ -75,7 +75,7 @@ def advance(states: UInt32[np.ndarray, "*shape"], bits: int) -> UInt32[np.ndarra
     return states
 
 
-def codes_from_rates(rates: Float[np.ndarray, "*shape"], rate_bits: int) -> Int64[np.ndarray, "*shape"]:
+def codes_from_rates(rates: Real[np.ndarray, "*shape"], rate_bits: int) -> Int64[np.ndarray, "*shape"]:
     """Rates in [0, 1] as codes 0 to 2^rate_bits, ties to even."""
     return np.rint(np.asarray(rates, np.float64) * (1 << rate_bits)).astype(np.int64)
 

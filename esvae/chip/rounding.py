@@ -85,8 +85,8 @@ class WeightGrid:
     def holds(self, weight: Real[np.ndarray, "*weight"], scale: float) -> bool:
         """Whether 8 bits are wanted and ``weight * scale`` is whole already, within the register: odd or -256 too."""
         values = weight * scale
-        whole = bool((values == np.rint(values)).all())
-        return whole and self.bits == MAX_WEIGHT_BITS and WEIGHT.min <= values.min() and values.max() <= WEIGHT.max
+        whole = self.bits == MAX_WEIGHT_BITS and (values == np.rint(values)).all()
+        return bool(whole and WEIGHT.min <= values.min() and values.max() <= WEIGHT.max)
 
 
 @dataclass(frozen=True, eq=False)
