@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float, Float64
 from torch.nn import functional
 
 from export.ir import Conv, Dense, FloatLif, Synapse
@@ -12,9 +12,9 @@ __all__ = ["fire", "sums_of"]
 
 
 def sums_of(
-    layer: Synapse, raster: Float64[torch.Tensor, "steps images *input"]
-) -> Float64[torch.Tensor, "steps images *output"]:
-    """Sums of the weights of the inputs that spiked, computed with time folded into the batch."""
+    layer: Synapse, raster: Float[torch.Tensor, "steps images *input"]
+) -> Float[torch.Tensor, "steps images *output"]:
+    """Sums of the weights of the inputs that spiked, both of one precision; time is folded into the batch."""
     if isinstance(layer, Dense):
         return _dense(layer, raster)
     weight, x = torch.from_numpy(layer.weight), raster.flatten(0, 1)
