@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
+from jaxtyping import Float32, Shaped, UInt8
 
 from esvae.model.decoder import Decoder
 from export.ir import Network
@@ -30,19 +31,21 @@ class ImagePairs:
 
     Attributes:
         first: number of its first image.
-        latents: what entered both, 0 or 1, ``(images, steps, latents)``.
-        floats, integers: float32 ``(images, C, H, W)``, of the run's decoder and of the network.
+        latents: what entered both, 0 or 1.
+        floats, integers: pictures of the run's decoder and of the network.
         activity: of the network's layers, in file order; empty where nothing of it was to be kept.
     """
 
     first: int
-    latents: np.ndarray
-    floats: np.ndarray
-    integers: np.ndarray
+    latents: Shaped[np.ndarray, "images steps latents"]
+    floats: Float32[np.ndarray, "images channels height width"]
+    integers: Float32[np.ndarray, "images channels height width"]
     activity: tuple[LayerActivity, ...]
 
 
-def prior_chunks(network: Network, seed: int, images: int, size: int) -> Iterator[np.ndarray]:
+def prior_chunks(
+    network: Network, seed: int, images: int, size: int
+) -> Iterator[UInt8[np.ndarray, "images steps latents"]]:
     """Latent spikes of images 0, 1, ... from the network's prior, ``size`` images at a time."""
     for start in range(0, images, size):
         yield draw_latents(network, seed, np.arange(start, min(start + size, images)))
@@ -54,14 +57,17 @@ def in_chunks(values: np.ndarray, size: int) -> Iterator[np.ndarray]:
 
 
 def image_pairs(
-    decoder: Decoder, engine: Engine, chunks: Iterable[np.ndarray], keep: Keep = "nothing"
+    decoder: Decoder,
+    engine: Engine,
+    chunks: Iterable[Shaped[np.ndarray, "images steps latents"]],
+    keep: Keep = "nothing",
 ) -> Iterator[ImagePairs]:
     """Draws chunks of latent spikes with both decoders; images are numbered on from one chunk to the next.
 
     Args:
         decoder: of the run.
         engine: of the network, which needs a readout.
-        chunks: each ``(images, steps, latents)``.
+        chunks: of latent spikes.
         keep: of the network's activity.
     """
     first = 0
@@ -71,7 +77,12 @@ def image_pairs(
 
 
 def pair_of(
-    decoder: Decoder, engine: Engine, latents: np.ndarray, keep: Keep = "nothing", *, first: int = 0
+    decoder: Decoder,
+    engine: Engine,
+    latents: Shaped[np.ndarray, "images steps latents"],
+    keep: Keep = "nothing",
+    *,
+    first: int = 0,
 ) -> ImagePairs:
     """One chunk of :func:`image_pairs`."""
     network = engine.network
@@ -87,7 +98,9 @@ def pair_of(
 
 
 @torch.inference_mode()
-def float_images(decoder: Decoder, latents: np.ndarray) -> np.ndarray:
-    """float32 ``(N, C, H, W)`` of latent spikes ``(N, T, latents)``, whole or real numbers."""
+def float_images(
+    decoder: Decoder, latents: Shaped[np.ndarray, "images steps latents"]
+) -> Float32[np.ndarray, "images channels height width"]:
+    """Pictures of latent spikes, whole or real numbers."""
     raster = torch.from_numpy(np.ascontiguousarray(latents.swapaxes(0, 1))).float()
     return decoder(raster).numpy()  # type: ignore[no-any-return]

@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 import numpy as np
+from jaxtyping import Real, UInt8
 from PIL import Image
 
 from esvae.machine.files import atomic_file
@@ -31,15 +32,17 @@ def _tiled(pictures: np.ndarray, columns: int, fill: float) -> np.ndarray:
     return grid
 
 
-def image_grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
+def image_grid(
+    images: Real[np.ndarray, "images channels height width"], columns: int | None = None
+) -> UInt8[np.ndarray, "rows columns 3"]:
     """Lays images out in rows.
 
     Args:
-        images: ``(N, C, H, W)`` in [-1, 1], C being 1 or 3.
+        images: in [-1, 1], of 1 or 3 channels.
         columns: images to a row; about as many as rows where None.
 
     Returns:
-        uint8 ``(height, width, 3)``, magnified by a whole number so that small images can be looked at.
+        Magnified by a whole number, so that small images can be looked at.
     """
     count, channels = images.shape[:2]
     pixels = np.rint((np.clip(images, -1, 1) + 1) * 127.5).astype(np.uint8).transpose(0, 2, 3, 1)
@@ -50,17 +53,26 @@ def image_grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
     return grid.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
-def save_grid(images: np.ndarray, target: str | os.PathLike[str], columns: int | None = None) -> None:
+def save_grid(
+    images: Real[np.ndarray, "images channels height width"],
+    target: str | os.PathLike[str],
+    columns: int | None = None,
+) -> None:
     """Writes :func:`image_grid` as PNG, whole or not at all."""
     with atomic_file(target) as handle:
         Image.fromarray(image_grid(images, columns)).save(handle, format="PNG")
 
 
-def save_comparison(real: np.ndarray, left: np.ndarray, right: np.ndarray, target: str | os.PathLike[str]) -> None:
+def save_comparison(
+    real: Real[np.ndarray, "others channels height width"],
+    left: Real[np.ndarray, "images channels height width"],
+    right: Real[np.ndarray, "images channels height width"],
+    target: str | os.PathLike[str],
+) -> None:
     """Real images, float images and integer images of the same latent spikes, and where the two differ.
 
     Args:
-        real: ``(N, 1 or 3, H, W)`` in [-1, 1].
+        real: in [-1, 1], of 1 or 3 channels.
         left: float decoder's images, likewise.
         right: integer decoder's images of the same latent spikes, in the same order.
         target: PNG file.

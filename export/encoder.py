@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Int32, Int64
 from torch.nn import functional
 
 from esvae.chip.formats import BIAS, THRESHOLD
@@ -39,7 +40,7 @@ class DirectCoding:
     """The host's convolution and the neurons that its result drives.
 
     Attributes:
-        weight: int64 ``(O, I, kh, kw)``, ``bias``: int64 ``(O,)``; both scaled by ``2^shift``.
+        weight, bias: of the convolution, scaled by ``2^shift``.
         stride, padding: ``(y, x)``.
         shift: by which sums are brought down to the bias register.
         neuron: of the first layer.
@@ -48,8 +49,8 @@ class DirectCoding:
         scale: integers of the current for 1.0 of the float layer.
     """
 
-    weight: np.ndarray
-    bias: np.ndarray
+    weight: Int64[np.ndarray, "outputs inputs kh kw"]
+    bias: Int64[np.ndarray, " outputs"]
     stride: tuple[int, int]
     padding: tuple[int, int]
     shift: int
@@ -58,8 +59,8 @@ class DirectCoding:
     shape: Shape
     scale: float
 
-    def currents(self, images: np.ndarray) -> np.ndarray:
-        """What drives the first layer at every step: int32 ``(N, O, H', W')`` from images ``(N, I, H, W)`` in [-1, 1].
+    def currents(self, images: np.ndarray) -> Int32[np.ndarray, "images outputs rows columns"]:
+        """What drives the first layer at every step, from images ``(N, I, H, W)`` in [-1, 1].
 
         Raises:
             DataError: images of another shape, or outside [-1, 1].

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float, Float64
 from torch.nn import functional
 
 from export.ir import Conv, Dense, FloatLif, Synapse
@@ -10,8 +11,10 @@ from export.ir import Conv, Dense, FloatLif, Synapse
 __all__ = ["fire", "sums_of"]
 
 
-def sums_of(layer: Synapse, raster: torch.Tensor) -> torch.Tensor:
-    """Sums of the weights of the inputs that spiked, ``(steps, images, *output shape)``, time folded into the batch."""
+def sums_of(
+    layer: Synapse, raster: Float[torch.Tensor, "steps images *input"]
+) -> Float[torch.Tensor, "steps images *output"]:
+    """Sums of the weights of the inputs that spiked, both of one precision; time is folded into the batch."""
     if isinstance(layer, Dense):
         return _dense(layer, raster)
     weight, x = torch.from_numpy(layer.weight), raster.flatten(0, 1)
@@ -37,8 +40,10 @@ def _dense(layer: Dense, raster: torch.Tensor) -> torch.Tensor:
     return total
 
 
-def fire(layer: Synapse[FloatLif], sums: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Potentials before the reset, and spikes, of sums ``(steps, images, *layer shape)``; float64, likewise."""
+def fire(
+    layer: Synapse[FloatLif], sums: Float64[torch.Tensor, "steps images *layer"]
+) -> tuple[Float64[torch.Tensor, "steps images *layer"], Float64[torch.Tensor, "steps images *layer"]]:
+    """Potentials before the reset, and spikes, of sums of weights."""
     neuron = layer.neuron
     bias = torch.zeros(1, dtype=torch.float64)
     if layer.bias is not None:

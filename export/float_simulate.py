@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float64, UInt8
 
 from esvae.errors import DataError
 from export.float_layer import fire, sums_of
@@ -21,15 +22,15 @@ __all__ = ["FloatTrace", "simulate_float"]
 
 @dataclass(frozen=True, eq=False)
 class FloatTrace:
-    """One layer's states after each step, ``(images, steps, *layer shape)``.
+    """One layer's states after each step.
 
     Attributes:
-        v: float64 potential as it is compared with the threshold; neurons that fire go on from zero.
-        s: spikes, uint8 0 or 1.
+        v: potential as it is compared with the threshold; neurons that fire go on from zero.
+        s: spikes, 0 or 1.
     """
 
-    v: np.ndarray
-    s: np.ndarray
+    v: Float64[np.ndarray, "images steps *layer"]
+    s: UInt8[np.ndarray, "images steps *layer"]
 
 
 @torch.inference_mode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float32, Real
 
 from esvae.errors import DataError
 from export.ir import Network
@@ -11,15 +12,14 @@ from export.ir.geometry import pixels
 __all__ = ["images_from_potentials"]
 
 
-def images_from_potentials(network: Network, potentials: np.ndarray) -> np.ndarray:
+def images_from_potentials(
+    network: Network, potentials: Real[np.ndarray, " images *layer"]
+) -> Float32[np.ndarray, "images channels height width"]:
     """Pictures in [-1, 1].
 
     Args:
         network: with a readout.
-        potentials: of the last layer after the last step, ``(images, *layer shape)``.
-
-    Returns:
-        float32 ``(images, C, H, W)``.
+        potentials: of the last layer after the last step.
 
     Raises:
         DataError: the network does not say how its potentials become pictures.

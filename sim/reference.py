@@ -15,6 +15,7 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+from jaxtyping import Int64, Shaped
 
 from esvae.chip.formats import ACCUMULATOR_BITS
 from esvae.chip.neuron import lif_step, wrap_signed
@@ -25,15 +26,12 @@ from sim.trace import Trace
 __all__ = ["delayed_sum", "simulate", "synapse_sum"]
 
 
-def synapse_sum(layer: Synapse, spikes: np.ndarray) -> np.ndarray:
+def synapse_sum(layer: Synapse, spikes: Shaped[np.ndarray, " images *input"]) -> Int64[np.ndarray, " images *output"]:
     """Sums the weights of the inputs that spiked.
 
     Args:
         layer: its synapses.
-        spikes: 0 or 1, ``(images, *input shape)``.
-
-    Returns:
-        int64, ``(images, *output shape)``.
+        spikes: 0 or 1.
     """
     if isinstance(layer, Dense):
         return spikes.astype(np.int64) @ layer.weight.astype(np.int64).T
@@ -76,12 +74,14 @@ def _conv_transpose(layer: ConvTranspose, spikes: np.ndarray) -> np.ndarray:
     return full[..., py : py + rows, px : px + columns].reshape(n, out, rows, columns)
 
 
-def delayed_sum(layer: Synapse, entering: np.ndarray, step: int) -> np.ndarray:
+def delayed_sum(
+    layer: Synapse, entering: Shaped[np.ndarray, "images steps *input"], step: int
+) -> Int64[np.ndarray, " images *output"]:
     """The sums that reach the neurons at ``step``: of spikes of that step, or of earlier ones where delays say so.
 
     Args:
         layer: its synapses.
-        entering: the raster up to ``step`` at least, ``(images, steps, *input shape)``.
+        entering: the raster up to ``step`` at least.
         step: from 0.
     """
     if not isinstance(layer, Dense) or layer.delay is None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from jaxtyping import Float64, Int64, Integer, Real, UInt8, UInt32
 
 from esvae.errors import DataError
 from export.ir import Network, Prior
@@ -43,16 +44,18 @@ def _mix(x: np.ndarray) -> np.ndarray:
     return x ^ (x >> _U64(31))
 
 
-def initial_states(seed: int, images: np.ndarray, neurons: int) -> np.ndarray:
+def initial_states(
+    seed: int, images: Integer[np.ndarray, " images"], neurons: int
+) -> UInt32[np.ndarray, "images neurons"]:
     """LFSR states from a hash of (seed, image, neuron).
 
     Args:
         seed: 0 to 2^64 - 1.
-        images: image numbers, ``(images,)``.
+        images: image numbers.
         neurons: how many latent neurons.
 
     Returns:
-        uint32 ``(images, neurons)``, none of them zero, where an LFSR would stay.
+        None of them zero, where an LFSR would stay.
     """
     if not 0 <= seed < 1 << 64:
         raise DataError(f"seed {seed}: expected 0 to 2^64 - 1")
@@ -65,34 +68,39 @@ def initial_states(seed: int, images: np.ndarray, neurons: int) -> np.ndarray:
     return np.where(states == 0, np.uint32(1), states)
 
 
-def advance(states: np.ndarray, bits: int) -> np.ndarray:
-    """Shifts each 32 bit Galois LFSR ``bits`` times; uint32 in, uint32 out, same shape."""
+def advance(states: UInt32[np.ndarray, "*shape"], bits: int) -> UInt32[np.ndarray, "*shape"]:
+    """Shifts each 32 bit Galois LFSR ``bits`` times."""
     for _ in range(bits):
         states = (states >> np.uint32(1)) ^ (states & np.uint32(1)) * np.uint32(LFSR_TAPS)
     return states
 
 
-def codes_from_rates(rates: np.ndarray, rate_bits: int) -> np.ndarray:
+def codes_from_rates(rates: Real[np.ndarray, "*shape"], rate_bits: int) -> Int64[np.ndarray, "*shape"]:
     """Rates in [0, 1] as codes 0 to 2^rate_bits, ties to even."""
     return np.rint(np.asarray(rates, np.float64) * (1 << rate_bits)).astype(np.int64)
 
 
-def codes_from_counts(counts: np.ndarray, steps: int, rate_bits: int) -> np.ndarray:
+def codes_from_counts(counts: Integer[np.ndarray, "*shape"], steps: int, rate_bits: int) -> Int64[np.ndarray, "*shape"]:
     """Spikes counted over ``steps`` as codes 0 to 2^rate_bits, rounded down: integer arithmetic throughout."""
     return (np.asarray(counts, np.int64) << rate_bits) // steps
 
 
-def sample_spikes(codes: np.ndarray, states: np.ndarray, steps: int, rate_bits: int) -> np.ndarray:
+def sample_spikes(
+    codes: Integer[np.ndarray, "images neurons"],
+    states: UInt32[np.ndarray, "images neurons"],
+    steps: int,
+    rate_bits: int,
+) -> UInt8[np.ndarray, "images steps neurons"]:
     """Draws spikes.
 
     Args:
-        codes: rate codes 0 to 2^rate_bits, ``(images, neurons)``.
-        states: LFSR states before the first step, uint32, same shape.
+        codes: rate codes 0 to 2^rate_bits.
+        states: LFSR states before the first step.
         steps: length of the window.
         rate_bits: bits by which the LFSR advances each step.
 
     Returns:
-        uint8 ``(images, steps, neurons)`` of 0 and 1.
+        0 and 1.
     """
     spikes = np.empty((codes.shape[0], steps, codes.shape[1]), np.uint8)
     mask = np.uint32((1 << rate_bits) - 1)
@@ -102,8 +110,10 @@ def sample_spikes(codes: np.ndarray, states: np.ndarray, steps: int, rate_bits: 
     return spikes
 
 
-def prior_rates(prior: Prior, seed: int, images: np.ndarray) -> np.ndarray:
-    """The generator's firing rates for the given image numbers: float64 ``(images, latents)`` in (0, 1).
+def prior_rates(
+    prior: Prior, seed: int, images: Integer[np.ndarray, " images"]
+) -> Float64[np.ndarray, "images latents"]:
+    """The generator's firing rates, in (0, 1), for the given image numbers.
 
     Each image has a counter-based generator of its own (Philox, keyed by seed and image).
     """
@@ -124,11 +134,10 @@ def prior_rates(prior: Prior, seed: int, images: np.ndarray) -> np.ndarray:
     return 1.0 / (1.0 + np.exp(-logits))
 
 
-def draw_latents(network: Network, seed: int, images: np.ndarray) -> np.ndarray:
-    """Latent spikes from the network's prior, for the given image numbers.
-
-    Returns:
-        uint8 ``(images, steps, latents)`` of 0 and 1.
+def draw_latents(
+    network: Network, seed: int, images: Integer[np.ndarray, " images"]
+) -> UInt8[np.ndarray, "images steps latents"]:
+    """Latent spikes, 0 and 1, from the network's prior, for the given image numbers.
 
     Raises:
         DataError: the network has no prior or no window, or there are too many spikes to hold.
@@ -145,7 +154,9 @@ def draw_latents(network: Network, seed: int, images: np.ndarray) -> np.ndarray:
     return sample_spikes(codes, states, network.time_steps, bits)
 
 
-def posterior_latents(network: Network, counts: np.ndarray, seed: int, images: np.ndarray) -> np.ndarray:
+def posterior_latents(
+    network: Network, counts: np.ndarray, seed: int, images: Integer[np.ndarray, " images"]
+) -> UInt8[np.ndarray, "images steps latents"]:
     """Latent spikes from what an encoder fired: counts over the window become rate codes, and these are sampled anew.
 
     The spikes of an image depend on its counts, its number and the seed alone, so every backend draws the same.
@@ -155,10 +166,10 @@ def posterior_latents(network: Network, counts: np.ndarray, seed: int, images: n
         counts: spikes of each latent neuron over the window, whole numbers 0 to the number of steps,
             ``(images, latents)``.
         seed: as in :func:`draw_latents`.
-        images: image numbers, ``(images,)``.
+        images: image numbers.
 
     Returns:
-        uint8 ``(images, steps, latents)`` of 0 and 1.
+        0 and 1.
 
     Raises:
         DataError: no window, or counts that do not fit network and image numbers.

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from jaxtyping import Bool, Int32, UInt8
 
 from esvae.chip.formats import BIAS
 from esvae.errors import ConfigError, DataError
@@ -43,8 +44,8 @@ class Timing:
         if self.reset_offset < 0:
             raise ConfigError(f"reset offset {self.reset_offset}: expected at least 0 steps")
 
-    def resets(self, layer: int, steps: int) -> np.ndarray:
-        """At which steps the neurons of a layer are reset before they are updated: bool ``(steps,)``.
+    def resets(self, layer: int, steps: int) -> Bool[np.ndarray, " steps"]:
+        """At which steps the neurons of a layer are reset before they are updated.
 
         Args:
             layer: number among the layers with neurons, from 0.
@@ -131,8 +132,8 @@ def check_kind(network: Network, *, images: bool) -> None:
         raise DataError("the input layer has no neurons to take images; give spikes with --spikes FILE.npy")
 
 
-def check_spikes(network: Network, spikes: np.ndarray) -> np.ndarray:
-    """Returns ``spikes`` as uint8 ``(images, steps, *input shape)``.
+def check_spikes(network: Network, spikes: np.ndarray) -> UInt8[np.ndarray, "images steps *input"]:
+    """Returns ``spikes`` as uint8, in the shape that the network takes.
 
     A latent ``(images, steps, features)`` raster is taken by a network whose input is ``(features, 1, 1)`` too, and by
     one that flattens its input first.
@@ -154,8 +155,8 @@ def check_spikes(network: Network, spikes: np.ndarray) -> np.ndarray:
     return spikes
 
 
-def check_images(network: Network, images: np.ndarray) -> np.ndarray:
-    """Returns ``images`` as int32 ``(images, *input shape)``: the bias of each input neuron.
+def check_images(network: Network, images: np.ndarray) -> Int32[np.ndarray, " images *input"]:
+    """Returns ``images`` as int32: the bias of each input neuron.
 
     Raises:
         DataError: wrong shape, empty, fractions, or beyond the 13 bit of a bias; says how to make integers of pixels.

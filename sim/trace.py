@@ -12,6 +12,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from jaxtyping import Bool, Integer
 
 from esvae.errors import ConfigError, DataError
 from esvae.machine.files import write_bytes
@@ -22,7 +23,7 @@ __all__ = ["Trace", "first_difference", "named_traces", "save_traces", "trace_wr
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """State of one layer after each step; all arrays ``(images, steps, *layer shape)``.
+    """State of one layer after each step.
 
     Attributes:
         u: current, integer.
@@ -30,9 +31,9 @@ class Trace:
         s: spikes, 0 or 1.
     """
 
-    u: np.ndarray
-    v: np.ndarray
-    s: np.ndarray
+    u: Integer[np.ndarray, "images steps *layer"]
+    v: Integer[np.ndarray, "images steps *layer"]
+    s: Integer[np.ndarray, "images steps *layer"] | Bool[np.ndarray, "images steps *layer"]
 
 
 def named_traces(traces: Sequence[Trace]) -> dict[str, np.ndarray]:

@@ -1,4 +1,7 @@
-"""What makes tests hold on any machine: workers share its cores, and nothing depends on how fast it is."""
+"""What makes tests hold on any machine: workers share its cores, and nothing depends on how fast it is.
+
+Arrays are checked against their annotations besides.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,10 @@ from collections.abc import Sized
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from array_checks import check_arrays
+
+check_arrays()
 
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")

@@ -7,6 +7,7 @@ an interval of the difference that keeps the pairs is far narrower than those of
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Bool, Float64, Real
 
 from deploy.compare.types import PairedFigure
 from esvae.metrics.distances import frechet_distance, kernel_distance, moments
@@ -20,19 +21,24 @@ _BLOCKS = 10
 Three = tuple[Estimate, Estimate, Estimate]
 
 
-def mean_pair(left: np.ndarray, right: np.ndarray) -> PairedFigure:
-    """Means of ``(N,)`` values of the same images, float's and quantized's; Student's intervals."""
+def mean_pair(left: Real[np.ndarray, " images"], right: Real[np.ndarray, " images"]) -> PairedFigure:
+    """Means of values of the same images, float's and quantized's; Student's intervals."""
     return PairedFigure(mean_estimate(left), mean_estimate(right), mean_estimate(right - left), len(left))
 
 
-def share_pair(left: np.ndarray, right: np.ndarray) -> Three:
-    """Shares of hits, bool ``(N,)`` twice: Wilson's intervals, and Student's of the difference of the pairs."""
+def share_pair(left: Bool[np.ndarray, " images"], right: Bool[np.ndarray, " images"]) -> Three:
+    """Shares of hits: Wilson's intervals, and Student's of the difference of the pairs."""
     gap = right.astype(np.float64) - left.astype(np.float64)
     return share_estimate(left), share_estimate(right), mean_estimate(gap)
 
 
-def frechet_pair(left: np.ndarray, right: np.ndarray, real: np.ndarray, seed: int = 0) -> Three:
-    """Fréchet distances of two sets of features ``(N, D)``, whose rows are pairs, from real ones ``(M, D)``.
+def frechet_pair(
+    left: Real[np.ndarray, "images features"],
+    right: Real[np.ndarray, "images features"],
+    real: Real[np.ndarray, "others features"],
+    seed: int = 0,
+) -> Three:
+    """Fréchet distances of two sets of features, whose rows are pairs, from real ones.
 
     Basic bootstrap (Davison and Hinkley, 1997, section 5.2) that resamples images: of a resample both sides have the
     same images, and the same real ones, so that what they have in common cancels in the difference.
@@ -61,8 +67,13 @@ def frechet_pair(left: np.ndarray, right: np.ndarray, real: np.ndarray, seed: in
     )
 
 
-def kernel_pair(left: np.ndarray, right: np.ndarray, real: np.ndarray, seed: int = 0) -> Three:
-    """KID of two sets of features ``(N, D)``, whose rows are pairs: means over disjoint blocks of the same images."""
+def kernel_pair(
+    left: Real[np.ndarray, "images features"],
+    right: Real[np.ndarray, "images features"],
+    real: Real[np.ndarray, "others features"],
+    seed: int = 0,
+) -> Three:
+    """KID of two sets of features, whose rows are pairs: means over disjoint blocks of the same images."""
     draws = np.random.default_rng(seed)
     order = np.array_split(draws.permutation(len(left)), _BLOCKS)
     others = np.array_split(draws.permutation(real), _BLOCKS)
@@ -73,7 +84,7 @@ def kernel_pair(left: np.ndarray, right: np.ndarray, real: np.ndarray, seed: int
     return mean_estimate(one), mean_estimate(other), mean_estimate(other - one)
 
 
-def frechet_bias(covariance: np.ndarray, count: int, other: int) -> float:
+def frechet_bias(covariance: Float64[np.ndarray, "features features"], count: int, other: int) -> float:
     """What the Fréchet distance of ``count`` and ``other`` samples is on average where both are of one Gaussian.
 
     To first order in 1/N, with the eigenvalues l of the covariance, ``(1/count + 1/other)`` times
@@ -82,7 +93,7 @@ def frechet_bias(covariance: np.ndarray, count: int, other: int) -> float:
     ``Var E_ij = l_i l_j (1 + d_ij) / N``.
 
     Args:
-        covariance: ``(D, D)``.
+        covariance: of the features.
         count, other: samples of both sides.
     """
     values = np.linalg.eigvalsh(covariance).clip(0)

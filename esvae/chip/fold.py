@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
+from jaxtyping import Float
 
 __all__ = ["fold"]
 
@@ -17,14 +18,20 @@ Array = TypeVar("Array", np.ndarray, torch.Tensor)
 
 
 def fold(
-    weight: Array, bias: Array | None, scale: Array, shift: Array, *, transposed: bool = False, groups: int = 1
-) -> tuple[Array, Array]:
+    weight: Float[Array, "*weight"],
+    bias: Float[Array, " outputs"] | None,
+    scale: Float[Array, " outputs"],
+    shift: Float[Array, " outputs"],
+    *,
+    transposed: bool = False,
+    groups: int = 1,
+) -> tuple[Float[Array, "*weight"], Float[Array, " outputs"]]:
     """Weight and bias with the norm in them.
 
     Args:
         weight: ``(O, ...)``; of a transposed convolution ``(I, O/groups, kh, kw)``.
-        bias: ``(O,)``, or None.
-        scale, shift: of the norm, ``(O,)``.
+        bias: or None.
+        scale, shift: of the norm.
         transposed, groups: of the synapses.
     """
     if transposed:

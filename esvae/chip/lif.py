@@ -14,6 +14,7 @@ from typing import Any
 import numba
 import numpy as np
 import torch
+from jaxtyping import Float, Real
 
 from esvae.chip.formats import DECAY_UNITY, STATE_LIMIT, STATE_SHIFT, STATE_WRAP
 from esvae.chip.neuron import Lif
@@ -152,24 +153,31 @@ def _through_current(gv: torch.Tensor, keep_u: float) -> torch.Tensor:
     return ga
 
 
-def integer_lif(a: torch.Tensor, bias: torch.Tensor, neuron: Lif, width: float = math.inf) -> torch.Tensor:
+def integer_lif(
+    a: Float[torch.Tensor, "steps images neurons"],
+    bias: Real[torch.Tensor, " neurons"],
+    neuron: Lif,
+    width: float = math.inf,
+) -> Float[torch.Tensor, "steps images neurons"]:
     """Spikes of integer neurons that are at rest before the first step.
 
     Args:
-        a: sums of integer weights ``(T, N, P)``, float32 or float64; what is off a whole number by less than a half,
-            as products in float32 may be, is rounded to it.
-        bias: whole numbers ``(P,)``.
+        a: sums of integer weights, float32 or float64; what is off a whole number by less than a half, as products in
+            float32 may be, is rounded to it.
+        bias: whole numbers.
         neuron: parameters.
         width: half-width of the rectangular surrogate gradient around v = 0, in units of the potential.
 
     Returns:
-        0.0 or 1.0, ``(T, N, P)``.
+        0.0 or 1.0.
     """
     spikes: torch.Tensor = _IntegerLif.apply(a.contiguous(), bias, neuron, width)
     return spikes
 
 
-def integer_readout(a: torch.Tensor, bias: torch.Tensor, neuron: Lif) -> torch.Tensor:
-    """Potentials after the last step ``(N, P)``, whole numbers, of neurons that do not fire; as :func:`integer_lif`."""
+def integer_readout(
+    a: Float[torch.Tensor, "steps images neurons"], bias: Real[torch.Tensor, " neurons"], neuron: Lif
+) -> Float[torch.Tensor, "images neurons"]:
+    """Potentials after the last step, whole numbers, of neurons that do not fire; as :func:`integer_lif`."""
     potentials: torch.Tensor = _IntegerReadout.apply(a.contiguous(), bias, neuron)
     return potentials

@@ -30,6 +30,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Bool, Int64, Integer, Real
 
 from esvae.chip.formats import DECAY_SHIFT, DECAY_UNITY, STATE_LIMIT, STATE_SHIFT, STATE_WRAP
 
@@ -88,13 +89,13 @@ NEVER_FIRES = (1 << 18) - 1
 INTEGRATOR = Lif(0, DECAY_UNITY, 1 << 17)
 
 
-def wrap_signed(x: np.ndarray, bits: int) -> np.ndarray:
+def wrap_signed(x: Integer[np.ndarray, "*shape"], bits: int) -> Integer[np.ndarray, "*shape"]:
     """``x`` modulo ``2^bits``, in [-2^(bits-1), 2^(bits-1)): two's complement overflow."""
     half = 1 << (bits - 1)
     return (x + half) % (1 << bits) - half
 
 
-def decay(x: np.ndarray, amount: int) -> np.ndarray:
+def decay(x: Real[np.ndarray, "*shape"], amount: int) -> Int64[np.ndarray, "*shape"]:
     """Keeps ``4096 - amount`` parts in 4096 of ``x``, rounded toward zero.
 
     >>> decay(np.array([5, -5]), 2048)
@@ -105,18 +106,22 @@ def decay(x: np.ndarray, amount: int) -> np.ndarray:
 
 
 def lif_step(
-    u: np.ndarray, v: np.ndarray, a: np.ndarray, bias: np.ndarray | int, neuron: Lif
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    u: Real[np.ndarray, "*shape"],
+    v: Real[np.ndarray, "*shape"],
+    a: Real[np.ndarray, "*shape"],
+    bias: Integer[np.ndarray, " ..."] | int,
+    neuron: Lif,
+) -> tuple[Int64[np.ndarray, "*shape"], Int64[np.ndarray, "*shape"], Bool[np.ndarray, "*shape"]]:
     """One time step of the integer neuron.
 
     Args:
-        u, v: current and membrane potential before the step, whole numbers of any one shape.
-        a: sums of the weights of the inputs that spiked, same shape.
+        u, v: current and membrane potential before the step, whole numbers.
+        a: sums of the weights of the inputs that spiked.
         bias: bias mantissa, broadcast against ``v``.
         neuron: decays and threshold.
 
     Returns:
-        ``u``, ``v`` (int64) and the spikes ``s`` (bool) after the step.
+        ``u``, ``v`` and the spikes ``s`` after the step.
     """
     u = wrap_signed(decay(u, neuron.current_decay) + (a.astype(np.int64) << STATE_SHIFT), _HELD_BITS)
     u = np.where(u > STATE_LIMIT, u - STATE_WRAP, np.where(u <= -STATE_LIMIT, u + STATE_WRAP, u))

@@ -18,6 +18,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float64, Int32, Real
 
 from esvae.chip.formats import BIAS, DECAY_UNITY, THRESHOLD, WEIGHT
 from esvae.chip.neuron import FloatLif, Lif
@@ -73,19 +74,19 @@ class WeightGrid:
         """The largest weight, 128 to 254."""
         return self.levels * self.step
 
-    def rounded(self, weight: np.ndarray, scale: float) -> np.ndarray:
-        """Levels of ``weight * scale``, before they are clipped: float64 whole numbers."""
+    def rounded(self, weight: Real[np.ndarray, "*weight"], scale: float) -> Float64[np.ndarray, "*weight"]:
+        """Levels of ``weight * scale``, before they are clipped: whole numbers."""
         return np.rint(weight * (scale / self.step))
 
-    def weights(self, weight: np.ndarray, scale: float) -> np.ndarray:
-        """``weight * scale`` on the grid, ties to even, clipped to it: float64 whole numbers, idempotent."""
+    def weights(self, weight: Real[np.ndarray, "*weight"], scale: float) -> Float64[np.ndarray, "*weight"]:
+        """``weight * scale`` on the grid, ties to even, clipped to it: whole numbers, idempotent."""
         return np.clip(self.rounded(weight, scale), -self.levels, self.levels) * self.step
 
-    def holds(self, weight: np.ndarray, scale: float) -> bool:
+    def holds(self, weight: Real[np.ndarray, "*weight"], scale: float) -> bool:
         """Whether 8 bits are wanted and ``weight * scale`` is whole already, within the register: odd or -256 too."""
         values = weight * scale
-        whole = bool((values == np.rint(values)).all())
-        return whole and self.bits == MAX_WEIGHT_BITS and WEIGHT.min <= values.min() and values.max() <= WEIGHT.max
+        whole = self.bits == MAX_WEIGHT_BITS and (values == np.rint(values)).all()
+        return bool(whole and WEIGHT.min <= values.min() and values.max() <= WEIGHT.max)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,15 +94,15 @@ class FloatValues:
     """What is rounded, of one layer.
 
     Attributes:
-        weight: float64, any shape.
-        bias: float64, or None.
+        weight: of any shape.
+        bias: for each output or for each neuron, or None.
         neuron: with an infinite threshold where it must not fire.
         fan_in: axes of ``weight`` that one neuron sums over, of axis 0 only the part of its own group.
         groups: equal parts, one after the other, into which axis 0 of ``weight`` falls.
     """
 
-    weight: np.ndarray
-    bias: np.ndarray | None
+    weight: Float64[np.ndarray, "*weight"]
+    bias: Float64[np.ndarray, "*bias"] | None
     neuron: FloatLif
     fan_in: tuple[int, ...]
     groups: int = 1
@@ -112,15 +113,15 @@ class IntegerValues:
     """What came of it.
 
     Attributes:
-        weight: int32. bias: int32, or None.
+        weight, bias: as they were given, rounded.
         neuron: as the chip's registers hold it.
         scale: integers for 1.0 of the float layer.
         bound_by: what kept the scale from being larger: weight (or whatever was asked for), bias, threshold, readout.
         clipped: weights beyond the largest level.
     """
 
-    weight: np.ndarray
-    bias: np.ndarray | None
+    weight: Int32[np.ndarray, "*weight"]
+    bias: Int32[np.ndarray, "*bias"] | None
     neuron: Lif
     scale: float
     bound_by: str

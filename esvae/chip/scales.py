@@ -7,6 +7,7 @@ with few bits.
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float64
 
 from esvae.chip.rounding import WeightGrid
 
@@ -16,18 +17,18 @@ __all__ = ["CLIPPINGS", "max_scale", "mse_scale", "percentile_scale"]
 CLIPPINGS = tuple(np.linspace(1.0, 0.2, 81).tolist())
 
 
-def max_scale(weight: np.ndarray, grid: WeightGrid) -> float:
+def max_scale(weight: Float64[np.ndarray, "*weight"], grid: WeightGrid) -> float:
     """The largest weight meets the largest level; nothing is clipped."""
     return grid.top / float(np.abs(weight).max())
 
 
-def percentile_scale(weight: np.ndarray, grid: WeightGrid, percentile: float = 99.5) -> float:
+def percentile_scale(weight: Float64[np.ndarray, "*weight"], grid: WeightGrid, percentile: float = 99.5) -> float:
     """That percentile of the weights' magnitudes meets the largest level; those above it are clipped to it."""
     at = float(np.percentile(np.abs(weight), percentile))
     return grid.top / at if at > 0 else max_scale(weight, grid)
 
 
-def mse_scale(weight: np.ndarray, grid: WeightGrid) -> float:
+def mse_scale(weight: Float64[np.ndarray, "*weight"], grid: WeightGrid) -> float:
     """The scale at which rounding and clipping change the weights least, in mean square."""
     best, least = max_scale(weight, grid), np.inf
     for share in CLIPPINGS:

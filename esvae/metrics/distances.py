@@ -1,4 +1,4 @@
-"""Distances between two sets of features, each ``(N, D)``: Fréchet, kernel, and precision and recall."""
+"""Distances between two sets of features, a row an image: Fréchet, kernel, and precision and recall."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float64, Integer, Real
 
 __all__ = ["Moments", "frechet_distance", "kernel_distance", "moments", "precision_recall"]
 
@@ -14,18 +15,20 @@ _ROWS = 1000  # of a distance matrix at a time, which bounds the memory
 
 @dataclass(frozen=True)
 class Moments:
-    """Mean ``(D,)`` and covariance ``(D, D)`` of features, float64."""
+    """Mean and covariance of features."""
 
-    mean: np.ndarray
-    covariance: np.ndarray
+    mean: Float64[np.ndarray, " features"]
+    covariance: Float64[np.ndarray, "features features"]
 
 
-def moments(features: np.ndarray, weights: np.ndarray | None = None) -> Moments:
+def moments(
+    features: Real[np.ndarray, "images features"], weights: Integer[np.ndarray, " images"] | None = None
+) -> Moments:
     """Mean and unbiased covariance.
 
     Args:
-        features: ``(N, D)``, N at least 2.
-        weights: how often each row counts, ``(N,)`` integers; once each where None.
+        features: at least 2 rows.
+        weights: how often each row counts; once each where None.
     """
     if len(features) < 2:
         raise ValueError(f"moments need at least 2 rows, got {len(features)}")
@@ -54,13 +57,13 @@ def _root(covariance: np.ndarray) -> np.ndarray:
     return root
 
 
-def kernel_distance(left: np.ndarray, right: np.ndarray) -> float:
+def kernel_distance(left: Real[np.ndarray, "n features"], right: Real[np.ndarray, "m features"]) -> float:
     """Squared maximum mean discrepancy with the kernel ``(x.y / D + 1)^3``: KID (Bińkowski et al., 2018).
 
     The unbiased estimate: zero on average for equal distributions, so it can be below zero.
 
     Args:
-        left, right: ``(N, D)`` and ``(M, D)``, at least 2 rows each.
+        left, right: at least 2 rows each.
     """
     x, y = left.astype(np.float64), right.astype(np.float64)
     n, m = len(x), len(y)
@@ -75,18 +78,20 @@ def kernel_distance(left: np.ndarray, right: np.ndarray) -> float:
     return within - 2 * total(x, y) / (n * m)
 
 
-def precision_recall(generated: np.ndarray, real: np.ndarray, neighbours: int = 3) -> tuple[np.ndarray, np.ndarray]:
+def precision_recall(
+    generated: Real[np.ndarray, "n features"], real: Real[np.ndarray, "m features"], neighbours: int = 3
+) -> tuple[Bool[np.ndarray, " n"], Bool[np.ndarray, " m"]]:
     """Which generated features lie among the real ones, and which real ones among the generated.
 
     (Kynkäänniemi et al., NeurIPS 2019.) A feature lies among a set where it is no further from one of its members
     than that member's ``neighbours``-th nearest neighbour in the set.
 
     Args:
-        generated, real: ``(N, D)`` and ``(M, D)``.
+        generated, real: the two sets.
         neighbours: k.
 
     Returns:
-        bool ``(N,)`` and ``(M,)``; their means are precision and recall.
+        For each generated and for each real row, whether it does; their means are precision and recall.
     """
     g, r = torch.from_numpy(generated).double(), torch.from_numpy(real).double()
     return _covered(g, r, _radii(r, neighbours)), _covered(r, g, _radii(g, neighbours))

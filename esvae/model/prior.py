@@ -11,6 +11,7 @@ import warnings
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import nn
 
 from esvae.config import ModelConfig
@@ -27,12 +28,12 @@ class LearnedPrior(nn.Module):
 
     Attributes:
         bottleneck: the paper's linear layer, the one component while training.
-        weight, bias, share: of the fitted mixture, ``(K, latent, latent)``, ``(K, latent)``, ``(K,)``.
+        weight, bias, share: of the fitted mixture.
     """
 
-    weight: torch.Tensor
-    bias: torch.Tensor
-    share: torch.Tensor
+    weight: Float[torch.Tensor, "components latents noise"]
+    bias: Float[torch.Tensor, "components latents"]
+    share: Float[torch.Tensor, " components"]
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -44,21 +45,27 @@ class LearnedPrior(nn.Module):
             self.register_buffer("bias", torch.zeros(components, latent))
             self.register_buffer("share", torch.full((components,), 1 / components))
 
-    def components(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """What the generator draws with: weight ``(K, latent, noise)``, bias ``(K, latent)``, share ``(K,)``."""
+    def components(
+        self,
+    ) -> tuple[
+        Float[torch.Tensor, "components latents noise"],
+        Float[torch.Tensor, "components latents"],
+        Float[torch.Tensor, " components"],
+    ]:
+        """What the generator draws with: weight, bias and share."""
         if self.mixture:
             return self.weight, self.bias, self.share
         layer = self.bottleneck
         return layer.weight.detach()[None], layer.bias.detach()[None], torch.ones(1)
 
-    def forward(self, count: int, generator: torch.Generator | None = None) -> torch.Tensor:
-        """Rates ``(count, latent)`` in (0, 1) of the bottleneck, which the training matches to the posterior's."""
+    def forward(self, count: int, generator: torch.Generator | None = None) -> Float[torch.Tensor, "count latents"]:
+        """Rates in (0, 1) of the bottleneck, which the training matches to the posterior's."""
         weight = self.bottleneck.weight
         noise = draw_rows(torch.randn, (count, weight.shape[1]), weight, generator, shared=self.training)
         return torch.sigmoid(self.bottleneck(noise))
 
-    def draw(self, count: int, generator: torch.Generator | None = None) -> torch.Tensor:
-        """Rates ``(count, latent)`` in (0, 1) as the generator draws them, of the mixture where there is one."""
+    def draw(self, count: int, generator: torch.Generator | None = None) -> Float[torch.Tensor, "count latents"]:
+        """Rates in (0, 1) as the generator draws them, of the mixture where there is one."""
         weight, bias, share = self.components()
         chosen = torch.multinomial(share.cpu().double(), count, replacement=True, generator=generator).to(weight.device)
         noise = torch.randn(count, weight.shape[2], generator=generator, dtype=weight.dtype).to(weight.device)
@@ -68,8 +75,8 @@ class LearnedPrior(nn.Module):
             logits[rows] = noise[rows] @ weight[index].T + bias[index]
         return torch.sigmoid(logits)
 
-    def fit(self, rates: torch.Tensor, seed: int) -> None:
-        """Fits the mixture to the posterior's rates ``(N, latent)``, by expectation maximization on their logits.
+    def fit(self, rates: Float[torch.Tensor, "images latents"], seed: int) -> None:
+        """Fits the mixture to the posterior's rates, by expectation maximization on their logits.
 
         Counted over T steps a rate is a multiple of 1/T; 0 and 1 are taken as half a spike away from the border.
         """

@@ -17,6 +17,7 @@ from typing import Any
 import numba
 import numpy as np
 import torch
+from jaxtyping import Float
 
 __all__ = ["lif"]
 
@@ -98,8 +99,14 @@ class _Lif(torch.autograd.Function):
 
 
 def lif(
-    x: torch.Tensor, steps: int, *, keep: float, threshold: float, width: float, constant: bool = False
-) -> torch.Tensor:
+    x: Float[torch.Tensor, " drives *neurons"],
+    steps: int,
+    *,
+    keep: float,
+    threshold: float,
+    width: float,
+    constant: bool = False,
+) -> Float[torch.Tensor, " rows *neurons"]:
     """Spikes of LIF neurons that are at rest before the first step.
 
     Args:

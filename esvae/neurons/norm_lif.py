@@ -16,6 +16,7 @@ from typing import Any
 import numba
 import numpy as np
 import torch
+from jaxtyping import Float
 
 __all__ = ["norm_lif"]
 
@@ -289,11 +290,11 @@ class _NormLif(torch.autograd.Function):
 
 
 def norm_lif(
-    x: torch.Tensor,
+    x: Float[torch.Tensor, "drives channels *map"],
     steps: int,
-    weight: torch.Tensor,
-    bias: torch.Tensor,
-    running: tuple[torch.Tensor, torch.Tensor],
+    weight: Float[torch.Tensor, " channels"],
+    bias: Float[torch.Tensor, " channels"],
+    running: tuple[Float[torch.Tensor, " channels"], Float[torch.Tensor, " channels"]],
     *,
     training: bool,
     momentum: float,
@@ -302,22 +303,22 @@ def norm_lif(
     threshold: float,
     width: float,
     constant: bool = False,
-    shares: torch.Tensor | None = None,
-    offset: torch.Tensor | None = None,
-) -> torch.Tensor:
+    shares: Float[torch.Tensor, " steps"] | None = None,
+    offset: Float[torch.Tensor, " channels"] | None = None,
+) -> Float[torch.Tensor, "rows channels *map"]:
     """Spikes of LIF neurons that are driven by ``weight * (x - mean) / sqrt(var + eps) + bias``.
 
     Args:
         x: on the CPU, ``(steps * N, C, ...)``, or ``(N, C, ...)``, the same at every step, where ``constant``.
         steps: length of the window.
-        weight, bias: ``(C,)``.
-        running: mean and variance ``(C,)``; used in evaluation, updated in training.
+        weight, bias: of the norm.
+        running: mean and variance; used in evaluation, updated in training.
         training: take the statistics of ``x`` over all but the channels.
         momentum, eps: of the norm.
         keep, threshold, width: of the neuron, see :func:`~esvae.neurons.lif.lif`.
         constant: see above.
-        shares: ``(steps,)``; gives the sum of the spikes over time, weighted by them, instead of the spikes.
-        offset: ``(C,)``, to be thought of as added to ``x``.
+        shares: gives the sum of the spikes over time, weighted by them, instead of the spikes.
+        offset: to be thought of as added to ``x``.
 
     Returns:
         0.0 or 1.0, ``(steps * N, C, ...)``, or, with ``shares``, ``(N, C, ...)``; in the memory format of ``x``.

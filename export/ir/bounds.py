@@ -13,6 +13,7 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+from jaxtyping import Int64
 
 from esvae.chip.formats import DECAY_UNITY, STATE_LIMIT, STATE_SHIFT
 from esvae.chip.neuron import Lif
@@ -68,8 +69,8 @@ class Firing:
     always: int
 
 
-def channel_sums(layer: Synapse, sign: int = 0) -> np.ndarray:
-    """The sum of the weights' magnitudes that one neuron of each output channel has: int64 ``(outputs,)``.
+def channel_sums(layer: Synapse, sign: int = 0) -> Int64[np.ndarray, " outputs"]:
+    """The sum of the weights' magnitudes that one neuron of each output channel has.
 
     Args:
         layer: with integer weights; a neuron sums over the inputs of its own group alone.
@@ -103,16 +104,13 @@ def largest_current(arriving: float, current_decay: int, steps: int | None) -> f
     return min(ends, default=math.inf)
 
 
-def all_firing(layer: Synapse, before: Shape, *, sign: int) -> np.ndarray:
+def all_firing(layer: Synapse, before: Shape, *, sign: int) -> Int64[np.ndarray, "*output"]:
     """What every neuron receives when all inputs over its positive (negative) weights spike, and no others.
 
     Args:
         layer: with integer weights.
         before: shape of its input.
         sign: 1 for the largest sum, -1 for the smallest.
-
-    Returns:
-        int64 of the layer's output shape.
     """
     if isinstance(layer, Dense):
         return sign * channel_sums(layer, sign)

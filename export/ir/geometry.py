@@ -19,6 +19,7 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
+from jaxtyping import Int64, Integer, Real, Shaped
 
 from export.ir.nodes import Conv, ConvTranspose, Dense, Pair, Shape, Synapse
 
@@ -42,8 +43,8 @@ __all__ = [
 _ROWS = 256
 
 
-def grouped(layer: Synapse) -> np.ndarray:
-    """A layer's weights as a view ``(groups, outputs, inputs, kh, kw)``, channels counted within a group."""
+def grouped(layer: Synapse) -> Real[np.ndarray, "groups outputs inputs kh kw"]:
+    """A layer's weights as a view, channels counted within a group."""
     weight = layer.weight
     if isinstance(layer, Dense):
         return weight[None, :, :, None, None]
@@ -51,8 +52,10 @@ def grouped(layer: Synapse) -> np.ndarray:
     return split.swapaxes(1, 2) if isinstance(layer, ConvTranspose) else split
 
 
-def ungrouped(weight: np.ndarray) -> np.ndarray:
-    """Weights as :func:`grouped` gives them with every input channel: ``(outputs, inputs, kh, kw)``, zeros between."""
+def ungrouped(
+    weight: Real[np.ndarray, "groups outputs inputs kh kw"],
+) -> Real[np.ndarray, "groups*outputs groups*inputs kh kw"]:
+    """Weights as :func:`grouped` gives them, with every input channel and zeros between."""
     groups, outputs, inputs, *kernel = weight.shape
     full = np.zeros((groups, outputs, groups, inputs, *kernel), weight.dtype)
     np.einsum("gogiyx->goiyx", full)[...] = weight  # a view of the blocks along the diagonal
@@ -75,7 +78,7 @@ def _read(layer: Conv | ConvTranspose, axis: int, outputs: np.ndarray) -> tuple[
     return fine, np.ones_like(fine, bool)
 
 
-def reads(layer: Conv | ConvTranspose, before: Shape, after: Shape, axis: int) -> np.ndarray:
+def reads(layer: Conv | ConvTranspose, before: Shape, after: Shape, axis: int) -> Int64[np.ndarray, "outputs kernel"]:
     """The input that each tap of the kernel reads for each output, along one axis.
 
     Args:
@@ -84,14 +87,14 @@ def reads(layer: Conv | ConvTranspose, before: Shape, after: Shape, axis: int) -
         axis: 0 for y, 1 for x.
 
     Returns:
-        int64 ``(outputs, kernel)``, -1 where the tap falls outside the input, or between inputs.
+        Positions, -1 where the tap falls outside the input, or between inputs.
     """
     at, exists = _read(layer, axis, np.arange(after[axis + 1]))
     return np.where(exists & (at >= 0) & (at < before[axis + 1]), at, -1)
 
 
-def reaches(layer: Conv | ConvTranspose, before: Shape, after: Shape, axis: int) -> np.ndarray:
-    """:func:`reads` the other way: the output that each tap leads each input to, int64 ``(inputs, kernel)``, or -1."""
+def reaches(layer: Conv | ConvTranspose, before: Shape, after: Shape, axis: int) -> Int64[np.ndarray, "inputs kernel"]:
+    """:func:`reads` the other way: the output that each tap leads each input to, or -1."""
     table = reads(layer, before, after, axis)
     outputs, taps = np.nonzero(table >= 0)
     found = np.full((before[axis + 1], table.shape[1]), -1)
@@ -99,13 +102,13 @@ def reaches(layer: Conv | ConvTranspose, before: Shape, after: Shape, axis: int)
     return found
 
 
-def matrix(layer: Synapse, before: Shape) -> np.ndarray:
+def matrix(layer: Synapse, before: Shape) -> Real[np.ndarray, "outputs inputs"]:
     """What each input neuron sends to each output neuron, neurons counted channels outermost.
 
     A pair of neurons is connected by one tap at most, so each tap is written where it leads.
 
     Returns:
-        ``(outputs, inputs)``, int16 or the weights' float, zeros where there is no synapse; a dense layer's own array.
+        Int16 or the weights' float, zeros where there is no synapse; a dense layer's own array.
     """
     if isinstance(layer, Dense):
         return layer.weight
@@ -125,23 +128,27 @@ def matrix(layer: Synapse, before: Shape) -> np.ndarray:
     return full.reshape(math.prod(after), math.prod(before))
 
 
-def point_kernel(weight: np.ndarray, after: Shape) -> np.ndarray:
-    """The kernel ``(O, inputs, H, W)`` that, padded by ``(H - 1, W - 1)``, does on a 1x1 map what a matrix does.
+def point_kernel(
+    weight: Real[np.ndarray, "outputs inputs"], after: Shape
+) -> Real[np.ndarray, "channels inputs height width"]:
+    """The kernel that, padded by ``(H - 1, W - 1)``, does on a 1x1 map what a matrix does.
 
     Args:
-        weight: ``(outputs, inputs)``.
-        after: shape ``(O, H, W)`` of the map that its outputs form.
+        weight: the matrix.
+        after: shape ``(channels, height, width)`` of the map that its outputs form.
     """
     channels, height, width = after
     return weight.reshape(channels, height, width, -1).transpose(0, 3, 1, 2)[:, :, ::-1, ::-1]
 
 
-def sources(layer: Synapse, before: Shape) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def sources(
+    layer: Synapse, before: Shape
+) -> Iterator[tuple[Int64[np.ndarray, " outputs"], Int64[np.ndarray, " synapses"], Real[np.ndarray, " synapses"]]]:
     """The synapses that exist, output after output in file order, without the matrix of all.
 
     Yields:
-        For some outputs at a time how many synapses each has, int64 ``(outputs,)``; and of these, one output's after
-        the other's, the flat inputs, int64 ``(sum,)``, and the weights, ``(sum,)``, none of them zero.
+        For some outputs at a time how many synapses each has; and of these, one output's after the other's, the flat
+        inputs and the weights, none of them zero.
     """
     if isinstance(layer, Dense):
         for start in range(0, len(layer.weight), _ROWS):
@@ -163,16 +170,17 @@ def sources(layer: Synapse, before: Shape) -> Iterator[tuple[np.ndarray, np.ndar
             yield counts.astype(np.int64), (read[:, None] + base)[kept], sent[kept]
 
 
-def cells(maps: np.ndarray, factor: Pair) -> np.ndarray:
+def cells(
+    maps: Shaped[np.ndarray, "*lead channels height width"], factor: Pair
+) -> Shaped[np.ndarray, "*lead held rows columns"]:
     """Maps on a coarse grid whose channels hold the pixels of a cell, as torch's ``pixel_unshuffle`` orders them.
 
     Args:
-        maps: ``(..., C, H, W)``.
+        maps: on the fine grid.
         factor: pixels of a cell, ``(y, x)``.
 
     Returns:
-        ``(..., C * fy * fx, ceil(H / fy), ceil(W / fx))``: pixel ``(py, px)`` of channel c is channel
-        ``(c * fy + py) * fx + px``; zeros fill up the last cells.
+        Pixel ``(py, px)`` of channel c is channel ``(c * fy + py) * fx + px``; zeros fill up the last cells.
     """
     *lead, channels, height, width = maps.shape
     rows, columns = -(-height // factor[0]), -(-width // factor[1])
@@ -184,7 +192,9 @@ def cells(maps: np.ndarray, factor: Pair) -> np.ndarray:
     return turned.reshape(*lead, channels * factor[0] * factor[1], rows, columns)
 
 
-def pixels(held: np.ndarray, factor: Pair) -> np.ndarray:
+def pixels(
+    held: Shaped[np.ndarray, "*lead held rows columns"], factor: Pair
+) -> Shaped[np.ndarray, "*lead channels height width"]:
     """:func:`cells` undone, torch's ``pixel_shuffle``: ``(..., C * fy * fx, h, w)`` to ``(..., C, fy * h, fx * w)``."""
     *lead, channels, rows, columns = held.shape
     split = held.reshape(*lead, channels // math.prod(factor), *factor, rows, columns)
@@ -214,7 +224,9 @@ def cell_span(layer: Conv | ConvTranspose, axis: int, factor: Pair = (1, 1)) -> 
     return int(onward.min()), int(onward.max())
 
 
-def cell_taps(layer: Conv | ConvTranspose, axis: int, onward: np.ndarray, factor: Pair = (1, 1)) -> np.ndarray:
+def cell_taps(
+    layer: Conv | ConvTranspose, axis: int, onward: Integer[np.ndarray, " onward"], factor: Pair = (1, 1)
+) -> Int64[np.ndarray, "output_pixels input_pixels onward"]:
     """The tap by which a pixel of an output's cell reads a pixel of an input's, along one axis.
 
     Args:
@@ -225,7 +237,7 @@ def cell_taps(layer: Conv | ConvTranspose, axis: int, onward: np.ndarray, factor
         factor: pixels of a cell of the input, ``(y, x)``; of the output, see :func:`factor_after`.
 
     Returns:
-        int64 ``(output pixels, input pixels, len(onward))``; one past the last tap where there is none.
+        Taps; one past the last where there is none.
     """
     shape = (factor_after(layer, factor)[axis], factor[axis], len(onward))
     found = np.full(shape, layer.weight.shape[axis + 2])
@@ -234,8 +246,10 @@ def cell_taps(layer: Conv | ConvTranspose, axis: int, onward: np.ndarray, factor
     return found
 
 
-def picked(kernels: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Kernels ``(..., kh, kw)`` by taps, ``(..., *y.shape, *x.shape)``; 0 for the tap past the last."""
+def picked(
+    kernels: Real[np.ndarray, "*lead kh kw"], y: Integer[np.ndarray, " ..."], x: Integer[np.ndarray, " ..."]
+) -> Real[np.ndarray, " ..."]:
+    """Kernels by taps, ``(..., *y.shape, *x.shape)``; 0 for the tap past the last."""
     padded = np.zeros((*kernels.shape[:-2], kernels.shape[-2] + 1, kernels.shape[-1] + 1), kernels.dtype)
     padded[..., :-1, :-1] = kernels
     return padded[..., y, :][..., x]

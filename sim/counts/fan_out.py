@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Bool, Int64
 
 from export.ir import ConvTranspose, Dense, Shape, Synapse
 from export.ir.geometry import grouped, reaches
@@ -33,16 +34,15 @@ class Macs:
     full: int
 
 
-def fan_out(layer: Synapse, input_shape: Shape, targets: np.ndarray | None = None) -> np.ndarray:
+def fan_out(
+    layer: Synapse, input_shape: Shape, targets: Bool[np.ndarray, "*output"] | None = None
+) -> Int64[np.ndarray, "*input"]:
     """Counts the synapses that leave each input neuron.
 
     Args:
         layer: its synapses.
         input_shape: ``(C, H, W)`` or ``(features,)`` of its input.
-        targets: bool of the layer's output shape: count only synapses to these neurons; all of them where None.
-
-    Returns:
-        int64 of the input's shape.
+        targets: count only synapses to these neurons of its output; to all of them where None.
     """
     if isinstance(layer, Dense):
         return np.count_nonzero(layer.weight if targets is None else layer.weight[targets], axis=0)

@@ -11,10 +11,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
+from jaxtyping import Float64, Int64, Shaped, UInt8
 
 from esvae.errors import DataError
 from export.ir import Network
@@ -28,24 +29,25 @@ __all__ = ["Activity", "Counter", "Counts", "LayerCounts", "Rasters", "Spread", 
 QUANTITIES = ("spikes_in", "synops", "spikes")
 
 
+@runtime_checkable
 class Activity(Protocol):
     """One layer's spikes over a chunk of images, as :class:`sim.twin.engine.LayerActivity` has them."""
 
     @property
-    def entering(self) -> torch.Tensor:
-        """0 or 1, ``(steps, images, *input shape)``."""
+    def entering(self) -> Shaped[torch.Tensor, "steps images *input"]:
+        """0 or 1."""
 
     @property
-    def spikes(self) -> torch.Tensor:
-        """0 or 1, ``(steps, images, *layer shape)``."""
+    def spikes(self) -> Shaped[torch.Tensor, "steps images *layer"]:
+        """0 or 1."""
 
 
 @dataclass(frozen=True, eq=False)
 class Rasters:
     """An :class:`Activity` from arrays at hand."""
 
-    entering: torch.Tensor
-    spikes: torch.Tensor
+    entering: Shaped[torch.Tensor, "steps images *input"]
+    spikes: Shaped[torch.Tensor, "steps images *layer"]
 
 
 @dataclass(frozen=True)
@@ -119,23 +121,23 @@ class Counts:
     Attributes:
         images, steps: how many, and the window of each.
         layers: summaries, in file order.
-        per_image: int64 ``(layers, images, 3)``: spikes in, synaptic operations, spikes out of each image.
-        entering: spikes summed over images, int64 ``(steps, inputs)`` a layer, inputs as ``(C, H, W)`` flattened.
+        per_image: spikes in, synaptic operations, spikes out of each image.
+        entering: spikes summed over images, an array a layer, its inputs as ``(C, H, W)`` flattened.
         input_updates: neuron updates of input neurons, which no synapse feeds, an image; 0 where there are none.
-        raster: the first image's spikes: for each layer uint8 ``(steps, neurons)``, the entering ones first.
+        raster: the first image's spikes, an array a layer, the entering ones first.
     """
 
     images: int
     steps: int
     layers: tuple[LayerCounts, ...]
-    per_image: np.ndarray
-    entering: tuple[np.ndarray, ...]
+    per_image: Int64[np.ndarray, "layers images 3"]
+    entering: tuple[Int64[np.ndarray, "steps _inputs"], ...]
     input_updates: int
-    raster: tuple[np.ndarray, ...]
+    raster: tuple[UInt8[np.ndarray, "steps _neurons"], ...]
 
     @property
-    def mean_entering(self) -> tuple[np.ndarray, ...]:
-        """Spikes that enter each layer, mean over images: float64 ``(steps, inputs)``."""
+    def mean_entering(self) -> tuple[Float64[np.ndarray, "steps _inputs"], ...]:
+        """Spikes that enter each layer, mean over images."""
         return tuple(entering / self.images for entering in self.entering)
 
     @property

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float32, Int32
 
 from esvae.errors import ConfigError
 from esvae.machine.allocator import keep_large_blocks
@@ -36,23 +37,23 @@ class LayerActivity:
 
     Attributes:
         layer: what it is: synapses with neurons, or input neurons, which nothing enters.
-        before: raster of the layer before, float32 0 or 1, ``(steps, images, *its shape)``, as it arrives here.
+        before: raster of the layer before, 0 or 1, as it arrives here.
         input_shape: shape in which this layer takes it.
-        spikes: spikes that left, likewise ``(steps, images, *layer shape)``.
-        v_end: membrane potential after the last step, int32 ``(images, *layer shape)``.
+        spikes: spikes that left, likewise.
+        v_end: membrane potential after the last step.
         trace: states after every step, or None.
     """
 
     layer: Synapse | InputNeurons
-    before: torch.Tensor
+    before: Float32[torch.Tensor, "steps images *before"]
     input_shape: Shape
-    spikes: torch.Tensor
-    v_end: np.ndarray
+    spikes: Float32[torch.Tensor, "steps images *layer"]
+    v_end: Int32[np.ndarray, " images *layer"]
     trace: Trace | None
 
     @property
-    def entering(self) -> torch.Tensor:
-        """Spikes that entered, float32 0 or 1, ``(steps, images, *input shape)``."""
+    def entering(self) -> Float32[torch.Tensor, "steps images *input"]:
+        """Spikes that entered, 0 or 1."""
         return self.before.reshape(*self.before.shape[:2], *self.input_shape)
 
 
@@ -124,12 +125,8 @@ class Engine:
 
     def potentials(
         self, given: np.ndarray | Stimulus, *, chunk: int | None = None, progress: Callable[[int], None] | None = None
-    ) -> Iterator[np.ndarray]:
-        """As :meth:`run`, but gives of each chunk only the last layer's potentials after the last step.
-
-        Yields:
-            int32 ``(images, *layer shape)``.
-        """
+    ) -> Iterator[Int32[np.ndarray, " images *layer"]]:
+        """As :meth:`run`, but gives of each chunk only the last layer's potentials after the last step."""
         stimulus = as_stimulus(self.network, given)
         size = chunk or self._chunk(stimulus.steps, kept=False, trace=False)
         for start in range(0, len(stimulus), size):
@@ -141,8 +138,8 @@ class Engine:
 
     def final_potentials(
         self, given: np.ndarray | Stimulus, *, progress: Callable[[int], None] | None = None
-    ) -> np.ndarray:
-        """Membrane potential of the last layer after the last step: int32 ``(images, *layer shape)``."""
+    ) -> Int32[np.ndarray, " images *layer"]:
+        """Membrane potential of the last layer after the last step."""
         return np.concatenate(list(self.potentials(given, progress=progress)))
 
     def traces(self, given: np.ndarray | Stimulus) -> list[Trace]:

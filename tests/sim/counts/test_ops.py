@@ -234,7 +234,7 @@ def test_what_does_not_fit_together_is_refused() -> None:
     with pytest.raises(DataError, match="no image was counted"):
         Counter(network).result()
     with pytest.raises(DataError, match="activity of 6 layers, the network has 1"):
-        Counter(network).add([None] * 6)  # type: ignore[list-item]
+        Counter(network).add([Rasters(torch.ones(2, 1, 2), torch.ones(2, 1, 1))] * 6)
     counter = Counter(network)
     for steps, error in ((2, None), (3, "3 steps after chunks of 2")):
         run = Engine(network).run(np.zeros((1, steps, 2), np.uint8))
