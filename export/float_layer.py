@@ -41,9 +41,9 @@ def _dense(layer: Dense, raster: torch.Tensor) -> torch.Tensor:
 
 
 def fire(
-    layer: Synapse[FloatLif], sums: Float64[torch.Tensor, "steps images *layer"]
+    layer: Synapse[FloatLif], sums: Float[torch.Tensor, "steps images *layer"]
 ) -> tuple[Float64[torch.Tensor, "steps images *layer"], Float64[torch.Tensor, "steps images *layer"]]:
-    """Potentials before the reset, and spikes, of sums of weights."""
+    """Potentials before the reset, and spikes, of sums of weights; of either precision, computed in float64."""
     neuron = layer.neuron
     bias = torch.zeros(1, dtype=torch.float64)
     if layer.bias is not None:
