@@ -82,7 +82,7 @@ def network() -> Network:
     return Network((6, 1, 1), layers, 4, prior)
 
 
-def descendants() -> int:
+def descendants() -> set[int]:
     """Living processes below this one."""
     parents: dict[int, int] = {}
     for entry in Path("/proc").iterdir():
@@ -93,9 +93,9 @@ def descendants() -> int:
                 continue
             if state not in "ZX":
                 parents[int(entry.name)] = int(parent)
-    found, edge = 0, {os.getpid()}
+    found, edge = set[int](), {os.getpid()}
     while edge := {pid for pid, parent in parents.items() if parent in edge}:
-        found += len(edge)
+        found |= edge
     return found
 
 
@@ -126,7 +126,7 @@ def soak(runs: int) -> Soak:
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
         tempfile.tempdir = folder
         path = write_netx(net, Path(folder) / "generator.net")
-        before_files, before_shared = names(folder), names("/dev/shm")
+        before_files, before_shared, before_processes = names(folder), names("/dev/shm"), descendants()
         for run in range(runs):
             settings = WAYS[run % len(WAYS)]
             job = BackendJob(path, enter(net, InputOptions(2, run)), trace=run % 3 == 0, lava=settings)
@@ -135,7 +135,7 @@ def soak(runs: int) -> Soak:
             done = run_backend("lava", job)
             seconds.append(time.perf_counter() - started)
             wrong += not np.array_equal(done.potentials, Engine(net).final_potentials(spikes))
-            processes = max(processes, descendants())
+            processes = max(processes, len(descendants() - before_processes))
             if run == WARM_UP - 1:
                 resident, descriptors = resident_mib(), len(names("/proc/self/fd"))
         files = sorted(names(folder) - before_files)

@@ -103,7 +103,7 @@ def _quantized(
         rounded = round_layer(values, grid, steps, scale=scale, where=where)
         integer = with_values(layer.synapse, rounded.weight, rounded.bias, rounded.neuron)
         share = layer_range(integer, entering, steps or 1, where).u_share
-        if share < 1 or layer.scale is not None:  # a scale that was trained stays; the ranges refuse it where need be
+        if share < 1:
             break
         bounded, scale = True, rounded.scale * _SHRINK / share
     threshold = values.neuron.threshold
