@@ -98,6 +98,22 @@ def test_what_is_no_such_file(content: bytes, tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("order", "fits"), [(b"little", True), (b"big", True), (b"middle", False), (b"\xff", False)])
+def test_an_order_of_bytes_that_is_none_is_not_taken_for_ours(order: bytes, fits: bool, tmp_path: Path) -> None:
+    torch.save({"a": torch.tensor([1], dtype=torch.int32)}, tmp_path / "a.pth")
+    with zipfile.ZipFile(tmp_path / "a.pth") as given:
+        entries = {name: given.read(name) for name in given.namelist()}
+    (name,) = (name for name in entries if name.endswith("byteorder"))
+    with zipfile.ZipFile(tmp_path / "b.pth", "w") as changed:
+        for entry, content in entries.items():
+            changed.writestr(entry, order if entry == name else content)
+    if fits:
+        assert read_torch_archive(tmp_path / "b.pth")["a"].tolist() == [1 if order == b"little" else 1 << 24]
+    else:
+        with pytest.raises(CheckpointError, match="cannot be loaded as tensors alone"):
+            read_torch_archive(tmp_path / "b.pth")
+
+
 def test_a_path_that_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="cannot be read: a folder, expected a file"):
         read_torch_archive(tmp_path)
