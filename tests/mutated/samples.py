@@ -116,13 +116,15 @@ def features(folder: Path) -> None:
     save_features(folder / "x.safetensors", FeatureNet(1, 4))
 
 
-def official(**options: Any) -> Sample:
+def official(*, inside: bool = False, **options: Any) -> Sample:
+    """A state dict of the reference implementation; ``inside`` a checkpoint, beside other things."""
+
     def write(folder: Path) -> None:
         import torch
         from official_network import official as network
 
         state = {name: value.float() for name, value in network(large=False).state_dict().items()}
-        torch.save({"state": state, "epoch": 3} if options.pop("inside", False) else state, folder / "x.pth", **options)
+        torch.save({"state": state, "epoch": 3} if inside else state, folder / "x.pth", **options)
 
     return write
 
