@@ -9,12 +9,12 @@ import torch
 
 from esvae.chip.lif import integer_lif, integer_readout
 from export.float_layer import sums_of
-from export.ir import Lif, Synapse
+from export.ir import Lif, Neuron, Synapse, lif_of
 
 __all__ = ["ends_of", "spikes_of"]
 
 
-def spikes_of(layer: Synapse[Lif], raster: torch.Tensor) -> torch.Tensor:
+def spikes_of(layer: Synapse[Neuron], raster: torch.Tensor) -> torch.Tensor:
     """Spikes ``(steps, images, *output shape)`` of neurons that start at rest; of the raster's number type.
 
     Args:
@@ -22,16 +22,20 @@ def spikes_of(layer: Synapse[Lif], raster: torch.Tensor) -> torch.Tensor:
         raster: 0 or 1, ``(steps, images, *input shape)``; float32 holds all sums of layers whose current cannot wrap.
     """
     sums, bias = _driven(layer, raster)
-    return integer_lif(sums.flatten(2), bias.flatten(), layer.neuron).unflatten(2, sums.shape[2:])
+    return integer_lif(sums.flatten(2), bias.flatten(), _lif(layer)).unflatten(2, sums.shape[2:])
 
 
-def ends_of(layer: Synapse[Lif], raster: torch.Tensor) -> torch.Tensor:
+def ends_of(layer: Synapse[Neuron], raster: torch.Tensor) -> torch.Tensor:
     """Potentials after the last step, ``(images, *output shape)``, of a layer that does not fire; as above."""
     sums, bias = _driven(layer, raster)
-    return integer_readout(sums.flatten(2), bias.flatten(), layer.neuron).unflatten(1, sums.shape[2:])
+    return integer_readout(sums.flatten(2), bias.flatten(), _lif(layer)).unflatten(1, sums.shape[2:])
 
 
-def _driven(layer: Synapse[Lif], raster: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _lif(layer: Synapse[Neuron]) -> Lif:
+    return lif_of(layer.neuron, layer.kind, "judging its rounding")
+
+
+def _driven(layer: Synapse[Neuron], raster: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Sums of weights, and each neuron's bias."""
     number: Any = raster.numpy().dtype
     sums = sums_of(replace(layer, weight=layer.weight.astype(number)), raster)

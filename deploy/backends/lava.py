@@ -65,7 +65,8 @@ def _whole(job: BackendJob) -> bool:
     """Whether whole windows of spikes run through the whole file from rest, and none is held back beyond its window."""
     delays = any(isinstance(layer, Dense) and layer.delay is not None for layer in job.network.layers)
     driven = job.network.input_neurons is not None
-    return not driven and not delays and job.layers is None and job.entering.timing == Timing()
+    rests = not driven and not delays and not job.network.sends_messages  # messages' neurons cannot be reset
+    return rests and job.layers is None and job.entering.timing == Timing()
 
 
 def _lava_job(job: BackendJob) -> LavaJob:

@@ -19,7 +19,7 @@ from export.ir import ConvTranspose, Dense, Shape
 from export.ir.geometry import cell_span, cell_taps, grouped, picked
 from export.onnx.graph import OnnxGraph
 
-__all__ = ["Phases", "delayed", "interleaved", "phases"]
+__all__ = ["Phases", "delayed", "interleaved", "phases", "sliced", "wrapped"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,3 +106,10 @@ def delayed(graph: OnnxGraph, raster: str, layer: Dense) -> tuple[str, np.ndarra
     if not parts:
         return raster, np.zeros_like(layer.weight.T)
     return graph.op("Concat", *parts, axis=2), np.concatenate(rows)
+
+
+def wrapped(graph: OnnxGraph, value: str, bits: int) -> str:
+    """int64 modulo ``2^bits``: two's complement."""
+    half = graph.constant(1 << (bits - 1), np.int64)
+    turned = graph.op("Mod", graph.op("Add", value, half), graph.constant(1 << bits, np.int64))
+    return graph.op("Sub", turned, half)
