@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from esvae.chip.lif import integer_lif, integer_readout
+from esvae.chip.neuron import lif_step
 from export.float_layer import sums_of
-from export.ir import Lif, Neuron, Synapse, lif_of
+from export.ir import Lif, Neuron, RecurrentDense, Synapse, lif_of
 
 __all__ = ["ends_of", "spikes_of"]
 
@@ -22,6 +24,8 @@ def spikes_of(layer: Synapse[Neuron], raster: torch.Tensor) -> torch.Tensor:
         raster: 0 or 1, ``(steps, images, *input shape)``; float32 holds all sums of layers whose current cannot wrap.
     """
     sums, bias = _driven(layer, raster)
+    if isinstance(layer, RecurrentDense):
+        return _looped(layer, sums.numpy(), bias.numpy().astype(np.int64)).to(sums.dtype)
     return integer_lif(sums.flatten(2), bias.flatten(), _lif(layer)).unflatten(2, sums.shape[2:])
 
 
@@ -33,6 +37,16 @@ def ends_of(layer: Synapse[Neuron], raster: torch.Tensor) -> torch.Tensor:
 
 def _lif(layer: Synapse[Neuron]) -> Lif:
     return lif_of(layer.neuron, layer.kind, "judging its rounding")
+
+
+def _looped(layer: RecurrentDense[Neuron], sums: np.ndarray, bias: np.ndarray) -> torch.Tensor:
+    """Spikes of neurons that also take each other's, a step later."""
+    u = v = s = np.zeros(sums.shape[1:], np.int64)
+    back, spikes = layer.recurrent.astype(np.int64).T, []
+    for arriving in sums:
+        u, v, s = lif_step(u, v, arriving.astype(np.int64) + s.astype(np.int64) @ back, bias, _lif(layer))
+        spikes.append(s)
+    return torch.from_numpy(np.stack(spikes))
 
 
 def _driven(layer: Synapse[Neuron], raster: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -7,7 +7,8 @@ and Lava its sums, of 32 bit, right again; with delays so does every single prod
 come to that, only messages. All other backends are held equal to this file, integer by integer.
 
 Before a step, where the timing says so, ``u = v = 0``.  A synapse with a delay of d steps carries at step t what its
-input fired at step t - d; that store of spikes is empty at the start of a run and not touched by resets.
+input fired at step t - d, and a recurrent one what its layer fired at step t - 1; that store of spikes is empty at the
+start of a run and not touched by resets.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from jaxtyping import Int64, Shaped
 from esvae.chip.formats import ACCUMULATOR_BITS, REGISTER_BITS, WEIGHT
 from esvae.chip.neuron import lif_step, wrap_signed
 from esvae.chip.sigma_delta import SigmaDeltaState, sigma_delta_step
-from export.ir import Conv, ConvTranspose, Delta, Dense, Flatten, Lif, Network, Neuron, Synapse
+from export.ir import Conv, ConvTranspose, Delta, Dense, Flatten, Lif, Network, Neuron, RecurrentDense, Synapse
 from export.netx.rules import filling_shift
 from sim.stimulus import Stimulus, as_stimulus
 from sim.trace import Trace
@@ -30,13 +31,14 @@ __all__ = ["delayed_sum", "simulate", "synapse_sum"]
 
 
 def synapse_sum(layer: Synapse, spikes: Shaped[np.ndarray, " images *input"]) -> Int64[np.ndarray, " images *output"]:
-    """Sums the weights of the inputs that spiked, or their products with the messages that came.
+    """Sums the weights of the inputs that spiked, or their products with the messages that came; of a recurrent layer
+    those of the layer before alone.
 
     Args:
         layer: its synapses.
         spikes: 0 or 1, or messages.
     """
-    if isinstance(layer, Dense):
+    if isinstance(layer, Dense | RecurrentDense):
         total = spikes.astype(np.int64) @ layer.weight.astype(np.int64).T
         return wrap_signed(total, REGISTER_BITS - filling_shift(layer.weight))
     if isinstance(layer, Conv):
@@ -102,6 +104,14 @@ def delayed_sum(
     return wrap_signed(total, REGISTER_BITS)
 
 
+def _arriving(layer: Synapse, entering: np.ndarray, step: int, fired: np.ndarray) -> np.ndarray:
+    """:func:`delayed_sum`, and what the layer's own neurons sent when they ``fired`` at the step before."""
+    total = delayed_sum(layer, entering, step)
+    if isinstance(layer, RecurrentDense):
+        total = total + fired.astype(np.int64) @ layer.recurrent.astype(np.int64).T
+    return total
+
+
 def simulate(network: Network, entering: np.ndarray | Stimulus) -> Iterator[Trace]:
     """Runs ``network`` from rest, layer by layer.
 
@@ -123,7 +133,7 @@ def simulate(network: Network, entering: np.ndarray | Stimulus) -> Iterator[Trac
         resets = given.timing.resets(0, given.steps)
         neuron, images = network.input_neurons.neuron, given.images
         pixels = [images[:, t] for t in range(given.steps)] if isinstance(neuron, Delta) else [images] * given.steps
-        trace = _neurons(lambda t: nothing[:, t], pixels, neuron, nothing.shape, resets)
+        trace = _neurons(lambda t, _: nothing[:, t], pixels, neuron, nothing.shape, resets)
         yield trace
         raster, number = trace.s, 1
     else:
@@ -140,7 +150,7 @@ def simulate(network: Network, entering: np.ndarray | Stimulus) -> Iterator[Trac
         if bias.shape != shape:
             bias = bias.reshape(-1, *[1] * (len(shape) - 1))
         trace = _neurons(
-            partial(delayed_sum, layer, raster),
+            partial(_arriving, layer, raster),
             [bias] * given.steps,
             layer.neuron,
             (*raster.shape[:2], *shape),
@@ -152,7 +162,7 @@ def simulate(network: Network, entering: np.ndarray | Stimulus) -> Iterator[Trac
 
 
 def _neurons(
-    sums: Callable[[int], np.ndarray],
+    sums: Callable[[int, np.ndarray], np.ndarray],
     bias: Sequence[np.ndarray],
     neuron: Neuron | Delta,
     shape: tuple[int, ...],
@@ -161,21 +171,21 @@ def _neurons(
     """One layer's neurons from rest over ``shape``: (images, steps, *layer shape).
 
     Args:
-        sums: gives ``a`` of a step.
+        sums: gives ``a`` of a step and of what fired at the step before.
         bias: of each step.
         neuron, shape: which, and how many.
         resets: steps before which current and potential are set to zero; of sigma-delta neurons none are.
     """
-    u, v = (np.zeros((shape[0], *shape[2:]), np.int64) for _ in "uv")
+    u, v, s = (np.zeros((shape[0], *shape[2:]), np.int64) for _ in "uvs")
     state = SigmaDeltaState.at_rest(u.shape)
     states = []
     for t in range(shape[1]):
         if isinstance(neuron, Lif):
             if resets[t]:
                 u, v = np.zeros_like(u), np.zeros_like(v)
-            u, v, s = lif_step(u, v, sums(t), bias[t], neuron)
+            u, v, s = lif_step(u, v, sums(t, s), bias[t], neuron)
         else:
-            state, s = sigma_delta_step(state, sums(t), bias[t], neuron)
+            state, s = sigma_delta_step(state, sums(t, s), bias[t], neuron)
             u, v = state.sigma, state.act
         states.append((u, v, s))
     return Trace(*(np.stack(each, axis=1) for each in zip(*states, strict=True)))

@@ -29,13 +29,24 @@ from esvae.chip.formats import (
 )
 from esvae.chip.neuron import INTEGRATOR, NEVER_FIRES, Lif
 from esvae.chip.sigma_delta import Delta, Sigma, SigmaDelta
-from esvae.errors import HardwareRangeError, NetFileError
+from esvae.errors import HardwareRangeError, NetFileError, UnsupportedLayerError
 from export.ir import limits
 from export.ir.bounds import largest_sum
 from export.ir.checks import check_bias, check_entry, shape_behind
 from export.ir.generator import ImageReadout, Prior, check_prior, check_readout
 from export.ir.labels import FIRST_GROUP, INPUT_LABEL, layer_labels
-from export.ir.nodes import Dense, Flatten, InputNeurons, Layer, Neuron, Shape, Synapse, is_graded
+from export.ir.nodes import (
+    Dense,
+    Flatten,
+    InputNeurons,
+    Layer,
+    Neuron,
+    RecurrentDense,
+    Shape,
+    Synapse,
+    all_weights,
+    is_graded,
+)
 
 #: Numbers of a large array that are widened at a time.
 _BLOCK = 1 << 20
@@ -60,6 +71,7 @@ class Network:
     Raises:
         NetFileError: shapes that do not fit together.
         HardwareRangeError: a number that the chip's registers do not hold.
+        UnsupportedLayerError: messages through recurrent synapses.
     """
 
     input_shape: Shape
@@ -195,7 +207,9 @@ def _check_synapse(layer: Synapse[Neuron], shape: Shape, behind: object, where: 
     _check_neuron(layer.neuron, where)
     if isinstance(layer.neuron, Sigma) and layer.bias is not None:
         raise NetFileError(f"{where}: a sigma output with a bias, for which it has no place; netx raises TypeError")
-    WEIGHT.check(layer.weight, where, "use a smaller weight scale")
+    if isinstance(layer, RecurrentDense) and (is_graded(layer.neuron) or is_graded(behind)):
+        raise UnsupportedLayerError(f"{where}: recurrent synapses that carry messages are not modelled; spikes are")
+    WEIGHT.check(all_weights(layer), where, "use a smaller weight scale")
     if isinstance(layer, Dense) and layer.delay is not None:
         DELAY.check(layer.delay, where, "netx clamps longer delays in silence; train with max_delay=62")
     if layer.bias is not None:

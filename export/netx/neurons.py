@@ -20,7 +20,7 @@ import numpy as np
 from esvae.chip.formats import MESSAGE_BITS
 from esvae.errors import UnsupportedLayerError
 from export.ir import Delta, Lif, Neuron, Sigma, SigmaDelta
-from export.netx.items import get_group, get_text, number
+from export.netx.items import flag, get_group, get_text, number
 
 __all__ = ["input_neuron_from_file", "neuron_from_file", "neuron_to_file", "type_to_file"]
 
@@ -86,6 +86,11 @@ def _opened(layer: h5py.Group, where: str) -> tuple[h5py.Group, str, str]:
     bits = MESSAGE_BITS if kind == _SIGMA_DELTA else 0
     if "messageBits" in group and number(group, "messageBits", where) != bits:
         raise UnsupportedLayerError(f"{where}/messageBits: graded spikes of {kind} neurons have {bits}; leave it out")
+    if kind in _LIF and "gradedSpike" in group and flag(group, "gradedSpike", where):
+        raise UnsupportedLayerError(
+            f"{where}/gradedSpike: slayer's neurons sent their potential along with each spike, which netx passes "
+            "over; train with graded_spike=False"
+        )
     for key, harmless in _IGNORED.items():
         if key in group and number(group, key, where) not in harmless:
             raise UnsupportedLayerError(f"{where}/{key}: netx passes over it; expected {harmless[-1]}")

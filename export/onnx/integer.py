@@ -43,13 +43,26 @@ from esvae.chip.formats import (
     STATE_SHIFT,
 )
 from esvae.errors import NetFileError
-from export.ir import Conv, ConvTranspose, Delta, Dense, Flatten, GradedNeuron, Lif, Network, Shape, Synapse, lif_of
+from export.ir import (
+    Conv,
+    ConvTranspose,
+    Delta,
+    Dense,
+    Flatten,
+    GradedNeuron,
+    Lif,
+    Network,
+    RecurrentDense,
+    Shape,
+    Synapse,
+    lif_of,
+)
 from export.ir.bounds import largest_current, largest_sum
 from export.ir.geometry import matrix
 from export.onnx.graph import OnnxGraph, image_from, metadata, save_model
 from export.onnx.lif import lif_operators
 from export.onnx.messages import check_delays, message_bytes, send, state_names, sum_bits
-from export.onnx.sums import delayed, interleaved, phases, sliced, wrapped
+from export.onnx.sums import byte_kernels, delayed, interleaved, phases, sliced, wrapped
 
 __all__ = ["integer_model", "write_onnx"]
 
@@ -61,8 +74,6 @@ _ABOUT = (
 )
 _OF_MESSAGES = " Of sigma-delta neurons u is sigma, v the activation, s the message; frames enter delta encoders."
 
-#: Numbers of an 8 bit kernel.
-_UINT8 = 255
 _ONE = 1 << STATE_SHIFT
 
 
@@ -159,7 +170,8 @@ class _Writer:
                 if isinstance(layer.neuron, Lif):
                     level = None if layer.bias is None else self._bias(layer.bias, after)
                     reach = 1 << (REGISTER_BITS - 1) if behind else largest_sum(layer)
-                    raster, v_end = self._neurons(sums, level, layer.neuron, reach, after, ends)
+                    back = layer.recurrent if isinstance(layer, RecurrentDense) else None
+                    raster, v_end = self._neurons(sums, level, layer.neuron, reach, after, ends, back)
                 else:
                     level = None if layer.bias is None else self._bias(layer.bias, after, SIGMA_EXP)
                     raster, v_end = self._messages(sums, level, layer.neuron, after, ends)
@@ -178,13 +190,15 @@ class _Writer:
         graph = self.graph
         if isinstance(layer, Dense):
             found = self._products(*delayed(graph, raster, layer))
+        elif isinstance(layer, RecurrentDense):
+            found = self._products(raster, layer.weight.T)
         elif before[1:] == (1, 1):
             found = self._products(raster, matrix(layer, before).T)
         else:
             rows = graph.reshape(raster, (-1, *before))
             found = self._convolved(layer, rows, before, after)
         shaped = [_Sum(graph.reshape(part.value, (self.steps, -1, *after)), part.factor) for part in found]
-        if largest_sum(layer) < STATE_LIMIT or isinstance(layer, Dense):
+        if largest_sum(layer) < STATE_LIMIT or isinstance(layer, Dense | RecurrentDense):
             return shaped
         half = graph.constant(1 << (ACCUMULATOR_BITS - 1), np.int64)  # beyond what a Network holds
         total = _total(graph, shaped, 1, np.int64)
@@ -200,7 +214,7 @@ class _Writer:
 
     def _products(self, raster: str, weight: np.ndarray) -> list[_Sum]:
         rows = self.graph.reshape(raster, (-1, len(weight)))
-        return [self._product("MatMulInteger", rows, *part) for part in _parts(weight)]
+        return [self._product("MatMulInteger", rows, *part) for part in byte_kernels(weight)]
 
     def _convolved(self, layer: Conv | ConvTranspose, rows: str, before: Shape, after: Shape) -> list[_Sum]:
         if isinstance(layer, Conv):
@@ -210,18 +224,28 @@ class _Writer:
                 "pads": (*layer.padding, *layer.padding),
                 "group": layer.groups,
             }
-            return [self._product("ConvInteger", rows, *part, **options) for part in _parts(layer.weight)]
+            return [self._product("ConvInteger", rows, *part, **options) for part in byte_kernels(layer.weight)]
         coarse = phases(layer, before, after)
         if coarse.crop != ((0, before[1]), (0, before[2])):
             rows = sliced(self.graph, rows, coarse.crop, axes=(2, 3))
         found = []
-        for part in _parts(coarse.weight):
+        for part in byte_kernels(coarse.weight):
             made = self._product("ConvInteger", rows, *part, pads=coarse.pads, group=layer.groups)
             found.append(_Sum(interleaved(self.graph, made.value, layer, coarse.grid, after), made.factor))
         return found
 
-    def _product(self, kind: str, rows: str, weight: np.ndarray, zero: int, factor: int, **options: Any) -> _Sum:
-        graph = self.graph
+    def _product(
+        self,
+        kind: str,
+        rows: str,
+        weight: np.ndarray,
+        zero: int,
+        factor: int,
+        *,
+        graph: OnnxGraph | None = None,
+        **options: Any,
+    ) -> _Sum:
+        graph = graph or self.graph
         kernel, zeros = graph.constant(weight, np.uint8), graph.constant(0, np.uint8)
         if "dilations" not in options and kind == "ConvInteger":
             options["dilations"] = options["strides"] = (1, 1)
@@ -235,19 +259,32 @@ class _Writer:
         return self.graph.constant(bias.reshape(shape).astype(np.int64) << shift, kind)
 
     def _neurons(
-        self, sums: list[_Sum], bias: str | None, neuron: Lif, reach: int, shape: Shape, last: bool
+        self,
+        sums: list[_Sum],
+        bias: str | None,
+        neuron: Lif,
+        reach: int,
+        shape: Shape,
+        last: bool,
+        recurrent: np.ndarray | None = None,
     ) -> tuple[str, str]:
-        """The neurons over all steps: their raster and the potential after the last step."""
+        """The neurons over all steps: their raster and the potential after the last step.
+
+        With ``recurrent`` weights, ``(to, from)``, the Scan also carries what fired, and takes one more product a step.
+        """
         graph, body = self.graph, self.graph.body()
         each: tuple[int | str, ...] = ("images", *shape)
         wide = largest_current(reach << STATE_SHIFT, neuron.current_decay, self.steps) >= STATE_LIMIT
         kind = np.dtype(np.int64 if wide else np.int32)
         remembers = neuron.current_decay != DECAY_UNITY
-        # A Scan's states come before what it scans.
+        # A Scan's states come before what it scans, and what is read out is the last of them.
+        fired = "" if recurrent is None else body.input(body.fresh("fired"), np.uint8, each)
         u_before = body.input(body.fresh("u_before"), kind, each) if remembers else ""
         v_before = body.input(body.fresh("v_before"), np.int32, each)
         entering = [_Sum(body.input(body.fresh("sum"), np.int32, each), part.factor) for part in sums]
 
+        if recurrent is not None:
+            entering += [self._product("MatMulInteger", fired, *part, graph=body) for part in byte_kernels(recurrent.T)]
         if bias is not None and wide:
             bias = graph.cast(bias, kind)
         u, v, fires = lif_operators(body, _total(body, entering, _ONE, kind), u_before, v_before, bias, neuron, kind)
@@ -259,6 +296,9 @@ class _Writer:
         states.append(body.output(v, np.int32, each))
         started.append(self._zeros((), np.int32, shape))
         entered = [part.value for part in sums]
+        if recurrent is not None:
+            states.insert(0, body.output(body.cast(fires, np.uint8), np.uint8, each))
+            started.insert(0, self._zeros((), np.uint8, shape))
         return self._scanned(body, states, started, entered, (u, v, fires), np.uint8, shape, last)
 
     def _messages(
@@ -346,15 +386,3 @@ def _total(graph: OnnxGraph, parts: Sequence[_Sum], factor: int, kind: Any) -> s
             value = graph.op("Mul", value, graph.constant(part.factor * factor, kind))
         total = graph.op("Add", total, value) if total else value
     return total
-
-
-def _parts(weight: np.ndarray) -> list[tuple[np.ndarray, int, int]]:
-    """Kernels whose products make up those of ``weight``: uint8 numbers, their zero point, and by what they count."""
-    weight = weight.astype(np.int16)
-    low, high = min(int(weight.min()), 0), max(int(weight.max()), 0)
-    if high - low <= _UINT8:
-        return [(weight - low, -low, 1)]
-    halves, odd = weight >> 1, weight & 1
-    zero = -(low >> 1)
-    found = [(halves + zero, zero, 2)]
-    return found if not odd.any() else [*found, (odd, 0, 1)]

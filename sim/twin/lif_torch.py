@@ -30,6 +30,7 @@ def run_lif_torch(
     resets: np.ndarray,
     bits: int = REGISTER_BITS,
     trace: bool = False,
+    recurrent: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
     """As :func:`sim.twin.lif_kernel.run_lif`, on whatever device ``a`` lies, in 64 bit throughout.
 
@@ -37,6 +38,7 @@ def run_lif_torch(
         a: sums of weights, whole numbers in a float type, ``(steps, images, neurons)``; **overwritten** with spikes.
         bias: bias mantissas, int64 ``(1 or images, neurons)``.
         neuron, resets, bits, trace: as there.
+        recurrent: weights from the layer's neurons of the step before, ``(from, to)``, of a's type, or None.
     """
     u = torch.zeros(a.shape[1:], dtype=torch.int64, device=a.device)
     v = torch.zeros_like(u)
@@ -45,6 +47,8 @@ def run_lif_torch(
     for t in range(len(a)):
         if resets[t]:
             u, v = torch.zeros_like(u), torch.zeros_like(v)
+        if recurrent is not None and t:
+            a[t] += a[t - 1] @ recurrent
         sums = _wrapped(a[t].to(torch.int64), bits)
         u = _wrapped(_decayed(u, neuron.current_decay) + (sums << STATE_SHIFT), REGISTER_BITS)
         u = torch.where(u > STATE_LIMIT, u - STATE_WRAP, torch.where(u <= -STATE_LIMIT, u + STATE_WRAP, u))

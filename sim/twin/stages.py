@@ -14,11 +14,12 @@ import numpy as np
 import torch
 
 from esvae.chip.formats import ACCUMULATOR_BITS, REGISTER_BITS
-from export.ir import Delta, Dense, InputNeurons, Lif, Neuron, Shape, Synapse, is_graded
+from export.ir import Delta, Dense, InputNeurons, Lif, Neuron, RecurrentDense, Shape, Synapse, is_graded
 from export.ir.bounds import largest_sum
 from export.netx.rules import filling_shift
 from sim.twin.lif_kernel import run_lif
 from sim.twin.lif_torch import run_lif_torch
+from sim.twin.recurrent import Loop
 from sim.twin.sigma_kernel import run_graded, run_graded_torch
 from sim.twin.sums import LayerSums, MessageSums, Path
 from sim.twin.synapses import exact_type, memory_order
@@ -36,18 +37,27 @@ class _Neurons:
         neuron: which.
         bits: width to which what arrives is wrapped.
         device, portable: as of :class:`Stage`.
+        loop: synapses from the neurons to themselves, or None.
     """
 
-    def __init__(self, neuron: Neuron | Delta, bits: int, device: torch.device, portable: bool) -> None:
+    def __init__(
+        self, neuron: Neuron | Delta, bits: int, device: torch.device, portable: bool, loop: Loop | None = None
+    ) -> None:
         self.neuron, self.bits = neuron, bits
-        self.device, self.portable = device, portable
+        self.device, self.portable, self.loop = device, portable, loop
 
     def run(self, a: torch.Tensor, reach: int, bias: torch.Tensor, resets: np.ndarray, trace: bool) -> States:
         """Overwrites the sums ``a``, none above ``reach``, with spikes."""
         assert isinstance(self.neuron, Lif)
         if self.portable:
-            return run_lif_torch(a, bias, self.neuron, resets=resets, bits=self.bits, trace=trace)
-        states = run_lif(a.numpy(), bias.numpy(), self.neuron, reach=reach, resets=resets, bits=self.bits, trace=trace)
+            back = None if self.loop is None else self.loop.matrix(a)
+            return run_lif_torch(a, bias, self.neuron, resets=resets, bits=self.bits, trace=trace, recurrent=back)
+        if self.loop is not None:
+            states = self.loop.run(a.numpy(), bias.numpy(), self.neuron, resets=resets, trace=trace)
+        else:
+            states = run_lif(
+                a.numpy(), bias.numpy(), self.neuron, reach=reach, resets=resets, bits=self.bits, trace=trace
+            )
         v_end, u, v = (None if x is None else torch.from_numpy(x) for x in states)
         assert v_end is not None
         return v_end, u, v
@@ -120,7 +130,9 @@ class Stage:
         self.graded = graded
         self.layer, self.input_shape, self.shape = layer, input_shape, output_shape
         self._largest = largest_sum(layer)
-        bits = REGISTER_BITS - filling_shift(layer.weight) if isinstance(layer, Dense) else ACCUMULATOR_BITS
+        bits = ACCUMULATOR_BITS
+        if isinstance(layer, Dense | RecurrentDense):
+            bits = REGISTER_BITS - filling_shift(layer.weight)
         make = partial(LayerSums, layer, input_shape, memory_shape, output_shape, device, portable)
         self.sums: LayerSums | MessageSums
         if graded:
@@ -128,8 +140,9 @@ class Stage:
         else:
             # Off the CPU a convolution is a matrix product in float64: exact in whatever order a device sums.
             self.sums = make(torch.float64 if portable else exact_type(layer), path)
-        delayed = isinstance(layer, Dense) and layer.delay is not None
-        self._neurons = _Neurons(layer.neuron, REGISTER_BITS if delayed else bits, device, portable)
+        loop = Loop(layer.recurrent) if isinstance(layer, RecurrentDense) else None
+        wide = loop is not None or (isinstance(layer, Dense) and layer.delay is not None)
+        self._neurons = _Neurons(layer.neuron, REGISTER_BITS if wide else bits, device, portable, loop)
         self._bias = torch.from_numpy(_bias(layer, output_shape)).to(device)
 
     @torch.inference_mode()

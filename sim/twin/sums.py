@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias
 
 import torch
 
-from export.ir import Dense, Shape, Synapse
+from export.ir import Dense, RecurrentDense, Shape, Synapse
 from export.ir.geometry import matrix
 from export.ir.limits import columns
 from sim.twin.events import EventSums
@@ -69,6 +69,8 @@ class LayerSums:
         self._weight: torch.Tensor | None = None
         if isinstance(layer, Dense):
             self._matrix = DenseSums(layer, self.columns, dtype, device)
+        elif isinstance(layer, RecurrentDense):  # what it sends itself is added step by step
+            self._matrix = DenseSums(Dense(layer.weight, None, layer.neuron), self.columns, dtype, device)
         elif input_shape[1:] == (1, 1):
             # On a 1x1 map the layer is a matrix: what each input alone would send.
             sent = matrix(layer, input_shape)[memory_order(output_shape)]
@@ -79,7 +81,8 @@ class LayerSums:
             if not self._unfold:
                 self._weight = self._weight.contiguous(memory_format=torch.channels_last)
         self.events: EventSums | None = None
-        if self._weight is not None and dtype is torch.float32 and not portable and path != "dense":
+        driven = dtype is torch.float32 and not portable and path != "dense"
+        if driven and not isinstance(layer, Dense | RecurrentDense) and self._weight is not None:
             self.events = EventSums.of(layer, input_shape, output_shape)
         if self.events is not None and path == "events":
             self.events.activity = 1.0
@@ -99,7 +102,7 @@ class LayerSums:
         if self._matrix is not None:
             return self._matrix(x)
         assert self._weight is not None
-        assert not isinstance(self.layer, Dense)
+        assert not isinstance(self.layer, Dense | RecurrentDense)
         maps = logical(x.reshape(steps * images, -1), self.input_shape)
         if self._unfold:
             rows = max(1, _UNFOLDED // columns(self.layer, self.input_shape, self.shape))

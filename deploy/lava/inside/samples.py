@@ -123,7 +123,8 @@ def _bias(layer: Any) -> Any:
 def _held_back(layer: Any) -> list[Any]:
     """The variables of a layer that carry something from one step to the next."""
     holders = [(layer.neuron, name) for name in ("u", "v", "sigma", "act", "residue")]
-    holders += [(getattr(layer, "synapse", None), name) for name in ("a_buf", "a_buff")]
+    synapses = [getattr(layer, name, None) for name in ("synapse", "synapse_rec")]
+    holders += [(synapse, name) for synapse in synapses for name in ("a_buf", "a_buff")]
     found = [getattr(holder, name, None) for holder, name in holders]
     return [variable for variable in found if variable is not None]
 
