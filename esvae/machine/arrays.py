@@ -23,6 +23,7 @@ _RAISED = (
     *(ArithmeticError, LookupError, MemoryError, RecursionError, SyntaxError, TypeError, ValueError),
     *(tokenize.TokenError, Warning),
 )
+_RAISED_BY_ARCHIVES: tuple[type[Exception], ...] = (*_RAISED, *DAMAGED_ARCHIVE)
 _NUMBERS = "biuf"  # kinds of dtypes
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
@@ -89,7 +90,7 @@ def load_arrays(path: str | os.PathLike[str], what: str = "numbers") -> dict[str
             return {name.removesuffix(".npy"): _entry(archive, entry) for name, entry in entries.items()}
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (*_RAISED, *DAMAGED_ARCHIVE) as error:
+    except _RAISED_BY_ARCHIVES as error:
         reason = " ".join(str(error).split())[:100]
         raise DataError(f"{path}: cannot be read as .npz: {reason}; expected arrays of {what}") from None
 

@@ -46,7 +46,7 @@ _ORDERS = {b"little": "<", b"big": ">"}
 _MARK = object()
 _ZIP, _OLD = b"PK\x03\x04", 0x1950A86A20F9469CFC6C
 #: What reading a damaged archive or pickle may raise.
-_DAMAGE = (*DAMAGED_ARCHIVE, AttributeError, MemoryError, TypeError)
+_DAMAGE: tuple[type[Exception], ...] = (*DAMAGED_ARCHIVE, AttributeError, MemoryError, TypeError)
 #: Instructions of the pickle, which may grow the stack of a damaged file no further than this.
 _INSTRUCTIONS = 5_000_000
 
