@@ -1,0 +1,134 @@
+"""The frontend for NIR graphs (neuroir.org), as snnTorch, SpikingJelly, Norse, Sinabs and Rockpool write them.
+
+What is taken, folded and refused is listed in ``docs/frontends.md``; how each framework means its files, in
+:mod:`export.frontends.nir.convention`.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from esvae.errors import ConfigError, NetFileError
+from export.frontends.nir.build import built
+from export.frontends.nir.chain import NEURONS_OF_NIR, Stage, chain
+from export.frontends.nir.convention import RESETS, Reset, Step, time_step
+from export.frontends.nir.file import NirGraph, NirNode, read_graph
+from export.ir import Shape
+from export.ir.floats import FloatNetwork
+
+__all__ = ["NirSource", "from_nir", "read_nir"]
+
+
+@dataclass(frozen=True, eq=False)
+class NirSource:
+    """What was made of a graph.
+
+    Attributes:
+        network: the float network.
+        step: the time step, and how it was found.
+        notes: what was assumed, and what was added.
+    """
+
+    network: FloatNetwork
+    step: Step
+    notes: tuple[str, ...]
+
+
+def from_nir(
+    graph: str | os.PathLike[str] | Any,
+    *,
+    dt: float | None = None,
+    reset: Reset = "zero",
+    written_by: str | None = None,
+    time_steps: int | None = None,
+) -> FloatNetwork:
+    """The float network of a NIR graph; :func:`read_nir` says what was assumed, too.
+
+    Args:
+        graph: a ``.nir`` file, or a ``nir.NIRGraph``.
+        dt: the time step, in the units of the graph's time constants; guessed from its gains where None.
+        reset: what a spike does to the potential, which the file does not say: ``zero``, or ``subtract`` the threshold.
+        written_by: a key of :data:`~export.frontends.nir.convention.WRITERS`; guessed where None.
+        time_steps: how long an input lasts, where that is fixed; a readout that sums without a leak needs it.
+
+    Raises:
+        NetFileError: no such file, no NIR graph, or shapes that do not fit together.
+        UnsupportedLayerError: a node or an edge that has no counterpart; says which, why, and what to do.
+        ConfigError: a time step that cannot be told, or that is too large.
+
+    Example: see ``docs/frontends.md``.
+    """
+    return read_nir(graph, dt=dt, reset=reset, written_by=written_by, time_steps=time_steps).network
+
+
+def read_nir(
+    graph: str | os.PathLike[str] | Any,
+    *,
+    dt: float | None = None,
+    reset: Reset | None = None,
+    written_by: str | None = None,
+    time_steps: int | None = None,
+) -> NirSource:
+    """As :func:`from_nir`, with what was assumed; a ``reset`` that is not given is one of those things."""
+    if reset is not None and reset not in RESETS:
+        raise ConfigError(f"reset {reset}: expected {', '.join(RESETS)}")
+    found = read_graph(graph)
+    first, stages = chain(found)
+    nodes = [stage.node for stage in stages]
+    step = time_step((node for node in nodes if node.kind in NEURONS_OF_NIR), found.metadata, dt, written_by)
+    layers = built(stages, _input_shape(first, nodes), step, reset or "zero")
+    steps = time_steps if time_steps is not None else _steps(found)
+    provenance = {"source": "NIR", "nir dt": f"{step.dt:g}, {step.reason}", "nir written by": step.written_by}
+    if isinstance(graph, str | os.PathLike):
+        provenance["name"] = Path(graph).stem
+    network = FloatNetwork(layers.input_shape, layers.layers, steps, provenance=provenance)
+    return NirSource(network, step, (*_notes(step, stages, dt, reset), *layers.notes))
+
+
+def _notes(step: Step, stages: list[Stage], dt: float | None, reset: Reset | None) -> list[str]:
+    notes = []
+    if dt is None:
+        guessed = "" if step.sure else " (a guess: give it with --dt)"
+        notes.append(f"dt {step.dt:g}, {step.reason}{guessed}; read as written by {step.written_by}")
+    fire = [stage.node for stage in stages if "v_threshold" in stage.node.values]
+    if reset is None and fire:
+        notes.append(
+            "spikes reset the potential to v_reset, as the file says; a file cannot say that they subtract the threshold, "
+            "snnTorch's, Sinabs' and Rockpool's default: give --reset subtract for such a network, else --reset zero"
+        )
+    return notes
+
+
+def _steps(graph: NirGraph) -> int | None:
+    held = np.asarray(graph.metadata.get("time_steps", ()), np.float64).reshape(-1)
+    return int(held[0]) if held.size == 1 and held[0] >= 1 else None
+
+
+def _input_shape(first: NirNode, nodes: list[NirNode]) -> Shape:
+    """What enters, without leading ones of a batch, as the first synapses take it."""
+    declared = first.array("shape").reshape(-1) if "shape" in first.values else np.ones(0)
+    if declared.size > 6 or (declared < 1).any() or (declared != np.rint(declared)).any():
+        raise NetFileError(f"node '{first.name}' (Input): {declared.tolist()[:6]} is no shape")
+    shape = tuple(int(n) for n in declared)
+    synapse = next((node for node in nodes if "weight" in node.values), None)
+    wanted = 1 if synapse is None else {"Conv2d": 3, "Conv1d": 2}.get(synapse.kind, 1)
+    flattened = any(node.kind == "Flatten" for node in nodes[: nodes.index(synapse)] if synapse) if synapse else False
+    if any(node.kind in ("SumPool2d", "AvgPool2d") for node in nodes) or flattened and len(shape) >= 3:
+        wanted = max(wanted, 3)
+    while len(shape) > wanted and shape[0] == 1:
+        shape = shape[1:]
+    if wanted == 2 and len(shape) == 2:  # (C, L), a map that is one pixel high
+        return (shape[0], 1, shape[1])
+    if len(shape) in (1, 3):
+        return shape
+    if wanted == 1 and synapse is not None and synapse.array("weight").ndim == 2 and not shape:
+        return (synapse.array("weight").shape[1],)
+    if len(shape) == 2 and wanted == 1:
+        return (math.prod(shape),)
+    raise NetFileError(f"node '{first.name}' (Input): shape {shape}, expected (features,) or (C, H, W)")
