@@ -1,4 +1,4 @@
-"""Makes ``tests/export/frontends/nir_files``: small NIR files as each framework writes them, with its own spikes.
+"""Makes ``tests/export/frontends/nir/files``: small NIR files as each framework writes them, with its own spikes.
 
 Each network is drawn from a seed, exported by the framework's own export, and run by the framework on a seeded raster;
 ``NAME.npz`` holds the raster ``(images, steps, *shape)`` and what each layer of neurons gave, in order, ``layer_0`` and so
@@ -10,6 +10,7 @@ nir 1.0.4, snnTorch 1.0.0, Sinabs 3.1.3, Norse 1.1.0, Rockpool 3.1.0 and Spiking
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 import warnings
@@ -24,7 +25,7 @@ from torch import nn
 
 warnings.simplefilter("ignore")
 
-FOLDER = Path(__file__).parent / "export" / "frontends" / "nir_files"
+FOLDER = Path(__file__).parent / "export" / "frontends" / "nir" / "files"
 IMAGES, STEPS = 3, 40
 
 
@@ -51,7 +52,8 @@ def recorded(network: nn.Module, kinds: tuple[type, ...], run: Callable[[], Any]
     def hook(module: nn.Module, _: Any, out: Any) -> None:
         seen.setdefault(id(module), []).append((out[0] if isinstance(out, tuple) else out).detach().clone())
 
-    hooks = [module.register_forward_hook(hook) for module in network.modules() if isinstance(module, kinds)]
+    modules = nn.Module.modules(network)  # Rockpool's own gives names
+    hooks = [module.register_forward_hook(hook) for module in modules if isinstance(module, kinds)]
     with torch.no_grad():
         run()
     for each in hooks:
@@ -261,7 +263,7 @@ def nodes() -> Any:
         nn.Linear(12, 8),
         neuron.LIFNode(tau=3.0, decay_input=False, v_threshold=0.5),
     )
-    return spikingjelly(scaled(network), (12,))
+    return spikingjelly(scaled(network, 1.5), (12,))
 
 
 def cuba_nodes() -> Any:
@@ -278,13 +280,14 @@ def rockpool(network: Any, size: int, kinds: tuple[type, ...]) -> Any:
 
     raster = drawn((size,))
     layers = recorded(network, kinds, lambda: network(raster))
-    for module in network.modules():
-        for parameter in module._parameters.values():  # what Rockpool calls parameters() has names in it
+    for module in nn.Module.modules(network):
+        for parameter in nn.Module.parameters(module, recurse=False):
             parameter.requires_grad_(False)
     return to_nir(network, raster[:1]), raster, layers
 
 
 def lif_neurons() -> Any:
+    os.environ["PIP_NO_INDEX"] = "1"  # or importing Rockpool asks registries for a driver
     from rockpool.nn.combinators import Sequential
     from rockpool.nn.modules import ExpSynTorch, LIFNeuronTorch, LinearTorch
 
@@ -298,9 +301,9 @@ def lif_neurons() -> Any:
         ExpSynTorch(3, tau=torch.tensor(8e-3), dt=1e-3),
     )
     with torch.no_grad():
-        for module in network.modules():
+        for module in nn.Module.modules(network):
             if isinstance(module, LinearTorch):
-                module.weight.add_(0.15)
+                module.weight.add_(0.15 if module.shape[0] == 12 else 0.02)
     return rockpool(network, 12, (LIFNeuronTorch, ExpSynTorch))
 
 

@@ -51,6 +51,7 @@ class Convention:
         late: a subtracted threshold does not leak in the step behind the spike.
         whole_current: a ``w_in`` of 1 is all of the input, of a current that lasts.
         arriving_decays: a current that lasts has decayed once when the potential sees it, and ``r`` is part of that.
+        several: a neuron may fire several times in a step, unless it was made to fire once.
     """
 
     exponential: bool = False
@@ -58,6 +59,7 @@ class Convention:
     late: bool = False
     whole_current: bool = False
     arriving_decays: bool = False
+    several: bool = False
 
 
 WRITERS: Mapping[str, Convention] = {
@@ -65,8 +67,8 @@ WRITERS: Mapping[str, Convention] = {
     "snntorch": Convention(late=True),
     "spikingjelly": Convention(inclusive=True),
     "norse": Convention(whole_current=True),
-    "sinabs": Convention(exponential=True, inclusive=True),
-    "rockpool": Convention(exponential=True, inclusive=True, arriving_decays=True),
+    "sinabs": Convention(exponential=True, inclusive=True, several=True),
+    "rockpool": Convention(exponential=True, inclusive=True, arriving_decays=True, several=True),
 }
 
 

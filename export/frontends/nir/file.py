@@ -88,7 +88,7 @@ def is_nir(source: str | os.PathLike[str]) -> bool:
 
 
 def read_graph(source: Any) -> NirGraph:
-    """The graph of a ``.nir`` file, or of a ``nir.NIRGraph``.
+    """The graph of a ``.nir`` file, or of a ``nir.NIRGraph``; one that was read already stays what it is.
 
     Raises:
         NetFileError: no such file, or one that holds no NIR graph; says which key.
@@ -97,6 +97,8 @@ def read_graph(source: Any) -> NirGraph:
         path = Path(source)
         check_readable(path, lambda: _read(path))
         return _read(path)
+    if isinstance(source, NirGraph):
+        return source
     if not hasattr(source, "nodes") or not hasattr(source, "edges"):
         raise NetFileError(f"{type(source).__name__}: expected a .nir file or a nir.NIRGraph")
     return _of_object(source, "")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,30 @@ import numpy as np
 
 from esvae.errors import ConfigError, NetFileError
 from export.frontends.nir.build import built
-from export.frontends.nir.chain import NEURONS_OF_NIR, Stage, chain
+from export.frontends.nir.chain import NEURONS_OF_NIR, chain
 from export.frontends.nir.convention import RESETS, Reset, Step, time_step
 from export.frontends.nir.file import NirGraph, NirNode, read_graph
 from export.ir import Shape
 from export.ir.floats import FloatNetwork
 
-__all__ = ["NirSource", "from_nir", "read_nir"]
+__all__ = ["NirMeaning", "NirSource", "from_nir", "read_nir"]
+
+
+@dataclass(frozen=True)
+class NirMeaning:
+    """What a file leaves open, as far as it is known.
+
+    Attributes:
+        dt: the time step, in the units of the graph's time constants; guessed from its gains where None.
+        reset: what a spike does to the potential: ``zero``, or ``subtract`` the threshold; zero where None, with a warning.
+        written_by: a key of :data:`~export.frontends.nir.convention.WRITERS`; guessed where None.
+        time_steps: how long an input lasts, where that is fixed; a readout that sums without a leak needs it.
+    """
+
+    dt: float | None = None
+    reset: Reset | None = None
+    written_by: str | None = None
+    time_steps: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,11 +50,13 @@ class NirSource:
     Attributes:
         network: the float network.
         step: the time step, and how it was found.
-        notes: what was assumed, and what was added.
+        warnings: what the file does not say, and how it was taken.
+        notes: how it was read, and what was added.
     """
 
     network: FloatNetwork
     step: Step
+    warnings: tuple[str, ...]
     notes: tuple[str, ...]
 
 
@@ -44,7 +64,7 @@ def from_nir(
     graph: str | os.PathLike[str] | Any,
     *,
     dt: float | None = None,
-    reset: Reset = "zero",
+    reset: Reset | None = None,
     written_by: str | None = None,
     time_steps: int | None = None,
 ) -> FloatNetwork:
@@ -52,10 +72,7 @@ def from_nir(
 
     Args:
         graph: a ``.nir`` file, or a ``nir.NIRGraph``.
-        dt: the time step, in the units of the graph's time constants; guessed from its gains where None.
-        reset: what a spike does to the potential, which the file does not say: ``zero``, or ``subtract`` the threshold.
-        written_by: a key of :data:`~export.frontends.nir.convention.WRITERS`; guessed where None.
-        time_steps: how long an input lasts, where that is fixed; a readout that sums without a leak needs it.
+        dt, reset, written_by, time_steps: see :class:`NirMeaning`.
 
     Raises:
         NetFileError: no such file, no NIR graph, or shapes that do not fit together.
@@ -64,45 +81,47 @@ def from_nir(
 
     Example: see ``docs/frontends.md``.
     """
-    return read_nir(graph, dt=dt, reset=reset, written_by=written_by, time_steps=time_steps).network
+    return read_nir(graph, NirMeaning(dt, reset, written_by, time_steps)).network
 
 
-def read_nir(
-    graph: str | os.PathLike[str] | Any,
-    *,
-    dt: float | None = None,
-    reset: Reset | None = None,
-    written_by: str | None = None,
-    time_steps: int | None = None,
-) -> NirSource:
-    """As :func:`from_nir`, with what was assumed; a ``reset`` that is not given is one of those things."""
-    if reset is not None and reset not in RESETS:
-        raise ConfigError(f"reset {reset}: expected {', '.join(RESETS)}")
+def read_nir(graph: str | os.PathLike[str] | Any, meaning: NirMeaning = NirMeaning()) -> NirSource:
+    """As :func:`from_nir`, with what was assumed."""
+    if meaning.reset is not None and meaning.reset not in RESETS:
+        raise ConfigError(f"reset {meaning.reset}: expected {', '.join(RESETS)}")
     found = read_graph(graph)
     first, stages = chain(found)
     nodes = [stage.node for stage in stages]
-    step = time_step((node for node in nodes if node.kind in NEURONS_OF_NIR), found.metadata, dt, written_by)
-    layers = built(stages, _input_shape(first, nodes), step, reset or "zero")
-    steps = time_steps if time_steps is not None else _steps(found)
+    neurons = [node for node in nodes if node.kind in NEURONS_OF_NIR]
+    step = time_step(neurons, found.metadata, meaning.dt, meaning.written_by)
+    layers = built(stages, _input_shape(first, nodes), step, meaning.reset or "zero")
+    steps = meaning.time_steps if meaning.time_steps is not None else _steps(found)
     provenance = {"source": "NIR", "nir dt": f"{step.dt:g}, {step.reason}", "nir written by": step.written_by}
     if isinstance(graph, str | os.PathLike):
         provenance["name"] = Path(graph).stem
     network = FloatNetwork(layers.input_shape, layers.layers, steps, provenance=provenance)
-    return NirSource(network, step, (*_notes(step, stages, dt, reset), *layers.notes))
+    warnings = tuple(_unsaid(step, neurons, meaning))
+    return NirSource(network, step, warnings, (*_read_as(step, meaning), *layers.notes))
 
 
-def _notes(step: Step, stages: list[Stage], dt: float | None, reset: Reset | None) -> list[str]:
-    notes = []
-    if dt is None:
-        guessed = "" if step.sure else " (a guess: give it with --dt)"
-        notes.append(f"dt {step.dt:g}, {step.reason}{guessed}; read as written by {step.written_by}")
-    fire = [stage.node for stage in stages if "v_threshold" in stage.node.values]
-    if reset is None and fire:
-        notes.append(
-            "spikes reset the potential to v_reset, as the file says; a file cannot say that they subtract the threshold, "
-            "snnTorch's, Sinabs' and Rockpool's default: give --reset subtract for such a network, else --reset zero"
+def _unsaid(step: Step, neurons: list[NirNode], meaning: NirMeaning) -> Iterator[str]:
+    if not step.sure:
+        yield f"dt {step.dt:g} is a guess, {step.reason}; give it with --dt"
+    if meaning.reset is None and any("v_threshold" in node.values for node in neurons):
+        yield (
+            "spikes reset the potential, as the file says; it cannot say that they subtract the threshold instead, as "
+            "snnTorch's, Sinabs' and Rockpool's do by default; give --reset zero or --reset subtract"
         )
-    return notes
+
+
+def _read_as(step: Step, meaning: NirMeaning) -> Iterator[str]:
+    if meaning.dt is None and step.sure:
+        yield f"dt {step.dt:g}: {step.reason}"
+    yield f"read as written by {step.written_by}"
+    if step.convention.several:
+        yield (
+            "a neuron fires at most once in a step, where Sinabs and Rockpool count several spikes if the potential is "
+            "a multiple of the threshold"
+        )
 
 
 def _steps(graph: NirGraph) -> int | None:
