@@ -23,7 +23,7 @@ from export.frontends.nir.convention import Reset, Step
 from export.frontends.nir.file import NirNode
 from export.frontends.nir.neurons import Membrane, membrane
 from export.frontends.nir.sums import Sums, fitted
-from export.ir import Conv, Dense, Flatten, FloatLif, Shape
+from export.ir import Conv, Dense, Flatten, FloatLif, RecurrentDense, Shape
 from export.ir.floats import FloatLayer
 from export.passes.lower_dense import unrolled_layer
 
@@ -240,7 +240,10 @@ def _unrolled(layers: list[_Layer]) -> list[_Layer]:
     return found
 
 
-def _connected(layer: _Layer) -> Dense[FloatLif] | Conv[FloatLif]:
-    if layer.recurrent is not None:
-        raise UnsupportedLayerError(f"{layer.where}: synapses onto itself are not supported")
-    return layer.synapse
+def _connected(layer: _Layer) -> Dense[FloatLif] | Conv[FloatLif] | RecurrentDense[FloatLif]:
+    synapse, recurrent = layer.synapse, layer.recurrent
+    if recurrent is None:
+        return synapse
+    if not isinstance(synapse, Dense) or synapse.delay is not None:
+        raise UnsupportedLayerError(f"{layer.where}: delays beside synapses onto itself, which netx's dense_rec lacks")
+    return RecurrentDense(synapse.weight, recurrent, synapse.bias, synapse.neuron)
