@@ -25,6 +25,7 @@ from export.frontends.nir.neurons import Membrane, membrane
 from export.frontends.nir.sums import Sums, fitted
 from export.ir import Conv, Dense, Flatten, FloatLif, RecurrentDense, Shape
 from export.ir.floats import FloatLayer
+from export.ir.limits import POINT_ELEMENTS
 from export.passes.lower_dense import unrolled_layer
 
 __all__ = ["Built", "built"]
@@ -136,6 +137,11 @@ def _layer(sums: Sums, neuron: Membrane, node: NirNode, recurrent: NirNode | Non
     lif, current_bias = neuron.lif, None
     if neuron.subtracted is not None:
         lif = FloatLif(0.0, lif.threshold, lif.keep)
+        if math.prod(after) ** 2 > POINT_ELEMENTS:
+            raise UnsupportedLayerError(
+                f"{where}: a reset that subtracts needs a matrix onto itself of {math.prod(after):,} neurons, which is too "
+                "large; train with reset to zero, or with smaller maps"
+            )
         taken = -neuron.subtracted * np.eye(math.prod(after))
         back = taken if back is None else back + taken
         own, bias = own + _by_output(bias, where), np.zeros_like(bias)
