@@ -1,9 +1,10 @@
 """Makes ``tests/export/frontends/nir/files``: small NIR files as each framework writes them, with its own spikes.
 
 Each network is drawn from a seed, exported by the framework's own export, and run by the framework on a seeded raster;
-``NAME.npz`` holds the raster ``(images, steps, *shape)`` and what each layer of neurons gave, in order, ``layer_0`` and so
-on. Needs Python 3.11 with ``pip install nir nirtorch snntorch sinabs norse rockpool spikingjelly``; the files here were made with
-nir 1.0.4, snnTorch 1.0.0, Sinabs 3.1.3, Norse 1.1.0, Rockpool 3.1.0 and SpikingJelly 2.0.0::
+``NAME.npz`` holds the raster ``(images, steps, *shape)`` and what each layer of neurons gave, in order, ``layer_0`` and
+so on. Needs Python 3.11 with ``pip install snntorch sinabs norse rockpool spikingjelly``, and then the newest ``nir``
+and ``nirtorch`` over those that Rockpool asks for. The files here were made with nir 1.0.8, nirtorch 2.6, snnTorch
+1.0.0, Sinabs 3.1.3, Norse 1.1.0, Rockpool 3.1.0 and SpikingJelly 2.0.0::
 
     python tests/make_nir_files.py [NAME ...]
 """
@@ -183,7 +184,10 @@ def iaf() -> Any:
     import sinabs.layers as sl
 
     network = nn.Sequential(
-        nn.Linear(12, 16, bias=False), sl.IAFSqueeze(batch_size=IMAGES), nn.Linear(16, 5), sl.IAFSqueeze(batch_size=IMAGES)
+        nn.Linear(12, 16, bias=False),
+        sl.IAFSqueeze(batch_size=IMAGES),
+        nn.Linear(16, 5),
+        sl.IAFSqueeze(batch_size=IMAGES),
     )
     return sinabs(scaled(network, 0.6), (12,), (sl.IAFSqueeze,))
 
@@ -235,9 +239,15 @@ def lif_cell() -> Any:
     cell, parameters = norse_torch.LIFCell, norse_torch.LIFParameters
     network = norse_torch.SequentialState(
         nn.Linear(12, 16),
-        cell(parameters(tau_mem_inv=each(16, 100.0), tau_syn_inv=each(16, 300.0), v_th=each(16, 0.2), v_leak=each(16, 0.0))),
+        cell(
+            parameters(
+                tau_mem_inv=each(16, 100.0), tau_syn_inv=each(16, 300.0), v_th=each(16, 0.2), v_leak=each(16, 0.0)
+            )
+        ),
         nn.Linear(16, 5, bias=False),
-        cell(parameters(tau_mem_inv=each(5, 200.0), tau_syn_inv=each(5, 500.0), v_th=each(5, 0.1), v_leak=each(5, 0.0))),
+        cell(
+            parameters(tau_mem_inv=each(5, 200.0), tau_syn_inv=each(5, 500.0), v_th=each(5, 0.1), v_leak=each(5, 0.0))
+        ),
     )
     return norse(scaled(network), (12,), (cell,))
 
@@ -270,7 +280,12 @@ def cuba_nodes() -> Any:
     from spikingjelly.activation_based import neuron
 
     network = nn.Sequential(
-        nn.Conv2d(1, 4, 3, padding=1), neuron.CUBALIFNode(), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(64, 6), neuron.CUBALIFNode(0.25, 0.5)
+        nn.Conv2d(1, 4, 3, padding=1),
+        neuron.CUBALIFNode(),
+        nn.AvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(64, 6),
+        neuron.CUBALIFNode(0.25, 0.5),
     )
     return spikingjelly(scaled(network, 1.5), (1, 8, 8))
 
@@ -349,7 +364,9 @@ def main(names: list[str]) -> None:
             nir.write(Path(folder) / "a.nir", graph)
             repacked(Path(folder) / "a.nir", FOLDER / f"{name}.nir")
         held = {f"layer_{number}": layer.numpy() for number, layer in enumerate(layers)}
-        small = {key: array.astype(np.uint8) if (array == np.rint(array)).all() else array for key, array in held.items()}
+        small = {
+            key: array.astype(np.uint8) if (array == np.rint(array)).all() else array for key, array in held.items()
+        }
         np.savez_compressed(FOLDER / f"{name}.npz", raster=raster.numpy().astype(np.uint8), **small)
         print(name, [f"{layer.shape} {layer.mean():.3f}" for layer in layers], (FOLDER / f"{name}.nir").stat().st_size)
 

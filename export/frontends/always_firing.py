@@ -1,20 +1,20 @@
 """A bias that enters a current which lasts, as the chip has none: a synapse from a neuron that fires at every step.
 
-A frontend that finds ``i <- current_keep i + (W s + b)`` gives ``b`` beside the layer. It becomes the weights from one more
-neuron, or channel, of the layer before, which nothing reaches and whose own bias lies above its threshold; before a
-network's first layer, neurons that relay the input are put, with one more of that kind. Exact, from the first step on.
+A frontend that finds ``i <- current_keep i + (W s + b)`` gives ``b`` beside the layer. It becomes the weights from one
+more neuron, or channel, of the layer before, which nothing reaches and whose own bias lies above its threshold; before
+a network's first layer, neurons that relay the input are put, with one more of that kind. Exact from the first step on.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TypeVar
+from typing import TypeAlias
 
 import numpy as np
 
 from esvae.errors import UnsupportedLayerError
-from export.ir import Conv, Dense, FloatLif, Shape
+from export.ir import Conv, Dense, FloatLif, Pair, Shape
 
 __all__ = ["RELAY", "firing_beside", "relay_of", "with_input"]
 
@@ -23,10 +23,12 @@ RELAY = FloatLif(0.0, 0.5)
 #: How far above its threshold a neuron that always fires is driven, so that rounding both leaves it there.
 _ABOVE = 1.5
 
-Plain = TypeVar("Plain", "Dense[FloatLif]", "Conv[FloatLif]")
+_REMEDY = "train without a bias before neurons whose current lasts (bias=False)"
+
+Plain: TypeAlias = Dense[FloatLif] | Conv[FloatLif]
 
 
-def relay_of(shape: Shape) -> Dense[FloatLif] | Conv[FloatLif]:
+def relay_of(shape: Shape) -> Plain:
     """Neurons that pass on what enters, channel by channel, and one more channel that always fires."""
     count = shape[0]
     copies = np.eye(count + 1, count)
@@ -48,9 +50,6 @@ def firing_beside(layer: Plain, where: str) -> Plain:
     if isinstance(layer, Dense) and layer.delay is not None:
         layer = replace(layer, delay=np.concatenate([layer.delay, np.zeros_like(layer.delay[:1])]))
     return replace(layer, weight=weight, bias=np.append(own, _ABOVE * threshold or 1.0))
-
-
-_REMEDY = "train without a bias before neurons whose current lasts (bias=False)"
 
 
 def with_input(layer: Plain, bias: np.ndarray, before: Shape, where: str) -> Plain:
@@ -76,11 +75,12 @@ def with_input(layer: Plain, bias: np.ndarray, before: Shape, where: str) -> Pla
     if layer.groups != 1:
         raise UnsupportedLayerError(f"{where}: a bias into a current that lasts, of grouped channels; {_REMEDY}")
     kernel = np.zeros((len(bias), 1, *layer.weight.shape[2:]))
-    kernel[(slice(None), 0, *_inner_tap(layer, before, where))] = bias
+    y, x = _inner_tap(layer, before, where)
+    kernel[:, 0, y, x] = bias
     return replace(layer, weight=np.concatenate([layer.weight, kernel], axis=1))
 
 
-def _inner_tap(layer: Conv[FloatLif], before: Shape, where: str) -> tuple[int, ...]:
+def _inner_tap(layer: Conv[FloatLif], before: Shape, where: str) -> Pair:
     """A tap that never lies on the padding."""
     found: list[int] = []
     after = layer.output_shape(before)
@@ -89,6 +89,8 @@ def _inner_tap(layer: Conv[FloatLif], before: Shape, where: str) -> tuple[int, .
         taps = [tap * layer.dilation[axis] - layer.padding[axis] for tap in range(layer.weight.shape[axis + 2])]
         inside = [tap for tap, place in enumerate(taps) if place >= 0 and last + place < size]
         if not inside:
-            raise UnsupportedLayerError(f"{where}: a bias into a current that lasts, and a padding that no tap avoids; {_REMEDY}")
+            raise UnsupportedLayerError(
+                f"{where}: a bias into a current that lasts, and a padding that no tap avoids; {_REMEDY}"
+            )
         found.append(inside[len(inside) // 2])
-    return tuple(found)
+    return found[0], found[1]

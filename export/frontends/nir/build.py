@@ -3,9 +3,9 @@
 1. Synapses and what is folded into them (:mod:`~export.frontends.nir.sums`), times the neurons' gains.
 2. A bias into a current that lasts, and into one that stands for the potential, comes from a neuron that always fires
    (:mod:`export.frontends.always_firing`).
-3. Recurrent synapses make a layer ``dense_rec``. So does a reset that subtracts: the current takes the potential's place,
-   as no spike resets it, and each neuron's spike takes the threshold from it by a synapse onto itself, one step later,
-   as the potential would have lost it. Convolutions from the first such layer on are unrolled.
+3. Recurrent synapses make a layer ``dense_rec``. So does a reset that subtracts: the current takes the potential's
+   place, as no spike resets it, and each neuron's spike takes the threshold from it by a synapse onto itself, one step
+   later, as the potential would have lost it. Convolutions from the first such layer on are unrolled.
 """
 
 from __future__ import annotations
@@ -129,7 +129,9 @@ def _layer(sums: Sums, neuron: Membrane, node: NirNode, recurrent: NirNode | Non
     entering = synapse.output_shape((math.prod(sums.before),) if flat else sums.before)
     if entering != after:
         raise NetFileError(f"{where}: its synapses give {entering}, expected {after}")
-    gain, bias = (_by_neuron(values, after, where, name) for values, name in ((neuron.gain, "r"), (neuron.bias, "v_leak")))
+    gain, bias = (
+        _by_neuron(values, after, where, name) for values, name in ((neuron.gain, "r"), (neuron.bias, "v_leak"))
+    )
     rows = gain if isinstance(synapse, Dense) else _by_output(gain, where)
     weight = synapse.weight * rows.reshape(-1, *(1,) * (synapse.weight.ndim - 1))
     own = np.zeros(len(rows)) if synapse.bias is None else synapse.bias * rows
@@ -139,8 +141,8 @@ def _layer(sums: Sums, neuron: Membrane, node: NirNode, recurrent: NirNode | Non
         lif = FloatLif(0.0, lif.threshold, lif.keep)
         if math.prod(after) ** 2 > POINT_ELEMENTS:
             raise UnsupportedLayerError(
-                f"{where}: a reset that subtracts needs a matrix onto itself of {math.prod(after):,} neurons, which is too "
-                "large; train with reset to zero, or with smaller maps"
+                f"{where}: a reset that subtracts needs a matrix of its {math.prod(after):,} neurons onto themselves, "
+                "which is too large; train with reset to zero, or with smaller maps"
             )
         taken = -neuron.subtracted * np.eye(math.prod(after))
         back = taken if back is None else back + taken
@@ -190,7 +192,9 @@ def _recurrent(
     if node.kind in ("Linear", "Affine"):
         weight = node.array("weight")
         if weight.shape != (count, count):
-            raise NetFileError(f"{place}: weight has shape {weight.shape}, expected {(count, count)}, as {where} has neurons")
+            raise NetFileError(
+                f"{place}: weight has shape {weight.shape}, expected {(count, count)}, as {where} has neurons"
+            )
         bias = fitted(node, "bias", (count,), place)
     else:
         scale = node.array("scale") if node.kind == "Scale" else np.ones(1)
@@ -210,15 +214,17 @@ def _with_firing(layers: list[_Layer], notes: list[str]) -> list[_Layer]:
         shape = found[0].before
         found.insert(0, _Layer(relay_of(shape), shape, _more(shape), "the input's relay"))
         notes.append(
-            f"{found[1].where}: neurons that relay the input were put before it, and one that always fires, as its bias "
-            "enters a current that lasts"
+            f"{found[1].where}: neurons that relay the input were put before it, and one that always fires, as its "
+            "bias enters a current that lasts"
         )
     for index in range(1, len(found)):
         layer, source = found[index], found[index - 1]
         if layer.current_bias is None:
             continue
         if not (relayed and index == 1):
-            recurrent = None if source.recurrent is None else np.pad(source.recurrent, (0, 1))
+            recurrent = source.recurrent
+            if recurrent is not None:
+                recurrent = np.pad(recurrent, (0, math.prod(source.after[1:])))
             synapse = firing_beside(source.synapse, source.where)
             found[index - 1] = replace(source, synapse=synapse, after=_more(source.after), recurrent=recurrent)
             notes.append(f"{source.where}: one more neuron, that always fires, for the bias of {layer.where}")

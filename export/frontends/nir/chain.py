@@ -68,7 +68,9 @@ def chain(graph: NirGraph) -> tuple[NirNode, list[Stage]]:
         if place == last.name:
             break
         if len(seen) >= len(flat.nodes):
-            raise UnsupportedLayerError(f"node '{place}': a loop around several layers, which the chip's file cannot hold")
+            raise UnsupportedLayerError(
+                f"node '{place}': a loop around several layers, which the chip's file cannot hold"
+            )
         seen.append(Stage(flat.nodes[place], back.get(place)))
     unreached = set(flat.nodes) - {stage.node.name for stage in seen} - {first.name, last.name}
     if unreached:

@@ -1,8 +1,8 @@
 """What a NIR graph holds (neuroir.org): nodes and edges, read from a ``.nir`` file with nothing trusted.
 
-The file is HDF5: ``version``, and a group ``node`` of type ``NIRGraph`` with ``nodes/NAME/type`` and each node's arrays,
-and ``edges``, pairs of names. It is read here with the readers of :mod:`export.netx.items`, not with ``nir.read``: nir
-1.0.8 refuses published files whose declared types differ in leading ones, and follows links.
+It is HDF5: ``version``, and a group ``node`` of type ``NIRGraph`` with ``nodes/NAME/type`` and each node's arrays, and
+``edges``, pairs of names. It is read here with the readers of :mod:`export.netx.items`, not with ``nir.read``:
+nir 1.0.8 refuses published files whose declared types differ in leading ones, and follows links.
 """
 
 from __future__ import annotations

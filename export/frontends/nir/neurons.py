@@ -115,7 +115,9 @@ def _potential(node: NirNode, convention: Convention, dt: float) -> tuple[float,
 def _current(node: NirNode, convention: Convention, dt: float) -> tuple[float, np.ndarray]:
     """The share of the current that stays, and the gain of what enters it."""
     if convention.exponential and not convention.arriving_decays:
-        raise UnsupportedLayerError(f"node '{node.name}' ({node.kind}): Sinabs writes no such node; give --written-by nir")
+        raise UnsupportedLayerError(
+            f"node '{node.name}' ({node.kind}): Sinabs writes no such node; give --written-by nir"
+        )
     share = dt / _positive(node, "tau_syn")
     keep = _keep(node, "tau_syn", share, convention)
     entering = node.array("w_in") if "w_in" in node.values else np.ones(1)
@@ -132,8 +134,8 @@ def _keep(node: NirNode, key: str, share: np.ndarray, convention: Convention) ->
         return math.exp(-lost)
     if lost > 1 + CLOSE:
         raise ConfigError(
-            f"node '{node.name}' ({node.kind}): {key} is shorter than the time step, dt / {key} = {lost:g}, expected at "
-            "most 1; give a smaller --dt"
+            f"node '{node.name}' ({node.kind}): {key} is shorter than the time step, dt / {key} = {lost:g}, expected "
+            "at most 1; give a smaller --dt"
         )
     return 0.0 if lost > 1 - CLOSE else 1 - lost
 
@@ -142,7 +144,9 @@ def _threshold(node: NirNode, key: str, base: np.ndarray, convention: Convention
     """The layer's threshold, and what each neuron's input is multiplied by so that it holds for all."""
     own = node.array(key) - base
     if (own < 0).any():
-        raise UnsupportedLayerError(f"node '{node.name}' ({node.kind}): {key} is {_spread(own)} above its reset, expected 0 or more")
+        raise UnsupportedLayerError(
+            f"node '{node.name}' ({node.kind}): {key} is {_spread(own)} above its reset, expected 0 or more"
+        )
     if (own >= _NEVER).all():
         return math.inf, np.ones(1)
     common = float(own.max())

@@ -32,7 +32,8 @@ class NirMeaning:
 
     Attributes:
         dt: the time step, in the units of the graph's time constants; guessed from its gains where None.
-        reset: what a spike does to the potential: ``zero``, or ``subtract`` the threshold; zero where None, with a warning.
+        reset: what a spike does to the potential: ``zero``, or ``subtract`` the threshold; zero where None, with a
+            warning.
         written_by: a key of :data:`~export.frontends.nir.convention.WRITERS`; guessed where None.
         time_steps: how long an input lasts, where that is fixed; a readout that sums without a leak needs it.
     """

@@ -1,7 +1,7 @@
 """What lies between one layer's neurons and the next: synapses, and what is folded into them on either side.
 
-Nodes are taken in order. Before the synapses stand pools, scales, delays and a flatten, behind them scales, delays and a
-pool; neurons without synapses get the identity, or the pool alone, each channel for itself.
+Nodes are taken in order. Before the synapses stand pools, scales, delays and a flatten, behind them scales, delays and
+a pool; neurons without synapses get the identity, or the pool alone, each channel for itself.
 """
 
 from __future__ import annotations
@@ -126,7 +126,9 @@ class Sums:
         line = node.kind == "Conv1d"
         weight = node.array("weight")
         if weight.ndim != (3 if line else 4) or 0 in weight.shape:
-            raise NetFileError(f"{where}: weight has shape {weight.shape}, expected (O, I / groups, {'k' if line else 'kh, kw'})")
+            raise NetFileError(
+                f"{where}: weight has shape {weight.shape}, expected (O, I / groups, {'k' if line else 'kh, kw'})"
+            )
         if len(self.shape) != 3 or self._flat:
             raise NetFileError(f"{where}: takes a map, got {self.shape}")
         weight = weight[:, :, None] if line else weight
@@ -143,7 +145,9 @@ class Sums:
 
     def _first(self, where: str) -> None:
         if self._synapse is not None:
-            raise UnsupportedLayerError(f"{where}: follows {self.places[-2]} with no neurons between; put neurons there")
+            raise UnsupportedLayerError(
+                f"{where}: follows {self.places[-2]} with no neurons between; put neurons there"
+            )
 
     def _pooled(self, node: NirNode, where: str) -> None:
         size = _pair(node, "kernel_size", 1, where)
@@ -182,7 +186,9 @@ class Sums:
         steps = node.array("delay") / self._dt
         whole = np.rint(steps)
         if (np.abs(steps - whole) > 1e-3).any() or (whole < 0).any():
-            raise UnsupportedLayerError(f"{where}: delays of {steps.min():g} to {steps.max():g} steps, expected whole ones")
+            raise UnsupportedLayerError(
+                f"{where}: delays of {steps.min():g} to {steps.max():g} steps, expected whole ones"
+            )
         try:
             whole = np.broadcast_to(whole, self.shape) if whole.size > 1 else whole.reshape(1)
         except ValueError:
@@ -196,7 +202,9 @@ class Sums:
         self._behind = self._behind + whole.reshape(-1)
 
     def _flattened(self, node: NirNode, where: str) -> None:
-        start, end = (int(node.array(key)) if key in node.values else value for key, value in (("start_dim", 0), ("end_dim", -1)))
+        start, end = (
+            int(node.array(key)) if key in node.values else value for key, value in (("start_dim", 0), ("end_dim", -1))
+        )
         if start not in (0, 1) or end not in (-1, len(self.shape) - 1, len(self.shape)):
             raise UnsupportedLayerError(f"{where}: flattens axes {start} to {end}; expected all of a map")
         if self._synapse is not None and len(self.shape) == 3:
@@ -241,9 +249,7 @@ def _pair(node: NirNode, key: str, least: int, where: str, *, line: bool = False
     return int(values[0]), int(values[-1])
 
 
-def _padding(
-    node: NirNode, weight: tuple[int, ...], stride: Pair, dilation: Pair, where: str, *, line: bool
-) -> Pair:
+def _padding(node: NirNode, weight: tuple[int, ...], stride: Pair, dilation: Pair, where: str, *, line: bool) -> Pair:
     word = node.values.get("padding")
     if not isinstance(word, str):
         return _pair(node, "padding", 0, where, line=line)
@@ -252,4 +258,6 @@ def _padding(
         return 0, 0
     if word == "same" and stride == (1, 1) and not any(span % 2 for span in spans):
         return spans[0] // 2, spans[1] // 2
-    raise UnsupportedLayerError(f"{where}: padding '{word}' of a kernel {weight[2:]}, stride {stride}; expected numbers")
+    raise UnsupportedLayerError(
+        f"{where}: padding '{word}' of a kernel {weight[2:]}, stride {stride}; expected numbers"
+    )
