@@ -169,7 +169,9 @@ def _values(node: h5py.Group, where: str, left: _Left) -> Iterator[tuple[str, An
 def _metadata(group: h5py.Group, left: _Left) -> Iterator[tuple[str, Any]]:
     """What can be read of it; the rest is for others."""
     held = group["metadata"] if has_link(group, "metadata") else None
-    for key in held if isinstance(held, h5py.Group) else ():
+    if not isinstance(held, h5py.Group):
+        return
+    for key in held:
         item = held[key] if has_link(held, key) else None
         if not isinstance(item, h5py.Dataset) or item.shape is None:
             continue

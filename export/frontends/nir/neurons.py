@@ -65,8 +65,8 @@ def membrane(node: NirNode, step: Step, reset: Reset) -> Membrane:
     """
     convention, dt = step.convention, step.dt
     if node.kind == "Threshold":
-        lif, scale = _threshold(node, "threshold", np.zeros(1), convention)
-        return Membrane(FloatLif(0.0, lif), scale, np.zeros(1))
+        threshold, scale = _threshold(node, "threshold", np.zeros(1), convention)
+        return Membrane(FloatLif(0.0, threshold), scale, np.zeros(1))
     keep, gain = _potential(node, convention, dt)
     current_keep = 0.0
     if node.kind in ("CubaLIF", "CubaLI"):
