@@ -112,6 +112,11 @@ def _unsaid(step: Step, neurons: list[NirNode], meaning: NirMeaning) -> Iterator
             "spikes reset the potential, as the file says; it cannot say that they subtract the threshold instead, as "
             "snnTorch's, Sinabs' and Rockpool's do by default; give --reset zero or --reset subtract"
         )
+    if meaning.reset == "subtract" and meaning.written_by is None and step.written_by == "nir":
+        yield (
+            "what a spike leaves of the potential leaks at once, as NIR has it; snnTorch takes the threshold a step "
+            "later, and Sinabs' decays are exponential: give --written-by"
+        )
 
 
 def _read_as(step: Step, meaning: NirMeaning) -> Iterator[str]:

@@ -260,6 +260,8 @@ def test_export_and_check_say_what_was_assumed(tmp_path: Path, capsys: pytest.Ca
     assert code == 1
     assert "tau is shorter than the time step" in json.loads(out)["findings"][-1]["what"]
     assert call(capsys, "check", SOUND, "--reset", "zero", "--chip", "loihi2")[0] == 0
+    _, out, _ = call(capsys, "check", SOUND, "--reset", "subtract", "--json")
+    assert "snnTorch takes the threshold a step later" in json.loads(out)["findings"][0]["what"]
 
 
 def test_what_the_file_does_not_say_is_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
