@@ -2,9 +2,21 @@
 
 from export.frontends.esvae_run import from_run
 from export.frontends.netx_file import from_netx
+from export.frontends.nir import from_nir, is_nir, read_nir
 from export.frontends.norse import from_norse
 from export.frontends.official import from_official
 from export.frontends.slayer import from_slayer
 from export.frontends.source import is_netx, load_source
 
-__all__ = ["from_netx", "from_norse", "from_official", "from_run", "from_slayer", "is_netx", "load_source"]
+__all__ = [
+    "from_netx",
+    "from_nir",
+    "from_norse",
+    "from_official",
+    "from_run",
+    "from_slayer",
+    "is_netx",
+    "is_nir",
+    "load_source",
+    "read_nir",
+]
