@@ -6,7 +6,9 @@ from export.frontends.nir import from_nir, is_nir, read_nir
 from export.frontends.norse import from_norse
 from export.frontends.official import from_official
 from export.frontends.slayer import from_slayer
+from export.frontends.snntorch import from_snntorch
 from export.frontends.source import is_netx, load_source
+from export.frontends.spikingjelly import from_spikingjelly
 
 __all__ = [
     "from_netx",
@@ -15,6 +17,8 @@ __all__ = [
     "from_official",
     "from_run",
     "from_slayer",
+    "from_snntorch",
+    "from_spikingjelly",
     "is_netx",
     "is_nir",
     "load_source",
