@@ -2,7 +2,7 @@
 
 A frontend that finds ``i <- current_keep i + (W s + b)`` gives ``b`` beside the layer. It becomes the weights from one
 more neuron, or channel, of the layer before, which nothing reaches and whose own bias lies above its threshold; before
-a network's first layer, neurons that relay the input are put, with one more of that kind. Exact, from the first step.
+a network's first layer, neurons that relay the input are put, with one more of that kind. Exact from the first step on.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import TypeAlias
 
 import numpy as np
 
 from esvae.errors import UnsupportedLayerError
-from export.ir import Conv, ConvTranspose, Dense, FloatLif, Shape
+from export.ir import Conv, ConvTranspose, Dense, FloatLif, Pair, RecurrentDense, Shape, Synapse
 from export.ir.geometry import grouped, ungrouped
 
 __all__ = ["RELAY", "Drawn", "firing_beside", "relay_of", "with_firing", "with_input"]
@@ -45,8 +45,19 @@ class Drawn:
     current_bias: np.ndarray | None = None
     recurrent: np.ndarray | None = None
 
+    def connected(self) -> Synapse[FloatLif]:
+        """The node with its connections onto itself; raises UnsupportedLayerError where netx has none for them."""
+        synapse = self.synapse
+        if self.recurrent is None:
+            return synapse
+        if not isinstance(synapse, Dense) or synapse.delay is not None:
+            raise UnsupportedLayerError(
+                f"{self.where}: a convolution or delays beside synapses onto itself, which netx's dense_rec lacks"
+            )
+        return RecurrentDense(synapse.weight, self.recurrent, synapse.bias, synapse.neuron)
 
-Plain = TypeVar("Plain", "Dense[FloatLif]", "Conv[FloatLif]")
+
+_Plain: TypeAlias = "Dense[FloatLif] | Conv[FloatLif]"
 
 
 def with_firing(layers: Sequence[Drawn], notes: list[str]) -> list[Drawn]:
@@ -86,7 +97,7 @@ def _more(shape: Shape) -> Shape:
     return (shape[0] + 1, *shape[1:])
 
 
-def _plain(layer: Drawn) -> Dense[FloatLif] | Conv[FloatLif]:
+def _plain(layer: Drawn) -> _Plain:
     """Its synapses, every output channel with every input channel."""
     synapse = layer.synapse
     if isinstance(synapse, ConvTranspose):
@@ -98,7 +109,7 @@ def _plain(layer: Drawn) -> Dense[FloatLif] | Conv[FloatLif]:
     return synapse
 
 
-def relay_of(shape: Shape) -> Dense[FloatLif] | Conv[FloatLif]:
+def relay_of(shape: Shape) -> _Plain:
     """Neurons that pass on what enters, channel by channel, and one more channel that always fires."""
     count = shape[0]
     copies = np.eye(count + 1, count)
@@ -106,7 +117,7 @@ def relay_of(shape: Shape) -> Dense[FloatLif] | Conv[FloatLif]:
     return Dense(copies, bias, RELAY) if len(shape) == 1 else Conv(copies[:, :, None, None], bias, RELAY)
 
 
-def firing_beside(layer: Plain, where: str) -> Plain:
+def firing_beside(layer: _Plain, where: str) -> _Plain:
     """The layer, with one more neuron, or channel, that fires at every step.
 
     Raises:
@@ -125,7 +136,7 @@ def firing_beside(layer: Plain, where: str) -> Plain:
 _REMEDY = "train without a bias before neurons whose current lasts (bias=False)"
 
 
-def with_input(layer: Plain, bias: np.ndarray, before: Shape, where: str) -> Plain:
+def with_input(layer: _Plain, bias: np.ndarray, before: Shape, where: str) -> _Plain:
     """The layer, with one more input, that always fires: its weights are ``bias``, one number an output.
 
     Args:
@@ -148,11 +159,12 @@ def with_input(layer: Plain, bias: np.ndarray, before: Shape, where: str) -> Pla
     if layer.groups != 1:
         raise UnsupportedLayerError(f"{where}: a bias into a current that lasts, of grouped channels; {_REMEDY}")
     kernel = np.zeros((len(bias), 1, *layer.weight.shape[2:]))
-    kernel[(slice(None), 0, *_inner_tap(layer, before, where))] = bias
+    y, x = _inner_tap(layer, before, where)
+    kernel[:, 0, y, x] = bias
     return replace(layer, weight=np.concatenate([layer.weight, kernel], axis=1))
 
 
-def _inner_tap(layer: Conv[FloatLif], before: Shape, where: str) -> tuple[int, ...]:
+def _inner_tap(layer: Conv[FloatLif], before: Shape, where: str) -> Pair:
     """A tap that never lies on the padding."""
     found: list[int] = []
     after = layer.output_shape(before)
@@ -165,4 +177,4 @@ def _inner_tap(layer: Conv[FloatLif], before: Shape, where: str) -> tuple[int, .
                 f"{where}: a bias into a current that lasts, and a padding that no tap avoids; {_REMEDY}"
             )
         found.append(inside[len(inside) // 2])
-    return tuple(found)
+    return found[0], found[1]

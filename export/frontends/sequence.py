@@ -33,10 +33,10 @@ from export.frontends.always_firing import RELAY, Drawn, with_firing
 from export.frontends.esvae_run import synapse_of
 from export.frontends.nir.pooling import SumPool, conv_after, dense_after, pool_after, pooled_conv
 from export.frontends.pooling import depthwise
-from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, ImageReadout, Pair, RecurrentDense, Shape
+from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, ImageReadout, Pair, Shape
 from export.ir.floats import FloatLayer, FloatNetwork, Norm
 
-__all__ = ["MODULES", "Cell", "ModuleSequence"]
+__all__ = ["MODULES", "Cell", "ModuleSequence", "pair_of"]
 
 #: What :meth:`ModuleSequence.take` takes, for messages.
 MODULES = (
@@ -227,7 +227,7 @@ class ModuleSequence:
         for index, (drawn, norm, scale) in enumerate(layers):
             if len(shape) == 3 and isinstance(drawn.synapse, Dense):
                 found.append(Flatten())
-            found.append(FloatLayer(_connected(drawn), norm, None if index else self._map_shape, scale))
+            found.append(FloatLayer(drawn.connected(), norm, None if index else self._map_shape, scale))
             shape = drawn.after
         if len(shape) > len(self._shape):
             found.append(Flatten())
@@ -324,7 +324,7 @@ class ModuleSequence:
             raise UnsupportedLayerError(f"{place}: of what are no spikes yet; put it behind the neurons")
         kernel, stride, padding = _window(part, place)
         channels = self.channels(place)
-        dilation = _pair(part.dilation)
+        dilation = pair_of(part.dilation)
         conv = depthwise(np.ones(kernel), channels, RELAY, stride=stride, padding=padding, dilation=dilation)
         self._add(Drawn(conv, self._before, self._fitting(conv, place), place))
 
@@ -377,20 +377,14 @@ def _subtracting(cell: Cell, synapse: Any, place: str) -> tuple[Cell, np.ndarray
     return Cell(neuron, cell.gain), back
 
 
-def _connected(drawn: Drawn) -> Any:
-    synapse = drawn.synapse
-    if drawn.recurrent is None:
-        return synapse
-    return RecurrentDense(synapse.weight, drawn.recurrent, synapse.bias, synapse.neuron)
-
-
 def _window(part: Any, place: str) -> tuple[Pair, Pair, Pair]:
     if part.ceil_mode:
         raise UnsupportedLayerError(f"{place}: ceil_mode pools windows that reach over the border; use ceil_mode=False")
-    return _pair(part.kernel_size), _pair(part.stride), _pair(part.padding)
+    return pair_of(part.kernel_size), pair_of(part.stride), pair_of(part.padding)
 
 
-def _pair(value: Any) -> Pair:
+def pair_of(value: Any) -> Pair:
+    """``(y, x)`` of what torch's modules hold for both axes, or for each."""
     return (int(value), int(value)) if isinstance(value, int) else (int(value[0]), int(value[1]))
 
 

@@ -230,7 +230,8 @@ def _recurrent(walk: _Walk, block: Any, where: str) -> tuple[Synapse[FloatLif], 
             f"{where}: going step by step, slayer's recurrent block lets its norm's bias last with the current, where "
             "the chip adds it to the potential; train without norm, or with current_decay=1"
         )
-    return RecurrentDense(*(w.values.reshape(w.values.shape[:2]) for w in (entering, back)), norm.bias, lif), on_grid
+    weight, recurrent = (weights.values.reshape(weights.values.shape[:2]) for weights in (entering, back))
+    return RecurrentDense(weight, recurrent, norm.bias, lif), on_grid
 
 
 def _convolution(

@@ -33,7 +33,7 @@ from esvae.chip.formats import DECAY_UNITY
 from esvae.errors import ConfigError, UnsupportedLayerError
 from export.frontends.esvae_run import synapse_of
 from export.frontends.pooling import depthwise
-from export.frontends.sequence import MODULES, Cell, ModuleSequence
+from export.frontends.sequence import MODULES, Cell, ModuleSequence, pair_of
 from export.ir import FloatLif, ImageReadout, Shape, with_values
 from export.ir.floats import FloatNetwork
 
@@ -143,9 +143,7 @@ def _block(sequence: ModuleSequence, block: Any, place: str) -> Iterator[str]:
         )
     synapse, scale = block.synapse, int(neuron.scale)
     if type(synapse).__name__ == "SumPool2d":
-        stride, padding, dilation = (
-            tuple(int(n) for n in getattr(synapse, key)) for key in ("stride", "padding", "dilation")
-        )
+        stride, padding, dilation = (pair_of(getattr(synapse, key)) for key in ("stride", "padding", "dilation"))
         ones = np.full(tuple(synapse.kernel_size), float(scale))
         node: Any = depthwise(
             ones, sequence.channels(place), FloatLif(keep, math.inf), stride=stride, padding=padding, dilation=dilation

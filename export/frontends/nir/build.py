@@ -25,6 +25,7 @@ from export.frontends.nir.neurons import Membrane, membrane
 from export.frontends.nir.sums import Sums, fitted
 from export.ir import Conv, Dense, Flatten, FloatLif, Shape
 from export.ir.floats import FloatLayer
+from export.ir.limits import POINT_ELEMENTS
 from export.passes.lower_dense import unrolled_layer
 
 __all__ = ["Built", "built"]
@@ -72,7 +73,7 @@ def built(stages: list[Stage], input_shape: Shape, step: Step, reset: Reset) -> 
     for layer in layers:
         if len(shape) == 3 and isinstance(layer.synapse, Dense):
             found.append(Flatten())
-        found.append(FloatLayer(_connected(layer)))
+        found.append(FloatLayer(layer.connected()))
         shape = layer.after
     return Built(tuple(found), layers[0].before, tuple(notes))
 
@@ -118,6 +119,11 @@ def _layer(sums: Sums, neuron: Membrane, node: NirNode, recurrent: NirNode | Non
     lif, current_bias = neuron.lif, None
     if neuron.subtracted is not None:
         lif = FloatLif(0.0, lif.threshold, lif.keep)
+        if math.prod(after) ** 2 > POINT_ELEMENTS:
+            raise UnsupportedLayerError(
+                f"{where}: a reset that subtracts needs a matrix onto itself of {math.prod(after):,} neurons, which is too "
+                "large; train with reset to zero, or with smaller maps"
+            )
         taken = -neuron.subtracted * np.eye(math.prod(after))
         back = taken if back is None else back + taken
         own, bias = own + _by_output(bias, where), np.zeros_like(bias)
@@ -193,9 +199,3 @@ def _unrolled(layers: list[Drawn]) -> list[Drawn]:
         after = (math.prod(after),) if index >= first else after
         found.append(replace(layer, synapse=synapse, before=before, after=after))
     return found
-
-
-def _connected(layer: Drawn) -> Dense[FloatLif] | Conv[FloatLif]:
-    if layer.recurrent is not None:
-        raise UnsupportedLayerError(f"{layer.where}: synapses onto itself are not supported")
-    return layer.synapse

@@ -4,19 +4,20 @@ NIR describes neurons in continuous time: it says neither the time step ``dt``, 
 spike subtracts the threshold. By what the frameworks' own code computes (nir 1.0.8, snnTorch 1.0.0, SpikingJelly 2.0.0,
 Norse 1.1.0, Sinabs 3.1.3, Rockpool 3.1.0):
 
-============  =============  ====================================  =====  ===================================================
-written by    decay          input to potential                    fires  reset by subtraction
-============  =============  ====================================  =====  ===================================================
+============  =============  ====================================  =====  ========================================
+written by    what stays     what the input adds                   fires  reset by subtraction
+============  =============  ====================================  =====  ========================================
 nir           1 - dt / tau   r dt / tau, w_in dt / tau_syn         above  at once: what is left of it then leaks
-snntorch      1 - dt / tau   as nir: 1                             above  in the next step, behind the leak
+snntorch      1 - dt / tau   as nir, which is 1                    above  in the next step, behind the leak
 spikingjelly  1 - dt / tau   as nir                                at     never in a file: its export refuses
-norse         1 - dt / tau   as nir, but w_in 1 stands for all     above  at once
-sinabs        exp(-dt/tau)   r (1 - decay)                         at     at once
-rockpool      exp(-dt/tau)   r dt / tau, tau_syn's decay           at     at once
-============  =============  ====================================  =====  ===================================================
+norse         1 - dt / tau   as nir, but a w_in of 1 adds all      above  at once
+sinabs        exp(-dt/tau)   r (1 - what stays)                    at     at once
+rockpool      exp(-dt/tau)   LIF all, LI what stays of it,         at     at once
+                             CubaLIF what stays of the current
+============  =============  ====================================  =====  ========================================
 
 ``dt`` is told by the gains: with the right one, ``r dt / tau`` and ``w_in dt / tau_syn`` are 1; of Rockpool's files
-``r dt / tau`` is ``exp(-dt / tau)``. Where ``r`` is 1 they say nothing, and the time constants' order does.
+``r dt / tau`` is ``exp(-dt / tau)``, which its LIF does not apply to its input, though its files say so. Where ``r`` is 1 they say nothing, and the time constants' order does.
 """
 
 from __future__ import annotations

@@ -105,7 +105,9 @@ def _potential(node: NirNode, convention: Convention, dt: float) -> tuple[float,
     key = "tau_mem" if "tau_mem" in node.values else "tau"
     share = dt / _positive(node, key)
     keep = _keep(node, key, share, convention)
-    if convention.exponential and not convention.arriving_decays:
+    if convention.arriving_decays:  # r holds one decay, which LI's input meets and LIF's does not
+        return keep, _snapped(r * share / (keep if "v_threshold" in node.values else 1.0))
+    if convention.exponential:
         return keep, r * (1 - keep)
     return keep, _snapped(r * share)
 

@@ -129,25 +129,29 @@ def _steps(graph: NirGraph) -> int | None:
     return int(held[0]) if held.size == 1 and held[0] >= 1 else None
 
 
+#: Axes of what enters nodes that say it.
+_AXES = {"Conv2d": 3, "SumPool2d": 3, "AvgPool2d": 3, "Flatten": 3, "Conv1d": 2, "Linear": 1, "Affine": 1}
+
+
 def _input_shape(first: NirNode, nodes: list[NirNode]) -> Shape:
-    """What enters, without leading ones of a batch, as the first synapses take it."""
+    """What enters, as the first node that says so takes it: without the axes of a batch, or of time, before it."""
+    where = f"node '{first.name}' (Input)"
     declared = first.array("shape").reshape(-1) if "shape" in first.values else np.ones(0)
-    if declared.size > 6 or (declared < 1).any() or (declared != np.rint(declared)).any():
-        raise NetFileError(f"node '{first.name}' (Input): {declared.tolist()[:6]} is no shape")
+    if (declared < 1).any() or (declared != np.rint(declared)).any():
+        raise NetFileError(f"{where}: {declared.tolist()[:6]} is no shape")
     shape = tuple(int(n) for n in declared)
-    synapse = next((node for node in nodes if "weight" in node.values), None)
-    wanted = 1 if synapse is None else {"Conv2d": 3, "Conv1d": 2}.get(synapse.kind, 1)
-    flattened = any(node.kind == "Flatten" for node in nodes[: nodes.index(synapse)] if synapse) if synapse else False
-    if any(node.kind in ("SumPool2d", "AvgPool2d") for node in nodes) or flattened and len(shape) >= 3:
-        wanted = max(wanted, 3)
-    while len(shape) > wanted and shape[0] == 1:
+    taker = next((node for node in nodes if node.kind in _AXES), None)
+    axes = 3 if taker is None else _AXES[taker.kind]
+    if axes == 1 and taker is not None:
+        weight = taker.array("weight")
+        if weight.ndim == 2 and (not shape or weight.shape[1] in (shape[-1], math.prod(shape))):
+            return (int(weight.shape[1]),)
+    while len(shape) > axes and shape[0] == 1:
         shape = shape[1:]
-    if wanted == 2 and len(shape) == 2:  # (C, L), a map that is one pixel high
+    if axes == 2 and len(shape) == 2:  # (C, L): a map that is one pixel high
         return (shape[0], 1, shape[1])
+    if len(shape) == 2 and taker is not None and taker.kind == "Flatten":
+        return (1, *shape)
     if len(shape) in (1, 3):
         return shape
-    if wanted == 1 and synapse is not None and synapse.array("weight").ndim == 2 and not shape:
-        return (synapse.array("weight").shape[1],)
-    if len(shape) == 2 and wanted == 1:
-        return (math.prod(shape),)
-    raise NetFileError(f"node '{first.name}' (Input): shape {shape}, expected (features,) or (C, H, W)")
+    raise NetFileError(f"{where}: shape {shape}, expected (features,) or (C, H, W)")

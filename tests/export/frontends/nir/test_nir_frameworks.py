@@ -11,11 +11,11 @@ import pytest
 
 from export.float_simulate import FloatTrace, simulate_float
 from export.frontends.nir import NirMeaning, NirSource, read_nir
-from export.ir import Network, RecurrentDense
+from export.ir import RecurrentDense
 from export.netx import read_netx
 from export.pipeline import export_network
-from sim.reference import simulate_reference
-from sim.twin.engine import simulate
+from sim.reference import simulate
+from sim.twin.engine import Engine
 
 FILES = Path(__file__).parent / "files"
 
@@ -84,8 +84,29 @@ def test_what_is_exported_runs_alike_in_twin_and_reference(name: str, tmp_path: 
     assert network.content_hash() == done.network.content_hash()
     raster = recording(name)[0]
     raster = raster.reshape(*raster.shape[:2], *network.input_shape)
-    assert_alike(network, raster)
+    (activities,) = Engine(network).run(raster, trace=True, chunk=len(raster))
+    for activity, trace in zip(activities, simulate(network, raster), strict=True):
+        assert activity.trace is not None
+        for key in "uvs":
+            assert (getattr(activity.trace, key) == getattr(trace, key)).all(), key
 
 
-def assert_alike(network: Network, raster: np.ndarray) -> None:
-    raise NotImplementedError
+@pytest.mark.lava
+@pytest.mark.parametrize("name", ["snntorch_synaptic", "snntorch_recurrent", "snntorch_conv"])
+def test_lava_fires_as_the_twin(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = export_network(source(name).network, tmp_path / "a.net")
+    raster = recording(name)[0][:1]
+    found = verify_file(done.path, ["lava"], raster.reshape(*raster.shape[:2], *done.network.input_shape))
+    assert found
+
+
+def test_a_reset_that_subtracts_is_a_synapse_onto_the_neuron_itself() -> None:
+    network = source("snntorch_leaky_subtract").network
+    for layer, threshold, beta in zip(network.synapses[1:], (1.0, 0.8), (0.9, 0.75), strict=True):
+        assert isinstance(layer.synapse, RecurrentDense)
+        count = layer.synapse.outputs - (threshold == 1.0)  # one more that always fires, for the next one's bias
+        taken = np.diag(np.diag(layer.synapse.recurrent))
+        assert (layer.synapse.recurrent == taken).all()
+        assert np.allclose(np.diag(taken)[:count], -threshold)
+        assert layer.synapse.neuron.keep == 0
+        assert layer.synapse.neuron.current_keep == pytest.approx(beta)
