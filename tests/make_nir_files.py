@@ -1,9 +1,10 @@
 """Makes ``tests/export/frontends/nir/files``: small NIR files as each framework writes them, with its own spikes.
 
 Each network is drawn from a seed, exported by the framework's own export, and run by the framework on a seeded raster;
-``NAME.npz`` holds the raster ``(images, steps, *shape)`` and what each layer of neurons gave, in order, ``layer_0`` and so
-on. Needs Python 3.11 with ``pip install nir nirtorch snntorch sinabs norse rockpool spikingjelly``; the files here were made with
-nir 1.0.4, snnTorch 1.0.0, Sinabs 3.1.3, Norse 1.1.0, Rockpool 3.1.0 and SpikingJelly 2.0.0::
+``NAME.npz`` holds the raster ``(images, steps, *shape)`` and what each layer of neurons gave, in order, ``layer_0`` and
+so on. Needs Python 3.11 with ``pip install snntorch sinabs norse rockpool spikingjelly``, and then the newest ``nir``
+and ``nirtorch`` over those that Rockpool asks for. The files here were made with nir 1.0.8, nirtorch 2.6, snnTorch
+1.0.0, Sinabs 3.1.3, Norse 1.1.0, Rockpool 3.1.0 and SpikingJelly 2.0.0::
 
     python tests/make_nir_files.py [NAME ...]
 """

@@ -40,10 +40,8 @@ def check(
 
     named = None if chip is None else chip_named(chip)
     more = None if named is None else lambda network: chip_findings(network, named)
-    if is_nir(net):
-        found = check_nir(net, NirMeaning(dt, reset, written_by), more)  # type: ignore[arg-type]
-    else:
-        found = check_file(net, more)
+    meaning = NirMeaning(dt, reset, written_by)  # type: ignore[arg-type]
+    found = check_nir(net, meaning, more) if is_nir(net) else check_file(net, more)
     errors = sum(finding.severity == "error" for finding in found)
     if json:
         emit_json({"file": net, "errors": errors, "findings": found})

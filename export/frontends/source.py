@@ -31,7 +31,7 @@ def is_netx(source: str | os.PathLike[str]) -> bool:
 
 
 def load_source(source: str | os.PathLike[str]) -> FloatNetwork:
-    """The float description of a run directory, ``pretrained:NAME``, an official state dict, a NIR graph or a ``.net`` file.
+    """The float description of a run, ``pretrained:NAME``, an official state dict, a NIR graph or a ``.net`` file.
 
     What a NIR graph leaves open is guessed; :func:`~export.frontends.nir.source.read_nir` takes it, and says what was.
 

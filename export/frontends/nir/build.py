@@ -3,9 +3,9 @@
 1. Synapses and what is folded into them (:mod:`~export.frontends.nir.sums`), times the neurons' gains.
 2. A bias into a current that lasts, and into one that stands for the potential, comes from a neuron that always fires
    (:mod:`export.frontends.always_firing`).
-3. Recurrent synapses make a layer ``dense_rec``. So does a reset that subtracts: the current takes the potential's place,
-   as no spike resets it, and each neuron's spike takes the threshold from it by a synapse onto itself, one step later,
-   as the potential would have lost it. Convolutions from the first such layer on are unrolled.
+3. Recurrent synapses make a layer ``dense_rec``. So does a reset that subtracts: the current takes the potential's
+   place, as no spike resets it, and each neuron's spike takes the threshold from it by a synapse onto itself, one step
+   later, as the potential would have lost it. Convolutions from the first such layer on are unrolled.
 """
 
 from __future__ import annotations
@@ -121,8 +121,8 @@ def _layer(sums: Sums, neuron: Membrane, node: NirNode, recurrent: NirNode | Non
         lif = FloatLif(0.0, lif.threshold, lif.keep)
         if math.prod(after) ** 2 > POINT_ELEMENTS:
             raise UnsupportedLayerError(
-                f"{where}: a reset that subtracts needs a matrix onto itself of {math.prod(after):,} neurons, which is too "
-                "large; train with reset to zero, or with smaller maps"
+                f"{where}: a reset that subtracts needs a matrix of its {math.prod(after):,} neurons onto themselves, "
+                "which is too large; train with reset to zero, or with smaller maps"
             )
         taken = -neuron.subtracted * np.eye(math.prod(after))
         back = taken if back is None else back + taken

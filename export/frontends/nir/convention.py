@@ -17,7 +17,8 @@ rockpool      exp(-dt/tau)   LIF all, LI what stays of it,         at     at onc
 ============  =============  ====================================  =====  ========================================
 
 ``dt`` is told by the gains: with the right one, ``r dt / tau`` and ``w_in dt / tau_syn`` are 1; of Rockpool's files
-``r dt / tau`` is ``exp(-dt / tau)``, which its LIF does not apply to its input, though its files say so. Where ``r`` is 1 they say nothing, and the time constants' order does.
+``r dt / tau`` is ``exp(-dt / tau)``, which its LIF does not apply to its input, though its files say so. Where ``r`` is
+1 they say nothing, and the time constants' order does.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What a NIR graph holds (neuroir.org): nodes and edges, read from a ``.nir`` file with nothing trusted.
 
-The file is HDF5: ``version``, and a group ``node`` of type ``NIRGraph`` with ``nodes/NAME/type`` and each node's arrays,
-and ``edges``, pairs of names. It is read here with the readers of :mod:`export.netx.items`, not with ``nir.read``: nir
-1.0.8 refuses published files whose declared types differ in leading ones, and follows links.
+It is HDF5: ``version``, and a group ``node`` of type ``NIRGraph`` with ``nodes/NAME/type`` and each node's arrays, and
+``edges``, pairs of names. It is read here with the readers of :mod:`export.netx.items`, not with ``nir.read``:
+nir 1.0.8 refuses published files whose declared types differ in leading ones, and follows links.
 """
 
 from __future__ import annotations
@@ -169,7 +169,9 @@ def _values(node: h5py.Group, where: str, left: _Left) -> Iterator[tuple[str, An
 def _metadata(group: h5py.Group, left: _Left) -> Iterator[tuple[str, Any]]:
     """What can be read of it; the rest is for others."""
     held = group["metadata"] if has_link(group, "metadata") else None
-    for key in held if isinstance(held, h5py.Group) else ():
+    if not isinstance(held, h5py.Group):
+        return
+    for key in held:
         item = held[key] if has_link(held, key) else None
         if not isinstance(item, h5py.Dataset) or item.shape is None:
             continue

@@ -65,8 +65,8 @@ def membrane(node: NirNode, step: Step, reset: Reset) -> Membrane:
     """
     convention, dt = step.convention, step.dt
     if node.kind == "Threshold":
-        lif, scale = _threshold(node, "threshold", np.zeros(1), convention)
-        return Membrane(FloatLif(0.0, lif), scale, np.zeros(1))
+        threshold, scale = _threshold(node, "threshold", np.zeros(1), convention)
+        return Membrane(FloatLif(0.0, threshold), scale, np.zeros(1))
     keep, gain = _potential(node, convention, dt)
     current_keep = 0.0
     if node.kind in ("CubaLIF", "CubaLI"):
@@ -134,8 +134,8 @@ def _keep(node: NirNode, key: str, share: np.ndarray, convention: Convention) ->
         return math.exp(-lost)
     if lost > 1 + CLOSE:
         raise ConfigError(
-            f"node '{node.name}' ({node.kind}): {key} is shorter than the time step, dt / {key} = {lost:g}, expected at "
-            "most 1; give a smaller --dt"
+            f"node '{node.name}' ({node.kind}): {key} is shorter than the time step, dt / {key} = {lost:g}, expected "
+            "at most 1; give a smaller --dt"
         )
     return 0.0 if lost > 1 - CLOSE else 1 - lost
 

@@ -1,10 +1,11 @@
 """Sum pools folded into the synapses around them: exact, as both are sums.
 
-A pool of ``k`` with stride ``s`` and padding ``q`` is a convolution of ones, each channel for itself. Before a kernel of
-``K`` taps with stride ``t``, padding ``p`` and dilation ``d``, both are one kernel of ``(K - 1) d s + k`` taps, stride
-``t s`` and padding ``p s + q``, whose tap ``a d s + b`` is the sum of the products of taps ``a`` and ``b``. With a padding
-``p`` the kernel's padded zeros are no pooled pixels, so the pool must not reach the map from there: ``k <= s + q``, and no
-pixel may be left over behind the last window. Behind a kernel likewise, where the pool has no padding.
+A pool of ``k`` with stride ``s`` and padding ``q`` is a convolution of ones, each channel for itself. Before a kernel
+of ``K`` taps with stride ``t``, padding ``p`` and dilation ``d``, both are one kernel of ``(K - 1) d s + k`` taps,
+stride ``t s`` and padding ``p s + q``, whose tap ``a d s + b`` is the sum of the products of taps ``a`` and ``b``. With
+a padding ``p`` the kernel's padded zeros are no pooled pixels, so the pool must not reach the map from there:
+``k <= s + q``, and no pixel may be left over behind the last window. Behind a kernel likewise, where the pool has no
+padding.
 """
 
 from __future__ import annotations
@@ -131,6 +132,7 @@ def _spread(weight: np.ndarray, steps: Pair, kernel: np.ndarray) -> np.ndarray:
     size = [(n - 1) * s + k for n, s, k in zip(weight.shape[2:], steps, kernel.shape, strict=True)]
     found = np.zeros((*weight.shape[:2], *size))
     for y, x in itertools.product(*map(range, weight.shape[2:])):
-        at = tuple(slice(i * s, i * s + k) for i, s, k in zip((y, x), steps, kernel.shape, strict=True))
-        found[(..., *at)] += weight[:, :, y, x, None, None] * kernel
+        top, left = y * steps[0], x * steps[1]
+        window = found[:, :, top : top + kernel.shape[0], left : left + kernel.shape[1]]
+        window += weight[:, :, y, x, None, None] * kernel
     return found

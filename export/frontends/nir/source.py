@@ -32,7 +32,8 @@ class NirMeaning:
 
     Attributes:
         dt: the time step, in the units of the graph's time constants; guessed from its gains where None.
-        reset: what a spike does to the potential: ``zero``, or ``subtract`` the threshold; zero where None, with a warning.
+        reset: what a spike does to the potential: ``zero``, or ``subtract`` the threshold; zero where None, with a
+            warning.
         written_by: a key of :data:`~export.frontends.nir.convention.WRITERS`; guessed where None.
         time_steps: how long an input lasts, where that is fixed; a readout that sums without a leak needs it.
     """
@@ -110,6 +111,11 @@ def _unsaid(step: Step, neurons: list[NirNode], meaning: NirMeaning) -> Iterator
         yield (
             "spikes reset the potential, as the file says; it cannot say that they subtract the threshold instead, as "
             "snnTorch's, Sinabs' and Rockpool's do by default; give --reset zero or --reset subtract"
+        )
+    if meaning.reset == "subtract" and meaning.written_by is None and step.written_by == "nir":
+        yield (
+            "what a spike leaves of the potential leaks at once, as NIR has it; snnTorch takes the threshold a step "
+            "later, and Sinabs' decays are exponential: give --written-by"
         )
 
 

@@ -1,7 +1,7 @@
 """What lies between one layer's neurons and the next: synapses, and what is folded into them on either side.
 
-Nodes are taken in order. Before the synapses stand pools, scales, delays and a flatten, behind them scales, delays and a
-pool; neurons without synapses get the identity, or the pool alone, each channel for itself.
+Nodes are taken in order. Before the synapses stand pools, scales, delays and a flatten, behind them scales, delays and
+a pool; neurons without synapses get the identity, or the pool alone, each channel for itself.
 """
 
 from __future__ import annotations

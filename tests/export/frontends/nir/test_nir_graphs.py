@@ -10,10 +10,10 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from command import call
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from command import call
 from esvae.errors import EsvaeError, NetFileError, UnsupportedLayerError
 from export.float_simulate import simulate_float
 from export.frontends import load_source
@@ -24,13 +24,10 @@ from export.ir import Conv, Dense, Flatten, FloatLif, RecurrentDense
 from export.ir.floats import FloatLayer, FloatNetwork
 from export.netx import read_netx
 from export.nir.write import write_nir
+from nir_graphs import chained, node
 
 FILES = Path(__file__).parent / "files"
 SOUND = FILES / "snntorch_leaky_zero.nir"
-
-
-def node(name: str, kind: str, **values: Any) -> NirNode:
-    return NirNode(name, kind, {k: v if isinstance(v, str) else np.asarray(v, np.float64) for k, v in values.items()})
 
 
 def weight(name: str, count: int = 2) -> NirNode:
@@ -38,24 +35,19 @@ def weight(name: str, count: int = 2) -> NirNode:
 
 
 LIF = {"tau": [1.0], "r": [4.0], "v_leak": [0.0], "v_threshold": [1.0]}
-ENDS = (node("input", "Input", shape=[2]), node("output", "Output", shape=[1, 1, 2]))
 W, V, NEURONS, OTHERS = weight("w"), weight("v"), node("lif", "LIF", **LIF), node("other", "LIF", **LIF)
 
 
 def graph(path: str, *nodes: NirNode) -> NirGraph:
     """Nodes, and edges as in ``w>lif>output lif>v``; the first comes behind the input."""
-    edges: list[tuple[str, str]] = []
-    for part in f"input>{path}".split():
-        names = part.split(">")
-        edges += zip(names, names[1:], strict=False)
-    return NirGraph({n.name: n for n in (*ENDS, *nodes)}, tuple(edges))
+    ends = chained(edges=f"input>{path}", more=nodes)
+    return NirGraph(ends.nodes, tuple(edge for edge in ends.edges if edge != ("input", "output")))
 
 
 def test_a_graph_within_the_graph_is_its_nodes() -> None:
     edges = (("input", "lif"), ("lif", "v"), ("v", "lif"), ("lif", "output"))
     inner = NirGraph({n.name: n for n in (node("input", "Input"), NEURONS, V, node("output", "Output"))}, edges)
-    around = (("input", "w"), ("w", "r"), ("r", "output"))
-    nested = NirGraph({**{n.name: n for n in (*ENDS, W)}, "r": inner}, around)
+    nested = NirGraph({**graph("w", W).nodes, "r": inner}, (("input", "w"), ("w", "r"), ("r", "output")))
     one, other = (
         from_nir(each).synapses[0].synapse for each in (nested, graph("w>lif>output lif>v>lif", W, V, NEURONS))
     )
@@ -136,9 +128,7 @@ def test_what_does_not_fit_together_is_said(found: NirGraph, text: str) -> None:
 def test_a_line_is_a_map_one_pixel_high() -> None:
     kernel = np.random.default_rng(3).normal(size=(2, 1, 3))
     more = {"bias": [0.5, 0.0], "stride": 2, "padding": "valid", "dilation": 1, "groups": 1}
-    found = graph("c>lif>output", node("c", "Conv1d", weight=kernel, **more), NEURONS)
-    found = NirGraph({**found.nodes, "input": node("input", "Input", shape=[1, 9])}, found.edges)
-    network = from_nir(found)
+    network = from_nir(chained(node("c", "Conv1d", weight=kernel, **more), NEURONS, shape=(1, 9)))
     layer = network.synapses[0].synapse
     assert network.input_shape == (1, 1, 9)
     assert isinstance(layer, Conv)
@@ -249,10 +239,12 @@ def test_a_damaged_file_is_a_network_or_an_error_in_one_line(changes: list[tuple
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.nir"
         path.write_bytes(content)
+        said = ""
         try:
             assert from_nir(path).synapses
         except EsvaeError as error:
-            assert "\n" not in str(error)
+            said = str(error)
+        assert "\n" not in said
 
 
 def test_export_and_check_say_what_was_assumed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -268,6 +260,8 @@ def test_export_and_check_say_what_was_assumed(tmp_path: Path, capsys: pytest.Ca
     assert code == 1
     assert "tau is shorter than the time step" in json.loads(out)["findings"][-1]["what"]
     assert call(capsys, "check", SOUND, "--reset", "zero", "--chip", "loihi2")[0] == 0
+    _, out, _ = call(capsys, "check", SOUND, "--reset", "subtract", "--json")
+    assert "snnTorch takes the threshold a step later" in json.loads(out)["findings"][0]["what"]
 
 
 def test_what_the_file_does_not_say_is_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -283,7 +277,7 @@ def test_what_the_file_does_not_say_is_given(tmp_path: Path, capsys: pytest.Capt
 
 @pytest.mark.parametrize("verb", ["simulate", "verify", "plan", "energy", "generate"])
 def test_other_commands_say_in_a_line_what_to_do(verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    more = ["-o", tmp_path / "x.png"] if verb == "generate" else []
+    more = ["--out", tmp_path / "images"] if verb == "generate" else []
     code, _, err = call(capsys, verb, SOUND, *more)
     assert code == 1
     assert "a NIR graph, no netx file; make one with: esvae export" in err.strip().splitlines()[-1]

@@ -1,5 +1,5 @@
-"""Neurons as NIR's equations have them: random graphs against a plain Euler simulation of those, spike for spike; and how
-the time step is found."""
+"""Neurons as NIR's equations have them: random graphs against a plain Euler simulation of those, spike for spike;
+and how the time step is found."""
 
 from __future__ import annotations
 
@@ -8,37 +8,27 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.nn import functional
 
 from esvae.errors import ConfigError, UnsupportedLayerError
 from export.float_simulate import simulate_float
 from export.frontends.nir import NirMeaning, from_nir, read_nir
 from export.frontends.nir.convention import time_step
 from export.frontends.nir.file import NirGraph, NirNode
+from nir_graphs import chained, node
 
 DT = 0.25
 STEPS, IMAGES = 12, 2
 
 
-def node(name: str, kind: str, **values: Any) -> NirNode:
-    return NirNode(name, kind, {key: np.asarray(value, np.float64) for key, value in values.items()})
-
-
-def chained(
-    *nodes: NirNode, inputs: int, back: tuple[tuple[str, str], ...] = (), more: tuple[NirNode, ...] = ()
-) -> NirGraph:
-    """Nodes one behind the other, between an input and an output; and edges beside those."""
-    every = [node("input", "Input", shape=[inputs]), *nodes, node("output", "Output", shape=[1])]
-    edges = [(one.name, other.name) for one, other in zip(every, every[1:], strict=False)]
-    return NirGraph({each.name: each for each in (*every, *more)}, (*edges, *back))
-
-
 def euler(graph: NirGraph, order: list[str], raster: np.ndarray) -> list[np.ndarray]:
     """Spikes of each layer of neurons by NIR's equations, one Euler step of ``DT`` a step; the current's first.
 
-    ``tau_syn di/dt = w_in x - i``, ``tau dv/dt = v_leak - v + r i``, spikes above ``v_threshold``, then ``v_reset``, which is
-    where it starts.
+    ``tau_syn di/dt = w_in x - i``, ``tau dv/dt = v_leak - v + r i``, spikes above ``v_threshold``, then ``v_reset``,
+    which is where it starts.
     """
     spikes: list[np.ndarray] = []
     x = raster.astype(np.float64)
@@ -88,7 +78,7 @@ def graphs(draw: st.DrawFn) -> tuple[NirGraph, list[str], np.ndarray]:
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     inputs = width = draw(st.integers(1, 4))
     nodes: list[NirNode] = []
-    back: list[tuple[str, str]] = []
+    back: list[str] = []
     more: list[NirNode] = []
     for layer in range(draw(st.integers(1, 3))):
         recurrent = draw(st.booleans())
@@ -116,9 +106,9 @@ def graphs(draw: st.DrawFn) -> tuple[NirGraph, list[str], np.ndarray]:
                     **held,
                 )
             )
-            back += [(name, f"{name}.back"), (f"{name}.back", name)]
+            back.append(f"{name}>{name}.back>{name}")
         width = outputs
-    graph = chained(*nodes, inputs=inputs, back=tuple(back), more=tuple(more))
+    graph = chained(*nodes, shape=(inputs,), more=tuple(more), edges=" ".join(back))
     return graph, [each.name for each in nodes], rng.integers(0, 2, (IMAGES, STEPS, inputs)).astype(np.uint8)
 
 
@@ -163,7 +153,7 @@ WEIGHT = node("w", "Linear", weight=np.eye(2))
 def test_subtracting_takes_the_threshold_when_its_writer_does() -> None:
     drive = np.ones((1, STEPS, 2), np.uint8)
     for writer, late in (("nir", False), ("snntorch", True)):
-        graph = chained(WEIGHT, lif(tau=[4 * DT], r=[1.9], v_threshold=[0.9]), inputs=2)
+        graph = chained(WEIGHT, lif(tau=[4 * DT], r=[1.9], v_threshold=[0.9]))
         network = from_nir(graph, dt=DT, written_by=writer, reset="subtract")
         v, s, wanted = 0.0, 0.0, []
         for _ in range(STEPS):
@@ -174,8 +164,34 @@ def test_subtracting_takes_the_threshold_when_its_writer_does() -> None:
         assert (simulate_float(network, drive)[-1].s[0, :, 0] == wanted).all()
 
 
+def test_maps_whose_spikes_subtract_are_unrolled() -> None:
+    rng = np.random.default_rng(7)
+    nodes, x = [], rng.integers(0, 2, (IMAGES, STEPS, 1, 5, 4)).astype(np.uint8)
+    for layer, inputs in enumerate((1, 2)):
+        kernel, bias = rng.normal(0.2, 0.5, (2, inputs, 3, 3)), rng.normal(0.1, 0.1, 2)
+        ones = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1}
+        nodes.append(node(f"{layer}.w", "Conv2d", weight=kernel, bias=bias, **ones))
+        nodes.append(node(f"{layer}.lif", "LIF", tau=[4 * DT], r=[4.0], v_leak=[0.0], v_threshold=[0.8]))
+    network = from_nir(chained(*nodes, shape=(1, 5, 4)), dt=DT, written_by="nir", reset="subtract")
+    assert [layer.kind for layer in network.layers] == ["conv", "flatten", "dense_rec", "dense_rec"]
+    traces = simulate_float(network, x)[1:]
+    raster = torch.from_numpy(x).double()
+    for held, trace in zip(nodes[::2], traces, strict=True):
+        weight, bias = (torch.from_numpy(held.array(key)) for key in ("weight", "bias"))
+        sums = torch.stack([functional.conv2d(step, weight, bias, padding=1) for step in raster.transpose(0, 1)])
+        v, spikes = torch.zeros_like(sums[0]), []
+        for drive in sums:
+            v = 0.75 * v + drive
+            spikes.append((v > 0.8).double())
+            v = v - 0.8 * spikes[-1]
+        raster = torch.stack(spikes, 1)
+        assert 0.05 < raster.mean() < 0.95
+        count = raster[0, 0].numel()  # a channel that always fires comes behind them
+        assert (trace.s[..., :count] == raster.flatten(2).numpy()).all()
+
+
 def test_a_potential_without_memory_has_nothing_to_subtract_from() -> None:
-    network = from_nir(chained(WEIGHT, lif(tau=[DT]), inputs=2), dt=DT, reset="subtract")
+    network = from_nir(chained(WEIGHT, lif(tau=[DT])), dt=DT, reset="subtract")
     assert network.synapses[0].synapse.kind == "dense"
     assert network.synapses[0].synapse.neuron.keep == 0
 
@@ -184,19 +200,19 @@ def test_a_potential_without_memory_has_nothing_to_subtract_from() -> None:
     ("graph", "meaning", "text"),
     [
         (
-            chained(WEIGHT, lif(tau=[1.0, 2.0]), inputs=2),
+            chained(WEIGHT, lif(tau=[1.0, 2.0])),
             {},
             r"node 'lif' \(LIF\): tau is 1 to 2 within the layer; the chip has one for all its neurons",
         ),
-        (chained(WEIGHT, lif(r=[0.0]), inputs=2), {}, r"node 'lif' \(LIF\): r is 0, expected above 0"),
+        (chained(WEIGHT, lif(r=[0.0])), {}, r"node 'lif' \(LIF\): r is 0, expected above 0"),
         (
-            chained(WEIGHT, lif(v_threshold=[0.0, 1.0]), inputs=2),
+            chained(WEIGHT, lif(v_threshold=[0.0, 1.0])),
             {},
             r"v_threshold is 0 to 1; thresholds of 0 beside others cannot be scaled",
         ),
-        (chained(WEIGHT, lif(v_reset=[2.0]), inputs=2), {}, r"v_threshold is -1 above its reset, expected 0 or more"),
+        (chained(WEIGHT, lif(v_reset=[2.0])), {}, r"v_threshold is -1 above its reset, expected 0 or more"),
         (
-            chained(WEIGHT, lif(v_reset=[-1.0]), inputs=2),
+            chained(WEIGHT, lif(v_reset=[-1.0])),
             {"reset": "subtract"},
             r"v_reset is -1, and a spike subtracts; give --reset zero",
         ),
@@ -206,10 +222,10 @@ def test_a_potential_without_memory_has_nothing_to_subtract_from() -> None:
                 node(
                     "c", "CubaLIF", tau_mem=[1.0], tau_syn=[1.0], r=[1.0], v_leak=[0.0], w_in=[1.0], v_threshold=[1.0]
                 ),
-                inputs=2,
+                shape=(2,),
             ),
             {"reset": "subtract"},
-            r"node 'c' \(CubaLIF\): a spike subtracts the threshold beside a current that lasts, which no neuron of the chip",
+            r"node 'c' \(CubaLIF\): a spike subtracts the threshold beside a current that lasts, which no neuron of",
         ),
     ],
 )
@@ -220,11 +236,11 @@ def test_what_no_layer_holds_is_refused(graph: NirGraph, meaning: dict[str, Any]
 
 def test_a_step_longer_than_a_time_constant_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"node 'lif' \(LIF\): tau is shorter than the time step, dt / tau = 2"):
-        from_nir(chained(WEIGHT, lif(), inputs=2), dt=2.0)
+        from_nir(chained(WEIGHT, lif()), dt=2.0)
 
 
 def test_a_start_other_than_the_leak_is_told_of() -> None:
-    source = read_nir(chained(WEIGHT, lif(v_reset=[-1.0]), inputs=2), NirMeaning(DT))
+    source = read_nir(chained(WEIGHT, lif(v_reset=[-1.0])), NirMeaning(DT))
     assert "node 'lif': starts from its v_reset, -1, as after a spike" in source.notes
 
 
@@ -275,4 +291,4 @@ def test_gains_that_disagree_ask_for_the_step() -> None:
 )
 def test_what_is_given_wrongly_is_said(meaning: dict[str, Any], text: str) -> None:
     with pytest.raises(ConfigError, match=text):
-        from_nir(chained(WEIGHT, lif(), inputs=2), **meaning)
+        from_nir(chained(WEIGHT, lif()), **meaning)
