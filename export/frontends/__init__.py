@@ -10,7 +10,9 @@ from export.frontends.norse import from_norse
 from export.frontends.official import from_official
 from export.frontends.slayer import from_slayer
 from export.frontends.slayer_sigma_delta import from_slayer_sigma_delta
+from export.frontends.snntorch import from_snntorch
 from export.frontends.source import is_netx, load_source
+from export.frontends.spikingjelly import from_spikingjelly
 
 __all__ = [
     "from_netx",
@@ -20,6 +22,8 @@ __all__ = [
     "from_run",
     "from_slayer",
     "from_slayer_sigma_delta",
+    "from_snntorch",
+    "from_spikingjelly",
     "is_netx",
     "is_nir",
     "load_source",
