@@ -40,11 +40,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from deploy.lava.inside.cleanup import living_members, shared_segments
 from esvae.machine.tensors import load_tensors
-from small_config import write_small_config
+from every_command import write_tiny
 from warm import ONE_THREAD, ROOT, Warm
 
 __all__ = ["JOBS", "SIGNALS", "Bench", "Job", "Outcome"]
@@ -261,23 +259,6 @@ class Told(threading.Thread):
     def text(self) -> str:
         self.join(5)
         return self.content.decode("utf-8", "replace")
-
-
-def write_tiny(folder: Path) -> Path:
-    """Writes ``tiny.yaml``, with its own few images of scikit-learn's digits in ``images``."""
-    from PIL import Image
-    from sklearn.datasets import load_digits
-
-    (folder / "images").mkdir()
-    for index, pixels in enumerate(load_digits().images[:40]):
-        Image.fromarray((pixels * 15).astype("uint8")).save(folder / "images" / f"{index:02d}.png")
-    content = yaml.safe_load(write_small_config(folder, epochs=3).read_text("utf-8"))
-    content["data"].update(name="folder", image_size=8)
-    content["model"].update(time_steps=2, encoder_channels=[4])
-    content["model"]["decoder"].update(channels=[4])
-    content["train"]["batch_size"] = 6
-    (folder / "tiny.yaml").write_text(yaml.safe_dump(content), "utf-8")
-    return folder / "tiny.yaml"
 
 
 def sent(kill: Any, pid: int, number: signal.Signals) -> None:

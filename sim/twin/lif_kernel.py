@@ -18,6 +18,7 @@ import numba
 import numpy as np
 
 from esvae.chip.formats import ACCUMULATOR_BITS, DECAY_SHIFT, DECAY_UNITY, STATE_LIMIT, STATE_SHIFT, STATE_WRAP
+from esvae.machine.jit import kernel
 from export.ir import Lif
 
 __all__ = ["NARROW_REACH", "run_lif"]
@@ -47,7 +48,7 @@ def _decayed_wide(x: Any, keep: Any) -> Any:
     return _I64(product >> _DECAY_SHIFT) if product >= 0 else -_I64((-product) >> _DECAY_SHIFT)
 
 
-@numba.njit(parallel=True, cache=True)
+@kernel(parallel=True)
 def _memoryless(a: Any, bias: Any, keep_v: Any, threshold: Any, resets: Any, v_end: Any) -> None:
     """32 bit, and a current that is gone after a step: the neuron of every ESVAE."""
     steps, images, neurons = a.shape
@@ -71,7 +72,7 @@ def _memoryless(a: Any, bias: Any, keep_v: Any, threshold: Any, resets: Any, v_e
                 sums[c] = np.float32(1.0) if fired else np.float32(0.0)
 
 
-@numba.njit(parallel=True, cache=True)
+@kernel(parallel=True)
 def _narrow(
     a: Any, bias: Any, keep_u: Any, keep_v: Any, threshold: Any, resets: Any, v_end: Any, u_trace: Any, v_trace: Any
 ) -> None:
@@ -108,7 +109,7 @@ def _narrow(
                 v_trace[t, n, low:high] = v
 
 
-@numba.njit(parallel=True, cache=True)
+@kernel(parallel=True)
 def _wide(
     a: Any,
     bias: Any,
