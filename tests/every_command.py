@@ -64,7 +64,7 @@ CASES: dict[str, Case] = {
     "export, onnx": Case("export RUN -o @made.net --onnx @made.onnx"),
     "export, nir": Case("export RUN -o @made.net --nir @made.nir"),
     "export, netx": Case("export NET -o @made.net"),
-    "fad train": Case("fad train CONFIG --epochs 1 --out @f.safetensors --data-root IMAGES", steady=False),
+    "fad train": Case("fad train DIGITS --epochs 1 --out @f.safetensors", steady=False),
     "fit": Case("fit NET --plot @plots --csv @f.csv"),
     "generate": Case("generate NET -n 4 --chunk 2 --out @drawn"),
     "import-official": Case("import-official PTH --out @imported --data mnist"),
