@@ -6,7 +6,6 @@ signal does not cut short what the first one has begun: the cleaning up takes se
 
 from __future__ import annotations
 
-import _thread
 import signal
 import sys
 import threading
@@ -83,6 +82,6 @@ class Ending:
         """Python drops an exception that is raised in a destructor or a callback of C: that one must not be lost."""
         if self.number is not None and issubclass(lost.exc_type, Ended):
             number, self.number = self.number, None
-            threading.Timer(_AGAIN_SECONDS, _thread.interrupt_main, [number]).start()
+            threading.Timer(_AGAIN_SECONDS, signal.pthread_kill, [threading.main_thread().ident, number]).start()
         else:
             self._hook(lost)
