@@ -52,8 +52,9 @@ SAID = {signal.SIGINT: "error: interrupted", signal.SIGTERM: "error: terminated"
 #: Seconds that processes get to be gone, and a command to end.
 GONE_SECONDS, END_SECONDS = 15.0, 600.0
 MARK = "ESVAE_INTERRUPTED"
-#: Figures of a run that no two runs share.
-CLOCKED = re.compile(r'"seconds"(?:: ?|, \{"value": )[^,}\n]*')
+#: What no two runs share: seconds, hashes over them, and whether a sweep's point was there before.
+OWN = ("seconds", "source", "outcome_sha256")
+CLOCKED = re.compile(rf'"({"|".join(OWN)})"(?:: ?|, \{{"value": )[^,}}\n]*')
 
 
 @dataclass(frozen=True)
@@ -307,21 +308,21 @@ def describe(pid: int) -> str:
 
 
 def digests(place: Path) -> dict[str, str]:
-    """Hash of every file below a folder, temporary ones apart; without what a run took."""
+    """Hash of every file below a folder, temporary ones apart; without what is its run's own."""
     found = (path for path in sorted(place.rglob("*")) if path.is_file() and place / "tmp" not in path.parents)
     return {str(path.relative_to(place)): hashlib.sha256(timeless(path)).hexdigest()[:16] for path in found}
 
 
 def timeless(path: Path) -> bytes:
-    """A file's content without seconds; of tensors, their bytes, as their file is sealed with all that is in it."""
+    """A file's content without seconds and such; of tensors, their bytes, as their file is sealed with all that is in it."""
     if path.suffix == ".safetensors" and path.name != "weights.safetensors":
         held = load_tensors(path)
         about = CLOCKED.sub("", json.dumps(held.metadata).replace("\\", ""))
         return about.encode() + b"".join(value.numpy().tobytes() for _, value in sorted(held.tensors.items()))
-    if path.name == "metrics.csv":
+    if path.suffix == ".csv":
         rows = list(csv.DictReader(path.read_text("utf-8").splitlines()))
-        return json.dumps([{**row, "seconds": None} for row in rows]).encode()
-    if path.suffix in (".json", ".csv"):
+        return json.dumps([{**row, **dict.fromkeys(OWN)} for row in rows]).encode()
+    if path.suffix == ".json":
         return CLOCKED.sub("", path.read_text("utf-8")).encode()
     return path.read_bytes()
 
