@@ -308,13 +308,13 @@ def describe(pid: int) -> str:
 
 
 def digests(place: Path) -> dict[str, str]:
-    """Hash of every file below a folder, temporary ones apart; without what is its run's own."""
+    """Hash of every file below a folder, temporary ones apart, without what is its run's own."""
     found = (path for path in sorted(place.rglob("*")) if path.is_file() and place / "tmp" not in path.parents)
     return {str(path.relative_to(place)): hashlib.sha256(timeless(path)).hexdigest()[:16] for path in found}
 
 
 def timeless(path: Path) -> bytes:
-    """A file's content without seconds and such; of tensors, their bytes, as their file is sealed with all that is in it."""
+    """A file's content without seconds and such; of tensors, their bytes, as their file is sealed with all in it."""
     if path.suffix == ".safetensors" and path.name != "weights.safetensors":
         held = load_tensors(path)
         about = CLOCKED.sub("", json.dumps(held.metadata).replace("\\", ""))
