@@ -12,7 +12,7 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
-__all__ = ["Ended", "Ending"]
+__all__ = ["SignalReceived", "Ending"]
 
 #: What is said of each. A shell knows the end by a signal from the exit code 128 + its number.
 SIGNALS = {
@@ -24,7 +24,7 @@ SIGNALS = {
 _AGAIN_SECONDS = 0.02
 
 
-class Ended(KeyboardInterrupt):
+class SignalReceived(KeyboardInterrupt):
     """A signal came.
 
     Python takes the mere KeyboardInterrupt in what it compiles at run time for its own end, and then exits by SIGINT.
@@ -32,7 +32,7 @@ class Ended(KeyboardInterrupt):
 
 
 class Ending:
-    """Raises :class:`Ended` inside its context when such a signal comes; a signal that the caller ignores stays so.
+    """Raises :class:`SignalReceived` inside its context when such a signal comes; a signal that the caller ignores stays so.
 
     Attributes:
         number: of the signal that came, or None.
@@ -76,11 +76,11 @@ class Ending:
     def _came(self, number: int, frame: FrameType | None) -> None:
         if self.number is None:
             self.number = number
-            raise Ended
+            raise SignalReceived
 
     def _unraisable(self, lost: sys.UnraisableHookArgs) -> None:
         """Python drops an exception that is raised in a destructor or a callback of C: that one must not be lost."""
-        if self.number is not None and issubclass(lost.exc_type, Ended):
+        if self.number is not None and issubclass(lost.exc_type, SignalReceived):
             number, self.number = self.number, None
             threading.Timer(_AGAIN_SECONDS, signal.pthread_kill, [threading.main_thread().ident, number]).start()
         else:

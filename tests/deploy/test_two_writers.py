@@ -53,7 +53,7 @@ def error_of(folder: Path, number: int) -> str:
 LONG = {
     "generate": ("generate NET -n 1000000 --chunk 1 --out out", "out/generation.json"),
     "train": ("train CONFIG --out out --epochs 100000", "out/weights.safetensors"),
-    "sweep": ("sweep RUN -o out --bits 8,7,6,5,4,3,2 -n 20000 --test-images 1", "out"),
+    "sweep": ("sweep RUN -o out --bits 8,7,6,5,4,3,2 -n 20000 --test-images 2", "out"),
 }
 
 
