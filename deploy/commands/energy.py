@@ -58,6 +58,7 @@ def energy(
     from deploy.report import sections
     from deploy.view.console import bar, emit_json, print_tables, say, say_written, write_csv
     from deploy.view.tables import cost_tables
+    from esvae.machine.locks import only_writer
     from esvae.machine.outputs import output_folder
 
     if plot is not None:
@@ -72,7 +73,8 @@ def energy(
     if plot is not None:
         from deploy.view.plots import save_energy_plots
 
-        plots = save_energy_plots(operations, cost.counts.raster, estimates, plot)
+        with only_writer(plot):
+            plots = save_energy_plots(operations, cost.counts.raster, estimates, plot)
     written = [*plots, *write_csv(tables, csv)]
     if json:
         counts = cost.counts

@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 
+from esvae.machine.jit import kernel
 from export.ir import Conv, ConvTranspose, Dense, Shape, Synapse
 from export.ir.geometry import reads, sources
 from sim.fit.chips import Chip
@@ -196,7 +196,7 @@ def longest_runs(layer: Synapse, before: Shape, bits: int, chip: Chip) -> Cut:
     return Cut((), problem) if problem else Cut(tuple(found))
 
 
-@numba.njit(cache=True)
+@kernel()
 def _fill(lengths: Any, inputs: Any, held: Any, price: Any, limits: Any, now: Any, ends: Any) -> int:
     """Adds outputs to the core ``now``, closing it into ``ends`` when one more would not fit; gives how many closed.
 
