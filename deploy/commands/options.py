@@ -7,7 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
-__all__ = ["Csv", "DataRoot", "Json", "LoaderOption", "Net", "Sampler", "Seed", "TargetOption", "with_data"]
+__all__ = [
+    "Csv",
+    "DataRoot",
+    "Json",
+    "LoaderOption",
+    "Net",
+    "Sampler",
+    "Seed",
+    "StallTimeout",
+    "TargetOption",
+    "with_data",
+]
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Csv = Annotated[
@@ -21,6 +32,9 @@ Seed = Annotated[int, typer.Option(help="Seed of the latent spikes; with the ima
 LoaderOption = Annotated[str, typer.Option(help="Who builds Lava's graph: stock (netx) or native (large networks).")]
 Sampler = Annotated[str, typer.Option(help="Where Lava's latent spikes are drawn: host, or in the graph.")]
 TargetOption = Annotated[str, typer.Option(help="What Lava runs on: cpu or loihi2.")]
+StallTimeout = Annotated[
+    float, typer.Option(help="Seconds for which Lava may neither tell of progress nor compute before it is given up.")
+]
 Net = Annotated[Path, typer.Argument(metavar="F.net", help="A network file.")]
 
 

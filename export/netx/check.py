@@ -9,55 +9,25 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TypeAlias
 
 import h5py
-import numpy as np
 
-from esvae.chip.formats import BIAS, DECAY, DELAY, THRESHOLD, WEIGHT, IntFormat
+from esvae.chip.formats import THRESHOLD
 from esvae.errors import EsvaeError, NetFileError
-from export.ir import NEVER_FIRES, Network
+from export.ir import Conv, Flatten, Network, Shape
 from export.ir.bounds import layer_firing
-from export.ir.labels import label
-from export.ir.limits import LAYERS, NEURONS
+from export.ir.labels import layer_labels
+from export.ir.ranges import layer_ranges
 from export.netx.guard import check_readable
-from export.netx.items import damage, has_link, storage_problem, value_blocks
+from export.netx.items import damage, whole
+from export.netx.layer_check import Finding, Severity, layer_findings
 from export.netx.read import read_netx_unguarded
-from export.netx.rules import loaded_values, present_weights
-from export.passes.ranges import layer_ranges
 
 __all__ = ["Finding", "Severity", "check_file"]
 
 More: TypeAlias = "Callable[[Network], Iterable[Finding]]"
-Severity: TypeAlias = Literal["error", "warning", "note"]
-
-_TEXT_BYTES = 1 << 6
-_REFUSED = ("pool", "convT", "unpool", "average", "concat")
-_NOT_MODELLED = ("dense_rec", "dense_comp")  # which netx builds
-_KNOWN: dict[str, set[str]] = {
-    "input": {"type", "shape", "neuron", "weight", "bias"},
-    "flatten": {"type", "shape"},
-    "dense": {"type", "shape", "neuron", "weight", "bias", "delay"},
-    "conv": {"type", "shape", "neuron", "weight", "bias", "stride", "padding", "dilation", "groups"},
-}
-_HARMLESS = {"inFeatures", "outFeatures", "inChannels", "outChannels", "kernelSize", "refDelay", "gradedSpike"}
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing about a file.
-
-    Attributes:
-        severity: ``error`` where netx fails or computes something else, ``warning`` where it may surprise, ``note``.
-        where: label of the layer, or ``file``.
-        what: what was found, what netx does with it, what to do.
-    """
-
-    severity: Severity
-    where: str
-    what: str
 
 
 def check_file(path: str | os.PathLike[str], more: More | None = None) -> list[Finding]:
@@ -83,135 +53,41 @@ def _scan(path: Path) -> tuple[list[Finding], Network | None]:
     if not path.is_file():
         raise NetFileError(f"{path}: no such file")
     with damage(f"{path}: corrupt, truncated or not a netx HDF5 file"), h5py.File(path, "r") as file:
-        found = list(_layers(file))
-    try:
-        return found, read_netx_unguarded(path)
-    except EsvaeError as error:
-        return [*found, Finding("error", "file", f"esvae does not read it: {error}")], None
+        found = list(layer_findings(file))
+        try:
+            network = read_netx_unguarded(path)
+        except EsvaeError as error:
+            return [*found, Finding("error", "file", f"esvae does not read it: {error}")], None
+        return [*found, *_stated(file, network)], network
 
 
-def _layers(file: h5py.File) -> Iterator[Finding]:
-    groups = file.get("layer") if has_link(file, "layer") else None
-    if not isinstance(groups, h5py.Group) or not 1 <= len(groups) <= LAYERS:
-        yield Finding("error", "file", f"no group 'layer' with 1 to {LAYERS} layers; netx raises KeyError")
-        return
-    dense_seen, map_before = False, False
-    for index in range(len(groups)):
-        name, where = str(index), label(index)
-        group = groups[name] if has_link(groups, name) else None
-        if not isinstance(group, h5py.Group):
-            yield Finding("error", where, "is missing; layers are named 0, 1, 2, ..., and netx raises TypeError")
+def _stated(file: h5py.File, network: Network) -> Iterator[Finding]:
+    """Where a file states other shapes than follow from its weights."""
+    names = layer_labels(network.layers, network.first_group)
+    for index, (layer, after, where) in enumerate(zip(network.layers, network.shapes, names, strict=True)):
+        group = file.get(f"layer/{index + network.first_group}")
+        if isinstance(layer, Flatten) or group is None:
             continue
-        kind = _text(group, "type")
-        where = label(index, kind)
-        if kind is None:
-            yield Finding("error", where, "has no readable 'type'; netx fails on it")
-        elif kind in _REFUSED:
-            yield Finding("error", where, f"type '{kind}': netx raises NotImplementedError; lower it before exporting")
-        elif kind in _NOT_MODELLED:
-            yield Finding("error", where, f"type '{kind}': netx builds it, this project does not model it")
-        elif kind not in _KNOWN:
-            yield Finding("error", where, f"type '{kind}': netx passes over the whole layer in silence")
-        else:
-            if kind == "conv" and dense_seen:
-                yield Finding("error", where, "conv after dense: netx cannot connect it; unroll it to dense")
-            if kind == "dense" and map_before:
-                yield Finding("error", where, "dense after conv without a flatten layer between: shapes do not meet")
-            dense_seen = dense_seen or kind == "dense"
-            map_before = kind == "conv" or (map_before and kind == "input")
-            yield from _layer(group, kind, where)
+        if "shape" in group:
+            stated = tuple(whole(group, "shape", where).reshape(-1).tolist())
+            fits = stated == after if isinstance(layer, Conv) else math.prod(stated) == math.prod(after)
+            if not fits:
+                yield Finding("error", where, f"shape {stated}, and its weights give {after}: netx raises RuntimeError")
+        if "bias" in group:
+            bias = group["bias"].shape
+            if not _spreads(bias, after):
+                text = f"bias is an array {bias}, which netx cannot spread over {after} neurons"
+                yield Finding(
+                    "error", where, f"{text}; store one for each {'channel' if len(after) == 3 else 'neuron'}"
+                )
 
 
-def _layer(group: h5py.Group, kind: str, where: str) -> Iterator[Finding]:
-    for key in sorted(set(group) - _KNOWN[kind] - _HARMLESS):
-        yield Finding("warning", where, f"'{key}': netx passes over it")
-    if kind in ("conv", "dense"):
-        yield from _weights(group, kind, where)
-        yield from _numbers(group, "bias", BIAS, where)
-    if kind == "dense" and (longest := _longest(group)) > DELAY.max:
-        text = f"delay {longest:g}: netx clamps it to {DELAY.max} with a warning; train with shorter delays"
-        yield Finding("error", where, text)
-    if "neuron" in group:
-        yield from (replace(found, what=f"neuron: {found.what}") for found in _neuron(group, where))
-    elif kind == "dense":
-        yield Finding("warning", where, "no neuron: netx makes an integrator that never fires")
-    elif kind == "conv":
-        yield Finding("error", where, "no neuron: netx raises KeyError")
-
-
-def _weights(group: h5py.Group, kind: str, where: str) -> Iterator[Finding]:
-    item = group["weight"] if has_link(group, "weight") else None
-    if not isinstance(item, h5py.Dataset) or item.shape is None or item.dtype.kind not in "iuf" or 0 in item.shape:
-        yield Finding("error", where, "no readable weights")
-        return
-    if (problem := storage_problem(item)) is not None:
-        yield Finding("error", where, f"weight: {problem}")
-        return
-    low, high, lost = math.inf, -math.inf, 0
-    for _, block in value_blocks(item):
-        if block.dtype.kind == "f":
-            if not np.isfinite(block).all():
-                yield Finding("error", where, "weights that are not finite")
-                return
-            lost += int((block != np.trunc(block)).sum())
-        low, high = min(low, int(np.trunc(block.min()))), max(high, int(np.trunc(block.max())))
-    if lost:
-        yield Finding("error", where, f"{lost} float weights: netx cuts their fractions off; quantize them")
-    if low == high == 0:
-        does = "netx raises OverflowError" if kind == "dense" else "the layer passes nothing on"
-        yield Finding("error" if kind == "dense" else "warning", where, f"all weights are zero: {does}")
-        return
-    if low < WEIGHT.min or high > WEIGHT.max:
-        yield Finding("error", where, f"weights {low} to {high}, outside [{WEIGHT.min}, {WEIGHT.max}]")
-        return
-    present, counts = present_weights(block.astype(np.int16) for _, block in value_blocks(item))
-    odd = int(counts[present & 1 == 1].sum())
-    if low < 0 < high and odd:
-        text = f"{odd} odd weights beside others of both signs: the chip stores such weights without their lowest bit"
-        yield Finding("warning", where, text)
-    if kind == "dense":
-        changed = int(counts[loaded_values(present) != present].sum())
-        if changed:
-            yield Finding(
-                "error", where, f"netx changes {changed} of {counts.sum()} weights on loading; keep them even"
-            )
-
-
-def _neuron(group: h5py.Group, where: str) -> Iterator[Finding]:
-    neuron = group["neuron"] if has_link(group, "neuron") else None
-    if not isinstance(neuron, h5py.Group):
-        yield Finding("error", where, "is no group")
-        return
-    kind = _text(neuron, "type")
-    if kind not in ("LOIHI", "CUBA"):
-        yield Finding("error", where, f"type '{kind}': not an integrate-and-fire neuron that this project models")
-        return
-    for key in ("iDecay", "vDecay", "vThMant"):
-        values = _array(neuron, key)
-        if values is not None and not np.isfinite(values).all():
-            yield Finding("error", where, f"{key} is not finite; write a whole number")
-            return
-    for key, limits in (("iDecay", DECAY), ("vDecay", DECAY)):
-        yield from _numbers(neuron, key, limits, where, needed=True)
-    threshold = _array(neuron, "vThMant")
-    if threshold is None or threshold.size != 1 or int(threshold.reshape(-1)[0]) != NEVER_FIRES:
-        yield from _numbers(neuron, "vThMant", THRESHOLD, where, needed=True)
-    bits = _array(neuron, "messageBits")
-    if bits is not None and bits.size and (bits != 0).any():
-        text = f"messageBits {bits.reshape(-1)[0]:g}: spikes that carry numbers, which only sum and fire neurons do not"
-        yield Finding("error", where, f"{text}; write 0")
-    refractory = _array(neuron, "refDelay")
-    if refractory is not None and refractory.size and (refractory > 1).any():
-        yield Finding("warning", where, f"refDelay {refractory.max():g}: netx passes over it")
-
-
-def _numbers(group: h5py.Group, key: str, limits: IntFormat, where: str, *, needed: bool = False) -> Iterator[Finding]:
-    values = _array(group, key)
-    if values is None or not values.size:
-        if needed or key in group:
-            yield Finding("error", where, f"'{key}' is missing or holds no numbers")
-    elif not (values >= limits.min).all() or not (values <= limits.max).all():
-        yield Finding("error", where, f"{key} outside [{limits.min}, {limits.max}]")
+def _spreads(bias: Shape, after: Shape) -> bool:
+    """Whether netx makes of a file's bias one number for each neuron of a layer, as we do."""
+    if len(after) == 3:
+        single = after[0] == 1 and 1 <= len(bias) <= 3 and math.prod(bias) == 1
+        return single or bias in (after[:1], after[::-1])
+    return not bias or (bias[-1] in (1, *after) and math.prod(bias[:-1]) == 1)
 
 
 def _registers(network: Network) -> Iterator[Finding]:
@@ -240,32 +116,3 @@ def _registers(network: Network) -> Iterator[Finding]:
         elif fires.always:
             text = f"{fires.always} of {fires.neurons} neurons fire at every step, whatever enters"
             yield Finding("note", where, text)
-
-
-def _longest(group: h5py.Group) -> float:
-    item = group["delay"] if has_link(group, "delay") else None
-    if not isinstance(item, h5py.Dataset) or item.shape is None or item.dtype.kind not in "iuf":
-        return 0
-    if storage_problem(item) is not None:
-        return 0
-    return max((float(block.max()) for _, block in value_blocks(item)), default=0)
-
-
-def _array(group: h5py.Group, key: str) -> Any:
-    """The numbers under ``key``, or None where there are none that are safe to read."""
-    item = group[key] if has_link(group, key) else None
-    if not isinstance(item, h5py.Dataset) or item.shape is None or item.dtype.kind not in "iuf":
-        return None
-    if storage_problem(item, NEURONS) is not None:
-        return None
-    return np.asarray(item[()])
-
-
-def _text(group: h5py.Group, key: str) -> str | None:
-    item = group[key] if has_link(group, key) else None
-    if not isinstance(item, h5py.Dataset) or item.shape is None or item.size != 1 or item.dtype.kind not in "SO":
-        return None
-    if storage_problem(item) is not None or item.dtype.itemsize > _TEXT_BYTES:
-        return None
-    value = item[()] if item.shape == () else item[(0,) * item.ndim]
-    return value.decode("ascii", "replace") if isinstance(value, bytes) else None

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 from esvae.errors import HardwareRangeError
 from export.ir import Network
-from export.ir.bounds import LayerRange, layer_range
+from export.ir.bounds import LayerRange
+from export.ir.ranges import layer_ranges
 
-__all__ = ["check_ranges", "layer_ranges"]
-
-
-def layer_ranges(network: Network) -> list[LayerRange]:
-    """Bounds of every layer with a neuron, in file order; over a single step where the network has no window."""
-    return [
-        layer_range(layer, before, network.time_steps or 1, where)
-        for where, (layer, before, _) in zip(network.labels, network.synapses(), strict=True)
-    ]
+__all__ = ["check_ranges"]
 
 
 def check_ranges(network: Network) -> list[LayerRange]:
-    """The :func:`layer_ranges` of a generator that stays within its registers.
+    """The :func:`~export.ir.ranges.layer_ranges` of a generator that stays within its registers.
 
     Raises:
         HardwareRangeError: a current could wrap, or the readout could fire or saturate.

@@ -59,7 +59,7 @@ class Samples:
         period += -period % (work.reset_interval or 1)  # so that every sample meets the resets at the same steps
         pictures = self.given.transpose(0, *range(self.given.ndim - 1, 0, -1))
         for k, layer in enumerate(self.layers):
-            bias = layer.neuron.bias_mant.init
+            bias = _spread(layer.neuron.bias_mant)
             self.drives.append(list(pictures) if work.driven and k == 0 else [bias] * work.images)
             first = self.drives[k][0] if leads[k] == 0 else 0
             layer.neuron.bias_mant.init = np.broadcast_to(first, layer.neuron.bias_mant.shape)
@@ -109,6 +109,15 @@ def _recording(data: Any, network: Any, labels: dict[int, str]) -> Any:
     process.s_out.connect(network.inp)
     labels[id(process)] = "spike source"
     return process
+
+
+def _spread(variable: Any) -> Any:
+    """The values with which a variable starts, one for each element, as Lava's builder assigns them."""
+    import numpy as np
+
+    values = np.empty(variable.shape, np.int32)
+    values[...] = variable.init
+    return values
 
 
 def _held_back(layer: Any) -> list[Any]:

@@ -46,7 +46,7 @@ CASES: dict[str, tuple[str, Any, str]] = {
     "threshold": ("layer/1/neuron/vThMant", np.int64(1 << 20), "vThMant outside"),
     "neuron type": ("layer/1/neuron/type", np.bytes_("SDNN"), "type 'SDNN'"),
     "not finite": ("layer/1/neuron/vDecay", np.float64("nan"), "vDecay is not finite"),
-    "graded": ("layer/1/neuron/messageBits", np.int64(16), "messageBits 16: spikes that carry numbers"),
+    "graded": ("layer/1/neuron/messageBits", np.int64(16), "'messageBits': netx reads it as a group"),
     "many neurons": ("layer/1/bias", np.zeros((1 << 22) + 1, np.int8), "'bias' is missing or holds no numbers"),
     "refDelay": ("layer/1/neuron/refDelay", np.int64(5), "refDelay 5: netx passes over it"),
     "unknown type": ("layer/1/type", np.bytes_("resonator"), "passes over the whole layer in silence"),
