@@ -24,7 +24,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -43,7 +43,7 @@ from export.netx.check import check_file
 from sim.fit.adviser import advise
 from sim.fit.chips import chip_named
 
-__all__ = ["Row", "rows"]
+__all__ = ["STAGES", "Row", "rows", "write_page"]
 
 PROFILE, CHIP = "loihi2_anchored", "loihi2"
 SOURCES = Path(__file__).with_name("published_networks_sources.json")
@@ -185,14 +185,20 @@ def _cores(network: Network) -> str:
     return str(mapping.cores) if advice is None else advice.line
 
 
-def _page(found: dict[str, Row], sources: dict[str, str], folder: Path) -> None:
+def write_page(found: Sequence[Row], sources: dict[str, str], folder: Path) -> None:
+    """Writes the table into ``networks.md`` of a folder, anew where it is there.
+
+    Args:
+        found: the rows.
+        sources: by file name.
+        folder: of the page.
+    """
     columns = ["file", "source", *(name for names in STAGES.values() for name in names)]
     listed = [
-        [f"`{row.file}`", sources.get(row.file, "-"), *(row.cells[name] for name in columns[2:])]
-        for row in found.values()
+        [f"`{row.file}`", sources.get(row.file, "-"), *(row.cells[name] for name in columns[2:])] for row in found
     ]
     cells = [[cell.replace("|", "\\|") for cell in row] for row in listed]
-    equal = sum(row.cells["equal on Lava"].replace(",", "").isdigit() for row in found.values())
+    equal = sum(row.cells["equal on Lava"].replace(",", "").isdigit() for row in found)
     lines = [f"{len(found)} files, {equal} equal on Lava in every integer.", "", *table(columns, cells)]
     replace_part("networks", lines, folder / "networks.md")
 
@@ -216,9 +222,9 @@ def main() -> None:
             sys.stdout.write(f"{row.file}: {json.dumps(row.cells)}\n")
             sys.stdout.flush()
     if options.out is not None and found:
-        _page(found, json.loads(options.sources.read_text("utf-8")), options.out)
+        write_page(list(found.values()), json.loads(options.sources.read_text("utf-8")), options.out)
         about: dict[str, Any] = {"date": date.today().isoformat(), "python": platform.python_version()}
-        results = [{"file": row.file, **row.cells} for row in found.values()]
+        results = [{"file": row.file, **row.cells} for row in found]
         write_text(RESULT, json.dumps({"about": about, "results": results}, indent=1) + "\n")
 
 
