@@ -224,7 +224,7 @@ def main() -> None:
     if options.out is not None and found:
         write_page(list(found.values()), json.loads(options.sources.read_text("utf-8")), options.out)
         about: dict[str, Any] = {"date": date.today().isoformat(), "python": platform.python_version()}
-        results = [{"file": row.file, **row.cells} for row in found]
+        results = [{"file": row.file, **row.cells} for row in found.values()]
         write_text(RESULT, json.dumps({"about": about, "results": results}, indent=1) + "\n")
 
 
