@@ -21,8 +21,8 @@ from export.ir.bounds import layer_firing
 from export.ir.labels import layer_labels
 from export.ir.ranges import layer_ranges
 from export.netx.guard import check_readable
-from export.netx.items import damage, whole
-from export.netx.layer_check import Finding, Severity, layer_findings
+from export.netx.items import damage
+from export.netx.layer_check import Finding, Severity, layer_findings, numbers_at
 from export.netx.read import read_netx_unguarded
 
 __all__ = ["Finding", "Severity", "check_file"]
@@ -68,8 +68,8 @@ def _stated(file: h5py.File, network: Network) -> Iterator[Finding]:
         group = file.get(f"layer/{index + network.first_group}")
         if isinstance(layer, Flatten) or group is None:
             continue
-        if "shape" in group:
-            stated = tuple(whole(group, "shape", where).reshape(-1).tolist())
+        if (shape := numbers_at(group, "shape")) is not None:
+            stated = tuple(shape.reshape(-1).tolist())
             fits = stated == after if isinstance(layer, Conv) else math.prod(stated) == math.prod(after)
             if not fits:
                 yield Finding("error", where, f"shape {stated}, and its weights give {after}: netx raises RuntimeError")

@@ -18,7 +18,7 @@ from export.netx.items import has_link, storage_problem, value_blocks
 from export.netx.keys import geometry_problems, neuron_problems, shape_problem, type_problem
 from export.netx.rules import loaded_values, present_weights
 
-__all__ = ["Finding", "Severity", "layer_findings"]
+__all__ = ["Finding", "Severity", "layer_findings", "numbers_at"]
 
 Severity: TypeAlias = Literal["error", "warning", "note"]
 
@@ -111,7 +111,7 @@ class _Chain:
             if before == 1 and flat:
                 return "flatten between two vectors: netx turns round the axes of a map, which are not there; remove it"
         elif "neuron" in group:
-            shape = _array(group, "shape")
+            shape = numbers_at(group, "shape")
             self._axes = None if shape is None else len(np.atleast_1d(shape))
         return None
 
@@ -188,24 +188,24 @@ def _neuron(group: h5py.Group, axes: int, where: str) -> Iterator[Finding]:
         yield Finding("error", where, f"type '{kind}': not an integrate-and-fire neuron that this project models")
         return
     for key in ("iDecay", "vDecay", "vThMant"):
-        values = _array(neuron, key)
+        values = numbers_at(neuron, key)
         if values is not None and not np.isfinite(values).all():
             yield Finding("error", where, f"{key} is not finite; write a whole number")
             return
     for key, limits in (("iDecay", DECAY), ("vDecay", DECAY)):
         yield from _numbers(neuron, key, limits, where, needed=True)
-    threshold = _array(neuron, "vThMant")
+    threshold = numbers_at(neuron, "vThMant")
     if threshold is None or threshold.size != 1 or int(threshold.reshape(-1)[0]) != NEVER_FIRES:
         yield from _numbers(neuron, "vThMant", THRESHOLD, where, needed=True)
     problems = (type_problem(neuron), *neuron_problems(neuron, axes))
     yield from (Finding("error", where, problem) for problem in problems if problem is not None)
-    refractory = _array(neuron, "refDelay")
+    refractory = numbers_at(neuron, "refDelay")
     if refractory is not None and refractory.size and (refractory > 1).any():
         yield Finding("warning", where, f"refDelay {refractory.max():g}: netx passes over it")
 
 
 def _numbers(group: h5py.Group, key: str, limits: IntFormat, where: str, *, needed: bool = False) -> Iterator[Finding]:
-    values = _array(group, key)
+    values = numbers_at(group, key)
     if values is None or not values.size:
         if needed or key in group:
             yield Finding("error", where, f"'{key}' is missing or holds no numbers")
@@ -222,7 +222,7 @@ def _longest(group: h5py.Group) -> float:
     return max((float(block.max()) for _, block in value_blocks(item)), default=0)
 
 
-def _array(group: h5py.Group, key: str) -> Any:
+def numbers_at(group: h5py.Group, key: str) -> Any:
     """The numbers under ``key``, or None where there are none that are safe to read."""
     item = group[key] if has_link(group, key) else None
     if not isinstance(item, h5py.Dataset) or item.shape is None or item.dtype.kind not in "iuf":
