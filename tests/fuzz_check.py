@@ -18,6 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -41,8 +42,8 @@ __all__ = ["Verdict", "odd_file", "verdicts"]
 _BATCH = 40
 _PATIENCE = 30.0
 _STEPS = 8
-#: Networks that are drawn for a case, of which the last is taken.
-_DRAWN = 12
+#: Cases whose networks are drawn together; the first that Hypothesis draws are always small, so some more are drawn.
+_BLOCK, _SMALL = 50, 10
 
 
 @dataclass(frozen=True)
@@ -86,12 +87,19 @@ class Verdict:
 
 def odd_file(number: int, path: Path) -> list[str]:
     """Writes case ``number`` to a path; says how it differs from a file that netx loads."""
-    network, _ = cases(_DRAWN, number)[-1]  # the first that Hypothesis draws are always small
-    network = _lively(network, number)
+    block, place = divmod(number, _BLOCK)
+    drawn = _networks(block)
+    network = _lively(drawn[place % len(drawn)], number)
     tree = {"layer": read_tree(write_netx(network, path))["layer"]}
     told = changed(tree, np.random.default_rng(number))
     write_tree(path, tree)
     return told
+
+
+@lru_cache(maxsize=4)
+def _networks(block: int) -> list[Network]:
+    """The networks of a block of cases."""
+    return [network for network, _ in cases(_BLOCK + _SMALL, block)[_SMALL // 2 :]]
 
 
 def _lively(network: Network, number: int) -> Network:
