@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from deploy.view.table import plain
-from export.ir import Dense, Network, Synapse
+from export.ir import Conv, ConvTranspose, Network, Synapse, all_weights
 from sim.energy.estimate import part_names
 
 if TYPE_CHECKING:  # each section shows what others have computed, and takes none of what computes it
@@ -40,9 +40,9 @@ def _layer(name: str, layer: Synapse, before: tuple[int, ...], after: tuple[int,
         "layer": name,
         "input_shape": before,
         "output_shape": after,
-        "kernel": None if isinstance(layer, Dense) else layer.weight.shape[2:],
-        "stride": None if isinstance(layer, Dense) else layer.stride,
-        "weights": layer.weight.size,
+        "kernel": layer.weight.shape[2:] if isinstance(layer, Conv | ConvTranspose) else None,
+        "stride": layer.stride if isinstance(layer, Conv | ConvTranspose) else None,
+        "weights": all_weights(layer).size,
         "neuron": layer.neuron,
     }
 

@@ -66,7 +66,7 @@ def shape_problem(group: h5py.Group, kind: str, *, used: bool = True) -> str | N
     """
     item = _dataset(group, "shape")
     if item is None:
-        if kind in ("conv", "dense"):
+        if kind in ("conv", "dense", "dense_rec"):
             return "'shape' is missing: netx raises KeyError; write the shape of its neurons"
         return None
     if kind == "input" and not used:
