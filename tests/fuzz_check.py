@@ -28,7 +28,7 @@ from odd_files import changed
 
 from deploy.lava import SamplesJob, run_lava_jobs
 from esvae.errors import EsvaeError, LavaDiedError, LavaTimeoutError
-from export.ir import INTEGRATOR, Flatten, Network
+from export.ir import INTEGRATOR, Flatten, Lif, Network
 from export.netx.check import check_file
 from export.netx.read import read_netx_unguarded
 from export.netx.write import write_netx
@@ -106,7 +106,8 @@ def _lively(network: Network, number: int) -> Network:
     """The same network with neurons that fire, so that all weights are put to the test; some as they are."""
     rng, layers = np.random.default_rng([number, 2]), []
     for layer, after in zip(network.layers, network.shapes, strict=True):
-        if not isinstance(layer, Flatten) and layer.neuron != INTEGRATOR and rng.random() < 0.8:
+        lively = not isinstance(layer, Flatten) and isinstance(layer.neuron, Lif) and layer.neuron != INTEGRATOR
+        if lively and rng.random() < 0.8:
             bias = rng.integers(0, 100, after[:1])
             layer = replace(layer, neuron=replace(layer.neuron, threshold=int(rng.integers(60))), bias=bias)
         layers.append(layer)

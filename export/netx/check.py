@@ -16,7 +16,7 @@ import h5py
 
 from esvae.chip.formats import THRESHOLD
 from esvae.errors import EsvaeError, NetFileError
-from export.ir import Conv, Flatten, Network, Shape
+from export.ir import Conv, Flatten, Lif, Network, Shape, with_values
 from export.ir.bounds import layer_firing
 from export.ir.labels import layer_labels
 from export.ir.ranges import layer_ranges
@@ -92,12 +92,16 @@ def _spreads(bias: Shape, after: Shape) -> bool:
 
 def _registers(network: Network) -> Iterator[Finding]:
     """What follows from all numbers together."""
-    ranges = layer_ranges(network)
-    for last, (bounds, (layer, before, after)) in enumerate(
-        zip(ranges, network.synapses(), strict=True), start=1 - len(ranges)
+    ranges = {bounds.layer: bounds for bounds in layer_ranges(network)}
+    labels = network.labels
+    for last, (where, (layer, before, after)) in enumerate(
+        zip(labels, network.synapses(), strict=True), start=1 - len(labels)
     ):
-        fires = layer_firing(layer, before, after, network.time_steps)
-        where = bounds.layer
+        if (bounds := ranges.get(where)) is None or not isinstance(layer.neuron, Lif):
+            continue
+        fires = layer_firing(
+            with_values(layer, layer.weight, layer.bias, layer.neuron), before, after, network.time_steps
+        )
         if bounds.u_share >= 1:
             text = f"the current could reach {bounds.u_share:.2f} of the 2^23 at which it wraps"
             yield Finding("warning", where, text)

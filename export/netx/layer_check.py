@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 import h5py
 import numpy as np
 
-from esvae.chip.formats import BIAS, DECAY, DELAY, THRESHOLD, WEIGHT, IntFormat
+from esvae.chip.formats import BIAS, DECAY, DELAY, SIGMA_THRESHOLD, THRESHOLD, WEIGHT, IntFormat
 from export.ir import NEVER_FIRES
 from export.ir.labels import label
 from export.ir.limits import LAYERS, NEURONS
@@ -206,8 +206,13 @@ def _neuron(group: h5py.Group, axes: int, where: str) -> Iterator[Finding]:
         yield Finding("error", where, "is no group")
         return
     kind = _text(neuron, "type")
+    if (problem := type_problem(neuron)) is not None:
+        yield Finding("error", where, problem)
+    if kind == "SDNN":
+        yield from _sigma_delta(group, neuron, where)
+        return
     if kind not in ("LOIHI", "CUBA"):
-        yield Finding("error", where, f"type '{kind}': not an integrate-and-fire neuron that this project models")
+        yield Finding("error", where, f"type '{kind}': not a neuron that this project models")
         return
     for key in ("iDecay", "vDecay", "vThMant"):
         values = numbers_at(neuron, key)
@@ -219,11 +224,25 @@ def _neuron(group: h5py.Group, axes: int, where: str) -> Iterator[Finding]:
     threshold = numbers_at(neuron, "vThMant")
     if threshold is None or threshold.size != 1 or int(threshold.reshape(-1)[0]) != NEVER_FIRES:
         yield from _numbers(neuron, "vThMant", THRESHOLD, where, needed=True)
-    problems = (type_problem(neuron), *neuron_problems(neuron, axes))
-    yield from (Finding("error", where, problem) for problem in problems if problem is not None)
+    yield from (Finding("error", where, problem) for problem in neuron_problems(neuron, axes))
     refractory = numbers_at(neuron, "refDelay")
     if refractory is not None and refractory.size and (refractory > 1).any():
         yield Finding("warning", where, f"refDelay {refractory.max():g}: netx passes over it")
+
+
+def _sigma_delta(group: h5py.Group, neuron: h5py.Group, where: str) -> Iterator[Finding]:
+    """Of neurons that send messages: netx makes an encoder of the input's, and asks of others for a sigma output."""
+    entry = _text(group, "type") == "input"
+    if "sigma_output" in neuron and not entry:
+        if "bias" in group:
+            yield Finding("error", where, "'sigma_output' beside a bias: netx raises TypeError; leave the bias out")
+    else:
+        yield from _numbers(neuron, "vThMant", SIGMA_THRESHOLD, where, needed=True)
+    activation = _text(neuron, "activation")
+    if not entry and activation not in (None, "relu"):
+        yield Finding("error", where, f"activation '{activation}': netx passes over it and runs a ReLU")
+    if "messageBits" in neuron:
+        yield Finding("error", where, "messageBits: netx raises TypeError whatever it is; leave it out")
 
 
 def _numbers(group: h5py.Group, key: str, limits: IntFormat, where: str, *, needed: bool = False) -> Iterator[Finding]:
