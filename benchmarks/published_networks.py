@@ -35,7 +35,7 @@ from deploy.cost import DEFAULT_STEPS, cost_of, counted_input
 from deploy.entering import InputOptions
 from deploy.verify import verify
 from deploy.view.numbers import si
-from esvae.errors import EsvaeError, LavaError, LavaMissingError
+from esvae.errors import EsvaeError, LavaError, LavaMissingError, NetFileError
 from esvae.machine.files import write_text
 from export.ir import Network
 from export.netx import read_netx
@@ -145,11 +145,14 @@ def _converted(path: Path, target: Path) -> Path:
     Raises:
         EsvaeError: it cannot be converted.
     """
-    from export.frontends.nir import from_nir
-    from export.netx import write_netx
-    from export.pipeline import export_network
-
-    return write_netx(export_network(from_nir(path)).network, target)
+    command = [sys.executable, "-m", "deploy.cli", "export", str(path), "-o", str(target), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        try:
+            raise NetFileError(str(json.loads(done.stdout)["error"]))
+        except (ValueError, KeyError):
+            raise NetFileError(done.stderr.strip().rpartition("\n")[2] or "esvae export failed") from None
+    return target
 
 
 def _short(error: EsvaeError, path: Path) -> str:

@@ -220,14 +220,18 @@ def image_graph(network: Network, images: np.ndarray, steps: int, *, unroll_belo
         DataError: no images, no steps, or images that do not fit.
         UnsupportedLayerError: synapses with delays, or no input neurons.
     """
-    if network.input_neurons is None:
-        raise UnsupportedLayerError("the input layer has no neurons that images could drive: give spikes")
+    neuron = None if network.input_neurons is None else network.input_neurons.neuron
+    if not isinstance(neuron, Lif):
+        raise UnsupportedLayerError(
+            "the input layer has no integrate-and-fire neurons that images could drive; give spikes, or use "
+            "--loader stock"
+        )
     pixels = as_stimulus(network, Stimulus(None, images, steps)).values
     graph = Graph(len(pixels), steps, unroll_below=unroll_below)
     made = plan(network, graph.images, steps=steps)
     graph.total = made.total
     layer, _, after = next(network.synapses())
-    neuron, as_map = network.input_neurons.neuron, graph.keeps(layer, after)
+    as_map = graph.keeps(layer, after)
     graph.add_neurons(neuron, network.input_shape, "layer0", made.layers[0].first, as_map=as_map, bias=pixels)
     graph.add_layers(network, made, "layer")
     return graph

@@ -100,7 +100,7 @@ def test_input_neurons_that_images_drive(unroll_below: int) -> None:
 
 
 def test_images_need_input_neurons_and_spikes_none() -> None:
-    with pytest.raises(UnsupportedLayerError, match="no neurons that images could drive"):
+    with pytest.raises(UnsupportedLayerError, match="no integrate-and-fire neurons that images could drive"):
         image_graph(small(), np.zeros((1, 6, 1, 1), int), 5)
     driven = small(input_neurons=InputNeurons(Lif(4096, 900, 400)))
     with pytest.raises(UnsupportedLayerError, match="give them to image_graph"):
