@@ -5,7 +5,8 @@
 Every ``.net`` and ``.nir`` file below the folders is taken by a process of its own, under a limit of time and memory,
 which tells each figure as soon as it has it: a file that hangs, dies or is refused gives a row with its reason, and
 what was found before. Where the files come from is said in ``published_networks_sources.json``, by name. The table goes
-into ``networks.md`` of the folder ``--out``, the same figures into ``published_networks.json`` beside this script.
+into ``networks.md`` of the folder ``--out``, the same figures into ``published_networks.json`` beside this script; rows
+of files that are not below the folders stay as they are.
 
 ``equal on Lava``: all integers (current, potential and spike of every neuron at every step, what input neurons do
 included) of one image over the file's window, or over 16 steps, made up where the file does not say what enters it.
@@ -218,17 +219,30 @@ def main() -> None:
     if options.child is not None:
         _child(options.child)
         return
-    found: dict[str, Row] = {}
+    sources = json.loads(options.sources.read_text("utf-8"))
+    found = _known() if options.out is not None else {}
     for folder in options.folders:
         for row in rows(folder, seconds=options.seconds, gigabytes=options.gigabytes):
             found[row.file] = row
             sys.stdout.write(f"{row.file}: {json.dumps(row.cells)}\n")
             sys.stdout.flush()
-    if options.out is not None and found:
-        write_page(list(found.values()), json.loads(options.sources.read_text("utf-8")), options.out)
-        about: dict[str, Any] = {"date": date.today().isoformat(), "python": platform.python_version()}
-        results = [{"file": row.file, **row.cells} for row in found.values()]
-        write_text(RESULT, json.dumps({"about": about, "results": results}, indent=1) + "\n")
+            if options.out is not None:
+                _record(found)
+                write_page([found[name] for name in sorted(found)], sources, options.out)
+
+
+def _known() -> dict[str, Row]:
+    """The rows of an earlier run, by file: those that are not run again stay."""
+    if not RESULT.exists():
+        return {}
+    results: list[dict[str, str]] = json.loads(RESULT.read_text("utf-8"))["results"]
+    return {row["file"]: Row(row["file"], {name: row[name] for name in row if name != "file"}) for row in results}
+
+
+def _record(found: dict[str, Row]) -> None:
+    about: dict[str, Any] = {"date": date.today().isoformat(), "python": platform.python_version()}
+    results = [{"file": name, **found[name].cells} for name in sorted(found)]
+    write_text(RESULT, json.dumps({"about": about, "results": results}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
