@@ -12,7 +12,7 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
-__all__ = ["SignalReceived", "Ending"]
+__all__ = ["Ending", "SignalReceived"]
 
 #: What is said of each. A shell knows the end by a signal from the exit code 128 + its number.
 SIGNALS = {
