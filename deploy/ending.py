@@ -32,7 +32,7 @@ class SignalReceived(KeyboardInterrupt):
 
 
 class Ending:
-    """Raises :class:`SignalReceived` inside its context when such a signal comes; a signal that the caller ignores stays so.
+    """Raises :class:`SignalReceived` inside its context when such a signal comes; one that the caller ignores stays so.
 
     Attributes:
         number: of the signal that came, or None.
