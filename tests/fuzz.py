@@ -15,8 +15,9 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ from sim import reference
 from sim.stimulus import Stimulus, as_stimulus
 from sim.trace import first_difference, named_traces
 from sim.twin.engine import Engine
-from strategies import foreign_networks, stimuli_for
+from strategies import foreign_networks, recurrent_networks, stimuli_for
 
 __all__ = ["Case", "cases", "differences"]
 
@@ -43,7 +44,9 @@ _BATCH = 50
 _MOST_NEURONS = 400
 
 
-def cases(count: int, number: int = 0) -> list[Case]:
+def cases(
+    count: int, number: int = 0, networks: Callable[[], st.SearchStrategy[Network]] = foreign_networks
+) -> list[Case]:
     """``count`` networks with stimuli, the same for the same ``number``; small, for Lava's sake."""
     found: list[Case] = []
 
@@ -57,7 +60,7 @@ def cases(count: int, number: int = 0) -> list[Case]:
     )
     @given(st.data())
     def collect(data: st.DataObject) -> None:
-        network = data.draw(foreign_networks())
+        network = data.draw(networks())
         stimulus = data.draw(stimuli_for(network))
         if sum(int(np.prod(shape)) for shape in network.shapes) <= _MOST_NEURONS:
             found.append((network, as_stimulus(network, stimulus)))
@@ -112,11 +115,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("fuzz"), help="folder for cases that fail")
     parser.add_argument("--reference", action="store_true", help="the numpy reference instead of Lava")
+    parser.add_argument("--recurrent", action="store_true", help="recurrent networks alone")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so long")
     options = parser.parse_args()
     start, done, failed, number = time.perf_counter(), 0, 0, options.seed * 1_000_003
     while done < options.n and time.perf_counter() - start < options.seconds:
-        drawn = cases(min(_BATCH, options.n - done), number)
+        kind = partial(recurrent_networks, loadable=True) if options.recurrent else foreign_networks
+        drawn = cases(min(_BATCH, options.n - done), number, kind)
         number += 1
         for said in differences(drawn, options.out, first=done, lava=not options.reference):
             done += 1

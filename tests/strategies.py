@@ -28,7 +28,18 @@ from export.ir import (
 from export.netx.rules import loaded_dense_weight, loaded_values
 from sim.stimulus import Stimulus, Timing
 
-__all__ = ["foreign_networks", "generators", "lifs", "map_layers", "networks", "spikes_for", "stimuli_for", "weights"]
+__all__ = [
+    "foreign_networks",
+    "generators",
+    "lifs",
+    "map_layers",
+    "networks",
+    "recurrent_layers",
+    "recurrent_networks",
+    "spikes_for",
+    "stimuli_for",
+    "weights",
+]
 
 decays = st.one_of(st.sampled_from([0, 1, 819, 2048, 3072, 4095, DECAY_UNITY]), st.integers(0, DECAY_UNITY))
 
@@ -195,6 +206,20 @@ def recurrent_layers(draw: st.DrawFn, inputs: int, outputs: int, *, exact_dense:
         entering, recurrent = (np.clip(values & ~1, -254, 254) for values in (entering, recurrent))
         entering[0, 0] = 2
     return RecurrentDense(entering, recurrent, draw(biases((outputs,))), draw(lifs()))
+
+
+@st.composite
+def recurrent_networks(draw: st.DrawFn, *, loadable: bool = False) -> Network:
+    """A recurrent layer before another layer, recurrent or not; biases of some are what drives them."""
+    inputs, width, outputs = (draw(st.integers(1, 9)) for _ in range(3))
+    layers: list[Layer] = [draw(recurrent_layers(inputs, width, exact_dense=loadable))]
+    if draw(st.booleans()):
+        layers.append(draw(recurrent_layers(width, outputs, exact_dense=loadable)))
+    else:
+        layers.append(
+            Dense(draw(weights((outputs, width), exact_dense=loadable)), draw(biases((outputs,))), draw(lifs()))
+        )
+    return Network((inputs,), tuple(layers), time_steps=draw(st.integers(1, 9)))
 
 
 def _loads(own: np.ndarray, other: np.ndarray) -> bool:

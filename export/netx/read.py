@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from export.ir.labels import FIRST_GROUP, label
 from export.ir.limits import ELEMENTS, HOLLOW_ELEMENTS, LAYERS, PRIOR_ELEMENTS
 from export.netx.items import damage, declared, flag, get_group, get_text, number, pair, real, register, shape_of, whole
 from export.netx.layout import bias_from_file, delay_from_file, weight_from_file
+from export.netx.pools import POOLS, pool_from_file
 from export.netx.write import FORMAT_VERSION, GROUP
 
 __all__ = ["read_netx_unguarded"]
@@ -46,10 +48,25 @@ __all__ = ["read_netx_unguarded"]
 _NAME = 64
 _TOO_LARGE = "use a smaller weight scale"
 _SUPPORTED = (
-    "input, conv, convT, dense (with delays, or without neuron), dense_rec and flatten, with LOIHI or CUBA neurons"
+    "input, conv, convT, pool, unpool, dense (with delays, or without neuron), dense_rec and flatten, with LOIHI or "
+    "CUBA neurons"
 )
+#: Layers that have no place here, and why.
+_REFUSED = {
+    "average": "a mean over neurons is no spike, and netx raises NotImplementedError; leave it out and average on the "
+    "host",
+    "concat": "netx has no code for skip connections (NotImplementedError), and slayer writes none; give both paths to "
+    "one layer whose weights pass one of them on",
+    "dense_comp": "netx calls a function that it does not have (AttributeError)",
+}
 #: What the file may say beside the neuron's parameters, and netx passes over: only these values change nothing.
 _IGNORED = {"refDelay": (0, 1), "wgtExp": (0,), "weight_exp": (0,)}
+#: Neurons of slayer's that have no place here, by what their names contain, and why.
+_OTHER_NEURONS = {
+    "ALIF": "an adaptive threshold, for which netx builds no neurons (AttributeError)",
+    "ADRF": "an adaptive threshold, which netx passes over",
+    "RF": "resonate-and-fire, whose state and weights are complex",
+}
 
 
 def read_netx_unguarded(path: str | os.PathLike[str], *, layers: int | None = None) -> Network:
@@ -86,7 +103,7 @@ def read_netx_unguarded(path: str | os.PathLike[str], *, layers: int | None = No
                 if neurons is not None and input_shape is None:
                     raise NetFileError(f"{where}: an input layer with a neuron needs a 'shape'")
             else:
-                nodes.append(_layer_or_hint(group, kind, where, index))
+                nodes.append(_layer_or_hint(group, kind, where, index, partial(_shape_behind, input_shape, nodes)))
         if input_shape is not None and len(input_shape) == 3 and neurons is None and _starts_dense(nodes):
             nodes.insert(0, Flatten())  # no layer before it, so netx takes the features as they come
             first -= 1
@@ -116,19 +133,31 @@ def _opened(path: Path) -> Iterator[h5py.File]:
         raise error if str(error).startswith(str(path)) else type(error)(f"{path}: {error}") from None
 
 
-def _layer_or_hint(group: h5py.Group, kind: str, where: str, index: int) -> Layer[Lif]:
+def _shape_behind(input_shape: Shape | None, nodes: list[Layer[Lif]]) -> Shape | None:
+    """What leaves the layers read so far, or None where the file does not say what enters them."""
+    shape = input_shape
+    for node in nodes:
+        shape = None if shape is None else node.output_shape(shape)
+    return shape
+
+
+def _layer_or_hint(
+    group: h5py.Group, kind: str, where: str, index: int, before: Callable[[], Shape | None]
+) -> Layer[Lif]:
     try:
-        return _layer(group, kind, where)
+        return _layer(group, kind, where, before)
     except UnsupportedLayerError as error:
         hint = f"; --layers {index} runs what comes before it" if index > 1 else ""
         raise UnsupportedLayerError(f"{error}{hint}") from None
 
 
-def _layer(group: h5py.Group, kind: str, where: str) -> Layer[Lif]:
+def _layer(group: h5py.Group, kind: str, where: str, before: Callable[[], Shape | None]) -> Layer[Lif]:
     if kind == "flatten":
         return Flatten()
+    if kind in _REFUSED:
+        raise UnsupportedLayerError(f"{where}: type '{kind}' is not supported: {_REFUSED[kind]}")
     recurrent = kind == "dense_rec"
-    if kind not in ("conv", "convT", "dense", "dense_rec") or ("weight_rec" in group) != recurrent:
+    if kind not in ("conv", "convT", "dense", "dense_rec", *POOLS) or ("weight_rec" in group) != recurrent:
         what = f"type '{kind}'" + (" without 'weight_rec'" if recurrent else "")
         if "weight_rec" in group:
             what = f"'{kind}' with 'weight_rec'"
@@ -139,6 +168,8 @@ def _layer(group: h5py.Group, kind: str, where: str) -> Layer[Lif]:
         return _dense(group, where, recurrent=recurrent)
     weight = register(group, "weight", where, WEIGHT, _TOO_LARGE)
     bias = _bias(group, where)
+    if kind in POOLS and "neuron" in group:
+        return pool_from_file(group, kind, before(), _neuron(group, where), where)
     if "neuron" not in group:
         raise UnsupportedLayerError(f"{where}: '{kind}' without neuron is not supported; supported are {_SUPPORTED}")
     if "delay" in group and whole(group, "delay", where).any():
@@ -189,7 +220,8 @@ def _neuron(group: h5py.Group, where: str) -> Lif:
     where = f"{where}/neuron"
     kind = get_text(neuron, "type", where, most=_NAME)
     if kind not in ("LOIHI", "CUBA"):
-        raise UnsupportedLayerError(f"{where}: type '{kind}' is not supported; supported are {_SUPPORTED}")
+        reason = next((f": {why}" for name, why in _OTHER_NEURONS.items() if name in kind), "")
+        raise UnsupportedLayerError(f"{where}: type '{kind}' is not supported{reason}; supported are {_SUPPORTED}")
     if "messageBits" in neuron and number(neuron, "messageBits", where) != 0:
         raise UnsupportedLayerError(f"{where}/messageBits: graded spikes are not supported, expected 0")
     if "gradedSpike" in neuron and flag(neuron, "gradedSpike", where):
