@@ -103,14 +103,18 @@ def plan(network: Network, images: int, *, steps: int | None = None, start: int 
 
     Raises:
         DataError: no image, no window, or a start before 1.
-        UnsupportedLayerError: synapses with delays, or recurrent ones, whose spikes would arrive in the next image's
-            window.
+        UnsupportedLayerError: sigma-delta neurons; delays or recurrent synapses, whose spikes would arrive in the next
+            image's window.
     """
     window = steps_of(network, steps)
     if images < 1:
         raise DataError(f"{images} images: expected at least 1")
     if start < 1:
         raise DataError(f"start at time step {start}: expected 1 or later")
+    if network.sends_messages:
+        raise UnsupportedLayerError(
+            "sigma-delta neurons: netx cannot reset them between two images; run them one at a time: esvae simulate"
+        )
     driven = network.input_neurons is not None  # neurons that an image drives as their bias
     names = [*([INPUT_LABEL] if driven else []), *network.labels]
     for where, (layer, _, _) in zip(network.labels, network.synapses(), strict=True):

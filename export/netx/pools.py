@@ -6,7 +6,7 @@ import h5py
 
 from esvae.chip.formats import WEIGHT
 from esvae.errors import NetFileError, UnsupportedLayerError
-from export.ir import Conv, ConvTranspose, Lif, Shape
+from export.ir import Conv, ConvTranspose, Neuron, Shape
 from export.ir.pooling import slayer_pool, slayer_unpool
 from export.netx.items import pair, register, shape_of, whole
 from export.netx.layout import weight_from_file
@@ -17,8 +17,8 @@ POOLS = ("pool", "unpool")
 
 
 def pool_from_file(
-    group: h5py.Group, kind: str, before: Shape | None, neuron: Lif, where: str
-) -> Conv[Lif] | ConvTranspose[Lif]:
+    group: h5py.Group, kind: str, before: Shape | None, neuron: Neuron, where: str
+) -> Conv[Neuron] | ConvTranspose[Neuron]:
     """Reads a layer of :data:`POOLS`.
 
     Args:

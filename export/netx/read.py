@@ -6,7 +6,6 @@ with one line, before anything large is read.
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,58 +14,32 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import numpy as np
 
-from esvae.chip.formats import DELAY, WEIGHT
 from esvae.errors import HardwareRangeError, NetFileError, UnsupportedLayerError
 from esvae.machine.documents import parse_json
 from export.ir import (
-    INTEGRATOR,
-    Conv,
-    ConvTranspose,
     Dense,
     Flatten,
     ImageReadout,
     InputNeurons,
     Layer,
-    Lif,
     Network,
+    Neuron,
     Prior,
     RecurrentDense,
     Shape,
 )
 from export.ir.labels import FIRST_GROUP, label
 from export.ir.limits import ELEMENTS, HOLLOW_ELEMENTS, LAYERS, PRIOR_ELEMENTS
-from export.netx.items import damage, declared, flag, get_group, get_text, number, pair, real, register, shape_of, whole
-from export.netx.layout import bias_from_file, delay_from_file, weight_from_file
-from export.netx.pools import POOLS, pool_from_file
+from export.netx.items import damage, declared, get_group, get_text, number, real, shape_of
+from export.netx.layers import layer_from_file
+from export.netx.neurons import input_neuron_from_file
 from export.netx.write import FORMAT_VERSION, GROUP
 
 __all__ = ["read_netx_unguarded"]
 
 #: Bytes of the name of a type.
 _NAME = 64
-_TOO_LARGE = "use a smaller weight scale"
-_SUPPORTED = (
-    "input, conv, convT, pool, unpool, dense (with delays, or without neuron), dense_rec and flatten, with LOIHI or "
-    "CUBA neurons"
-)
-#: Layers that have no place here, and why.
-_REFUSED = {
-    "average": "a mean over neurons is no spike, and netx raises NotImplementedError; leave it out and average on the "
-    "host",
-    "concat": "netx has no code for skip connections (NotImplementedError), and slayer writes none; give both paths to "
-    "one layer whose weights pass one of them on",
-    "dense_comp": "netx calls a function that it does not have (AttributeError)",
-}
-#: What the file may say beside the neuron's parameters, and netx passes over: only these values change nothing.
-_IGNORED = {"refDelay": (0, 1), "wgtExp": (0,), "weight_exp": (0,)}
-#: Neurons of slayer's that have no place here, by what their names contain, and why.
-_OTHER_NEURONS = {
-    "ALIF": "an adaptive threshold, for which netx builds no neurons (AttributeError)",
-    "ADRF": "an adaptive threshold, which netx passes over",
-    "RF": "resonate-and-fire, whose state and weights are complex",
-}
 
 
 def read_netx_unguarded(path: str | os.PathLike[str], *, layers: int | None = None) -> Network:
@@ -82,7 +55,8 @@ def read_netx_unguarded(path: str | os.PathLike[str], *, layers: int | None = No
         if layers is not None and layers < 1:
             raise NetFileError(f"{path}: {layers} layers wanted, expected at least 1")
         ours = get_group(file, GROUP, "") if GROUP in file and (layers is None or layers >= len(names)) else None
-        nodes: list[Layer[Lif]] = []
+        nodes: list[Layer[Neuron]] = []
+        clamped: dict[str, str] = {}
         input_shape: Shape | None = None
         neurons: InputNeurons | None = None
         first = 0
@@ -103,16 +77,20 @@ def read_netx_unguarded(path: str | os.PathLike[str], *, layers: int | None = No
                 if neurons is not None and input_shape is None:
                     raise NetFileError(f"{where}: an input layer with a neuron needs a 'shape'")
             else:
-                nodes.append(_layer_or_hint(group, kind, where, index, partial(_shape_behind, input_shape, nodes)))
+                before = partial(_shape_behind, input_shape, nodes)
+                nodes.append(_layer_or_hint(group, kind, where, index, before, clamped))
         if input_shape is not None and len(input_shape) == 3 and neurons is None and _starts_dense(nodes):
             nodes.insert(0, Flatten())  # no layer before it, so netx takes the features as they come
             first -= 1
+        generator = {} if ours is None else _generator(ours)
+        if clamped:
+            generator["provenance"] = {**generator.get("provenance", {}), **clamped}
         network = Network(
             input_shape=input_shape or _guess_input_shape(nodes),
             layers=tuple(nodes),
             input_neurons=neurons,
             first_group=first,
-            **({} if ours is None else _generator(ours)),
+            **generator,
         )
         if ours is not None and get_text(ours, "content_hash", GROUP) != network.content_hash():
             raise NetFileError(
@@ -133,7 +111,7 @@ def _opened(path: Path) -> Iterator[h5py.File]:
         raise error if str(error).startswith(str(path)) else type(error)(f"{path}: {error}") from None
 
 
-def _shape_behind(input_shape: Shape | None, nodes: list[Layer[Lif]]) -> Shape | None:
+def _shape_behind(input_shape: Shape | None, nodes: list[Layer[Neuron]]) -> Shape | None:
     """What leaves the layers read so far, or None where the file does not say what enters them."""
     shape = input_shape
     for node in nodes:
@@ -142,111 +120,32 @@ def _shape_behind(input_shape: Shape | None, nodes: list[Layer[Lif]]) -> Shape |
 
 
 def _layer_or_hint(
-    group: h5py.Group, kind: str, where: str, index: int, before: Callable[[], Shape | None]
-) -> Layer[Lif]:
+    group: h5py.Group,
+    kind: str,
+    where: str,
+    index: int,
+    before: Callable[[], Shape | None],
+    clamped: dict[str, str],
+) -> Layer[Neuron]:
     try:
-        return _layer(group, kind, where, before)
+        return layer_from_file(group, kind, where, before, clamped)
     except UnsupportedLayerError as error:
         hint = f"; --layers {index} runs what comes before it" if index > 1 else ""
         raise UnsupportedLayerError(f"{error}{hint}") from None
-
-
-def _layer(group: h5py.Group, kind: str, where: str, before: Callable[[], Shape | None]) -> Layer[Lif]:
-    if kind == "flatten":
-        return Flatten()
-    if kind in _REFUSED:
-        raise UnsupportedLayerError(f"{where}: type '{kind}' is not supported: {_REFUSED[kind]}")
-    recurrent = kind == "dense_rec"
-    if kind not in ("conv", "convT", "dense", "dense_rec", *POOLS) or ("weight_rec" in group) != recurrent:
-        what = f"type '{kind}'" + (" without 'weight_rec'" if recurrent else "")
-        if "weight_rec" in group:
-            what = f"'{kind}' with 'weight_rec'"
-        raise UnsupportedLayerError(f"{where}: {what} is not supported; supported are {_SUPPORTED}")
-    if isinstance(group.get("weight"), h5py.Group):
-        raise UnsupportedLayerError(f"{where}: complex weights are not supported; supported are {_SUPPORTED}")
-    if kind in ("dense", "dense_rec"):
-        return _dense(group, where, recurrent=recurrent)
-    weight = register(group, "weight", where, WEIGHT, _TOO_LARGE)
-    bias = _bias(group, where)
-    if kind in POOLS and "neuron" in group:
-        return pool_from_file(group, kind, before(), _neuron(group, where), where)
-    if "neuron" not in group:
-        raise UnsupportedLayerError(f"{where}: '{kind}' without neuron is not supported; supported are {_SUPPORTED}")
-    if "delay" in group and whole(group, "delay", where).any():
-        raise UnsupportedLayerError(
-            f"{where}: '{kind}' with 'delay': netx passes over it, so does not run what was meant"
-        )
-    neuron = _neuron(group, where)
-    weight, groups = weight_from_file(weight, 4, where), number(group, "groups", where)
-    pairs = {key: pair(group, key, where) for key in ("stride", "padding", "dilation")}
-    if kind == "convT":
-        slack = pair(group, "output_padding", where) if "output_padding" in group else (0, 0)
-        return ConvTranspose(weight, bias, neuron, **pairs, output_padding=slack, groups=groups)
-    return Conv(weight, bias, neuron, **pairs, groups=groups)
-
-
-def _dense(group: h5py.Group, where: str, *, recurrent: bool) -> Dense[Lif] | RecurrentDense[Lif]:
-    weight = _matrix(group, "weight", where)
-    bias = _bias(group, where)
-    if bias is not None and bias.size == 1:
-        bias = np.broadcast_to(bias, weight.shape[:1]).copy()
-    neuron = _neuron(group, where) if "neuron" in group else INTEGRATOR
-    delay = None
-    if "delay" in group:
-        delay = register(group, "delay", where, DELAY, "netx clamps longer delays in silence; use shorter ones")
-    if not recurrent:
-        return Dense(weight, bias, neuron, None if delay is None else delay_from_file(delay, weight.shape, where))
-    if delay is not None:
-        raise UnsupportedLayerError(
-            f"{where}: 'dense_rec' with 'delay': netx also delays the layer's own spikes, and drops its weights' "
-            "exponent; train it without delays"
-        )
-    return RecurrentDense(weight, _matrix(group, "weight_rec", where), bias, neuron)
-
-
-def _matrix(group: h5py.Group, key: str, where: str) -> np.ndarray:
-    weight = register(group, key, where, WEIGHT, _TOO_LARGE)
-    if weight.ndim == 1 and "shape" in group:
-        weight = weight.reshape(math.prod(shape_of(group, "shape", where)), -1)
-    return weight_from_file(weight, 2, where)
-
-
-def _bias(group: h5py.Group, where: str) -> np.ndarray | None:
-    return bias_from_file(whole(group, "bias", where)) if "bias" in group else None
-
-
-def _neuron(group: h5py.Group, where: str) -> Lif:
-    neuron = get_group(group, "neuron", f"{where}/")
-    where = f"{where}/neuron"
-    kind = get_text(neuron, "type", where, most=_NAME)
-    if kind not in ("LOIHI", "CUBA"):
-        reason = next((f": {why}" for name, why in _OTHER_NEURONS.items() if name in kind), "")
-        raise UnsupportedLayerError(f"{where}: type '{kind}' is not supported{reason}; supported are {_SUPPORTED}")
-    if "messageBits" in neuron and number(neuron, "messageBits", where) != 0:
-        raise UnsupportedLayerError(f"{where}/messageBits: graded spikes are not supported, expected 0")
-    if "gradedSpike" in neuron and flag(neuron, "gradedSpike", where):
-        raise UnsupportedLayerError(
-            f"{where}/gradedSpike: slayer's neurons sent their potential along with each spike, which netx passes "
-            "over; train with graded_spike=False"
-        )
-    for key, harmless in _IGNORED.items():
-        if key in neuron and number(neuron, key, where) not in harmless:
-            raise UnsupportedLayerError(f"{where}/{key}: netx passes over it; expected {harmless[-1]}")
-    return Lif(*(number(neuron, key, where) for key in ("iDecay", "vDecay", "vThMant")))
 
 
 def _input_neurons(group: h5py.Group, where: str) -> InputNeurons | None:
     if "neuron" not in group:
         return None
     transform = {key: number(group, key, where) for key in ("weight", "bias") if key in group}
-    return InputNeurons(_neuron(group, where), **transform)
+    return InputNeurons(input_neuron_from_file(group, where), **transform)
 
 
-def _starts_dense(nodes: list[Layer[Lif]]) -> bool:
+def _starts_dense(nodes: list[Layer[Neuron]]) -> bool:
     return bool(nodes) and isinstance(nodes[0], Dense | RecurrentDense)
 
 
-def _guess_input_shape(nodes: list[Layer[Lif]]) -> Shape:
+def _guess_input_shape(nodes: list[Layer[Neuron]]) -> Shape:
     first = next((node for node in nodes if not isinstance(node, Flatten)), None)
     if isinstance(first, Dense | RecurrentDense):
         return (first.inputs,)

@@ -129,8 +129,9 @@ class SamplesWork(LavaWork):
     Attributes:
         net, sparse: as in :class:`WindowsWork`.
         layers: how many of the file's layer groups netx builds, or None for all.
-        entering: file of spikes ``(samples, steps, *input shape)``, or of images ``(samples, *input shape)``.
-        driven: whether these are images, the biases of input neurons.
+        entering: file of spikes or frames ``(samples, steps, *input shape)``, or of images ``(samples, *input shape)``.
+        driven: whether these are images, the biases of input neurons, or frames.
+        framed: whether they are frames, which enter delta encoders.
         reset_interval, reset_offset, stagger: see :class:`sim.stimulus.Timing`.
     """
 
@@ -139,6 +140,7 @@ class SamplesWork(LavaWork):
     layers: int | None
     entering: str
     driven: bool
+    framed: bool
     reset_interval: int | None
     reset_offset: int
     stagger: bool
@@ -332,6 +334,8 @@ class Ended(Event):
 
 
 _TAG = "is"
+#: Types that are checked, by the name under which they are annotated.
+_PLAIN: dict[str, Any] = {"int": int, "float": (int, float), "str": str, "bool": bool, "dict": dict, "tuple": tuple}
 _KINDS: dict[str, Any] = {
     kind.__name__: kind
     for kind in (
@@ -366,4 +370,9 @@ def _typed(found: dict[str, Any]) -> Any:
     if _TAG not in found:
         return found
     kind = _KINDS[found.pop(_TAG)]
-    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in found.items()})
+    message = kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in found.items()})
+    for each in fields(message):
+        wanted = _PLAIN.get(str(each.type).partition("[")[0])
+        if wanted is not None and not isinstance(getattr(message, each.name), wanted):
+            raise TypeError(f"{kind.__name__}.{each.name}: expected {each.type}")
+    return message

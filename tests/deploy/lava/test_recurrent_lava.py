@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import h5py
@@ -18,7 +17,6 @@ from export.netx.write import write_netx
 from sim.stimulus import Stimulus
 from sim.trace import first_difference, named_traces
 from sim.twin.engine import Engine
-from strategies import recurrent_networks
 
 pytestmark = [pytest.mark.lava, pytest.mark.slow]
 NETWORKS = 20
@@ -37,7 +35,7 @@ def _lava() -> None:
 
 @pytest.mark.timeout(600)
 def test_random_recurrent_networks_on_lava_equal_the_twin(tmp_path: Path) -> None:
-    drawn = cases(NETWORKS, 7, partial(recurrent_networks, loadable=True))
+    drawn = cases(NETWORKS, 7, recurrent=True)
     assert list(differences(drawn, tmp_path)) == [None] * len(drawn)
     fed_back = 0
     for network, stimulus in drawn:
