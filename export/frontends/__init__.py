@@ -1,10 +1,23 @@
-"""What can be exported: each frontend turns a trained model into a :class:`~export.ir.floats.FloatNetwork`."""
+"""What can be exported: each frontend turns a trained model into a :class:`~export.ir.floats.FloatNetwork`.
+
+Sigma-delta blocks, whose scales are fixed, become the integer :class:`~export.ir.Network` at once.
+"""
 
 from export.frontends.esvae_run import from_run
 from export.frontends.netx_file import from_netx
 from export.frontends.norse import from_norse
 from export.frontends.official import from_official
 from export.frontends.slayer import from_slayer
+from export.frontends.slayer_sigma_delta import from_slayer_sigma_delta
 from export.frontends.source import is_netx, load_source
 
-__all__ = ["from_netx", "from_norse", "from_official", "from_run", "from_slayer", "is_netx", "load_source"]
+__all__ = [
+    "from_netx",
+    "from_norse",
+    "from_official",
+    "from_run",
+    "from_slayer",
+    "from_slayer_sigma_delta",
+    "is_netx",
+    "load_source",
+]
