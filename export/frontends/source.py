@@ -17,7 +17,7 @@ from export.ir.floats import FloatNetwork
 
 __all__ = ["is_netx", "load_source"]
 
-_STATE_DICTS = (".pth", ".pt")
+_STATE_DICTS = (".pth", ".pt", ".ckpt")
 _NETX = ".net"
 _EXPECTED = "a run directory, pretrained:NAME, an official state dict (.pth), a NIR graph (.nir), or a .net file"
 

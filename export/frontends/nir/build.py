@@ -17,13 +17,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from esvae.errors import NetFileError, UnsupportedLayerError
-from export.frontends.always_firing import firing_beside, relay_of, with_input
+from export.frontends.always_firing import Drawn, with_firing
 from export.frontends.nir.chain import NEURONS_OF_NIR, ChainNode
 from export.frontends.nir.convention import Reset, TimeStep
 from export.frontends.nir.file import NirNode
 from export.frontends.nir.neurons import NirNeurons, membrane
 from export.frontends.nir.sums import Sums, array_fitting
-from export.ir import Conv, Dense, Flatten, FloatLif, RecurrentDense, Shape
+from export.ir import Conv, Dense, Flatten, FloatLif, Shape
 from export.ir.floats import FloatLayer
 from export.ir.limits import POINT_ELEMENTS
 from export.passes.lower_dense import unrolled_layer
@@ -32,26 +32,6 @@ __all__ = ["NirLayers", "built"]
 
 _STATELESS = ("Linear", "Affine", "Conv1d", "Conv2d", "SumPool2d", "AvgPool2d", "Scale", "Delay", "Flatten")
 _SUPPORTED = f"Input, Output, {', '.join(_STATELESS)}, {', '.join(NEURONS_OF_NIR)}"
-
-
-@dataclass(frozen=True, eq=False)
-class _Layer:
-    """A layer before its connections onto itself, and what cannot stay as it is.
-
-    Attributes:
-        synapse: with its neurons.
-        before, after: its shapes; of a flattened map, ``before`` is the map.
-        where: names of its nodes.
-        current_bias: ``(outputs,)``, added to the current at every step, or None.
-        recurrent: ``(outputs, outputs)`` or None.
-    """
-
-    synapse: Dense[FloatLif] | Conv[FloatLif]
-    before: Shape
-    after: Shape
-    where: str
-    current_bias: np.ndarray | None = None
-    recurrent: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,19 +66,19 @@ def built(stages: list[ChainNode], input_shape: Shape, step: TimeStep, reset: Re
     layers = list(_layers(stages, input_shape, step, reset, notes))
     if not layers:
         raise UnsupportedLayerError(f"graph: no neurons and no synapses; supported are {_SUPPORTED}")
-    layers = _with_firing(layers, notes)
+    layers = with_firing(layers, notes)
     layers = _unrolled(layers)
     found: list[FloatLayer | Flatten] = []
     shape = layers[0].before
     for layer in layers:
         if len(shape) == 3 and isinstance(layer.synapse, Dense):
             found.append(Flatten())
-        found.append(FloatLayer(_connected(layer)))
+        found.append(FloatLayer(layer.connected()))
         shape = layer.after
     return NirLayers(tuple(found), layers[0].before, tuple(notes))
 
 
-def _layers(stages: list[ChainNode], shape: Shape, step: TimeStep, reset: Reset, notes: list[str]) -> Iterator[_Layer]:
+def _layers(stages: list[ChainNode], shape: Shape, step: TimeStep, reset: Reset, notes: list[str]) -> Iterator[Drawn]:
     sums, silent = Sums(shape, step.dt), ""
     for stage in stages:
         node, where = stage.node, f"node '{stage.node.name}' ({stage.node.kind})"
@@ -122,7 +102,7 @@ def _layers(stages: list[ChainNode], shape: Shape, step: TimeStep, reset: Reset,
         yield _layer(sums, never, NirNode("output", "Output", {}), None)
 
 
-def _layer(sums: Sums, neuron: NirNeurons, node: NirNode, recurrent: NirNode | None) -> _Layer:
+def _layer(sums: Sums, neuron: NirNeurons, node: NirNode, recurrent: NirNode | None) -> Drawn:
     where = f"node '{node.name}' ({node.kind})"
     synapse, flat = sums.layer()
     after = (math.prod(sums.shape),) if isinstance(synapse, Dense) else sums.shape
@@ -155,7 +135,7 @@ def _layer(sums: Sums, neuron: NirNeurons, node: NirNode, recurrent: NirNode | N
     if total.ndim == 3 and (total == total[:, :1, :1]).all():
         total = total[:, 0, 0]
     synapse = replace(synapse, weight=weight, bias=total if total.any() else None, neuron=lif)
-    return _Layer(synapse, sums.before, after, where, current_bias, back)
+    return Drawn(synapse, sums.before, after, where, current_bias, back)
 
 
 def _by_neuron(values: np.ndarray, shape: Shape, where: str, name: str) -> np.ndarray:
@@ -206,41 +186,10 @@ def _recurrent(
     return weight * gain.reshape(-1, 1), own
 
 
-def _with_firing(layers: list[_Layer], notes: list[str]) -> list[_Layer]:
-    """Biases that enter a current, as synapses from a neuron that always fires, in the layer before."""
-    found = list(layers)
-    relayed = found[0].current_bias is not None
-    if relayed:
-        shape = found[0].before
-        found.insert(0, _Layer(relay_of(shape), shape, _more(shape), "the input's relay"))
-        notes.append(
-            f"{found[1].where}: neurons that relay the input were put before it, and one that always fires, as its "
-            "bias enters a current that lasts"
-        )
-    for index in range(1, len(found)):
-        layer, source = found[index], found[index - 1]
-        if layer.current_bias is None:
-            continue
-        if not (relayed and index == 1):
-            recurrent = source.recurrent
-            if recurrent is not None:
-                recurrent = np.pad(recurrent, (0, math.prod(source.after[1:])))
-            synapse = firing_beside(source.synapse, source.where)
-            found[index - 1] = replace(source, synapse=synapse, after=_more(source.after), recurrent=recurrent)
-            notes.append(f"{source.where}: one more neuron, that always fires, for the bias of {layer.where}")
-        synapse = with_input(layer.synapse, layer.current_bias, layer.before, layer.where)
-        found[index] = replace(layer, synapse=synapse, before=_more(layer.before), current_bias=None)
-    return found
-
-
-def _more(shape: Shape) -> Shape:
-    return (shape[0] + 1, *shape[1:])
-
-
-def _unrolled(layers: list[_Layer]) -> list[_Layer]:
+def _unrolled(layers: list[Drawn]) -> list[Drawn]:
     """Dense from the first layer on that is connected onto itself, if there is one."""
     first = next((index for index, layer in enumerate(layers) if layer.recurrent is not None), len(layers))
-    found: list[_Layer] = []
+    found: list[Drawn] = []
     for index, layer in enumerate(layers):
         synapse, before, after = layer.synapse, layer.before, layer.after
         if index > first:
@@ -250,12 +199,3 @@ def _unrolled(layers: list[_Layer]) -> list[_Layer]:
         after = (math.prod(after),) if index >= first else after
         found.append(replace(layer, synapse=synapse, before=before, after=after))
     return found
-
-
-def _connected(layer: _Layer) -> Dense[FloatLif] | Conv[FloatLif] | RecurrentDense[FloatLif]:
-    synapse, recurrent = layer.synapse, layer.recurrent
-    if recurrent is None:
-        return synapse
-    if not isinstance(synapse, Dense) or synapse.delay is not None:
-        raise UnsupportedLayerError(f"{layer.where}: delays beside synapses onto itself, which netx's dense_rec lacks")
-    return RecurrentDense(synapse.weight, recurrent, synapse.bias, synapse.neuron)
