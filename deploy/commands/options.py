@@ -18,6 +18,7 @@ __all__ = [
     "NirWriter",
     "Sampler",
     "Seed",
+    "StallTimeout",
     "TargetOption",
     "with_data",
 ]
@@ -34,6 +35,9 @@ Seed = Annotated[int, typer.Option(help="Seed of the latent spikes; with the ima
 LoaderOption = Annotated[str, typer.Option(help="Who builds Lava's graph: stock (netx) or native (large networks).")]
 Sampler = Annotated[str, typer.Option(help="Where Lava's latent spikes are drawn: host, or in the graph.")]
 TargetOption = Annotated[str, typer.Option(help="What Lava runs on: cpu or loihi2.")]
+StallTimeout = Annotated[
+    float, typer.Option(help="Seconds for which Lava may neither tell of progress nor compute before it is given up.")
+]
 Net = Annotated[Path, typer.Argument(metavar="F.net", help="A network file.")]
 
 NirStep = Annotated[

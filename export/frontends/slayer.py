@@ -38,7 +38,7 @@ from export.frontends.slayer_block import NORMS, BlockNorm, delays_of, neuron_of
 from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, ImageReadout, Pair, RecurrentDense, Shape, Synapse
 from export.ir.floats import FloatLayer, FloatNetwork
 
-__all__ = ["from_slayer"]
+__all__ = ["convolution_of", "from_slayer"]
 
 _BLOCKS = "lava.lib.dl.slayer.block."
 _SYNAPTIC = ("Dense", "Conv", "ConvT", "Pool", "Recurrent", "Affine")
@@ -147,6 +147,8 @@ def _kind(block: Any, where: str) -> str:
         if base.__module__ == f"{_BLOCKS}base" and base.__name__ == "AbstractFlatten":  # whatever the neurons' kind
             return "Flatten"
     reason = _REASONS.get(type(block).__name__)
+    if type(block).__module__ == f"{_BLOCKS}sigma_delta":
+        reason = "export.frontends.from_slayer_sigma_delta takes sigma-delta blocks"
     raise UnsupportedLayerError(
         f"{where}: not supported; {'' if reason is None else f'{reason}; '}supported are {_SUPPORTED}"
     )
@@ -206,7 +208,7 @@ def _synapse(walk: _Walk, block: Any, kind: str, where: str) -> tuple[Synapse[Fl
         if any(n != 1 for n in weights.values.shape[2:]):
             raise UnsupportedLayerError(f"{where}: dense on a map; put a Flatten before it and count its features")
         return Dense(weights.values.reshape(weights.values.shape[:2]), norm.bias, lif), weights.on_grid
-    return _convolution(walk.shape, block.synapse, kind, weights.values, norm.bias, lif, where), weights.on_grid
+    return convolution_of(walk.shape, block.synapse, kind, weights.values, norm.bias, lif, where), weights.on_grid
 
 
 def _recurrent(walk: _Walk, block: Any, where: str) -> tuple[Synapse[FloatLif], bool]:
@@ -234,9 +236,23 @@ def _recurrent(walk: _Walk, block: Any, where: str) -> tuple[Synapse[FloatLif], 
     return RecurrentDense(weight, recurrent, norm.bias, lif), on_grid
 
 
-def _convolution(
+def convolution_of(
     shape: Shape, synapse: Any, kind: str, weight: np.ndarray, bias: np.ndarray | None, lif: FloatLif, where: str
 ) -> Synapse[FloatLif]:
+    """The convolution, or the pool, that a block's synapses are.
+
+    Args:
+        shape: of what enters.
+        synapse: slayer's.
+        kind: ``Conv``, ``ConvT`` or ``Pool``.
+        weight: in slayer's layout, the time axis last.
+        bias, lif: of the node.
+        where: what errors call the block.
+
+    Raises:
+        UnsupportedLayerError: a kernel over several steps.
+        NetFileError: shapes that do not fit together.
+    """
     if weight.shape[-1] != 1:
         raise UnsupportedLayerError(f"{where}: a kernel over {weight.shape[-1]} steps; expected 1")
     stride, padding, dilation = (_pair(getattr(synapse, key)) for key in ("stride", "padding", "dilation"))

@@ -13,14 +13,15 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from esvae.machine.hdf5 import atomic_hdf5
+from esvae.machine.files import write_bytes
+from esvae.machine.hdf5 import hdf5_image
 from export.ir import INTEGRATOR, Conv, ConvTranspose, Dense, Flatten, Network, Neuron, RecurrentDense, Synapse
 from export.ir.labels import FIRST_GROUP
 from export.netx.layout import bias_to_file, delay_to_file
 from export.netx.neurons import neuron_to_file, type_to_file
 from export.netx.rules import check_loadable
 
-__all__ = ["FORMAT_VERSION", "GROUP", "write_netx"]
+__all__ = ["FORMAT_VERSION", "GROUP", "netx_image", "write_netx"]
 
 #: Our group beside netx's ``layer``, and the version of what it holds.
 GROUP = "esvae"
@@ -43,9 +44,23 @@ def write_netx(network: Network, target: str | os.PathLike[str], *, stock: bool 
         HardwareRangeError, UnsupportedLayerError: stock netx would not load it exactly.
         EsvaeError: the file cannot be written.
     """
+    write_bytes(target, netx_image(network, stock=stock))
+    return Path(target)
+
+
+def netx_image(network: Network, *, stock: bool = True) -> bytes:
+    """The bytes of such a file.
+
+    Args:
+        network, stock: as for :func:`write_netx`.
+
+    Raises:
+        HardwareRangeError, UnsupportedLayerError: as :func:`write_netx`.
+    """
     if stock:
         check_loadable(network)
-    with atomic_hdf5(target) as file:
+
+    def fill(file: h5py.File) -> None:
         layers = file.create_group("layer")
         _write_input(layers.create_group("0"), network)
         for index, (layer, shape) in enumerate(zip(network.layers, network.shapes, strict=True), start=FIRST_GROUP):
@@ -60,7 +75,8 @@ def write_netx(network: Network, target: str | os.PathLike[str], *, stock: bool 
                     group[key] = np.array(getattr(layer, key), np.int64)
                 group["groups"] = np.int64(layer.groups)
         _write_generator(file.create_group(GROUP), network)
-    return Path(target)
+
+    return hdf5_image(fill)
 
 
 def _write_input(group: h5py.Group, network: Network) -> None:

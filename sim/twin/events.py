@@ -13,6 +13,7 @@ import numba
 import numpy as np
 import torch
 
+from esvae.machine.jit import kernel
 from export.ir import Conv, ConvTranspose, Dense, Shape
 from export.ir.geometry import reaches
 
@@ -23,7 +24,7 @@ __all__ = ["EVENT_ACTIVITY", "EventSums"]
 EVENT_ACTIVITY = {1: 0.01, 32: 0.04}
 
 
-@numba.njit(parallel=True, cache=True)
+@kernel(parallel=True)
 def _scatter(raster: Any, first: Any, runs: Any, weight: Any, fan_out: Any, sums: Any) -> None:
     """``runs[first[q]:first[q + 1]]`` are source pixel q's: first target, offset in a channel's weights, length."""
     pixels = first.shape[0] - 1
@@ -42,7 +43,7 @@ def _scatter(raster: Any, first: Any, runs: Any, weight: Any, fan_out: Any, sums
                             hit[i] += sent[i]
 
 
-@numba.njit(parallel=True, cache=True)
+@kernel(parallel=True)
 def _scatter_messages(raster: Any, first: Any, runs: Any, weight: Any, fan_out: Any, sums: Any) -> None:
     """As :func:`_scatter`, each weight times the message; all three of one type."""
     pixels = first.shape[0] - 1
