@@ -12,7 +12,7 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
-__all__ = ["SignalReceived", "Ending"]
+__all__ = ["Ending", "SignalReceived"]
 
 #: What is said of each. A shell knows the end by a signal from the exit code 128 + its number.
 SIGNALS = {
@@ -32,7 +32,7 @@ class SignalReceived(KeyboardInterrupt):
 
 
 class Ending:
-    """Raises :class:`SignalReceived` inside its context when such a signal comes; a signal that the caller ignores stays so.
+    """Raises :class:`SignalReceived` inside its context when such a signal comes; one that the caller ignores stays so.
 
     Attributes:
         number: of the signal that came, or None.

@@ -12,8 +12,9 @@ from dataclasses import replace
 from esvae.chip.rounding import MAX_WEIGHT_BITS
 from export.ir import Network
 from export.ir.labels import FIRST_GROUP
+from export.ir.ranges import layer_ranges
 from export.netx import read_netx
-from export.passes import check_ranges, layer_ranges
+from export.passes import check_ranges
 from export.pipeline import Compiled, Exported, Lowering, lowered
 
 __all__ = ["relower_file"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from deploy.backends.job import BackendJob, BackendRun, kept_traces
 from deploy.lava import GraphJob, LavaJob, LavaProgress, SamplesJob, WindowsJob, find_lava_python, run_lava
-from deploy.lava.graph import UNROLL_BELOW, generator_graph
+from deploy.lava.graph import UNROLL_BELOW, generator_graph, image_graph
 from esvae.errors import ConfigError, LavaMissingError
 from export.ir import Dense, RecurrentDense
 from export.netx.rules import check_loadable, loads_sparse
@@ -14,7 +14,7 @@ __all__ = ["Lava"]
 
 
 class Lava:
-    """Runs anything with stock netx; its other loader and sampler take whole windows from rest."""
+    """Runs anything with stock netx; its other loader and sampler take whole windows of whole networks from rest."""
 
     heeds = frozenset({"lava"})
 
@@ -29,9 +29,10 @@ class Lava:
         """Refuses what only stock netx with spikes from outside does, and a sampler without rates to draw from."""
         if job.lava.plain:
             return
-        driven = job.network.input_neurons is not None
-        if driven or job.layers is not None or job.entering.timing != Timing():
-            raise ConfigError("--image, --layers, resets and --stagger need --loader stock --sampler host")
+        if job.layers is not None or job.entering.timing != Timing():
+            raise ConfigError("--layers, resets and --stagger need --loader stock --sampler host")
+        if job.network.input_neurons is not None and job.lava.target != "cpu":
+            raise ConfigError("--target loihi2: the input layer has neurons whose biases change with each image")
         if job.lava.sampler == "graph" and job.entering.sampler is None:
             raise ConfigError(
                 "--sampler graph draws the latent spikes itself, over the whole window; leave out --steps and files "
@@ -77,10 +78,14 @@ def _lava_job(job: BackendJob) -> LavaJob:
     settings = job.lava
     if settings.plain and not _whole(job):
         return SamplesJob(job.path, job.stimulus, job.layers, job.traced, loads_sparse(job.network))
+    unroll_below = UNROLL_BELOW if settings.target == "cpu" else 0
+    if settings.loader == "native" and job.stimulus.images is not None:
+        graph = image_graph(job.network, job.stimulus.images, job.stimulus.steps, unroll_below=unroll_below)
+        return GraphJob(graph, job.path, job.traced, settings.target)
     entering = job.entering.rates if settings.sampler == "graph" else job.stimulus.spikes
     if entering is None:
         raise ConfigError("Lava takes spikes here, or rates to draw them from")
     if settings.loader == "native":
-        graph = generator_graph(job.network, entering, unroll_below=UNROLL_BELOW if settings.target == "cpu" else 0)
+        graph = generator_graph(job.network, entering, unroll_below=unroll_below)
         return GraphJob(graph, job.path, job.traced, settings.target)
     return WindowsJob(job.path, entering, job.traced, loads_sparse(job.network))

@@ -53,8 +53,9 @@ def energy(
         return
     if net is None:
         raise ConfigError("give a network file or a run directory, or --validate FOLDER")
-    from deploy.cost import cost_of, counted_input, open_network
+    from deploy.cost import cost_of, counted_input
     from deploy.entering import InputOptions
+    from deploy.opening import open_network
     from deploy.report import sections
     from deploy.view.console import bar, emit_json, print_tables, say, say_written, write_csv
     from deploy.view.tables import cost_tables

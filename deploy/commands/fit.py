@@ -35,7 +35,7 @@ def fit(
 
     [bold]Example:[/] esvae fit large.net --chips 8
     """
-    from deploy.cost import open_network
+    from deploy.opening import open_network
     from deploy.report import sections
     from deploy.view.console import emit_json, say_written, write_csv
     from deploy.view.tables import fit_tables

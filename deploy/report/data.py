@@ -53,9 +53,9 @@ from esvae.machine.files import sha256_file
 from esvae.run import Run, load_run, versions
 from export.frontends import from_run
 from export.ir import Network
+from export.ir.ranges import layer_ranges
 from export.netx import read_netx
 from export.passes.judge import SHARE
-from export.passes.ranges import layer_ranges
 from export.pipeline import Options, compiled, export_run, lowered
 from sim.fit.adviser import fit_network
 from sim.fit.chips import chip_named

@@ -36,7 +36,19 @@ from export.ir import (
 )
 from export.ir.labels import FIRST_GROUP, label
 from export.ir.limits import ELEMENTS, HOLLOW_ELEMENTS, LAYERS, PRIOR_ELEMENTS
-from export.netx.items import damage, declared, get_group, get_text, number, pair, real, register, shape_of, whole
+from export.netx.items import (
+    damage,
+    declared,
+    get_group,
+    get_text,
+    has_link,
+    number,
+    pair,
+    real,
+    register,
+    shape_of,
+    whole,
+)
 from export.netx.layout import bias_from_file, delay_from_file, weight_from_file
 from export.netx.neurons import input_neuron_from_file, neuron_from_file
 from export.netx.write import FORMAT_VERSION, GROUP
@@ -60,6 +72,9 @@ def read_netx_unguarded(path: str | os.PathLike[str], *, layers: int | None = No
     The HDF5 library can hang or crash on a damaged file, and takes this process with it.
     """
     with _opened(Path(path)) as file:
+        if has_link(file, "node") and not has_link(file, "layer"):
+            name = Path(path).with_suffix(".net").name
+            raise NetFileError(f"{path}: a NIR graph, no netx file; make one with: esvae export {path} -o {name}")
         groups = get_group(file, "layer", "")
         names = [str(i) for i in range(len(groups))]
         if not names or len(names) > LAYERS or set(names) != set(groups):
