@@ -18,24 +18,24 @@ import numpy as np
 
 from esvae.errors import NetFileError, UnsupportedLayerError
 from export.frontends.always_firing import Drawn, with_firing
-from export.frontends.nir.chain import NEURONS_OF_NIR, Stage
-from export.frontends.nir.convention import Reset, Step
+from export.frontends.nir.chain import NEURONS_OF_NIR, ChainNode
+from export.frontends.nir.convention import Reset, TimeStep
 from export.frontends.nir.file import NirNode
-from export.frontends.nir.neurons import Membrane, membrane
-from export.frontends.nir.sums import Sums, fitted
+from export.frontends.nir.neurons import NirNeurons, membrane
+from export.frontends.nir.sums import Sums, array_fitting
 from export.ir import Conv, Dense, Flatten, FloatLif, Shape
 from export.ir.floats import FloatLayer
 from export.ir.limits import POINT_ELEMENTS
 from export.passes.lower_dense import unrolled_layer
 
-__all__ = ["Built", "built"]
+__all__ = ["NirLayers", "built"]
 
 _STATELESS = ("Linear", "Affine", "Conv1d", "Conv2d", "SumPool2d", "AvgPool2d", "Scale", "Delay", "Flatten")
 _SUPPORTED = f"Input, Output, {', '.join(_STATELESS)}, {', '.join(NEURONS_OF_NIR)}"
 
 
 @dataclass(frozen=True, eq=False)
-class Built:
+class NirLayers:
     """Layers of a float network, and what there is to say of them.
 
     Attributes:
@@ -49,7 +49,7 @@ class Built:
     notes: tuple[str, ...]
 
 
-def built(stages: list[Stage], input_shape: Shape, step: Step, reset: Reset) -> Built:
+def built(stages: list[ChainNode], input_shape: Shape, step: TimeStep, reset: Reset) -> NirLayers:
     """The layers of a chain.
 
     Args:
@@ -75,10 +75,10 @@ def built(stages: list[Stage], input_shape: Shape, step: Step, reset: Reset) -> 
             found.append(Flatten())
         found.append(FloatLayer(layer.connected()))
         shape = layer.after
-    return Built(tuple(found), layers[0].before, tuple(notes))
+    return NirLayers(tuple(found), layers[0].before, tuple(notes))
 
 
-def _layers(stages: list[Stage], shape: Shape, step: Step, reset: Reset, notes: list[str]) -> Iterator[Drawn]:
+def _layers(stages: list[ChainNode], shape: Shape, step: TimeStep, reset: Reset, notes: list[str]) -> Iterator[Drawn]:
     sums, silent = Sums(shape, step.dt), ""
     for stage in stages:
         node, where = stage.node, f"node '{stage.node.name}' ({stage.node.kind})"
@@ -98,11 +98,11 @@ def _layers(stages: list[Stage], shape: Shape, step: Step, reset: Reset, notes: 
     if not sums.idle:
         where = sums.places[-1]
         notes.append(f"{where}: no neurons behind it; its sums are the potentials of a last layer that never fires")
-        never = Membrane(FloatLif(0.0, math.inf), np.ones(1), np.zeros(1))
+        never = NirNeurons(FloatLif(0.0, math.inf), np.ones(1), np.zeros(1))
         yield _layer(sums, never, NirNode("output", "Output", {}), None)
 
 
-def _layer(sums: Sums, neuron: Membrane, node: NirNode, recurrent: NirNode | None) -> Drawn:
+def _layer(sums: Sums, neuron: NirNeurons, node: NirNode, recurrent: NirNode | None) -> Drawn:
     where = f"node '{node.name}' ({node.kind})"
     synapse, flat = sums.layer()
     after = (math.prod(sums.shape),) if isinstance(synapse, Dense) else sums.shape
@@ -175,7 +175,7 @@ def _recurrent(
             raise NetFileError(
                 f"{place}: weight has shape {weight.shape}, expected {(count, count)}, as {where} has neurons"
             )
-        bias = fitted(node, "bias", (count,), place)
+        bias = array_fitting(node, "bias", (count,), place)
     else:
         scale = node.array("scale") if node.kind == "Scale" else np.ones(1)
         weight, bias = np.diag(_by_neuron(scale, shape, place, "scale").reshape(-1)), None

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from esvae.errors import NetFileError, UnsupportedLayerError
 from export.frontends.nir.file import NirGraph, NirNode
 
-__all__ = ["NEURONS_OF_NIR", "Stage", "chain"]
+__all__ = ["NEURONS_OF_NIR", "ChainNode", "chain"]
 
 #: Nodes that hold a state, or a threshold.
 NEURONS_OF_NIR = ("LIF", "CubaLIF", "IF", "LI", "CubaLI", "I", "Threshold")
@@ -22,7 +22,7 @@ _INPUT, _OUTPUT = "Input", "Output"
 
 
 @dataclass(frozen=True, eq=False)
-class Stage:
+class ChainNode:
     """A node of the chain.
 
     Attributes:
@@ -41,7 +41,7 @@ class _Flat:
     edges: set[tuple[str, str]]
 
 
-def chain(graph: NirGraph) -> tuple[NirNode, list[Stage]]:
+def chain(graph: NirGraph) -> tuple[NirNode, list[ChainNode]]:
     """The input node, and what is behind it in order, the output node left out.
 
     Raises:
@@ -53,7 +53,7 @@ def chain(graph: NirGraph) -> tuple[NirNode, list[Stage]]:
     last = _only(flat, _OUTPUT)
     back = _without_recurrence(flat)
     after = _followers(flat.edges)
-    seen: list[Stage] = []
+    seen: list[ChainNode] = []
     place = first.name
     while True:
         targets = after.get(place, [])
@@ -71,7 +71,7 @@ def chain(graph: NirGraph) -> tuple[NirNode, list[Stage]]:
             raise UnsupportedLayerError(
                 f"node '{place}': a loop around several layers, which the chip's file cannot hold"
             )
-        seen.append(Stage(flat.nodes[place], back.get(place)))
+        seen.append(ChainNode(flat.nodes[place], back.get(place)))
     unreached = set(flat.nodes) - {stage.node.name for stage in seen} - {first.name, last.name}
     if unreached:
         raise UnsupportedLayerError(

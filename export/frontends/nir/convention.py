@@ -34,7 +34,7 @@ from scipy.special import lambertw
 from esvae.errors import ConfigError
 from export.frontends.nir.file import NirNode
 
-__all__ = ["RESETS", "WRITERS", "Convention", "Reset", "Step", "time_step"]
+__all__ = ["RESETS", "WRITERS", "Convention", "Reset", "TimeStep", "time_step"]
 
 Reset: TypeAlias = Literal["zero", "subtract"]
 RESETS: tuple[str, ...] = get_args(Reset)
@@ -75,7 +75,7 @@ WRITERS: Mapping[str, Convention] = {
 
 
 @dataclass(frozen=True)
-class Step:
+class TimeStep:
     """The time step, and by whose convention.
 
     Attributes:
@@ -98,7 +98,7 @@ class Step:
 
 def time_step(
     neurons: Iterable[NirNode], metadata: Mapping[str, Any], dt: float | None = None, written_by: str | None = None
-) -> Step:
+) -> TimeStep:
     """The time step of a graph, given or guessed.
 
     Args:
@@ -115,33 +115,33 @@ def time_step(
     if dt is not None:
         if not (dt > 0 and math.isfinite(dt)):
             raise ConfigError(f"dt {dt:g}: expected a positive number")
-        return Step(dt, written_by or _writer_at(list(neurons), dt), "as given")
+        return TimeStep(dt, written_by or _writer_at(list(neurons), dt), "as given")
     told = np.asarray(metadata.get("dt", ())).reshape(-1)
     if told.size == 1 and told[0] > 0:
-        return Step(float(told[0]), written_by or "nir", "as its metadata says")
+        return TimeStep(float(told[0]), written_by or "nir", "as its metadata says")
     nodes = list(neurons)
     if not any(set(node.values) & {"tau", "tau_mem", "r"} for node in nodes):
-        return Step(1.0, written_by or "nir", "no node depends on it")
+        return TimeStep(1.0, written_by or "nir", "no node depends on it")
     if written_by == "sinabs":
-        return Step(1.0, written_by, "Sinabs' time constants count steps")
+        return TimeStep(1.0, written_by, "Sinabs' time constants count steps")
     found = _told(nodes, written_by)
     return found if found is not None else _by_order(nodes, written_by)
 
 
-def _told(nodes: list[NirNode], written_by: str | None) -> Step | None:
+def _told(nodes: list[NirNode], written_by: str | None) -> TimeStep | None:
     """What the gains tell, or None where all are 1; of two readings that hold, the one with a round number."""
     ways: list[tuple[str, str, Callable[[float, float], float]]] = []
     if written_by != "rockpool":
         ways.append((written_by or "nir", "with it r dt / tau and w_in dt / tau_syn are 1", lambda tau, r: tau / r))
     if written_by in (None, "rockpool"):
         ways.append(("rockpool", "with it r dt / tau is exp(-dt / tau), as Rockpool writes it", _decayed_step))
-    found: list[Step] = []
+    found: list[TimeStep] = []
     for writer, reason, solve in ways:
         steps = [solve(tau, r) for node in nodes for tau, r in _gains(node, writer)]
         if not steps:
             return None
         if max(steps) - min(steps) <= CLOSE * max(steps):
-            found.append(Step(_rounded(float(np.median(steps))), writer, reason))
+            found.append(TimeStep(_rounded(float(np.median(steps))), writer, reason))
     if not found:
         several = sorted({f"{tau / r:.4g}" for node in nodes for tau, r in _gains(node, "nir")})
         raise ConfigError(f"dt: gains of the nodes tell different ones ({', '.join(several[:4])}); give it with --dt")
@@ -189,7 +189,7 @@ _ORDERS = (
 _BY_WRITER = {"norse": (1e-3, 1e-6), "snntorch": (1e-4,), "spikingjelly": (1e-4,)}
 
 
-def _by_order(nodes: list[NirNode], written_by: str | None) -> Step:
+def _by_order(nodes: list[NirNode], written_by: str | None) -> TimeStep:
     keys = ("tau", "tau_mem", "tau_syn")
     smallest = min((float(node.array(key).min()) for node in nodes for key in keys if key in node.values), default=1.0)
     steps = _BY_WRITER.get(written_by or "")
@@ -197,7 +197,7 @@ def _by_order(nodes: list[NirNode], written_by: str | None) -> Step:
         if steps is not None and dt not in steps:
             continue
         if smallest >= least * (1 - CLOSE):
-            return Step(dt, written_by or "nir", f"{reason}; r is 1, so the gains do not tell", sure=False)
+            return TimeStep(dt, written_by or "nir", f"{reason}; r is 1, so the gains do not tell", sure=False)
     raise ConfigError(f"dt: the smallest time constant is {smallest:g}, too small for any step; give it with --dt")
 
 

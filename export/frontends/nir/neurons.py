@@ -16,18 +16,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from esvae.errors import ConfigError, UnsupportedLayerError
-from export.frontends.nir.convention import CLOSE, Convention, Reset, Step
+from export.frontends.nir.convention import CLOSE, Convention, Reset, TimeStep
 from export.frontends.nir.file import NirNode
 from export.ir import FloatLif
 
-__all__ = ["Membrane", "membrane"]
+__all__ = ["NirNeurons", "membrane"]
 
 #: Thresholds from here on are never met: files hold no infinity, this project's writer puts float32's largest number.
 _NEVER = 1e38
 
 
 @dataclass(frozen=True, eq=False)
-class Membrane:
+class NirNeurons:
     """What a node comes to; arrays are one number, or of the node's own shape.
 
     Attributes:
@@ -50,7 +50,7 @@ class Membrane:
         return math.isfinite(self.lif.threshold)
 
 
-def membrane(node: NirNode, step: Step, reset: Reset) -> Membrane:
+def membrane(node: NirNode, step: TimeStep, reset: Reset) -> NirNeurons:
     """The neurons of a node.
 
     Args:
@@ -66,7 +66,7 @@ def membrane(node: NirNode, step: Step, reset: Reset) -> Membrane:
     convention, dt = step.convention, step.dt
     if node.kind == "Threshold":
         threshold, scale = _threshold(node, "threshold", np.zeros(1), convention)
-        return Membrane(FloatLif(0.0, threshold), scale, np.zeros(1))
+        return NirNeurons(FloatLif(0.0, threshold), scale, np.zeros(1))
     keep, gain = _potential(node, convention, dt)
     current_keep = 0.0
     if node.kind in ("CubaLIF", "CubaLI"):
@@ -74,7 +74,7 @@ def membrane(node: NirNode, step: Step, reset: Reset) -> Membrane:
         gain = arriving if convention.arriving_decays else gain * arriving
     leak = node.array("v_leak") if "v_leak" in node.values else np.zeros(1)
     if "v_threshold" not in node.values:
-        return Membrane(FloatLif(keep, math.inf, current_keep), gain, (1 - keep) * leak)
+        return NirNeurons(FloatLif(keep, math.inf, current_keep), gain, (1 - keep) * leak)
     base = node.array("v_reset") if "v_reset" in node.values else np.zeros(1)
     threshold, scale = _threshold(node, "v_threshold", base, convention)
     notes: tuple[str, ...] = ()
@@ -83,7 +83,7 @@ def membrane(node: NirNode, step: Step, reset: Reset) -> Membrane:
     bias = (1 - keep) * (leak - base) * scale
     lif = FloatLif(keep, threshold, current_keep)
     if reset == "zero" or not keep or math.isinf(threshold):
-        return Membrane(lif, gain * scale, bias, None, notes)
+        return NirNeurons(lif, gain * scale, bias, None, notes)
     if base.any():
         raise UnsupportedLayerError(
             f"node '{node.name}' ({node.kind}): v_reset is {_spread(base)}, and a spike subtracts; give --reset zero"
@@ -94,7 +94,7 @@ def membrane(node: NirNode, step: Step, reset: Reset) -> Membrane:
             "neuron of the chip does; train with reset to zero, or with a neuron without current (LIF, IF)"
         )
     plain = math.nextafter(threshold, math.inf) if convention.inclusive else threshold
-    return Membrane(lif, gain * scale, bias, plain if convention.late else keep * plain, notes)
+    return NirNeurons(lif, gain * scale, bias, plain if convention.late else keep * plain, notes)
 
 
 def _potential(node: NirNode, convention: Convention, dt: float) -> tuple[float, np.ndarray]:

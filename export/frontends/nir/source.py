@@ -18,7 +18,7 @@ import numpy as np
 from esvae.errors import ConfigError, NetFileError
 from export.frontends.nir.build import built
 from export.frontends.nir.chain import NEURONS_OF_NIR, chain
-from export.frontends.nir.convention import RESETS, Reset, Step, time_step
+from export.frontends.nir.convention import RESETS, Reset, TimeStep, time_step
 from export.frontends.nir.file import NirGraph, NirNode, read_graph
 from export.ir import Shape
 from export.ir.floats import FloatNetwork
@@ -56,7 +56,7 @@ class NirSource:
     """
 
     network: FloatNetwork
-    step: Step
+    step: TimeStep
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -104,7 +104,7 @@ def read_nir(graph: str | os.PathLike[str] | Any, meaning: NirMeaning = NirMeani
     return NirSource(network, step, warnings, (*_read_as(step, meaning), *layers.notes))
 
 
-def _unsaid(step: Step, neurons: list[NirNode], meaning: NirMeaning) -> Iterator[str]:
+def _unsaid(step: TimeStep, neurons: list[NirNode], meaning: NirMeaning) -> Iterator[str]:
     if not step.sure:
         yield f"dt {step.dt:g} is a guess, {step.reason}; give it with --dt"
     if meaning.reset is None and any("v_threshold" in node.values for node in neurons):
@@ -119,7 +119,7 @@ def _unsaid(step: Step, neurons: list[NirNode], meaning: NirMeaning) -> Iterator
         )
 
 
-def _read_as(step: Step, meaning: NirMeaning) -> Iterator[str]:
+def _read_as(step: TimeStep, meaning: NirMeaning) -> Iterator[str]:
     if meaning.dt is None and step.sure:
         yield f"dt {step.dt:g}: {step.reason}"
     yield f"read as written by {step.written_by}"

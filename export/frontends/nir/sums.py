@@ -16,7 +16,7 @@ from export.frontends.nir.file import NirNode
 from export.frontends.nir.pooling import SumPool, conv_after, dense_after, pool_after, pooled_conv
 from export.ir import Conv, Dense, FloatLif, Pair, Shape
 
-__all__ = ["Sums", "fitted"]
+__all__ = ["Sums", "array_fitting"]
 
 _NONE = FloatLif(0.0, math.inf)
 
@@ -118,7 +118,7 @@ class Sums:
             raise NetFileError(f"{where}: takes {weight.shape[1]} inputs, got {self.shape}")
         if len(self.shape) == 3 and self.shape[1:] != (1, 1):
             raise NetFileError(f"{where}: takes ({weight.shape[1]},) inputs, got {self.shape}; put a Flatten before it")
-        self._synapse = Dense(weight, fitted(node, "bias", (len(weight),), where), _NONE)
+        self._synapse = Dense(weight, array_fitting(node, "bias", (len(weight),), where), _NONE)
         self.shape = (len(weight),)
 
     def _conv(self, node: NirNode, where: str) -> None:
@@ -135,7 +135,7 @@ class Sums:
         stride, dilation = (_pair(node, key, 1, where, line=line) for key in ("stride", "dilation"))
         padding = _padding(node, weight.shape, stride, dilation, where, line=line)
         groups = int(node.array("groups").reshape(-1)[0]) if "groups" in node.values else 1
-        bias = fitted(node, "bias", (len(weight),), where)
+        bias = array_fitting(node, "bias", (len(weight),), where)
         conv = Conv(weight, bias, _NONE, stride, padding, dilation, groups)
         try:
             self.shape = conv.output_shape(self.shape)
@@ -213,7 +213,7 @@ class Sums:
         self._flat = True
 
 
-def fitted(node: NirNode, key: str, shape: Shape, where: str) -> np.ndarray | None:
+def array_fitting(node: NirNode, key: str, shape: Shape, where: str) -> np.ndarray | None:
     """An array of a node that is one number or has a given shape; None where it is not there.
 
     Raises:
