@@ -352,17 +352,19 @@ def main() -> None:
     parser.add_argument("-n", type=int, default=30, help="moments for each job and signal")
     parser.add_argument("--fresh", type=int, default=3, help="every so many is a fresh process")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--signals", default=",".join(each.name for each in SIGNALS), help="which, by comma")
     parser.add_argument("--jobs", default=",".join(JOBS), help="which, by comma")
     parser.add_argument("--out", type=Path, default=Path("interrupted"), help="folder for faults.json and summary.json")
     options = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs ignore
     options.out.mkdir(parents=True, exist_ok=True)
     outcomes: list[Outcome] = []
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="i", dir="/tmp") as folder, Bench(Path(folder)) as bench:
         for count in range(options.n):
             for name in options.jobs.split(","):
-                for number in SIGNALS:
+                for number in map(signal.Signals.__getitem__, options.signals.split(",")):
                     share = random.Random(f"{options.seed} {name} {number} {count}").random()
                     outcomes.append(bench.interrupt(name, number, share, fresh=count % options.fresh == 0))
                     for fault in outcomes[-1].faults:

@@ -52,7 +52,7 @@ from esvae.errors import DataError, EsvaeError, LavaMissingError
 from esvae.machine.files import sha256_file
 from esvae.run import Run, load_run, versions
 from export.frontends import from_run
-from export.ir import Network
+from export.ir import Network, all_weights
 from export.ir.ranges import layer_ranges
 from export.netx import read_netx
 from export.passes.judge import SHARE
@@ -196,7 +196,7 @@ def _group(run: Run, network: Network, latents: np.ndarray, **others: np.ndarray
 def _layers(run: Run, network: Network) -> dict[str, Any]:
     """What quantizing did, where exporting the run again with as many bits gives the same network; and the ranges."""
     ranges = layer_ranges(network)
-    bits = max(2, *(weight_bits(layer.weight) for layer, _, _ in network.synapses()))
+    bits = max(2, *(weight_bits(all_weights(layer)) for layer, _, _ in network.synapses()))
     try:
         again = compiled(from_run(run), Options(bits, "none"))
         same = any(lowered(again.plain, way)[0].content_hash() == network.content_hash() for way in ("none", "auto"))

@@ -32,9 +32,9 @@ from esvae.errors import ConfigError, NetFileError, UnsupportedLayerError
 from export.frontends.always_firing import RELAY, Drawn, with_firing
 from export.frontends.esvae_run import synapse_of
 from export.frontends.nir.pooling import SumPool, conv_after, dense_after, pool_after, pooled_conv
-from export.frontends.pooling import depthwise
 from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, ImageReadout, Pair, Shape
 from export.ir.floats import FloatLayer, FloatNetwork, Norm
+from export.ir.pooling import depthwise
 
 __all__ = ["MODULES", "Cell", "ModuleSequence", "pair_of"]
 

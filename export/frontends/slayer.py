@@ -33,10 +33,10 @@ from torch import nn
 from esvae.chip.formats import DELAY
 from esvae.chip.rounding import MAX_WEIGHT_BITS
 from esvae.errors import ConfigError, NetFileError, UnsupportedLayerError
-from export.frontends.pooling import slayer_pool
 from export.frontends.slayer_block import NORMS, BlockNorm, delays_of, neuron_of, norm_of, weights_of
 from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, ImageReadout, Pair, RecurrentDense, Shape, Synapse
 from export.ir.floats import FloatLayer, FloatNetwork
+from export.ir.pooling import slayer_pool
 
 __all__ = ["convolution_of", "from_slayer"]
 

@@ -32,10 +32,10 @@ from torch import nn
 from esvae.chip.formats import DECAY_UNITY
 from esvae.errors import ConfigError, UnsupportedLayerError
 from export.frontends.esvae_run import synapse_of
-from export.frontends.pooling import depthwise
 from export.frontends.sequence import MODULES, Cell, ModuleSequence, pair_of
 from export.ir import FloatLif, ImageReadout, Shape, with_values
 from export.ir.floats import FloatNetwork
+from export.ir.pooling import depthwise
 
 __all__ = ["from_spikingjelly"]
 

@@ -45,7 +45,7 @@ def _scatter(raster: Any, first: Any, runs: Any, weight: Any, fan_out: Any, sums
 
 @kernel(parallel=True)
 def _scatter_messages(raster: Any, first: Any, runs: Any, weight: Any, fan_out: Any, sums: Any) -> None:
-    """As :func:`_scatter`, each weight times the message; all three of one type."""
+    """As :func:`_scatter`, each weight times the message."""
     pixels = first.shape[0] - 1
     channels = raster.shape[1] // pixels
     for n in numba.prange(raster.shape[0]):
@@ -108,13 +108,12 @@ class EventSums:
         _scatter(rows, self._first, self._runs, self._weight, self._fan_out, sums)
         return torch.from_numpy(sums).reshape(steps, images, -1)
 
-    def of_messages(self, raster: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-        """Messages int32 ``(steps, images, inputs)`` to sums ``(steps, images, neurons)`` of a type that holds them."""
+    def of_messages(self, raster: torch.Tensor) -> torch.Tensor:
+        """Messages int32 ``(steps, images, inputs)``, whose sums float32 holds, to ``(steps, images, neurons)``."""
         steps, images, inputs = raster.shape
-        rows = raster.reshape(steps * images, inputs).to(dtype).contiguous().numpy()
-        sums = np.empty((steps * images, self._neurons), rows.dtype)
-        weight = self._weight.astype(rows.dtype, copy=False)
-        _scatter_messages(rows, self._first, self._runs, weight, self._fan_out, sums)
+        sums = np.empty((steps * images, self._neurons), np.float32)
+        rows = raster.reshape(steps * images, inputs).to(torch.float32).contiguous().numpy()
+        _scatter_messages(rows, self._first, self._runs, self._weight, self._fan_out, sums)
         return torch.from_numpy(sums).reshape(steps, images, -1)
 
 
