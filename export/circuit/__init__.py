@@ -1,0 +1,1 @@
+"""Circuits out of stock neurons: a generator that draws its own random bits, components and latent spikes."""
