@@ -29,7 +29,7 @@ from benchmarks.simulate import machine as about_machine
 from deploy.posterior import encode_counts
 from esvae.data import load_images
 from esvae.run import Run, load_run
-from esvae.training import fine_tuning, train
+from esvae.training import Machine, fine_tuning, train
 from export.frontends import from_run
 from export.ir import Network
 from export.pipeline import Options, compiled
@@ -75,7 +75,14 @@ def measure(
 
     def trained(width: int | None) -> Run:
         target = work / run.config.name / ("float" if width is None else f"{width}_bit")
-        return train(fine_tuning(run.config, width), target, initial=run, images=splits, max_steps=steps, resume=True)
+        return train(
+            fine_tuning(run.config, width),
+            target,
+            initial=run,
+            images=splits,
+            machine=Machine(max_steps=steps),
+            resume=True,
+        )
 
     rows["float, trained on"] = {"loss": judge.loss_of_float(trained(None))}
     for width in bits:

@@ -11,6 +11,7 @@ import numpy as np
 from deploy.backends import Progress
 from deploy.lava import GraphJob, LavaProgress, run_lava
 from deploy.lava.autoencoder import autoencoder_graph
+from deploy.lava.graph import Graph
 from esvae.data import load_images
 from esvae.errors import ConfigError, DataError
 from esvae.pictures import save_grid
@@ -85,20 +86,8 @@ def autoencode_run(
     equal, integers = True, 0
     if backend == "lava":
         started = time.perf_counter()
-
-        def report(at: LavaProgress) -> None:
-            if progress is not None:
-                progress(at.step / max(at.steps, 1), f"Lava: {at.stage}")
-
-        graph = autoencoder_graph(encoder, decoder, pictures, seed)
-        done = run_lava(GraphJob(graph, about=run, trace=True), progress=report)
-        assert done.trace is not None
-        latent = done.trace[f"encoder{encoder.depth - 1}.s"]
-        for expected, got in (
-            (twin.latent, latent),
-            (twin.sampled, done.trace["sampled.s"]),
-            (twin.potentials, done.readout),
-        ):
+        computed = _on_lava(run, autoencoder_graph(encoder, decoder, pictures, seed), encoder.depth, progress)
+        for expected, got in zip((twin.latent, twin.sampled, twin.potentials), computed, strict=True):
             equal &= np.array_equal(expected.reshape(-1), got.reshape(-1))
             integers += expected.size
     seconds = time.perf_counter() - started
@@ -107,6 +96,20 @@ def autoencode_run(
         save_grid(_paired(pictures, back), picture, columns=min(len(pictures), _COLUMNS))
     mse = float(np.mean((back - pictures) ** 2))
     return AutoencodeResult(len(pictures), mse, backend, equal, integers, round(seconds, 3))
+
+
+def _on_lava(
+    run: str | os.PathLike[str], graph: Graph, depth: int, progress: Progress | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Lava's spikes of the encoder's last layer (of ``depth``), the sampled ones, and the decoder's last potentials."""
+
+    def report(at: LavaProgress) -> None:
+        if progress is not None:
+            progress(at.step / max(at.steps, 1), f"Lava: {at.stage}")
+
+    done = run_lava(GraphJob(graph, about=run, trace=True), progress=report)
+    assert done.trace is not None
+    return done.trace[f"encoder{depth - 1}.s"], done.trace["sampled.s"], done.readout
 
 
 def _paired(above: np.ndarray, below: np.ndarray) -> np.ndarray:

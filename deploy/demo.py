@@ -16,7 +16,7 @@ from deploy.verify import Verdict, verify
 from esvae.config import Config
 from esvae.data import load_images
 from esvae.pictures import save_comparison, save_grid
-from esvae.training import evaluate_mse, train
+from esvae.training import Machine, evaluate_mse, train
 from export.pipeline import export_run
 from sim.counts.ops import LayerCounts, count
 from sim.sampler import draw_latents
@@ -84,8 +84,8 @@ def run_demo(
     run = train(
         config,
         out / "run",
-        max_steps=max_steps,
         resume=True,
+        machine=Machine(max_steps=max_steps),
         progress=lambda step, steps, mse: report(step / steps, f"reconstruction MSE {mse:.4f}"),
     )
     images = load_images(config.data)

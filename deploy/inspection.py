@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from esvae.errors import EsvaeError
-from export.ir import INPUT_LABEL, Dense, InputNeurons, Lif, Network, Shape, Synapse
+from export.ir import INPUT_LABEL, Dense, InputNeurons, Lif, Network, Shape, Synapse, all_weights
 from export.netx import read_netx
 from export.netx.rules import present_weights
 from export.netx.survey import Item, survey
@@ -144,7 +144,7 @@ def _input_view(neurons: InputNeurons, shape: Shape) -> LayerView:
 
 
 def _view(layer: Synapse[Lif], before: Shape, after: Shape, label: str) -> LayerView:
-    weight = layer.weight
+    weight = all_weights(layer)
     present, counts = present_weights(weight[start : start + _ROWS] for start in range(0, len(weight), _ROWS))
     delay = layer.delay if isinstance(layer, Dense) else None
     return LayerView(

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from esvae.errors import DataError, UnsupportedLayerError
-from export.ir import INPUT_LABEL, Dense, Network
+from export.ir import INPUT_LABEL, Dense, Network, RecurrentDense
 
 __all__ = ["LayerPlan", "Plan", "plan", "steps_of"]
 
@@ -103,7 +103,8 @@ def plan(network: Network, images: int, *, steps: int | None = None, start: int 
 
     Raises:
         DataError: no image, no window, or a start before 1.
-        UnsupportedLayerError: synapses with delays, whose spikes would arrive in the next image's window.
+        UnsupportedLayerError: synapses with delays, or recurrent ones, whose spikes would arrive in the next image's
+            window.
     """
     window = steps_of(network, steps)
     if images < 1:
@@ -118,6 +119,11 @@ def plan(network: Network, images: int, *, steps: int | None = None, start: int 
             raise UnsupportedLayerError(
                 f"{where}: has delays of up to {int(np.max(delay))} steps, which reach into the next image's "
                 "window; run its images one at a time: esvae simulate --backend twin"
+            )
+        if isinstance(layer, RecurrentDense):
+            raise UnsupportedLayerError(
+                f"{where}: is recurrent, so what its neurons fire last reaches into the next image's window; run its "
+                "images one at a time: esvae simulate --backend twin"
             )
     first = start if driven else start + 1
     layers = tuple(LayerPlan(name, first + k, (first + k) % window) for k, name in enumerate(names))

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch.nn import functional
 
-from export.ir import Conv, Dense, FloatLif, Synapse
+from export.ir import Conv, Dense, FloatLif, RecurrentDense, Synapse
 
 __all__ = ["fire", "sums_of"]
 
@@ -14,9 +14,14 @@ __all__ = ["fire", "sums_of"]
 def sums_of(
     layer: Synapse, raster: Float[torch.Tensor, "steps images *input"]
 ) -> Float[torch.Tensor, "steps images *output"]:
-    """Sums of the weights of the inputs that spiked, both of one precision; time is folded into the batch."""
+    """Sums of the weights of the inputs that spiked, both of one precision; time is folded into the batch.
+
+    Of a recurrent layer without what its own neurons send, which :func:`fire` adds.
+    """
     if isinstance(layer, Dense):
         return _dense(layer, raster)
+    if isinstance(layer, RecurrentDense):
+        return raster @ torch.from_numpy(layer.weight).T
     weight, x = torch.from_numpy(layer.weight), raster.flatten(0, 1)
     if isinstance(layer, Conv):
         sums = functional.conv2d(x, weight, None, layer.stride, layer.padding, layer.dilation, layer.groups)
@@ -49,9 +54,12 @@ def fire(
     if layer.bias is not None:
         shape = layer.bias.shape + (1,) * (sums.ndim - 2 - layer.bias.ndim)
         bias = torch.from_numpy(layer.bias).reshape(shape)
+    back = torch.from_numpy(layer.recurrent.T).double() if isinstance(layer, RecurrentDense) else None
     i = v = s = torch.zeros_like(sums[0])
     potentials, spikes = [], []
     for drive in sums:
+        if back is not None:
+            drive = drive + s.double() @ back
         i = neuron.current_keep * i + drive
         v = neuron.keep * v * (1 - s) + (i + bias)
         s = (v > neuron.threshold).double()

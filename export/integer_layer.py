@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from esvae.chip.lif import integer_lif, integer_readout
+from esvae.chip.neuron import lif_step
 from export.float_layer import sums_of
-from export.ir import Lif, Synapse
+from export.ir import Lif, RecurrentDense, Synapse
 
 __all__ = ["ends_of", "spikes_of"]
 
@@ -22,6 +24,8 @@ def spikes_of(layer: Synapse[Lif], raster: torch.Tensor) -> torch.Tensor:
         raster: 0 or 1, ``(steps, images, *input shape)``; float32 holds all sums of layers whose current cannot wrap.
     """
     sums, bias = _driven(layer, raster)
+    if isinstance(layer, RecurrentDense):
+        return _looped(layer, sums.numpy(), bias.numpy().astype(np.int64)).to(sums.dtype)
     return integer_lif(sums.flatten(2), bias.flatten(), layer.neuron).unflatten(2, sums.shape[2:])
 
 
@@ -29,6 +33,16 @@ def ends_of(layer: Synapse[Lif], raster: torch.Tensor) -> torch.Tensor:
     """Potentials after the last step, ``(images, *output shape)``, of a layer that does not fire; as above."""
     sums, bias = _driven(layer, raster)
     return integer_readout(sums.flatten(2), bias.flatten(), layer.neuron).unflatten(1, sums.shape[2:])
+
+
+def _looped(layer: RecurrentDense[Lif], sums: np.ndarray, bias: np.ndarray) -> torch.Tensor:
+    """Spikes of neurons that also take each other's, a step later."""
+    u = v = s = np.zeros(sums.shape[1:], np.int64)
+    back, spikes = layer.recurrent.astype(np.int64).T, []
+    for arriving in sums:
+        u, v, s = lif_step(u, v, arriving.astype(np.int64) + s.astype(np.int64) @ back, bias, layer.neuron)
+        spikes.append(s)
+    return torch.from_numpy(np.stack(spikes))
 
 
 def _driven(layer: Synapse[Lif], raster: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

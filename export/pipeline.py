@@ -18,7 +18,7 @@ from esvae.chip.rounding import MAX_WEIGHT_BITS
 from esvae.errors import HardwareRangeError
 from esvae.run import Run
 from export.frontends import from_run
-from export.ir import ConvTranspose, Network
+from export.ir import ConvTranspose, Network, all_weights
 from export.ir.bounds import LayerRange
 from export.ir.floats import FloatNetwork
 from export.netx.write import write_netx
@@ -144,7 +144,7 @@ def _is_folded(state: State) -> bool:
 
 def _is_scaled(state: State) -> bool:
     # Quantizing says what is wrong with a layer that has no weights to scale.
-    return all(layer.scale is not None or not layer.synapse.weight.any() for layer in state[SCALED].synapses)
+    return all(layer.scale is not None or not all_weights(layer.synapse).any() for layer in state[SCALED].synapses)
 
 
 def _is_loadable(state: State) -> bool:

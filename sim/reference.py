@@ -5,7 +5,8 @@ The neuron is :func:`esvae.chip.neuron.lif_step`, the synapses Lava's ``PyConvMo
 to this file, integer by integer.
 
 Before a step, where the timing says so, ``u = v = 0``.  A synapse with a delay of d steps carries at step t what its
-input fired at step t - d; that store of spikes is empty at the start of a run and not touched by resets.
+input fired at step t - d, and a recurrent one what its layer fired at step t - 1; that store of spikes is empty at the
+start of a run and not touched by resets.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from jaxtyping import Int64, Shaped
 
 from esvae.chip.formats import ACCUMULATOR_BITS
 from esvae.chip.neuron import lif_step, wrap_signed
-from export.ir import Conv, ConvTranspose, Dense, Flatten, Lif, Network, Synapse
+from export.ir import Conv, ConvTranspose, Dense, Flatten, Lif, Network, RecurrentDense, Synapse
 from sim.stimulus import Stimulus, as_stimulus
 from sim.trace import Trace
 
@@ -27,13 +28,13 @@ __all__ = ["delayed_sum", "simulate", "synapse_sum"]
 
 
 def synapse_sum(layer: Synapse, spikes: Shaped[np.ndarray, " images *input"]) -> Int64[np.ndarray, " images *output"]:
-    """Sums the weights of the inputs that spiked.
+    """Sums the weights of the inputs that spiked; of a recurrent layer those of the layer before alone.
 
     Args:
         layer: its synapses.
         spikes: 0 or 1.
     """
-    if isinstance(layer, Dense):
+    if isinstance(layer, Dense | RecurrentDense):
         return spikes.astype(np.int64) @ layer.weight.astype(np.int64).T
     if isinstance(layer, Conv):
         return wrap_signed(_conv(layer, spikes), ACCUMULATOR_BITS)
@@ -94,6 +95,14 @@ def delayed_sum(
     return total
 
 
+def _arriving(layer: Synapse, entering: np.ndarray, step: int, fired: np.ndarray) -> np.ndarray:
+    """:func:`delayed_sum`, and what the layer's own neurons sent when they ``fired`` at the step before."""
+    total = delayed_sum(layer, entering, step)
+    if isinstance(layer, RecurrentDense):
+        total = total + fired.astype(np.int64) @ layer.recurrent.astype(np.int64).T
+    return total
+
+
 def simulate(network: Network, entering: np.ndarray | Stimulus) -> Iterator[Trace]:
     """Runs ``network`` from rest, layer by layer.
 
@@ -113,7 +122,7 @@ def simulate(network: Network, entering: np.ndarray | Stimulus) -> Iterator[Trac
     if given.images is not None and network.input_neurons is not None:
         nothing = np.zeros((len(given), given.steps, *network.input_shape), np.int64)
         resets = given.timing.resets(0, given.steps)
-        trace = _neurons(lambda t: nothing[:, t], given.images, network.input_neurons.neuron, nothing.shape, resets)
+        trace = _neurons(lambda t, _: nothing[:, t], given.images, network.input_neurons.neuron, nothing.shape, resets)
         yield trace
         raster, number = trace.s, 1
     else:
@@ -130,7 +139,7 @@ def simulate(network: Network, entering: np.ndarray | Stimulus) -> Iterator[Trac
         if bias.shape != shape:
             bias = bias.reshape(-1, *[1] * (len(shape) - 1))
         trace = _neurons(
-            partial(delayed_sum, layer, raster),
+            partial(_arriving, layer, raster),
             bias,
             layer.neuron,
             (*raster.shape[:2], *shape),
@@ -142,18 +151,19 @@ def simulate(network: Network, entering: np.ndarray | Stimulus) -> Iterator[Trac
 
 
 def _neurons(
-    sums: Callable[[int], np.ndarray],
+    sums: Callable[[int, np.ndarray], np.ndarray],
     bias: np.ndarray,
     neuron: Lif,
     shape: tuple[int, ...],
     resets: np.ndarray,
 ) -> Trace:
-    """One layer's neurons from rest over ``shape``: (images, steps, *layer shape); ``sums`` gives ``a`` of a step."""
-    u, v = (np.zeros((shape[0], *shape[2:]), np.int64) for _ in "uv")
+    """One layer's neurons from rest over ``shape``: (images, steps, *layer shape); ``sums`` gives ``a`` of a step
+    and of what fired at the step before."""
+    u, v, s = (np.zeros((shape[0], *shape[2:]), np.int64) for _ in "uvs")
     states = []
     for t in range(shape[1]):
         if resets[t]:
             u, v = np.zeros_like(u), np.zeros_like(v)
-        u, v, s = lif_step(u, v, sums(t), bias, neuron)
+        u, v, s = lif_step(u, v, sums(t, s), bias, neuron)
         states.append((u, v, s))
     return Trace(*(np.stack(state, axis=1) for state in zip(*states, strict=True)))

@@ -22,9 +22,10 @@ from export.ir import (
     Lif,
     Network,
     Prior,
+    RecurrentDense,
     Shape,
 )
-from export.netx.rules import loaded_dense_weight
+from export.netx.rules import loaded_dense_weight, loaded_values
 from sim.stimulus import Stimulus, Timing
 
 __all__ = ["foreign_networks", "generators", "lifs", "map_layers", "networks", "spikes_for", "stimuli_for", "weights"]
@@ -181,14 +182,39 @@ def delays(draw: st.DrawFn, shape: Shape) -> np.ndarray | None:
 
 
 @st.composite
+def recurrent_layers(draw: st.DrawFn, inputs: int, outputs: int, *, exact_dense: bool = False) -> RecurrentDense:
+    """Both matrices of any kind; one of them empty now and then, so that biases or inputs alone drive the layer."""
+    joined = draw(weights((outputs, inputs + outputs), exact_dense=exact_dense))
+    entering, recurrent = joined[:, :inputs], joined[:, inputs:]
+    kind = draw(st.sampled_from(["both", "both", "both", "entering", "recurrent"]))
+    if kind == "entering" or not recurrent.any():
+        entering[0, 0], recurrent = 2, np.zeros_like(recurrent)
+    elif kind == "recurrent":
+        entering = np.zeros_like(entering)
+    if exact_dense and not all(_loads(own, other) for own, other in ((entering, recurrent), (recurrent, entering))):
+        entering, recurrent = (np.clip(values & ~1, -254, 254) for values in (entering, recurrent))
+        entering[0, 0] = 2
+    return RecurrentDense(entering, recurrent, draw(biases((outputs,))), draw(lifs()))
+
+
+def _loads(own: np.ndarray, other: np.ndarray) -> bool:
+    present = np.unique(own)
+    return np.array_equal(loaded_values(present, np.unique(other)), present)
+
+
+@st.composite
 def foreign_networks(draw: st.DrawFn, *, transposed: bool = False, loadable: bool = True) -> Network:
-    """As :func:`networks`, with input neurons, delays, neurons that cannot fire and dense layers without neuron."""
+    """As :func:`networks`, with input neurons, delays, recurrent layers, neurons that cannot fire and dense layers
+    without neuron."""
     base = draw(networks(transposed=transposed, loadable=loadable))
     layers = list(base.layers)
     for index, layer in enumerate(layers):
         if isinstance(layer, Dense):
             neuron = layer.neuron
-            kind = draw(st.sampled_from(["plain", "plain", "silent", "integrator"]))
+            kind = draw(st.sampled_from(["plain", "plain", "silent", "integrator", "recurrent", "recurrent"]))
+            if kind == "recurrent":
+                layers[index] = draw(recurrent_layers(layer.inputs, layer.outputs, exact_dense=loadable))
+                continue
             if kind == "silent":
                 neuron = replace(neuron, threshold=NEVER_FIRES)
             elif kind == "integrator":

@@ -6,7 +6,7 @@ from deploy.backends.job import BackendJob, BackendRun, kept_traces
 from deploy.lava import GraphJob, LavaJob, LavaProgress, SamplesJob, WindowsJob, find_lava_python, run_lava
 from deploy.lava.graph import UNROLL_BELOW, generator_graph
 from esvae.errors import ConfigError, LavaMissingError
-from export.ir import Dense
+from export.ir import Dense, RecurrentDense
 from export.netx.rules import check_loadable, loads_sparse
 from sim.stimulus import Timing
 
@@ -63,9 +63,12 @@ class Lava:
 
 def _whole(job: BackendJob) -> bool:
     """Whether whole windows of spikes run through the whole file from rest, and none is held back beyond its window."""
-    delays = any(isinstance(layer, Dense) and layer.delay is not None for layer in job.network.layers)
+    late = any(
+        isinstance(layer, RecurrentDense) or (isinstance(layer, Dense) and layer.delay is not None)
+        for layer in job.network.layers
+    )
     driven = job.network.input_neurons is not None
-    return not driven and not delays and job.layers is None and job.entering.timing == Timing()
+    return not driven and not late and job.layers is None and job.entering.timing == Timing()
 
 
 def _lava_job(job: BackendJob) -> LavaJob:

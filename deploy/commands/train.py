@@ -92,6 +92,7 @@ def train(
     changes = {"epochs": epochs, "seed": seed, "precision": precision}
     content["train"].update({key: value for key, value in changes.items() if value is not None})
     content, data_root = with_data(content, data, data_root)
+    machine = Machine(accelerator, devices, max_steps, checkpoint_steps, samples_every, tensorboard)  # type: ignore[arg-type]
     checked = config_from_dict(content, config or str(start))
     with bar("images") as report:
         images = load_images(checked.data, data_root, report)
@@ -101,12 +102,9 @@ def train(
             out,
             initial=initial,
             images=images,
-            max_steps=max_steps,
             resume=resume,
             overwrite=overwrite,
-            machine=Machine(accelerator, devices, checkpoint_steps),  # type: ignore[arg-type]
-            samples_every=samples_every,
-            tensorboard=tensorboard,
+            machine=machine,
             progress=lambda step, steps, mse: report(step / steps, f"reconstruction MSE {mse:.4f}"),
         )
     if rank() != 0:

@@ -9,7 +9,7 @@ from deploy.cost import Cost
 from deploy.entering import Entering
 from deploy.verify import Verdict
 from deploy.view.table import plain
-from export.ir import Dense, Network, Synapse
+from export.ir import Conv, ConvTranspose, Network, Synapse, all_weights
 from export.ir.bounds import LayerRange
 from export.passes import LayerFidelity, LayerQuantization
 from sim.energy.estimate import part_names
@@ -38,9 +38,9 @@ def _layer(name: str, layer: Synapse, before: tuple[int, ...], after: tuple[int,
         "layer": name,
         "input_shape": before,
         "output_shape": after,
-        "kernel": None if isinstance(layer, Dense) else layer.weight.shape[2:],
-        "stride": None if isinstance(layer, Dense) else layer.stride,
-        "weights": layer.weight.size,
+        "kernel": layer.weight.shape[2:] if isinstance(layer, Conv | ConvTranspose) else None,
+        "stride": layer.stride if isinstance(layer, Conv | ConvTranspose) else None,
+        "weights": all_weights(layer).size,
         "neuron": layer.neuron,
     }
 

@@ -12,7 +12,7 @@ from deploy.sweep.types import Failed, SweepProtocol
 from esvae.data import load_images
 from esvae.errors import EsvaeError
 from esvae.run import Run
-from esvae.training import fine_tuning, train
+from esvae.training import Machine, fine_tuning, train
 
 __all__ = ["FineTuned", "fine_tuned_runs"]
 
@@ -48,4 +48,5 @@ def _fine_tuned(
             progress(step / steps, f"fine-tuning with {bits} bits, reconstruction MSE {mse:.4f}")
 
     images = load_images(config.data, data_root)
-    return str(out), train(config, out, initial=run, images=images, resume=True, samples_every=0, progress=report)
+    machine = Machine(samples_every=0)
+    return str(out), train(config, out, initial=run, images=images, resume=True, machine=machine, progress=report)

@@ -179,31 +179,37 @@ class _Machine:
             self.memo[len(self.memo) if name == "MEMOIZE" else argument] = stack[-1]
         elif name in ("BINGET", "LONG_BINGET"):
             stack.append(self.memo[argument])
-        elif name in ("TUPLE1", "TUPLE2", "TUPLE3"):
-            stack.append(tuple(self._top(int(name[-1]))))
-        elif name == "TUPLE":
-            stack.append(tuple(self._to_mark()))
-        elif name in ("SETITEM", "SETITEMS"):
-            items = self._top(2) if name == "SETITEM" else self._to_mark()
-            if isinstance(stack[-1], dict):  # what is foreign keeps nothing
-                stack[-1].update(zip(items[::2], items[1::2], strict=True))
-        elif name in ("APPEND", "APPENDS", "ADDITEMS"):
-            items = self._top(1) if name == "APPEND" else self._to_mark()
-            if isinstance(stack[-1], list):
-                stack[-1].extend(items)
-        elif name in ("GLOBAL", "STACK_GLOBAL"):
-            stack.append(Foreign(".".join(argument.split(" ") if name == "GLOBAL" else self._top(2))))
-        elif name == "BINPERSID":
-            _, kind, key, _, count, *_ = stack.pop()
-            name = kind.name.rpartition(".")[2]
-            stack.append(self.storage(name, key, count) if name in _STORAGES else kind)
-        elif name in ("REDUCE", "NEWOBJ"):
-            what, arguments = self._top(2)
-            stack.append(_called(what, arguments))
-        elif name == "BUILD":  # attributes of an object: an ordered dictionary's metadata, or of something foreign
-            stack.pop()
+        elif name in _FILLING:
+            self._fill(self._top(_FILLING[name]) if name in ("SETITEM", "APPEND") else self._to_mark())
         else:
-            raise ValueError(f"it has the instruction {name}")
+            stack.append(self._made(name, argument))
+
+    def _fill(self, items: list[Any]) -> None:
+        """Puts what was taken from the stack into the dictionary or list below it; what is foreign keeps nothing."""
+        below = self.stack[-1]
+        if isinstance(below, dict):
+            below.update(zip(items[::2], items[1::2], strict=True))
+        elif isinstance(below, list):
+            below.extend(items)
+
+    def _made(self, name: str, argument: Any) -> Any:
+        """What an instruction makes of the values on top of the stack, which it takes away."""
+        if name in ("TUPLE1", "TUPLE2", "TUPLE3"):
+            return tuple(self._top(int(name[-1])))
+        if name == "TUPLE":
+            return tuple(self._to_mark())
+        if name in ("GLOBAL", "STACK_GLOBAL"):
+            return Foreign(".".join(argument.split(" ") if name == "GLOBAL" else self._top(2)))
+        if name == "BINPERSID":
+            _, kind, key, _, count, *_ = self.stack.pop()
+            name = kind.name.rpartition(".")[2]
+            return self.storage(name, key, count) if name in _STORAGES else kind
+        if name in ("REDUCE", "NEWOBJ"):
+            what, arguments = self._top(2)
+            return _called(what, arguments)
+        if name == "BUILD":  # attributes of an object: an ordered dictionary's metadata, or of something foreign
+            return self._top(2)[0]
+        raise ValueError(f"it has the instruction {name}")
 
     def _top(self, count: int) -> list[Any]:
         if count > len(self.stack):
@@ -220,6 +226,7 @@ class _Machine:
 
 
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+_FILLING = {"SETITEM": 2, "SETITEMS": 0, "APPEND": 1, "APPENDS": 0, "ADDITEMS": 0}
 _EMPTY = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple, "EMPTY_SET": list}
 _LITERALS = {"BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "BINSTRING"}
 _LITERALS |= {"SHORT_BINSTRING", "BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT"}

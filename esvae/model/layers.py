@@ -14,7 +14,7 @@ from esvae.model.threshold_norm import ThresholdNorm
 from esvae.model.upsample import Upsample
 from esvae.neurons import Cuba, run_cuba, run_norse, run_slayer
 from esvae.neurons.lif import lif
-from esvae.neurons.norm_lif import norm_lif
+from esvae.neurons.norm_lif import DrivingNorm, norm_lif
 
 __all__ = ["SpikingLayer", "SpikingLayers"]
 
@@ -57,19 +57,12 @@ class SpikingLayer(nn.Module):
             return _summed(self._step_by_step(current, steps, constant=constant), shares)
         keep, threshold, width = self.neuron.keep, self.neuron.threshold, self.neuron.surrogate_width
         if self._fused(current):
-            norm = self.norm
             return norm_lif(
                 current,
                 steps,
-                norm.weight * norm.threshold,
-                norm.bias,
-                (norm.running_mean, norm.running_var),
+                DrivingNorm.of(self.norm),
+                (keep, threshold, width),
                 training=self.training,
-                momentum=norm.momentum,
-                eps=norm.eps,
-                keep=keep,
-                threshold=threshold,
-                width=width,
                 constant=constant,
                 shares=shares,
                 offset=self.synapse.bias if apart else None,  # type: ignore[arg-type]

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
 import torch
 from jaxtyping import Float
 
-__all__ = ["norm_lif"]
+__all__ = ["DrivingNorm", "norm_lif"]
 
 _BLOCK = 2048  # neurons whose potentials over the window are worked on at a time
 _PARTS = 64  # of the rows, each summed by one thread: the same for any number of threads, and so is the sum
@@ -289,33 +289,47 @@ class _NormLif(torch.autograd.Function):
         return torch.from_numpy(gy), by_weight, shift, by_offset, None, None, None, None, None
 
 
+class DrivingNorm(NamedTuple):
+    """A batch norm ``weight * (x - mean) / sqrt(variance + eps) + bias``.
+
+    Attributes:
+        weight, bias: ``(channels,)``.
+        mean, variance: ``(channels,)``, running; used in evaluation, updated in place in training by ``momentum``.
+    """
+
+    weight: torch.Tensor
+    bias: torch.Tensor
+    mean: torch.Tensor
+    variance: torch.Tensor
+    momentum: float
+    eps: float
+
+    @classmethod
+    def of(cls, norm: Any) -> DrivingNorm:
+        """A :class:`~esvae.model.threshold_norm.ThresholdNorm`, its threshold taken into the weight."""
+        scale = norm.weight * norm.threshold
+        return cls(scale, norm.bias, norm.running_mean, norm.running_var, norm.momentum, norm.eps)
+
+
 def norm_lif(
     x: Float[torch.Tensor, "drives channels *map"],
     steps: int,
-    weight: Float[torch.Tensor, " channels"],
-    bias: Float[torch.Tensor, " channels"],
-    running: tuple[Float[torch.Tensor, " channels"], Float[torch.Tensor, " channels"]],
+    norm: DrivingNorm,
+    neuron: tuple[float, float, float],
     *,
     training: bool,
-    momentum: float,
-    eps: float,
-    keep: float,
-    threshold: float,
-    width: float,
     constant: bool = False,
     shares: Float[torch.Tensor, " steps"] | None = None,
     offset: Float[torch.Tensor, " channels"] | None = None,
 ) -> Float[torch.Tensor, "rows channels *map"]:
-    """Spikes of LIF neurons that are driven by ``weight * (x - mean) / sqrt(var + eps) + bias``.
+    """Spikes of LIF neurons that are driven by a batch norm.
 
     Args:
         x: on the CPU, ``(steps * N, C, ...)``, or ``(N, C, ...)``, the same at every step, where ``constant``.
         steps: length of the window.
-        weight, bias: of the norm.
-        running: mean and variance; used in evaluation, updated in training.
+        norm: what drives the neurons.
+        neuron: ``keep``, ``threshold`` and ``width``, see :func:`~esvae.neurons.lif.lif`.
         training: take the statistics of ``x`` over all but the channels.
-        momentum, eps: of the norm.
-        keep, threshold, width: of the neuron, see :func:`~esvae.neurons.lif.lif`.
         constant: see above.
         shares: gives the sum of the spikes over time, weighted by them, instead of the spikes.
         offset: to be thought of as added to ``x``.
@@ -334,13 +348,15 @@ def norm_lif(
         # Shown at every step or not, the window has this many values.
         count = x.numel() // channels * (steps if constant else 1)
         unbiased = variance * (count / (count - 1)) if count > 1 else variance
-        for kept, new in zip(running, (mean + added, unbiased), strict=True):
-            kept.lerp_(torch.from_numpy(new).to(kept.dtype), momentum)
+        for kept, new in ((norm.mean, mean + added), (norm.variance, unbiased)):
+            kept.lerp_(torch.from_numpy(new).to(kept.dtype), norm.momentum)
     else:
-        mean, variance = (value.double().numpy() for value in running)
+        mean, variance = (value.double().numpy() for value in (norm.mean, norm.variance))
         mean = mean - added
-    settings = (steps, keep, threshold, width, eps, training)
+    settings = (steps, *neuron, norm.eps, training)
     over_time = None if shares is None else shares.numpy()
-    spikes: torch.Tensor = _NormLif.apply(flat, weight, bias, offset, mean, variance, layout, over_time, settings)
+    spikes: torch.Tensor = _NormLif.apply(
+        flat, norm.weight, norm.bias, offset, mean, variance, layout, over_time, settings
+    )
     shaped = spikes.reshape(len(rows) // drives * len(spikes), *rows.shape[1:])
     return shaped.permute(0, 3, 1, 2) if innermost else shaped

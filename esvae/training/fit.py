@@ -21,7 +21,7 @@ from esvae.training.checkpoint import load_state, save_state
 from esvae.training.module import OptimizationModule
 from esvae.training.monitor import Monitor, write_history
 
-__all__ = ["CHECKPOINT", "Machine", "TrainingProgress", "fit"]
+__all__ = ["CHECKPOINT", "Keeping", "Machine", "TrainingProgress", "fit"]
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -33,17 +33,41 @@ Save = Callable[[dict[str, Any], bool], None]
 
 @dataclass(frozen=True)
 class Machine:
-    """Where a training runs and how often it is saved; none of it changes what one process computes on one device.
+    """Where a training runs, how far, and what it leaves beside the weights; none of it changes a step's numbers, as
+    long as one process computes on one device.
 
     Attributes:
         accelerator: ``auto`` takes a GPU where there is one.
         devices: processes, each with a device (on the CPU, a share of the cores) and an equal part of every batch.
+        max_steps: stop after so many optimizer steps.
         checkpoint_steps: write a checkpoint after so many steps too, not only after every epoch.
+        samples_every: epochs between grids of samples in ``samples/``; 0 for none.
+        tensorboard: write TensorBoard's events too.
     """
 
     accelerator: Literal["auto", "cpu", "gpu"] = "cpu"
     devices: int = 1
+    max_steps: int | None = None
     checkpoint_steps: int | None = None
+    samples_every: int = 10
+    tensorboard: bool = False
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """Where a training is kept, and what it goes on from.
+
+    Attributes:
+        directory: of the run; gets ``checkpoint.safetensors`` and ``metrics.csv``.
+        save: writes the run; called by one process alone.
+        fingerprint: what has to be the same for a run to be continued.
+        resume: continue from the checkpoint, if there is one.
+    """
+
+    directory: Path
+    save: Save
+    fingerprint: dict[str, Any]
+    resume: bool = False
 
 
 @dataclass
@@ -59,29 +83,23 @@ def fit(
     model: torch.nn.Module,
     settings: TrainConfig,
     batches: Batches,
-    directory: Path,
-    save: Save,
+    keeping: Keeping,
     *,
     total: int,
-    fingerprint: dict[str, Any],
     machine: Machine,
     monitor: Callable[[int], Monitor] | None = None,
-    resume: bool = False,
     progress: TrainingProgress | None = None,
 ) -> None:
-    """Trains ``model`` and keeps ``directory`` in a state that it can be continued from.
+    """Trains ``model`` and keeps its directory in a state that it can be continued from.
 
     Args:
         model: has ``losses(images, generator)``, see :class:`~esvae.training.module.Trainable`.
         settings: optimizer, precision, early stopping; its seed decides order and draws.
         batches: of the training set; yields from the first step that is left.
-        directory: of the run; gets ``checkpoint.safetensors`` and ``metrics.csv``.
-        save: writes the run; called by one process alone.
+        keeping: where, and whether to continue.
         total: steps in all.
-        fingerprint: what has to be the same for a run to be continued.
-        machine: where.
+        machine: that it runs on.
         monitor: makes what looks at the model after every epoch, from the number of the first step.
-        resume: continue from the checkpoint, if there is one.
         progress: called after every step.
 
     Raises:
@@ -89,10 +107,10 @@ def fit(
         CheckpointError: the checkpoint is damaged or of another training.
         ConfigError: the machine has no such device.
     """
-    done, state = _Progressed(), None
-    if resume and (directory / CHECKPOINT).exists():
-        state = load_state(directory / CHECKPOINT)
-        done = _continued(model, state, fingerprint, directory / CHECKPOINT)
+    done, state, path = _Progressed(), None, keeping.directory / CHECKPOINT
+    if keeping.resume and path.exists():
+        state = load_state(path)
+        done = _continued(model, state, keeping.fingerprint, path)
     stopped = settings.patience is not None and _epochs_without_gain(done.history) >= settings.patience
     if done.step >= total or stopped:
         return
@@ -106,7 +124,7 @@ def fit(
     )
     if state is not None:
         module.sums = dict(state["sums"])
-    keeper = _Keeper(done, state, batches, directory, save, fingerprint, machine, monitor, progress)
+    keeper = _Keeper(done, state, batches, keeping, machine.checkpoint_steps, monitor, progress)
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         # Lightning advises worker processes and parallel data loading, which images in memory do not need.
@@ -186,15 +204,13 @@ class _Keeper(lightning.Callback):
         done: _Progressed,
         state: dict[str, Any] | None,
         batches: Batches,
-        directory: Path,
-        save: Save,
-        fingerprint: dict[str, Any],
-        machine: Machine,
+        keeping: Keeping,
+        checkpoint_steps: int | None,
         monitor: Callable[[int], Monitor] | None,
         progress: TrainingProgress | None,
     ) -> None:
-        self.done, self.state, self.batches, self.directory, self.save = done, state, batches, directory, save
-        self.fingerprint, self.machine, self.make_monitor, self.progress = fingerprint, machine, monitor, progress
+        self.done, self.state, self.batches, self.keeping = done, state, batches, keeping
+        self.checkpoint_steps, self.make_monitor, self.progress = checkpoint_steps, monitor, progress
         self.monitor: Monitor | None = None
         self.counted = done.step % batches.epoch_steps
 
@@ -211,7 +227,7 @@ class _Keeper(lightning.Callback):
         self.counted += 1
         if step % self.batches.epoch_steps == 0 or step == module.total:
             self._end_epoch(trainer, module)
-        elif self.machine.checkpoint_steps and step % self.machine.checkpoint_steps == 0:
+        elif self.checkpoint_steps and step % self.checkpoint_steps == 0:
             self._checkpoint(trainer, module)
         if self.progress is not None and module.writes:
             self.progress(step, module.total, module.last_mse)
@@ -239,8 +255,8 @@ class _Keeper(lightning.Callback):
         trainer.should_stop = trainer.strategy.reduce_boolean_decision(stop, all=False)
         if module.writes:
             finished = trainer.should_stop or self.done.step >= module.total
-            self.save(self.record(finished), better)
-            write_history(self.directory / "metrics.csv", self.done.history)
+            self.keeping.save(self.record(finished), better)
+            write_history(self.keeping.directory / "metrics.csv", self.done.history)
         self._checkpoint(trainer, module)
 
     def record(self, finished: bool) -> dict[str, Any]:
@@ -257,7 +273,7 @@ class _Keeper(lightning.Callback):
         if not module.writes:
             return
         state = {
-            "fingerprint": self.fingerprint,
+            "fingerprint": self.keeping.fingerprint,
             "step": self.done.step,
             "history": self.done.history,
             "weights_epoch": self.done.weights_epoch,
@@ -266,4 +282,4 @@ class _Keeper(lightning.Callback):
             "optimizer": trainer.optimizers[0].state_dict(),
             "precision": trainer.precision_plugin.state_dict(),
         }
-        save_state(self.directory / CHECKPOINT, state)
+        save_state(self.keeping.directory / CHECKPOINT, state)

@@ -16,7 +16,7 @@ from esvae.model import ESVAE
 from esvae.run import Run, load_run, read_record, save_record, save_run
 from esvae.training.batches import Batches
 from esvae.training.evaluate import fit_prior
-from esvae.training.fit import Machine, TrainingProgress, fit
+from esvae.training.fit import Keeping, Machine, TrainingProgress, fit
 from esvae.training.monitor import WATCHED, Monitor
 from esvae.training.place import training_place
 
@@ -49,12 +49,9 @@ def train(
     *,
     initial: Run | None = None,
     images: ImageSplits | None = None,
-    max_steps: int | None = None,
     resume: bool = False,
     overwrite: bool = False,
     machine: Machine | None = None,
-    samples_every: int = 10,
-    tensorboard: bool = False,
     progress: TrainingProgress | None = None,
 ) -> Run:
     """Trains a model and leaves it in ``directory``; the same config gives the same weights on one machine
@@ -65,14 +62,11 @@ def train(
         directory: the run directory.
         initial: a run whose weights training starts from, of the same model; its scales are not taken over.
         images: the data set; the config's where None.
-        max_steps: stop after so many optimizer steps.
         resume: continue an interrupted run from its last checkpoint, to the weights that it would have reached
             uninterrupted; begins where there is no checkpoint, returns at once where the run is finished. With
             ``overwrite`` it continues the training that is to replace a finished run.
         overwrite: replace the run that is there: an unfinished one now, a finished one when the new one is finished.
-        machine: device, processes, interval of checkpoints; one process on the CPU by default.
-        samples_every: epochs between grids of samples in ``samples/``; 0 for none.
-        tensorboard: write TensorBoard's events too.
+        machine: device, processes, number of steps, what is written while it trains; one process on the CPU by default.
         progress: called after every step.
 
     Raises:
@@ -81,6 +75,7 @@ def train(
         ConfigError: the batch does not fit the data or the processes; ``initial`` is of another model.
     """
     keep_large_blocks()
+    machine = machine or Machine()
     place, settings = training_place(directory, resume=resume, overwrite=overwrite), config.train
     work = place.work
     images = images or load_images(config.data)
@@ -93,7 +88,7 @@ def train(
     model.arrange()
     batches = Batches(training, settings.batch_size, settings.seed, flip=config.data.flip)
     total = settings.epochs * batches.epoch_steps
-    total = total if max_steps is None else min(max_steps, total)
+    total = total if machine.max_steps is None else min(machine.max_steps, total)
     watched = training.head(WATCHED).tensor()
     mixture = config.model.prior.kind == "mixture"
 
@@ -105,22 +100,11 @@ def train(
             save_record(work, record)
 
     def monitor(first: int) -> Monitor:
-        events = tensorboard and rank() == 0
-        return Monitor(model, watched, validation, work, every=samples_every, tensorboard=events, first=first)
+        every, events = machine.samples_every, machine.tensorboard and rank() == 0
+        return Monitor(model, watched, validation, work, every=every, tensorboard=events, first=first)
 
-    fit(
-        model,
-        settings,
-        batches,
-        work,
-        save,
-        total=total,
-        fingerprint=_fingerprint(config, total, initial),
-        machine=machine or Machine(),
-        monitor=monitor,
-        resume=resume,
-        progress=progress,
-    )
+    keeping = Keeping(work, save, _fingerprint(config, total, initial), resume)
+    fit(model, settings, batches, keeping, total=total, machine=machine, monitor=monitor, progress=progress)
     if mixture and rank() == 0 and not read_record(work).get("finished"):
         run = load_run(work)
         fit_prior(run.model, training.head(config.model.prior.images))

@@ -16,8 +16,11 @@ from export.ir.nodes import (
     Layer,
     Lif,
     Pair,
+    RecurrentDense,
     Shape,
     Synapse,
+    all_weights,
+    unlooped,
     with_values,
 )
 
@@ -40,7 +43,10 @@ __all__ = [
     "Norm",
     "Pair",
     "Prior",
+    "RecurrentDense",
     "Shape",
     "Synapse",
+    "all_weights",
+    "unlooped",
     "with_values",
 ]

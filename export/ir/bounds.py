@@ -4,7 +4,8 @@
 - Of every neuron, borders looked at: :func:`all_firing`; from it :func:`layer_range` and :func:`layer_firing`.
 
 A spike adds a weight once a step, so the sum ``a`` lies between the sums of a neuron's negative and of its positive
-weights; the current ``u`` and the membrane potential ``v`` follow as geometric series.
+weights; the current ``u`` and the membrane potential ``v`` follow as geometric series. A recurrent layer's own spikes
+arrive like any others.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from esvae.chip.neuron import Lif
 from esvae.chip.rounding import settled
 from export.ir.geometry import grouped, reads
 from export.ir.limits import STEPS
-from export.ir.nodes import Dense, Shape, Synapse
+from export.ir.nodes import Dense, RecurrentDense, Shape, Synapse
 
 __all__ = [
     "Firing",
@@ -112,7 +113,7 @@ def all_firing(layer: Synapse, before: Shape, *, sign: int) -> Int64[np.ndarray,
         before: shape of its input.
         sign: 1 for the largest sum, -1 for the smallest.
     """
-    if isinstance(layer, Dense):
+    if isinstance(layer, Dense | RecurrentDense):
         return sign * channel_sums(layer, sign)
     after = layer.output_shape(before)
     weight = grouped(layer)

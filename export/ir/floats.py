@@ -17,7 +17,7 @@ from esvae.errors import HardwareRangeError, NetFileError
 from export.ir.checks import check_bias, check_entry, shape_behind
 from export.ir.generator import ImageReadout, Prior, check_prior, check_readout
 from export.ir.labels import layer_labels
-from export.ir.nodes import Dense, Flatten, Shape, Synapse
+from export.ir.nodes import Dense, Flatten, Shape, Synapse, all_weights
 
 __all__ = ["FloatLayer", "FloatNetwork", "Norm"]
 
@@ -128,7 +128,7 @@ def _check_neuron(neuron: FloatLif, where: str) -> None:
 
 def _check_finite(layer: FloatLayer, where: str) -> None:
     synapse, norm = layer.synapse, layer.norm
-    arrays = {"weight": synapse.weight, "bias": synapse.bias}
+    arrays = {"weight": all_weights(synapse), "bias": synapse.bias}
     if norm is not None:
         arrays |= {"norm's scale": norm.scale, "norm's shift": norm.shift}
     for name, values in arrays.items():

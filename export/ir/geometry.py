@@ -10,7 +10,8 @@ inputs. From it follow
 - a layer on a coarser grid, whose channels hold the pixels of a cell: :func:`cells`, :func:`pixels`,
   :func:`cell_taps`.
 
-Groups are an axis of their own in :func:`grouped`.
+Groups are an axis of their own in :func:`grouped`. A recurrent layer's inputs are those of the layer before
+it, then its own neurons, of a step ago.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Int64, Integer, Real, Shaped
 
-from export.ir.nodes import Conv, ConvTranspose, Dense, Pair, Shape, Synapse
+from export.ir.nodes import Conv, ConvTranspose, Dense, Pair, RecurrentDense, Shape, Synapse, all_weights
 
 __all__ = [
     "cell_span",
@@ -45,8 +46,8 @@ _ROWS = 256
 
 def grouped(layer: Synapse) -> Real[np.ndarray, "groups outputs inputs kh kw"]:
     """A layer's weights as a view, channels counted within a group."""
-    weight = layer.weight
-    if isinstance(layer, Dense):
+    weight = all_weights(layer)
+    if isinstance(layer, Dense | RecurrentDense):
         return weight[None, :, :, None, None]
     split = weight.reshape(layer.groups, len(weight) // layer.groups, *weight.shape[1:])
     return split.swapaxes(1, 2) if isinstance(layer, ConvTranspose) else split
@@ -110,8 +111,8 @@ def matrix(layer: Synapse, before: Shape) -> Real[np.ndarray, "outputs inputs"]:
     Returns:
         Int16 or the weights' float, zeros where there is no synapse; a dense layer's own array.
     """
-    if isinstance(layer, Dense):
-        return layer.weight
+    if isinstance(layer, Dense | RecurrentDense):
+        return all_weights(layer)
     after = layer.output_shape(before)
     weight = grouped(layer)
     groups, outputs, inputs, *kernel = weight.shape
@@ -150,9 +151,10 @@ def sources(
         For some outputs at a time how many synapses each has; and of these, one output's after the other's, the flat
         inputs and the weights, none of them zero.
     """
-    if isinstance(layer, Dense):
-        for start in range(0, len(layer.weight), _ROWS):
-            rows = layer.weight[start : start + _ROWS]
+    if isinstance(layer, Dense | RecurrentDense):
+        weight = all_weights(layer)
+        for start in range(0, len(weight), _ROWS):
+            rows = weight[start : start + _ROWS]
             outputs, inputs = np.nonzero(rows)
             yield np.bincount(outputs, minlength=len(rows)), inputs, rows[outputs, inputs]
         return

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from export.ir.nodes import Conv, ConvTranspose, Dense, Shape, Synapse
+from export.ir.nodes import Conv, ConvTranspose, Dense, RecurrentDense, Shape, Synapse, all_weights
 
 __all__ = [
     "COLUMNS",
@@ -66,7 +66,7 @@ def layer_problem(layer: Synapse, before: Shape, after: Shape) -> str | None:
     neurons = math.prod(after)
     if neurons > NEURONS:
         return f"{neurons:,} neurons {after}, at most {NEURONS:,} a layer; use a smaller padding, stride or kernel"
-    if isinstance(layer, Dense):
+    if isinstance(layer, Dense | RecurrentDense):
         return None
     padded = _padded(layer, before)
     if padded > NEURONS:
@@ -95,7 +95,7 @@ def products(layer: Synapse, before: Shape, after: Shape) -> int:
     """Products of an input with a weight at each step, borders not considered."""
     if isinstance(layer, ConvTranspose):
         return math.prod(before) * math.prod(layer.weight.shape[1:])
-    return math.prod(after[1:]) * layer.weight.size
+    return math.prod(after[1:]) * all_weights(layer).size
 
 
 def columns(layer: Conv | ConvTranspose, before: Shape, after: Shape) -> int:

@@ -25,7 +25,7 @@ from export.ir.bounds import largest_sum
 from export.ir.checks import check_bias, check_entry, shape_behind
 from export.ir.generator import ImageReadout, Prior, check_prior, check_readout
 from export.ir.labels import FIRST_GROUP, INPUT_LABEL, layer_labels
-from export.ir.nodes import Dense, Flatten, InputNeurons, Layer, Shape, Synapse
+from export.ir.nodes import Dense, Flatten, InputNeurons, Layer, Shape, Synapse, all_weights
 
 #: Numbers of a large array that are widened at a time.
 _BLOCK = 1 << 20
@@ -165,7 +165,7 @@ def _check_neuron(neuron: Lif, where: str) -> None:
 
 def _check_synapse(layer: Synapse[Lif], shape: Shape, where: str) -> None:
     _check_neuron(layer.neuron, where)
-    WEIGHT.check(layer.weight, where, "use a smaller weight scale")
+    WEIGHT.check(all_weights(layer), where, "use a smaller weight scale")
     if isinstance(layer, Dense) and layer.delay is not None:
         DELAY.check(layer.delay, where, "netx clamps longer delays in silence; train with max_delay=62")
     if layer.bias is not None:

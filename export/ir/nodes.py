@@ -28,8 +28,11 @@ __all__ = [
     "Layer",
     "Lif",
     "Pair",
+    "RecurrentDense",
     "Shape",
     "Synapse",
+    "all_weights",
+    "unlooped",
     "with_values",
 ]
 
@@ -72,14 +75,56 @@ class Dense(Generic[N]):
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """``(inputs,)`` gives ``(outputs,)``; a map must pass a :class:`Flatten` first."""
-        if self.weight.ndim != 2 or 0 in self.weight.shape:
-            raise NetFileError(f"dense weight has shape {self.weight.shape}, expected (outputs, inputs)")
-        if input_shape != (self.inputs,):
-            hint = "; put a flatten layer before it" if len(input_shape) == 3 else ""
-            raise NetFileError(f"dense takes ({self.inputs},) inputs, got {input_shape}{hint}")
+        shape = _check_matrix(self, input_shape)
         if self.delay is not None and self.delay.shape != self.weight.shape:
             raise NetFileError(f"dense delay has shape {self.delay.shape}, expected {self.weight.shape}")
-        return (self.outputs,)
+        return shape
+
+
+@dataclass(frozen=True, eq=False)
+class RecurrentDense(Generic[N]):
+    """Fully connected synapses from the inputs, and from the layer's own neurons, whose spikes arrive a step later.
+
+    netx's ``dense_rec``: what neuron ``j`` fires at step t reaches neuron ``i`` with ``recurrent[i, j]`` at step t + 1.
+    Both sums meet before the current.  Resets touch the neurons alone, so a spike fired just before one still arrives.
+
+    Attributes:
+        weight: ``(outputs, inputs)``.
+        recurrent: ``(outputs, outputs)``; the chip holds both matrices at one scale.
+        bias: ``(outputs,)``, added at every step, or None.
+    """
+
+    kind: ClassVar[str] = "dense_rec"
+    groups: ClassVar[int] = 1
+
+    weight: np.ndarray
+    recurrent: np.ndarray
+    bias: np.ndarray | None
+    neuron: N
+
+    @property
+    def inputs(self) -> int:
+        """Features that it takes from the layer before."""
+        return int(self.weight.shape[1])
+
+    @property
+    def outputs(self) -> int:
+        """Features that it gives."""
+        return int(self.weight.shape[0])
+
+    @property
+    def joined(self) -> Dense[N]:
+        """One step of it as a dense layer: over its inputs, then its own spikes of the step before."""
+        return Dense(np.concatenate((self.weight, self.recurrent), axis=1), self.bias, self.neuron)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """``(inputs,)`` gives ``(outputs,)``; a map must pass a :class:`Flatten` first."""
+        shape = _check_matrix(self, input_shape)
+        if self.recurrent.shape != (self.outputs, self.outputs):
+            raise NetFileError(
+                f"dense_rec recurrent weight has shape {self.recurrent.shape}, expected {(self.outputs, self.outputs)}"
+            )
+        return shape
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,13 +249,38 @@ class InputNeurons:
     bias: int = 0
 
 
-Synapse: TypeAlias = Dense[N] | Conv[N] | ConvTranspose[N]
-Layer: TypeAlias = Dense[N] | Conv[N] | ConvTranspose[N] | Flatten
+Synapse: TypeAlias = Dense[N] | RecurrentDense[N] | Conv[N] | ConvTranspose[N]
+Layer: TypeAlias = Dense[N] | RecurrentDense[N] | Conv[N] | ConvTranspose[N] | Flatten
+
+
+def all_weights(synapse: Synapse[Any]) -> np.ndarray:
+    """The weights that share a scale: a recurrent layer's two matrices side by side, of any other its own."""
+    return synapse.joined.weight if isinstance(synapse, RecurrentDense) else synapse.weight
+
+
+def unlooped(layer: Synapse[N], before: Shape) -> tuple[Dense[N] | Conv[N] | ConvTranspose[N], Shape]:
+    """What a layer's synapses do in one step, and the shape that they take: a recurrent layer's is its ``joined``."""
+    if isinstance(layer, RecurrentDense):
+        joined = layer.joined
+        return joined, (joined.inputs,)
+    return layer, before
 
 
 def with_values(synapse: Synapse[Any], weight: np.ndarray, bias: np.ndarray | None, neuron: M) -> Synapse[M]:
-    """The same connections with other weights, biases and neurons."""
+    """The same connections with other weights (those of :func:`all_weights`), biases and neurons."""
+    if isinstance(synapse, RecurrentDense):
+        entering, recurrent = weight[:, : synapse.inputs], weight[:, synapse.inputs :]
+        return replace(synapse, weight=entering, recurrent=recurrent, bias=bias, neuron=neuron)
     return replace(synapse, weight=weight, bias=bias, neuron=neuron)
+
+
+def _check_matrix(layer: Dense | RecurrentDense, input_shape: Shape) -> Shape:
+    if layer.weight.ndim != 2 or 0 in layer.weight.shape:
+        raise NetFileError(f"{layer.kind} weight has shape {layer.weight.shape}, expected (outputs, inputs)")
+    if input_shape != (layer.inputs,):
+        hint = "; put a flatten layer before it" if len(input_shape) == 3 else ""
+        raise NetFileError(f"{layer.kind} takes ({layer.inputs},) inputs, got {input_shape}{hint}")
+    return (layer.outputs,)
 
 
 def _check_kernel(layer: Conv | ConvTranspose, input_shape: Shape) -> None:

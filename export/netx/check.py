@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -35,13 +35,15 @@ Severity: TypeAlias = Literal["error", "warning", "note"]
 
 _TEXT_BYTES = 1 << 6
 _REFUSED = ("pool", "convT", "unpool", "average", "concat")
-_NOT_MODELLED = ("dense_rec", "dense_comp")  # which netx builds
+_NOT_MODELLED = ("dense_comp",)  # which netx builds
 _KNOWN: dict[str, set[str]] = {
     "input": {"type", "shape", "neuron", "weight", "bias"},
     "flatten": {"type", "shape"},
     "dense": {"type", "shape", "neuron", "weight", "bias", "delay"},
+    "dense_rec": {"type", "shape", "neuron", "weight", "weight_rec", "bias", "delay"},
     "conv": {"type", "shape", "neuron", "weight", "bias", "stride", "padding", "dilation", "groups"},
 }
+_DENSE = ("dense", "dense_rec")
 _HARMLESS = {"inFeatures", "outFeatures", "inChannels", "outChannels", "kernelSize", "refDelay", "gradedSpike"}
 
 
@@ -115,9 +117,10 @@ def _layers(file: h5py.File) -> Iterator[Finding]:
         else:
             if kind == "conv" and dense_seen:
                 yield Finding("error", where, "conv after dense: netx cannot connect it; unroll it to dense")
-            if kind == "dense" and map_before:
-                yield Finding("error", where, "dense after conv without a flatten layer between: shapes do not meet")
-            dense_seen = dense_seen or kind == "dense"
+            dense = kind in _DENSE
+            if dense and map_before:
+                yield Finding("error", where, f"{kind} after conv without a flatten layer between: shapes do not meet")
+            dense_seen = dense_seen or dense
             map_before = kind == "conv" or (map_before and kind == "input")
             yield from _layer(group, kind, where)
 
@@ -125,56 +128,74 @@ def _layers(file: h5py.File) -> Iterator[Finding]:
 def _layer(group: h5py.Group, kind: str, where: str) -> Iterator[Finding]:
     for key in sorted(set(group) - _KNOWN[kind] - _HARMLESS):
         yield Finding("warning", where, f"'{key}': netx passes over it")
-    if kind in ("conv", "dense"):
+    if kind == "conv" or kind in _DENSE:
         yield from _weights(group, kind, where)
         yield from _numbers(group, "bias", BIAS, where)
     if kind == "dense" and (longest := _longest(group)) > DELAY.max:
         text = f"delay {longest:g}: netx clamps it to {DELAY.max} with a warning; train with shorter delays"
         yield Finding("error", where, text)
+    if kind == "dense_rec" and "delay" in group:
+        text = "delay: netx delays the layer's own spikes too, and drops its weights' exponent; train it without delays"
+        yield Finding("error", where, text)
     if "neuron" in group:
         yield from (replace(found, what=f"neuron: {found.what}") for found in _neuron(group, where))
-    elif kind == "dense":
+    elif kind in _DENSE:
         yield Finding("warning", where, "no neuron: netx makes an integrator that never fires")
     elif kind == "conv":
         yield Finding("error", where, "no neuron: netx raises KeyError")
 
 
 def _weights(group: h5py.Group, kind: str, where: str) -> Iterator[Finding]:
-    item = group["weight"] if has_link(group, "weight") else None
+    present: dict[str, np.ndarray] = {}
+    counts: dict[str, np.ndarray] = {}
+    for key in ("weight", "weight_rec") if kind == "dense_rec" else ("weight",):
+        found = yield from _present(group, key, where)
+        if found is None:
+            return
+        present[key], counts[key] = found
+    both = np.concatenate(list(present.values()))
+    if not both.any():
+        does = "the layer passes nothing on" if kind == "conv" else "netx raises OverflowError"
+        yield Finding("warning" if kind == "conv" else "error", where, f"all weights are zero: {does}")
+        return
+    odd = sum(int(counts[key][present[key] & 1 == 1].sum()) for key in present)
+    if both.min() < 0 < both.max() and odd:
+        text = f"{odd} odd weights beside others of both signs: the chip stores such weights without their lowest bit"
+        yield Finding("warning", where, text)
+    if kind == "conv":
+        return
+    for key, own in present.items():
+        others = [values for other, values in present.items() if other != key]
+        changed = int(counts[key][loaded_values(own, *others) != own].sum())
+        if changed:
+            text = f"netx changes {changed} of {counts[key].sum()} weights on loading; keep them even"
+            yield Finding("error", where, text if key == "weight" else f"{key}: {text}")
+
+
+def _present(group: h5py.Group, key: str, where: str) -> Generator[Finding, None, tuple[np.ndarray, np.ndarray] | None]:
+    """The different weights of a matrix and how often each occurs, or None where there is none to go on with."""
+    named = "" if key == "weight" else f"{key}: "
+    item = group[key] if has_link(group, key) else None
     if not isinstance(item, h5py.Dataset) or item.shape is None or item.dtype.kind not in "iuf" or 0 in item.shape:
-        yield Finding("error", where, "no readable weights")
-        return
+        yield Finding("error", where, f"{named}no readable weights")
+        return None
     if (problem := storage_problem(item)) is not None:
-        yield Finding("error", where, f"weight: {problem}")
-        return
+        yield Finding("error", where, f"{key}: {problem}")
+        return None
     low, high, lost = math.inf, -math.inf, 0
     for _, block in value_blocks(item):
         if block.dtype.kind == "f":
             if not np.isfinite(block).all():
-                yield Finding("error", where, "weights that are not finite")
-                return
+                yield Finding("error", where, f"{named}weights that are not finite")
+                return None
             lost += int((block != np.trunc(block)).sum())
         low, high = min(low, int(np.trunc(block.min()))), max(high, int(np.trunc(block.max())))
     if lost:
-        yield Finding("error", where, f"{lost} float weights: netx cuts their fractions off; quantize them")
-    if low == high == 0:
-        does = "netx raises OverflowError" if kind == "dense" else "the layer passes nothing on"
-        yield Finding("error" if kind == "dense" else "warning", where, f"all weights are zero: {does}")
-        return
+        yield Finding("error", where, f"{named}{lost} float weights: netx cuts their fractions off; quantize them")
     if low < WEIGHT.min or high > WEIGHT.max:
-        yield Finding("error", where, f"weights {low} to {high}, outside [{WEIGHT.min}, {WEIGHT.max}]")
-        return
-    present, counts = present_weights(block.astype(np.int16) for _, block in value_blocks(item))
-    odd = int(counts[present & 1 == 1].sum())
-    if low < 0 < high and odd:
-        text = f"{odd} odd weights beside others of both signs: the chip stores such weights without their lowest bit"
-        yield Finding("warning", where, text)
-    if kind == "dense":
-        changed = int(counts[loaded_values(present) != present].sum())
-        if changed:
-            yield Finding(
-                "error", where, f"netx changes {changed} of {counts.sum()} weights on loading; keep them even"
-            )
+        yield Finding("error", where, f"{named}weights {low} to {high}, outside [{WEIGHT.min}, {WEIGHT.max}]")
+        return None
+    return present_weights(block.astype(np.int16) for _, block in value_blocks(item))
 
 
 def _neuron(group: h5py.Group, where: str) -> Iterator[Finding]:

@@ -31,6 +31,7 @@ from export.ir import (
     Lif,
     Network,
     Prior,
+    RecurrentDense,
     Shape,
 )
 from export.ir.labels import FIRST_GROUP, label
@@ -43,7 +44,10 @@ __all__ = ["read_netx_unguarded"]
 
 #: Bytes of the name of a type.
 _NAME = 64
-_SUPPORTED = "input, conv, convT, dense (with delays, or without neuron) and flatten, with LOIHI or CUBA neurons"
+_TOO_LARGE = "use a smaller weight scale"
+_SUPPORTED = (
+    "input, conv, convT, dense (with delays, or without neuron), dense_rec and flatten, with LOIHI or CUBA neurons"
+)
 #: What the file may say beside the neuron's parameters, and netx passes over: only these values change nothing.
 _IGNORED = {"refDelay": (0, 1), "wgtExp": (0,), "weight_exp": (0,)}
 
@@ -123,28 +127,18 @@ def _layer_or_hint(group: h5py.Group, kind: str, where: str, index: int) -> Laye
 def _layer(group: h5py.Group, kind: str, where: str) -> Layer[Lif]:
     if kind == "flatten":
         return Flatten()
-    if kind not in ("conv", "convT", "dense") or "weight_rec" in group:
-        what = f"'{kind}' with 'weight_rec'" if "weight_rec" in group else f"type '{kind}'"
+    recurrent = kind == "dense_rec"
+    if kind not in ("conv", "convT", "dense", "dense_rec") or ("weight_rec" in group) != recurrent:
+        what = f"type '{kind}'" + (" without 'weight_rec'" if recurrent else "")
+        if "weight_rec" in group:
+            what = f"'{kind}' with 'weight_rec'"
         raise UnsupportedLayerError(f"{where}: {what} is not supported; supported are {_SUPPORTED}")
     if isinstance(group.get("weight"), h5py.Group):
         raise UnsupportedLayerError(f"{where}: complex weights are not supported; supported are {_SUPPORTED}")
-    weight = register(group, "weight", where, WEIGHT, "use a smaller weight scale")
-    bias = bias_from_file(whole(group, "bias", where)) if "bias" in group else None
-    if kind == "dense":
-        if weight.ndim == 1 and "shape" in group:
-            weight = weight.reshape(math.prod(shape_of(group, "shape", where)), -1)
-        weight = weight_from_file(weight, 2, where)
-        delay = None
-        if "delay" in group:
-            delay = register(group, "delay", where, DELAY, "netx clamps longer delays in silence; use shorter ones")
-        if bias is not None and bias.size == 1:
-            bias = np.broadcast_to(bias, weight.shape[:1]).copy()
-        return Dense(
-            weight,
-            bias,
-            _neuron(group, where) if "neuron" in group else INTEGRATOR,
-            None if delay is None else delay_from_file(delay, weight.shape, where),
-        )
+    if kind in ("dense", "dense_rec"):
+        return _dense(group, where, recurrent=recurrent)
+    weight = register(group, "weight", where, WEIGHT, _TOO_LARGE)
+    bias = _bias(group, where)
     if "neuron" not in group:
         raise UnsupportedLayerError(f"{where}: '{kind}' without neuron is not supported; supported are {_SUPPORTED}")
     if "delay" in group and whole(group, "delay", where).any():
@@ -158,6 +152,36 @@ def _layer(group: h5py.Group, kind: str, where: str) -> Layer[Lif]:
         slack = pair(group, "output_padding", where) if "output_padding" in group else (0, 0)
         return ConvTranspose(weight, bias, neuron, **pairs, output_padding=slack, groups=groups)
     return Conv(weight, bias, neuron, **pairs, groups=groups)
+
+
+def _dense(group: h5py.Group, where: str, *, recurrent: bool) -> Dense[Lif] | RecurrentDense[Lif]:
+    weight = _matrix(group, "weight", where)
+    bias = _bias(group, where)
+    if bias is not None and bias.size == 1:
+        bias = np.broadcast_to(bias, weight.shape[:1]).copy()
+    neuron = _neuron(group, where) if "neuron" in group else INTEGRATOR
+    delay = None
+    if "delay" in group:
+        delay = register(group, "delay", where, DELAY, "netx clamps longer delays in silence; use shorter ones")
+    if not recurrent:
+        return Dense(weight, bias, neuron, None if delay is None else delay_from_file(delay, weight.shape, where))
+    if delay is not None:
+        raise UnsupportedLayerError(
+            f"{where}: 'dense_rec' with 'delay': netx also delays the layer's own spikes, and drops its weights' "
+            "exponent; train it without delays"
+        )
+    return RecurrentDense(weight, _matrix(group, "weight_rec", where), bias, neuron)
+
+
+def _matrix(group: h5py.Group, key: str, where: str) -> np.ndarray:
+    weight = register(group, key, where, WEIGHT, _TOO_LARGE)
+    if weight.ndim == 1 and "shape" in group:
+        weight = weight.reshape(math.prod(shape_of(group, "shape", where)), -1)
+    return weight_from_file(weight, 2, where)
+
+
+def _bias(group: h5py.Group, where: str) -> np.ndarray | None:
+    return bias_from_file(whole(group, "bias", where)) if "bias" in group else None
 
 
 def _neuron(group: h5py.Group, where: str) -> Lif:
@@ -182,13 +206,13 @@ def _input_neurons(group: h5py.Group, where: str) -> InputNeurons | None:
 
 
 def _starts_dense(nodes: list[Layer[Lif]]) -> bool:
-    return bool(nodes) and isinstance(nodes[0], Dense)
+    return bool(nodes) and isinstance(nodes[0], Dense | RecurrentDense)
 
 
 def _guess_input_shape(nodes: list[Layer[Lif]]) -> Shape:
     first = next((node for node in nodes if not isinstance(node, Flatten)), None)
-    if isinstance(first, Dense):
-        return (first.weight.shape[1],)
+    if isinstance(first, Dense | RecurrentDense):
+        return (first.inputs,)
     raise NetFileError(f"{label(0)}: the input shape is not in the file; put an 'input' layer with a 'shape' first")
 
 

@@ -1,7 +1,8 @@
 """What stock netx (lava-dl 0.6.0) does to a network on the way in, so that no file surprises its reader.
 
 netx re-scales dense weights to fill eight bits (``netx/utils.py: optimize_weight_bits``) and Lava then clips and
-truncates them again (``lava/utils/weightutils.py``). For most matrices that is exact; for some it is not, and nothing
+truncates them again (``lava/utils/weightutils.py``). It re-scales both matrices of a recurrent layer together, and Lava
+truncates each by itself. For most matrices that is exact; for some it is not, and nothing
 is said. :func:`loaded_dense_weight` mirrors both steps, :func:`check_loadable` compares.
 
 Convolutions are loaded as they are.
@@ -14,13 +15,14 @@ from collections.abc import Iterable
 import numpy as np
 
 from esvae.errors import HardwareRangeError, UnsupportedLayerError
-from export.ir import ConvTranspose, Dense, Network
+from export.ir import Conv, ConvTranspose, Dense, Network, RecurrentDense, all_weights
 
 __all__ = ["check_loadable", "loaded_dense_weight", "loaded_values", "loads_sparse", "present_weights"]
 
 _WEIGHT_BITS = 8
 _MIXED_LIMITS = (-256, 254)
 _NONE = np.zeros(512, np.int64)
+_NO_WEIGHTS = np.zeros(0, np.int64)
 #: Dense matrices above this many elements are loaded as sparse ones, which holds less and runs faster.
 _SPARSE_ABOVE = 1 << 18
 #: Rows of a matrix of weights that are looked at at a time.
@@ -29,7 +31,8 @@ _ROWS = 128
 
 def loads_sparse(network: Network) -> bool:
     """Whether we have netx load dense layers as sparse ones (``sparse_fc_layer``), which keeps no zero weights."""
-    return any(isinstance(layer, Dense) and layer.weight.size > _SPARSE_ABOVE for layer in network.layers)
+    sizes = (all_weights(layer).size for layer in network.layers if isinstance(layer, Dense | RecurrentDense))
+    return max(sizes, default=0) > _SPARSE_ABOVE
 
 
 def loaded_dense_weight(weight: np.ndarray) -> np.ndarray:
@@ -45,20 +48,22 @@ def loaded_dense_weight(weight: np.ndarray) -> np.ndarray:
     return loaded_values(present)[np.searchsorted(present, weight)]
 
 
-def loaded_values(present: np.ndarray) -> np.ndarray:
+def loaded_values(present: np.ndarray, beside: np.ndarray = _NO_WEIGHTS) -> np.ndarray:
     """What becomes of each weight of a dense layer in which these, and no others, occur.
 
     Args:
-        present: the different weights, ``(n,)``, whole numbers in [-256, 255], in ascending order, not only zero.
+        present: the different weights, ``(n,)``, whole numbers in [-256, 255], in ascending order.
+        beside: likewise those of a recurrent layer's other matrix; not all of both are zero.
 
     Returns:
         float ``(n,)``.
     """
     weight = present.astype(np.int64)
-    low, high = int(weight.min()), int(weight.max())
+    both = np.concatenate((weight, beside.astype(np.int64)))
+    low, high = int(both.min()), int(both.max())
     if high > _MIXED_LIMITS[1] and low < 0:
-        weight = np.clip(weight, *_MIXED_LIMITS)
-        high = int(weight.max())
+        weight, both = (np.clip(x, *_MIXED_LIMITS) for x in (weight, both))
+        high = int(both.max())
     mixed_for_netx = low < 0 <= high
     if mixed_for_netx:
         scale = min(127 / high if high else np.inf, 128 / -low)
@@ -67,7 +72,7 @@ def loaded_values(present: np.ndarray) -> np.ndarray:
     else:
         scale = 255 / high
     shift = int(np.floor(np.log2(scale))) + mixed_for_netx
-    trailing = next((n for n in range(_WEIGHT_BITS, 0, -1) if not (weight % (1 << n)).any()), 0)
+    trailing = next((n for n in range(_WEIGHT_BITS, 0, -1) if not (both % (1 << n)).any()), 0)
     bits = _WEIGHT_BITS - shift - (trailing - mixed_for_netx)
     scaled = _shift_left(weight, shift)
 
@@ -106,7 +111,7 @@ def check_loadable(network: Network) -> None:
                 f"{where}: netx cannot load a transposed convolution; lower it first (export --lowering dense), "
                 "or let our own loader do it (--loader native)"
             )
-        if not isinstance(layer, Dense):
+        if isinstance(layer, Conv):
             if dense_seen:
                 raise UnsupportedLayerError(
                     f"{where}: netx cannot connect a convolution behind a dense layer; "
@@ -114,17 +119,28 @@ def check_loadable(network: Network) -> None:
                 )
             continue
         dense_seen = True
-        if not layer.weight.any():
-            raise HardwareRangeError(f"{where}: all weights are zero, which stock netx crashes on; remove the layer")
-        weight = layer.weight
-        present, _ = present_weights(weight[start : start + _ROWS] for start in range(0, len(weight), _ROWS))
-        loaded = loaded_values(present)
-        changed = present[loaded != present]
+        _check_matrices(layer, where)
+
+
+def _check_matrices(layer: Dense | RecurrentDense, where: str) -> None:
+    matrices = {"weight": layer.weight}
+    if isinstance(layer, RecurrentDense):
+        matrices["recurrent weight"] = layer.recurrent
+    present = {
+        name: present_weights(weight[start : start + _ROWS] for start in range(0, len(weight), _ROWS))[0]
+        for name, weight in matrices.items()
+    }
+    if not any(found.any() for found in present.values()):
+        raise HardwareRangeError(f"{where}: all weights are zero, which stock netx crashes on; remove the layer")
+    for name, weight in matrices.items():
+        others = [found for other, found in present.items() if other != name]
+        loaded = loaded_values(present[name], *others)
+        changed = present[name][loaded != present[name]]
         if len(changed):
             row = next(index for index, row in enumerate(weight) if np.isin(row, changed).any())
             at = row, int(np.isin(weight[row], changed).argmax())
-            becomes = loaded[np.searchsorted(present, weight[at])]
+            becomes = loaded[np.searchsorted(present[name], weight[at])]
             raise HardwareRangeError(
-                f"{where}: stock netx would load weight {weight[at]} at {at} as {becomes:g}; "
+                f"{where}: stock netx would load {name} {weight[at]} at {at} as {becomes:g}; "
                 "keep weights even, within [-254, 254], and at least one of them positive"
             )

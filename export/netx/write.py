@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from esvae.machine.hdf5 import atomic_hdf5
-from export.ir import INTEGRATOR, Conv, ConvTranspose, Dense, Flatten, Lif, Network, Synapse
+from export.ir import INTEGRATOR, Conv, ConvTranspose, Dense, Flatten, Lif, Network, RecurrentDense, Synapse
 from export.ir.labels import FIRST_GROUP
 from export.netx.layout import bias_to_file, delay_to_file
 from export.netx.rules import check_loadable
@@ -76,15 +76,21 @@ def _write_type(group: h5py.Group, name: str) -> None:
 
 
 def _write_synapse(group: h5py.Group, layer: Synapse[Lif]) -> None:
-    weight = layer.weight.astype(np.int16, copy=False)
-    options = {"chunks": True, "compression": "gzip", "shuffle": True} if weight.size > _COMPRESS_ABOVE else {}
-    group.create_dataset("weight", data=weight, **options)
+    _write_weight(group, "weight", layer.weight)
+    if isinstance(layer, RecurrentDense):
+        _write_weight(group, "weight_rec", layer.recurrent)
     if layer.bias is not None:
         group["bias"] = np.ascontiguousarray(bias_to_file(layer.bias.astype(np.int16)))
     if isinstance(layer, Dense) and layer.delay is not None:
         group["delay"] = delay_to_file(layer.delay.astype(np.int64))
-    if not (isinstance(layer, Dense) and layer.neuron == INTEGRATOR):  # netx puts one where it finds no neuron
+    # netx puts an integrator where it finds no neuron.
+    if not isinstance(layer, Dense | RecurrentDense) or layer.neuron != INTEGRATOR:
         _write_neuron(group, layer.neuron)
+
+
+def _write_weight(group: h5py.Group, key: str, weight: np.ndarray) -> None:
+    options = {"chunks": True, "compression": "gzip", "shuffle": True} if weight.size > _COMPRESS_ABOVE else {}
+    group.create_dataset(key, data=weight.astype(np.int16, copy=False), **options)
 
 
 def _write_neuron(group: h5py.Group, neuron: Lif) -> None:

@@ -31,7 +31,7 @@ import numpy as np
 
 from esvae.errors import ConfigError, EsvaeError, HardwareRangeError, UnsupportedLayerError
 from esvae.machine.hdf5 import hdf5_storage
-from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, Pair, Shape, Synapse
+from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, Pair, RecurrentDense, Shape, Synapse
 from export.ir.floats import FloatLayer, FloatNetwork
 from export.ir.geometry import factor_after
 from export.ir.labels import layer_labels
@@ -102,7 +102,8 @@ def write_nir(
 
     Raises:
         ConfigError: no ``nir`` package.
-        UnsupportedLayerError: delays, a bias beside a current that lasts, or a neuron without a leak.
+        UnsupportedLayerError: delays, recurrent synapses, a bias beside a current that lasts, or a neuron without a
+            leak.
         HardwareRangeError: an unrolled layer is too large.
         EsvaeError: the file cannot be written.
     """
@@ -166,7 +167,7 @@ def _unrolled(network: FloatNetwork) -> _Plan:
         if isinstance(layer, Flatten):
             shape = layer.output_shape(shape)
             continue
-        synapse = layer.synapse
+        synapse = _feed_forward(layer.synapse, where)
         after = synapse.output_shape(shape)
         if not isinstance(synapse, Dense):
             synapse = unrolled_layer(synapse, shape, after, where)
@@ -184,7 +185,7 @@ def _coarse(network: FloatNetwork) -> _Plan:
     for where, layer in zip(layer_labels(network.layers), network.layers, strict=True):
         if isinstance(layer, Flatten):
             continue
-        synapse = layer.synapse
+        synapse = _feed_forward(layer.synapse, where)
         if isinstance(synapse, Dense):
             if factor != (1, 1):
                 raise UnsupportedLayerError(f"{where}: dense behind cells")
@@ -246,6 +247,14 @@ def _check_kernel(synapse: Planned, where: str) -> None:
         bias = synapse.bias
         if bias is not None and bias.ndim == 3 and (bias != bias[:, :1, :1]).any():
             raise UnsupportedLayerError(f"{where}: its bias differs from pixel to pixel, NIR has one a channel")
+
+
+def _feed_forward(synapse: Synapse[FloatLif], where: str) -> Dense[FloatLif] | Conv[FloatLif] | ConvTranspose[FloatLif]:
+    if isinstance(synapse, RecurrentDense):
+        raise UnsupportedLayerError(
+            f"{where}: is recurrent; networks without feedback are written as NIR, this one as .net or ONNX"
+        )
+    return synapse
 
 
 def _with_gain(synapse: Synapse[FloatLif], where: str) -> Synapse[FloatLif]:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from esvae.errors import NetFileError
-from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, Shape, Synapse
+from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, RecurrentDense, Shape, Synapse
 from export.ir.floats import FloatNetwork
 from export.ir.geometry import matrix
 from export.onnx.graph import OnnxGraph, image_from, metadata, save_model
@@ -97,7 +97,9 @@ def float_model(network: FloatNetwork, *, steps: int | None = None, hidden: bool
 
 
 def _sums(graph: OnnxGraph, layer: Synapse, raster: str, before: Shape) -> str:
-    """Weighted sums of all steps, float32 ``(steps * images, ...)``."""
+    """Weighted sums of all steps, float32 ``(steps * images, ...)``; a recurrent layer's of its inputs alone."""
+    if isinstance(layer, RecurrentDense):
+        return graph.op("MatMul", graph.reshape(raster, (-1, layer.inputs)), graph.constant(layer.weight.T, np.float32))
     if isinstance(layer, Dense) or before[1:] == (1, 1):
         weight = matrix(layer, before).T
         if isinstance(layer, Dense):
@@ -126,11 +128,15 @@ def _neurons(
     remembers = neuron.current_keep != 0
     current = body.input(body.fresh("current"), np.float32, each) if remembers else ""
     before = body.input(body.fresh("v_before"), np.float32, each)
+    back = layer.recurrent if isinstance(layer, RecurrentDense) else None
+    fired = body.input(body.fresh("fired"), np.float32, each) if back is not None else ""
     entering = body.input(body.fresh("sum"), np.float32, each)
     drive = entering
+    if back is not None:
+        drive = body.op("Add", drive, body.op("MatMul", fired, body.constant(back.T, np.float32)))
     if remembers:
         kept = body.op("Mul", current, body.constant(neuron.current_keep, np.float32))
-        drive = body.op("Add", kept, entering)
+        drive = body.op("Add", kept, drive)
         body.output(drive, np.float32, each)
     v = body.op("Add", body.op("Mul", before, body.constant(neuron.keep, np.float32)), drive)
     if layer.bias is not None:
@@ -143,9 +149,12 @@ def _neurons(
         fires = body.op("Greater", v, body.constant(neuron.threshold, np.float32))
         after = body.op("Where", fires, body.constant(0, np.float32), v)
     body.output(after, np.float32, each)
-    body.output(body.cast(fires, np.float32), np.float32, each)
+    spikes = body.cast(fires, np.float32)
+    if back is not None:
+        body.output(body.op("Identity", spikes), np.float32, each)
+    body.output(spikes, np.float32, each)
     size = graph.op("Concat", images, graph.constant(shape, np.int64), axis=0)
-    started = [graph.zeros(size, np.float32) for _ in range(1 + remembers)]
+    started = [graph.zeros(size, np.float32) for _ in range(1 + remembers + (back is not None))]
     outputs = [graph.fresh("end") for _ in started] + [graph.fresh("raster")]
     graph.ops("Scan", [*started, sums], outputs, body=body.proto(name), num_scan_inputs=1)
-    return outputs[-1], outputs[-2]
+    return outputs[-1], outputs[int(remembers)]

@@ -34,7 +34,7 @@ import numpy as np
 
 from esvae.chip.formats import ACCUMULATOR_BITS, DECAY_SHIFT, DECAY_UNITY, STATE_LIMIT, STATE_SHIFT, STATE_WRAP
 from esvae.errors import NetFileError
-from export.ir import Conv, ConvTranspose, Dense, Flatten, Lif, Network, Shape, Synapse
+from export.ir import Conv, ConvTranspose, Dense, Flatten, Lif, Network, RecurrentDense, Shape, Synapse
 from export.ir.bounds import largest_current, largest_sum
 from export.ir.geometry import matrix
 from export.onnx.graph import OnnxGraph, image_from, metadata, save_model
@@ -131,7 +131,8 @@ class _Writer:
             else:
                 sums, reach = self._sums(layer, raster, shape, after), largest_sum(layer)
                 level = None if layer.bias is None else self._bias(layer.bias, after)
-                raster, v_end = self._neurons(sums, level, layer.neuron, reach, after, self.number == last)
+                back = layer.recurrent if isinstance(layer, RecurrentDense) else None
+                raster, v_end = self._neurons(sums, level, layer.neuron, reach, after, self.number == last, back)
             shape = after
         graph.scope = "readout"
         graph.op("Identity", v_end, name="potentials")
@@ -147,13 +148,15 @@ class _Writer:
         graph = self.graph
         if isinstance(layer, Dense):
             found = self._products(*delayed(graph, raster, layer))
+        elif isinstance(layer, RecurrentDense):
+            found = self._products(raster, layer.weight.T)
         elif before[1:] == (1, 1):
             found = self._products(raster, matrix(layer, before).T)
         else:
             rows = graph.reshape(raster, (-1, *before))
             found = self._convolved(layer, rows, before, after)
         shaped = [_Sum(graph.reshape(part.value, (self.steps, -1, *after)), part.factor) for part in found]
-        if largest_sum(layer) < STATE_LIMIT or isinstance(layer, Dense):
+        if largest_sum(layer) < STATE_LIMIT or isinstance(layer, Dense | RecurrentDense):
             return shaped
         half = graph.constant(1 << (ACCUMULATOR_BITS - 1), np.int64)  # beyond what a Network holds
         total = _total(graph, shaped, 1, np.int64)
@@ -182,8 +185,18 @@ class _Writer:
             found.append(_Sum(interleaved(self.graph, made.value, layer, coarse.grid, after), made.factor))
         return found
 
-    def _product(self, kind: str, rows: str, weight: np.ndarray, zero: int, factor: int, **options: Any) -> _Sum:
-        graph = self.graph
+    def _product(
+        self,
+        kind: str,
+        rows: str,
+        weight: np.ndarray,
+        zero: int,
+        factor: int,
+        *,
+        graph: OnnxGraph | None = None,
+        **options: Any,
+    ) -> _Sum:
+        graph = graph or self.graph
         kernel, zeros = graph.constant(weight, np.uint8), graph.constant(0, np.uint8)
         if "dilations" not in options and kind == "ConvInteger":
             options["dilations"] = options["strides"] = (1, 1)
@@ -196,9 +209,19 @@ class _Writer:
         return self.graph.constant(bias.reshape(shape).astype(np.int64) * _ONE, np.int32)
 
     def _neurons(
-        self, sums: list[_Sum], bias: str | None, neuron: Lif, reach: int, shape: Shape, last: bool
+        self,
+        sums: list[_Sum],
+        bias: str | None,
+        neuron: Lif,
+        reach: int,
+        shape: Shape,
+        last: bool,
+        recurrent: np.ndarray | None = None,
     ) -> tuple[str, str]:
-        """The neurons over all steps: their raster and the potential after the last step."""
+        """The neurons over all steps: their raster and the potential after the last step.
+
+        With ``recurrent`` weights, ``(to, from)``, the Scan also carries what fired, and takes one more product a step.
+        """
         graph, body = self.graph, self.graph.body()
         each: tuple[int | str, ...] = ("images", *shape)
         wide = largest_current(reach << STATE_SHIFT, neuron.current_decay, self.steps) >= STATE_LIMIT
@@ -207,8 +230,11 @@ class _Writer:
         # A Scan's states come before what it scans.
         u_before = body.input(body.fresh("u_before"), kind, each) if remembers else ""
         v_before = body.input(body.fresh("v_before"), np.int32, each)
+        fired = "" if recurrent is None else body.input(body.fresh("fired"), np.uint8, each)
         entering = [_Sum(body.input(body.fresh("sum"), np.int32, each), part.factor) for part in sums]
 
+        if recurrent is not None:
+            entering += [self._product("MatMulInteger", fired, *part, graph=body) for part in _parts(recurrent.T)]
         if bias is not None and wide:
             bias = graph.cast(bias, kind)
         u, v, fires = _step(body, _total(body, entering, _ONE, kind), u_before, v_before, bias, neuron, kind)
@@ -218,6 +244,9 @@ class _Writer:
             started.append(self._zeros((), kind, shape))
         states.append(body.output(v, np.int32, each))
         started.append(self._zeros((), np.int32, shape))
+        if recurrent is not None:
+            states.append(body.output(body.cast(fires, np.uint8), np.uint8, each))
+            started.append(self._zeros((), np.uint8, shape))
         if self.traces:
             scanned += [body.output(body.cast(u, np.int32), np.int32, each)]
             scanned += [body.output(body.op("Identity", v), np.int32, each)]
@@ -239,7 +268,7 @@ class _Writer:
                 kept_as = np.uint8 if name == "s" else np.int32
                 graph.output(f"layer{self.number}.{name}", kept_as, ("images", self.steps, *shape))
         self.number += 1
-        return (rasters[-1] if rasters else ""), ends[-1]
+        return (rasters[-1] if rasters else ""), ends[int(remembers)]
 
     def _zeros(self, before: Shape, kind: Any, shape: Shape) -> str:
         """Zeros ``(*before, images, *shape)``."""

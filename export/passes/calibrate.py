@@ -29,7 +29,7 @@ from esvae.chip.scales import max_scale, mse_scale, percentile_scale
 from esvae.errors import ConfigError
 from export.float_layer import fire, sums_of
 from export.integer_layer import ends_of, spikes_of
-from export.ir import Flatten, FloatLif, Prior, Synapse, with_values
+from export.ir import Flatten, FloatLif, Prior, RecurrentDense, Synapse, all_weights, with_values
 from export.ir.floats import FloatLayer, FloatNetwork
 from export.passes.feedback import fed_back
 from export.passes.quantize import float_values
@@ -73,7 +73,7 @@ def calibrate(
         layers=tuple(
             layer
             if isinstance(layer, Flatten) or layer.scale is not None or not _has_weights(layer.synapse)
-            else replace(layer, scale=choose(layer.synapse.weight, grid))
+            else replace(layer, scale=choose(all_weights(layer.synapse), grid))
             for layer in network.layers
         ),
     )
@@ -81,7 +81,7 @@ def calibrate(
 
 def _has_weights(synapse: Synapse) -> bool:
     """Quantizing says what is wrong with a layer that has none."""
-    return bool(synapse.weight.any())
+    return bool(all_weights(synapse).any())
 
 
 def calibration_spikes(network: FloatNetwork, images: int = _IMAGES, seed: int = _SEED) -> np.ndarray:
@@ -122,7 +122,7 @@ def _through(network: FloatNetwork, grid: WeightGrid, spikes: np.ndarray, *, fee
         potentials, exact = fire(layer.synapse, sums_of(layer.synapse, exact))
         if layer.scale is None and _has_weights(layer.synapse):
             if feedback:
-                layer = _fed_back(layer, grid, network.time_steps, rounded, where)
+                layer = _fed_back(layer, grid, network.time_steps, _seen(layer.synapse, rounded, exact), where)
             else:
                 wanted = torch.tanh(potentials[-1]) if _silent(layer.synapse) else exact
                 layer = _nearest(layer, grid, network.time_steps, rounded, wanted, where)
@@ -133,9 +133,20 @@ def _through(network: FloatNetwork, grid: WeightGrid, spikes: np.ndarray, *, fee
 
 
 def _fed_back(layer: FloatLayer, grid: WeightGrid, steps: int | None, raster: torch.Tensor, where: str) -> FloatLayer:
-    wanted = mse_scale(layer.synapse.weight, grid)
+    wanted = mse_scale(all_weights(layer.synapse), grid)
     scale = round_layer(float_values(layer.synapse), grid, steps, scale=wanted, where=where).scale
-    return replace(layer, synapse=fed_back(layer.synapse, grid, scale, raster), scale=scale)
+    synapse = layer.synapse
+    if isinstance(synapse, RecurrentDense):
+        weight = fed_back(synapse.joined, grid, scale, raster).weight
+        return replace(layer, synapse=with_values(synapse, weight, synapse.bias, synapse.neuron), scale=scale)
+    return replace(layer, synapse=fed_back(synapse, grid, scale, raster), scale=scale)
+
+
+def _seen(synapse: Synapse, entering: torch.Tensor, fired: torch.Tensor) -> torch.Tensor:
+    """What passes a layer's synapses: what enters, and in a recurrent one what it fired at the step before."""
+    if not isinstance(synapse, RecurrentDense):
+        return entering
+    return torch.cat([entering, torch.cat([torch.zeros_like(fired[:1]), fired[:-1]])], dim=2)
 
 
 def _nearest(
@@ -144,7 +155,7 @@ def _nearest(
     """The scale of those tried at which the integer layer gives what is nearest to ``wanted``."""
     values, best, least = float_values(layer.synapse), layer, math.inf
     for share in _TRIED:
-        scale = max_scale(layer.synapse.weight, grid) / share
+        scale = max_scale(all_weights(layer.synapse), grid) / share
         given = _given(layer.synapse, round_layer(values, grid, steps, scale=scale, where=where), raster)
         error = float((given - wanted).square().mean())
         if error < least:

@@ -14,7 +14,7 @@ convolutions, of kernels above 5x5, and where it would have more than 4096 rows.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -22,7 +22,8 @@ import torch
 from torch.nn import functional
 
 from esvae.chip.rounding import WeightGrid
-from export.ir import Conv, ConvTranspose, Dense, FloatLif, Synapse
+from export.ir import Conv, FloatLif, Synapse
+from export.ir.geometry import grouped
 
 __all__ = ["fed_back"]
 
@@ -48,9 +49,9 @@ def fed_back(synapse: Synapse[FloatLif], grid: WeightGrid, scale: float, raster:
     else:
         by_tap, moments = True, _input_moments(synapse, frames)
     # Inputs as columns: (groups, rows, inputs); each tap is as good as an output of its own where H is by tap.
-    columns, restore = _columns(synapse, by_tap)
+    columns = _columns(synapse, by_tap)
     rounded = np.stack([_rounded(part, h, grid, scale) for part, h in zip(columns, moments, strict=True)])
-    return replace(synapse, weight=restore(rounded))
+    return replace(synapse, weight=_restored(synapse, by_tap, rounded))
 
 
 def _few_rows(synapse: Conv) -> bool:
@@ -79,23 +80,21 @@ def _patch_moments(synapse: Conv, frames: torch.Tensor) -> np.ndarray:
     return moments
 
 
-def _columns(synapse: Synapse, by_tap: bool) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
-    """Weights ``(groups, rows, inputs)``, and the way back."""
-    weight, groups = synapse.weight, synapse.groups
-    if isinstance(synapse, Dense):
-        return weight[None], lambda rounded: rounded[0]
-    if isinstance(synapse, ConvTranspose):
-        inputs, outputs, kh, kw = weight.shape
-        turned = weight.reshape(groups, inputs // groups, -1).swapaxes(1, 2)
-        return turned, lambda rounded: rounded.swapaxes(1, 2).reshape(inputs, outputs, kh, kw).copy()
-    outputs, inputs, kh, kw = weight.shape
-    if not by_tap:
-        return weight.reshape(groups, outputs // groups, -1), lambda rounded: rounded.reshape(weight.shape)
-    turned = weight.reshape(groups, outputs // groups, inputs, kh * kw).swapaxes(2, 3)
-    return (
-        turned.reshape(groups, -1, inputs),
-        lambda rounded: rounded.reshape(turned.shape).swapaxes(2, 3).reshape(weight.shape).copy(),
-    )
+def _columns(synapse: Synapse, by_tap: bool) -> np.ndarray:
+    """Weights ``(groups, rows, inputs)``."""
+    parts = grouped(synapse)
+    if by_tap:
+        return np.moveaxis(parts, 2, -1).reshape(len(parts), -1, parts.shape[2])
+    return parts.reshape(*parts.shape[:2], -1)
+
+
+def _restored(synapse: Synapse, by_tap: bool, columns: np.ndarray) -> np.ndarray:
+    """The way back from :func:`_columns` to the layout of ``synapse.weight``."""
+    weight = np.empty(synapse.weight.shape, columns.dtype)
+    parts = grouped(replace(synapse, weight=weight))  # a view
+    parts = np.moveaxis(parts, 2, -1) if by_tap else parts
+    parts[...] = columns.reshape(parts.shape)
+    return weight
 
 
 def _rounded(weight: np.ndarray, moments: np.ndarray, grid: WeightGrid, scale: float) -> np.ndarray:

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from esvae.chip.fold import fold
-from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, Shape, Synapse, with_values
+from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, Shape, Synapse, all_weights, with_values
 from export.ir.floats import FloatLayer, FloatNetwork
 from export.ir.geometry import point_kernel
 
@@ -43,7 +43,7 @@ def _folded(layer: FloatLayer) -> Synapse[FloatLif]:
         return synapse
     transposed = isinstance(synapse, ConvTranspose)
     weight, bias = fold(
-        synapse.weight, synapse.bias, norm.scale, norm.shift, transposed=transposed, groups=synapse.groups
+        all_weights(synapse), synapse.bias, norm.scale, norm.shift, transposed=transposed, groups=synapse.groups
     )
     return with_values(synapse, weight, bias, synapse.neuron)
 

@@ -16,7 +16,7 @@ from dataclasses import replace
 import numpy as np
 
 from esvae.errors import HardwareRangeError
-from export.ir import Conv, ConvTranspose, Dense, Layer, Lif, Network, Shape
+from export.ir import Conv, ConvTranspose, Dense, Layer, Lif, Network, RecurrentDense, Shape
 from export.ir.geometry import matrix
 from export.ir.labels import FIRST_GROUP
 from export.ir.limits import ELEMENTS
@@ -29,14 +29,14 @@ MAX_ELEMENTS = ELEMENTS
 
 
 def lower_dense(network: Network) -> Network:
-    """Returns the network with dense layers only, ``(features,)`` in and out.
+    """Returns the network with dense layers only, recurrent ones among them, ``(features,)`` in and out.
 
     Raises:
         HardwareRangeError: a layer is too large to unroll.
     """
     layers: list[Layer[Lif]] = []
     for where, (layer, before, after) in zip(network.labels, network.synapses(), strict=True):
-        if isinstance(layer, Dense):
+        if isinstance(layer, Dense | RecurrentDense):
             layers.append(layer)
             continue
         layers.append(unrolled_layer(layer, before, after, where))

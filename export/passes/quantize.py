@@ -2,8 +2,8 @@
 
 What rounding does to one layer, and what bounds its scale, is :mod:`esvae.chip.rounding`'s, but for the current: where
 the exact bound of :mod:`export.ir.bounds`, which knows the borders of maps, says that it could wrap, the layer is
-rounded again with a scale as much smaller. A layer that was trained on the chip's grid brings its scale along. Not
-touched: flatten layers, the prior.
+rounded again with a scale as much smaller. Both matrices of a recurrent layer have one scale. A layer that was trained
+on the chip's grid brings its scale along. Not touched: flatten layers, the prior.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from esvae.chip.formats import STATE_SHIFT
 from esvae.chip.rounding import MAX_WEIGHT_BITS, FloatValues, WeightGrid, round_layer
-from export.ir import ConvTranspose, Flatten, FloatLif, Layer, Lif, Network, Shape, Synapse, with_values
+from export.ir import ConvTranspose, Flatten, FloatLif, Layer, Lif, Network, Shape, Synapse, all_weights, with_values
 from export.ir.bounds import layer_range
 from export.ir.floats import FloatLayer, FloatNetwork
 
@@ -91,8 +91,9 @@ def quantize(
 
 def float_values(synapse: Synapse[FloatLif]) -> FloatValues:
     """A node's floats, as :func:`~esvae.chip.rounding.round_layer` takes them."""
-    fan_in = (0, 2, 3) if isinstance(synapse, ConvTranspose) else tuple(range(1, synapse.weight.ndim))
-    return FloatValues(synapse.weight, synapse.bias, synapse.neuron, fan_in, synapse.groups)
+    weight = all_weights(synapse)
+    fan_in = (0, 2, 3) if isinstance(synapse, ConvTranspose) else tuple(range(1, weight.ndim))
+    return FloatValues(weight, synapse.bias, synapse.neuron, fan_in, synapse.groups)
 
 
 def _quantized(
@@ -108,7 +109,7 @@ def _quantized(
         bounded, scale = True, rounded.scale * _SHRINK / share
     threshold = values.neuron.threshold
     unit_free = math.isinf(threshold) or not threshold
-    weight = told.synapse.weight
+    weight = all_weights(told.synapse)
     error = rounded.weight / rounded.scale - weight
     bias_error = 0.0
     if values.bias is not None and rounded.bias is not None:

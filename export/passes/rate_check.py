@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from esvae.errors import EsvaeError, HardwareRangeError
+from export.ir import all_weights
 from export.ir.floats import FloatNetwork
 from export.passes.calibrate import Calibration, calibrate
 from export.passes.judge import LayerFidelity, judge
@@ -58,7 +59,7 @@ def remedy(
 ) -> str:
     """What to do about the first layer that departs; the other calibrations are tried. Arguments as above."""
     index = next(k for k, layer in enumerate(judged) if layer.verdict != "kept")
-    magnitudes = np.abs(network.synapses[index].synapse.weight)
+    magnitudes = np.abs(all_weights(network.synapses[index].synapse))
     usual = float(np.median(magnitudes[magnitudes > 0]))
     times = float(magnitudes.max()) / usual
     helps = best_calibration(network, bits, method, spikes)

@@ -2,7 +2,8 @@
 
 A synapse exists where its weight is not zero and its target lies inside the layer's output: at borders a kernel
 reaches fewer neurons, and a strided kernel passes some by. Delays move an operation in time; they neither add one nor
-take one away, so nothing here looks at them.
+take one away, so nothing here looks at them. A recurrent layer's inputs are those of the layer before it, then its own
+neurons: each of its spikes also goes back.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from export.ir import ConvTranspose, Dense, Shape, Synapse
+from export.ir import ConvTranspose, Dense, Shape, Synapse, unlooped
 from export.ir.geometry import grouped, reaches
 
 __all__ = ["Macs", "fan_out", "macs"]
@@ -44,6 +45,7 @@ def fan_out(
         input_shape: ``(C, H, W)`` or ``(features,)`` of its input.
         targets: count only synapses to these neurons of its output; to all of them where None.
     """
+    layer, input_shape = unlooped(layer, input_shape)
     if isinstance(layer, Dense):
         return np.count_nonzero(layer.weight if targets is None else layer.weight[targets], axis=0)
     exists = (grouped(layer) != 0).astype(np.float64)  # whole numbers below 2^53, exact in any order
@@ -63,6 +65,7 @@ def fan_out(
 
 def macs(layer: Synapse, input_shape: Shape) -> Macs:
     """Products that one pass through the layer's float equivalent takes."""
+    layer, input_shape = unlooped(layer, input_shape)
     effective = int(fan_out(layer, input_shape).sum())
     if isinstance(layer, Dense):
         return Macs(effective, layer.weight.size)

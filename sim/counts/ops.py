@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float64, Int64, Shaped, UInt8
 
 from esvae.errors import DataError
-from export.ir import Network
+from export.ir import Network, RecurrentDense, unlooped
 from sim.counts.fan_out import Macs, fan_out, macs
 from sim.counts.kernel import count_spikes
 from sim.trace import Trace
@@ -86,7 +86,7 @@ class LayerCounts:
         layer: its label.
         inputs, neurons: that feed it, that are in it.
         synapses: that exist.
-        spikes_in: spikes that entered, mean over images.
+        spikes_in: spikes that entered, a recurrent layer's own among them, mean over images.
         synops: synaptic operations they caused, mean over images.
         spikes: that the layer's neurons fired, mean over images.
         updates: neuron updates, one for each neuron and step.
@@ -122,7 +122,8 @@ class Counts:
         images, steps: how many, and the window of each.
         layers: summaries, in file order.
         per_image: spikes in, synaptic operations, spikes out of each image.
-        entering: spikes summed over images, an array a layer, its inputs as ``(C, H, W)`` flattened.
+        entering: spikes summed over images, an array a layer, its inputs as ``(C, H, W)`` flattened; of a recurrent
+            layer, its own spikes follow, at the step at which they are fired.
         input_updates: neuron updates of input neurons, which no synapse feeds, an image; 0 where there are none.
         raster: the first image's spikes, an array a layer, the entering ones first.
     """
@@ -182,10 +183,11 @@ class Counter:
         table = np.empty((len(chunk), steps, images, len(QUANTITIES)), np.int64)
         arrived = []
         for k, layer in enumerate(chunk):
-            fired, operations, by_neuron = count_spikes(layer.entering, self._reach[k])
+            seen = _seen(layer) if isinstance(self._synapses[k][0], RecurrentDense) else layer.entering
+            fired, operations, by_neuron = count_spikes(seen, self._reach[k])
             table[k, :, :, 0], table[k, :, :, 1] = fired, operations
             arrived.append(by_neuron)
-            if k and _same(chunk[k - 1].spikes, layer.entering):
+            if k and _same(chunk[k - 1].spikes, seen):
                 table[k - 1, :, :, 2] = fired
             elif k:
                 table[k - 1, :, :, 2] = _fired(chunk[k - 1].spikes)
@@ -225,13 +227,14 @@ class Counter:
         )
 
     def _layer(self, k: int, per_image: np.ndarray, steps: int) -> LayerCounts:
-        layer, before, after = self._synapses[k]
+        node, before, after = self._synapses[k]
+        layer, inputs = unlooped(node, before)
         neurons, synapses = math.prod(after), int(self._reach[k].sum())
         spreads = {name: _spread(per_image[:, i]) for i, name in enumerate(QUANTITIES)}
         synops = spreads["synops"].mean
         return LayerCounts(
             layer=self._labels[k],
-            inputs=math.prod(before),
+            inputs=math.prod(inputs),
             neurons=neurons,
             synapses=synapses,
             spikes_in=spreads["spikes_in"].mean,
@@ -241,7 +244,7 @@ class Counter:
             activity=spreads["spikes"].mean / (neurons * steps),
             sparsity=1 - synops / (synapses * steps) if synapses else 1.0,
             zero_weights=float((layer.weight == 0).mean()),
-            macs=macs(layer, before),
+            macs=macs(layer, inputs),
             over_images=spreads,
             over_steps=self._steps[k].spreads(len(per_image)),
         )
@@ -283,6 +286,11 @@ def _spread(values: np.ndarray) -> Spread:
     low, median, high = (int(q) for q in np.quantile(values, (0.05, 0.5, 0.95), method="inverted_cdf"))
     mean = int(values.sum()) / len(values)
     return Spread(mean, float(values.std()), int(values.min()), int(values.max()), low, median, high)
+
+
+def _seen(layer: Activity) -> torch.Tensor:
+    """What passes a recurrent layer's synapses: the spikes that enter, then its own."""
+    return torch.cat([layer.entering.to(layer.spikes.dtype), layer.spikes], dim=2)
 
 
 def _same(left: torch.Tensor, right: torch.Tensor) -> bool:

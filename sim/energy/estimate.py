@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from esvae.errors import ConfigError
-from export.ir import Dense, Network
+from export.ir import Dense, Network, unlooped
 from export.ir.labels import INPUT_LABEL
 from sim.counts.ops import Counts
 from sim.energy.profile import BASES, Energies, Figure, Profile, Times
@@ -120,7 +120,8 @@ class EnergyEstimate:
 def connectivity(network: Network) -> tuple[str, ...]:
     """How each layer's synapses are stored: ``conv``; ``dense`` where half of a matrix or more exists; ``sparse``."""
     kinds = []
-    for layer, _, _ in network.synapses():
+    for node, before, _ in network.synapses():
+        layer, _ = unlooped(node, before)
         if not isinstance(layer, Dense):
             kinds.append("conv")
         else:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from esvae.errors import EsvaeError, HardwareRangeError
-from export.ir import Dense, Network
+from export.ir import Dense, Network, RecurrentDense, all_weights
 from export.passes.lower_dense import MAX_ELEMENTS
 from export.pipeline import lowered
 from sim.energy.estimate import connectivity
@@ -145,7 +145,7 @@ def _other_lowerings(network: Network, plain: Network, chip: Chip) -> Iterator[O
     else:
         if subpixel.content_hash() != network.content_hash():
             ways["subpixel"] = map_network(subpixel, chip)
-    if any(not isinstance(layer, Dense) for layer, _, _ in network.synapses()) and all(
+    if any(not isinstance(layer, Dense | RecurrentDense) for layer, _, _ in network.synapses()) and all(
         math.prod(before) * math.prod(after) <= MAX_ELEMENTS for _, before, after in plain.synapses()
     ):
         ways["dense"] = map_network(plain, chip, unrolled=True)
@@ -156,7 +156,7 @@ def _other_lowerings(network: Network, plain: Network, chip: Chip) -> Iterator[O
 
 def _fewer_bits(network: Network, chip: Chip) -> Iterator[Option]:
     """The most bits, fewer than now, with which it fits; the fewest there are where it does not even with those."""
-    stored = max(weight_bits(layer.weight) for layer, _, _ in network.synapses())
+    stored = max(weight_bits(all_weights(layer)) for layer, _, _ in network.synapses())
     if stored <= _FEWEST_BITS:
         return
     fewest = map_network(network, chip, bits=_FEWEST_BITS)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from export.ir import Dense, Network, Shape, Synapse
+from export.ir import Dense, Network, RecurrentDense, Shape, Synapse, unlooped
 from sim.counts.fan_out import fan_out
 from sim.fit.chips import Chip
 from sim.fit.mapping import Core, Mapping
@@ -40,7 +40,8 @@ def core_load(network: Network, entering: Sequence[np.ndarray], mapping: Mapping
 
     Args:
         network: that was mapped.
-        entering: for each layer the spikes that enter it, mean over images: ``(steps, inputs)``.
+        entering: for each layer the spikes that enter it, mean over images: ``(steps, inputs)``; into a recurrent one
+            also its own.
         mapping: of the network.
 
     Cores are filled in order, layer after layer, along a path through the mesh that turns at each row's end; packets
@@ -58,6 +59,9 @@ def core_load(network: Network, entering: Sequence[np.ndarray], mapping: Mapping
         synops.append(np.zeros((len(entering[0]), first)))
     for k, ((layer, before, after), mapped) in enumerate(zip(network.synapses(), mapping.layers, strict=True)):
         reach = core_reach(layer, before, after, mapped.cores)
+        homes = _homes(mapped.cores, after, first)
+        if isinstance(layer, RecurrentDense):
+            source = np.concatenate((source, homes))
         synops.append(entering[k] @ reach.T)
         fired = entering[k].sum(axis=0)
         for index, reached in enumerate(reach > 0):
@@ -65,7 +69,7 @@ def core_load(network: Network, entering: Sequence[np.ndarray], mapping: Mapping
             packets += float(sent.sum())
             senders = np.flatnonzero(sent)
             hops += float(sent[senders] @ _distances(mapping.chip, senders, first + index))
-        source = _homes(mapped.cores, after, first)
+        source = homes
         layer_of += [k] * len(mapped.cores)
         neurons += [core.neurons for core in mapped.cores]
         first += len(mapped.cores)
@@ -82,6 +86,7 @@ def _homes(cores: Sequence[Core], shape: Shape, first: int) -> np.ndarray:
 
 def core_reach(layer: Synapse, before: Shape, after: Shape, cores: Sequence[Core]) -> np.ndarray:
     """Synapses from each input to each core of a layer: int64 ``(cores, inputs)``."""
+    layer, before = unlooped(layer, before)
     if isinstance(layer, Dense):
         return np.stack([np.count_nonzero(layer.weight[slice(*core.block[0])], axis=0) for core in cores])
     return np.stack([fan_out(layer, before, core.mask(after)).reshape(-1) for core in cores])

@@ -21,7 +21,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from export.ir import Dense, Shape, Synapse
+from export.ir import Conv, ConvTranspose, Dense, Shape, Synapse
 from export.ir.geometry import reads, sources
 from sim.fit.chips import Chip
 
@@ -266,7 +266,7 @@ class _Boxes:
     """What a box of a (transposed) convolution's outputs takes of a core."""
 
     def __init__(self, layer: Synapse, before: Shape, after: Shape, bits: int, chip: Chip) -> None:
-        assert not isinstance(layer, Dense)
+        assert isinstance(layer, Conv | ConvTranspose)
         self._shape, self._bits, self._chip = after, bits, chip
         self._kernel = math.prod(layer.weight.shape[2:])
         self._inputs_of_group = before[0] // layer.groups

@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from esvae.chip.rounding import MAX_WEIGHT_BITS, WeightGrid
-from export.ir import Dense, Network, Shape
+from export.ir import Dense, Network, Shape, unlooped
 from export.ir.labels import INPUT_LABEL
 from export.netx.rules import loads_sparse
 from sim.fit import cuts
@@ -161,6 +161,7 @@ def map_network(
     layers = []
     sparse = unrolled or rule == "fewest" or loads_sparse(network)
     for name, (layer, before, after) in zip(network.labels, network.synapses(), strict=True):
+        layer, before = unlooped(layer, before)
         if bits is not None:
             width = _stored_bits(bits, rule)
         else:

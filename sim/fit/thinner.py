@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from export.ir import Conv, ConvTranspose, Dense, Flatten, Layer, Network
+from export.ir import ConvTranspose, Dense, Flatten, Layer, Network, RecurrentDense, Synapse
 
 __all__ = ["thinner"]
 
@@ -25,7 +25,7 @@ def thinner(network: Network, share: float) -> Network | None:
             layers.append(layer)
             kept = kept.reshape(-1)
             continue
-        if not isinstance(layer, Dense) and layer.groups > 1:
+        if layer.groups > 1:
             return None
         channels = shape[0] if index == last else max(1, math.floor(shape[0] * share))
         layers.append(_thin(layer, kept, channels))
@@ -33,12 +33,15 @@ def thinner(network: Network, share: float) -> Network | None:
     return Network(network.input_shape, tuple(layers), network.time_steps)
 
 
-def _thin(layer: Conv | ConvTranspose | Dense, kept: np.ndarray, channels: int) -> Layer:
+def _thin(layer: Synapse, kept: np.ndarray, channels: int) -> Layer:
     """The layer with its first channels, fed by the neurons of the layer before that were kept."""
     bias = None if layer.bias is None else layer.bias[:channels]
     if isinstance(layer, Dense):
         delay = None if layer.delay is None else layer.delay[:channels][:, kept.reshape(-1)]
         return replace(layer, weight=layer.weight[:channels][:, kept.reshape(-1)], bias=bias, delay=delay)
+    if isinstance(layer, RecurrentDense):
+        entering, recurrent = layer.weight[:channels][:, kept.reshape(-1)], layer.recurrent[:channels, :channels]
+        return replace(layer, weight=entering, recurrent=recurrent, bias=bias)
     inputs = len(kept)
     weight = layer.weight[:inputs, :channels] if isinstance(layer, ConvTranspose) else layer.weight[:channels, :inputs]
     return replace(layer, weight=weight, bias=bias)

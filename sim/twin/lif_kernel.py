@@ -20,7 +20,7 @@ import numpy as np
 from esvae.chip.formats import ACCUMULATOR_BITS, DECAY_SHIFT, DECAY_UNITY, STATE_LIMIT, STATE_SHIFT, STATE_WRAP
 from export.ir import Lif
 
-__all__ = ["NARROW_REACH", "run_lif"]
+__all__ = ["NARROW_REACH", "run_lif", "wide_step"]
 
 #: Sums of weights below this leave every number of a step within 32 bit (see above).
 NARROW_REACH = STATE_LIMIT >> STATE_SHIFT
@@ -45,6 +45,18 @@ def _decayed(x: Any, keep: Any) -> Any:
 def _decayed_wide(x: Any, keep: Any) -> Any:
     product = _I64(x) * _I64(keep)
     return _I64(product >> _DECAY_SHIFT) if product >= 0 else -_I64((-product) >> _DECAY_SHIFT)
+
+
+@numba.njit(inline="always")
+def wide_step(u: Any, v: Any, arrived: Any, drive: Any, keep_u: Any, keep_v: Any) -> Any:
+    """The current and the potential, not yet reset, that an int64 sum of weights makes of those before it."""
+    current = _I32(_decayed_wide(u, keep_u) + (arrived << _SHIFT))
+    if current > _LIMIT:
+        current = _I32(current - _WRAP)
+    elif current <= -_LIMIT:
+        current = _I32(current + _WRAP)
+    potential = _I32(_decayed_wide(v, keep_v) + _I64(current) + _I64(drive))
+    return current, min(max(potential, _I32(-_TOP)), _TOP)
 
 
 @numba.njit(parallel=True, cache=True)
@@ -138,14 +150,7 @@ def _wide(
                 arrived = _I64(sums[c])
                 if wraps:
                     arrived = (arrived + _SUM_HALF) % _SUM_WRAP - _SUM_HALF
-                current = _I32(_decayed_wide(u[c], keep_u) + (arrived << _SHIFT))
-                if current > _LIMIT:
-                    current = _I32(current - _WRAP)
-                elif current <= -_LIMIT:
-                    current = _I32(current + _WRAP)
-                u[c] = current
-                potential = _I32(_decayed_wide(v[c], keep_v) + _I64(current) + _I64(drive[c]))
-                potential = min(max(potential, _I32(-_TOP)), _TOP)
+                u[c], potential = wide_step(u[c], v[c], arrived, drive[c], keep_u, keep_v)
                 fired = potential > threshold
                 v[c] = _I32(0) if fired else potential
                 sums[c] = 1.0 if fired else 0.0

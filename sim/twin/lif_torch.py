@@ -32,6 +32,7 @@ def run_lif_torch(
     resets: np.ndarray,
     wraps: bool = False,
     trace: bool = False,
+    recurrent: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
     """As :func:`sim.twin.lif_kernel.run_lif`, on whatever device ``a`` lies, in 64 bit throughout.
 
@@ -39,6 +40,7 @@ def run_lif_torch(
         a: sums of weights, whole numbers in a float type, ``(steps, images, neurons)``; **overwritten** with spikes.
         bias: bias mantissas, int64 ``(1 or images, neurons)``.
         neuron, resets, wraps, trace: as there.
+        recurrent: weights from the layer's neurons of the step before, ``(from, to)``, of a's type, or None.
     """
     u = torch.zeros(a.shape[1:], dtype=torch.int64, device=a.device)
     v = torch.zeros_like(u)
@@ -47,6 +49,8 @@ def run_lif_torch(
     for t in range(len(a)):
         if resets[t]:
             u, v = torch.zeros_like(u), torch.zeros_like(v)
+        if recurrent is not None and t:
+            a[t] += a[t - 1] @ recurrent
         sums = a[t].to(torch.int64)
         if wraps:
             sums = _wrapped(sums, ACCUMULATOR_BITS)

@@ -12,13 +12,14 @@ from typing import Literal, TypeAlias
 import numpy as np
 import torch
 
-from export.ir import Dense, InputNeurons, Lif, Shape, Synapse
+from export.ir import Dense, InputNeurons, Lif, RecurrentDense, Shape, Synapse
 from export.ir.bounds import largest_sum
 from export.ir.geometry import matrix
 from export.ir.limits import columns
 from sim.twin.events import EventSums
 from sim.twin.lif_kernel import run_lif
 from sim.twin.lif_torch import run_lif_torch
+from sim.twin.recurrent import Loop
 from sim.twin.synapses import (
     DenseSums,
     exact_type,
@@ -52,17 +53,23 @@ def logical(raster: torch.Tensor, shape: Shape) -> torch.Tensor:
 class _Neurons:
     """The neurons of a layer: integer state on the CPU by numba, elsewhere by torch."""
 
-    def __init__(self, neuron: Lif, reach: int, wraps: bool, device: torch.device, portable: bool) -> None:
+    def __init__(
+        self, neuron: Lif, reach: int, wraps: bool, device: torch.device, portable: bool, loop: Loop | None = None
+    ) -> None:
         self.neuron, self.reach, self.wraps = neuron, reach, wraps
-        self.device, self.portable = device, portable
+        self.device, self.portable, self.loop = device, portable, loop
 
     def run(self, a: torch.Tensor, bias: torch.Tensor, resets: np.ndarray, trace: bool) -> States:
         """Overwrites the sums ``a`` with spikes."""
         if self.portable:
-            return run_lif_torch(a, bias, self.neuron, resets=resets, wraps=self.wraps, trace=trace)
-        states = run_lif(
-            a.numpy(), bias.numpy(), self.neuron, reach=self.reach, resets=resets, wraps=self.wraps, trace=trace
-        )
+            back = None if self.loop is None else self.loop.matrix(a)
+            return run_lif_torch(a, bias, self.neuron, resets=resets, wraps=self.wraps, trace=trace, recurrent=back)
+        if self.loop is not None:
+            states = self.loop.run(a.numpy(), bias.numpy(), self.neuron, resets=resets, trace=trace)
+        else:
+            states = run_lif(
+                a.numpy(), bias.numpy(), self.neuron, reach=self.reach, resets=resets, wraps=self.wraps, trace=trace
+            )
         v_end, u, v = (None if x is None else torch.from_numpy(x) for x in states)
         assert v_end is not None
         return v_end, u, v
@@ -116,8 +123,13 @@ class Stage:
         self._unfold = portable
         self._matrix: DenseSums | None = None
         self._weight: torch.Tensor | None = None
+        loop = None
         if isinstance(layer, Dense):
             self._matrix = DenseSums(layer, memory_order(memory_shape), self.dtype, device)
+        elif isinstance(layer, RecurrentDense):
+            entering = Dense(layer.weight, None, layer.neuron)
+            self._matrix = DenseSums(entering, memory_order(memory_shape), self.dtype, device)
+            loop = Loop(layer.recurrent)
         elif input_shape[1:] == (1, 1):
             # On a 1x1 map the layer is a matrix: what each input alone would send.
             sent = matrix(layer, input_shape)[memory_order(output_shape)]
@@ -128,12 +140,18 @@ class Stage:
             if not self._unfold:
                 self._weight = self._weight.contiguous(memory_format=torch.channels_last)
         self._events: EventSums | None = None
-        if self._weight is not None and self.dtype is torch.float32 and not portable and path != "dense":
+        if (
+            not isinstance(layer, Dense | RecurrentDense)
+            and self._weight is not None
+            and self.dtype is torch.float32
+            and not portable
+            and path != "dense"
+        ):
             self._events = EventSums.of(layer, input_shape, output_shape)
         if self._events is not None and path == "events":
             self._events.activity = 1.0
-        wraps = not isinstance(layer, Dense)
-        self._neurons = _Neurons(layer.neuron, self.reach, wraps, device, portable)
+        wraps = not isinstance(layer, Dense | RecurrentDense)
+        self._neurons = _Neurons(layer.neuron, self.reach, wraps, device, portable, loop)
         self._bias = torch.from_numpy(_bias(layer, output_shape)).to(device)
 
     @torch.inference_mode()
@@ -153,7 +171,7 @@ class Stage:
         if self._matrix is not None:
             return self._matrix(x)
         assert self._weight is not None
-        assert not isinstance(self.layer, Dense)
+        assert not isinstance(self.layer, Dense | RecurrentDense)
         maps = logical(x.reshape(steps * images, -1), self.input_shape)
         if self._unfold:
             rows = max(1, _UNFOLDED // columns(self.layer, self.input_shape, self.shape))

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from esvae.config import Config, config_from_dict
 from esvae.errors import CheckpointError, EsvaeError
 from esvae.run import load_run, save_run
-from esvae.training import evaluate_mse, train
+from esvae.training import Machine, evaluate_mse, train
 from export.frontends import from_run
 
 
@@ -35,15 +35,15 @@ def tiny(seed: int = 0, **settings: float) -> Config:
 @pytest.fixture(scope="module")
 def run_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("run")
-    train(tiny(), directory, max_steps=6)
+    train(tiny(), directory, machine=Machine(max_steps=6))
     return directory
 
 
 def test_the_same_seed_gives_the_same_weights(run_directory: Path, tmp_path: Path) -> None:
     first = load_run(run_directory)
     torch.manual_seed(99)  # the global state plays no part
-    again = train(tiny(), tmp_path / "again", max_steps=6)
-    other = train(tiny(seed=1), tmp_path / "other", max_steps=6)
+    again = train(tiny(), tmp_path / "again", machine=Machine(max_steps=6))
+    other = train(tiny(seed=1), tmp_path / "other", machine=Machine(max_steps=6))
     assert again.weights_hash == first.weights_hash
     assert other.weights_hash != first.weights_hash
     assert not again.model.training

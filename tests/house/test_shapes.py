@@ -20,7 +20,7 @@ from array_checks import checked_modules
 from esvae.chip.lif import integer_lif, integer_readout
 from esvae.chip.neuron import Lif
 from esvae.neurons.lif import lif
-from esvae.neurons.norm_lif import norm_lif
+from esvae.neurons.norm_lif import DrivingNorm, norm_lif
 from sim.sampler import advance, sample_spikes
 from sim.trace import Trace
 
@@ -53,14 +53,14 @@ def test_the_arrays_of_a_dataclass_are_checked() -> None:
 
 NEURON, SUMS, BIAS = Lif(4096, 2048, 1), torch.ones(4, 2, 3), torch.ones(3)
 FLOAT_NEURON: dict[str, Any] = {"keep": 0.5, "threshold": 0.2, "width": 0.4}
-NORM: dict[str, Any] = {"training": False, "momentum": 0.1, "eps": 1e-5} | FLOAT_NEURON
+NORM = (DrivingNorm(BIAS, BIAS, BIAS, BIAS, 0.1, 1e-5), (0.5, 0.2, 0.4))
 
 #: Calls that fit, of functions in modules that numba compiles, and with an axis of which they do not.
 COMPILED: list[tuple[Callable[..., torch.Tensor], tuple[Any, ...], dict[str, Any], tuple[Any, ...]]] = [
     (integer_lif, (SUMS, BIAS, NEURON), {}, (SUMS, BIAS[:2], NEURON)),
     (integer_readout, (SUMS, BIAS, NEURON), {}, (SUMS[0], BIAS, NEURON)),
     (lif, (SUMS.flatten(0, 1), 4), FLOAT_NEURON, (SUMS.long(), 4)),
-    (norm_lif, (SUMS.flatten(0, 1), 4, BIAS, BIAS, (BIAS, BIAS)), NORM, (SUMS, 4, BIAS, BIAS, (BIAS, BIAS))),
+    (norm_lif, (SUMS.flatten(0, 1), 4, *NORM), {"training": False}, (SUMS.long(), 4, *NORM)),
 ]
 
 

@@ -59,8 +59,9 @@ def look_at(net: str, layers: int | None = None) -> Known:
                 if layers is not None and name.isdigit() and int(name) >= layers:
                     continue
                 layer = groups[name]
-                if isinstance(layer.get("weight"), h5py.Dataset):
-                    known.weights += layer["weight"].size
+                for key in ("weight", "weight_rec"):
+                    if isinstance(layer.get(key), h5py.Dataset):
+                        known.weights += layer[key].size
                 if "neuron" in layer and (kind := _text(layer["neuron/type"])) not in LIF_NAMES:
                     raise UnsupportedError(f"layer {name} has a {kind} neuron, expected LIF: {' or '.join(LIF_NAMES)}")
             if "0" in groups and _text(groups["0/type"]) == "input":
@@ -126,6 +127,6 @@ def load_network(work: WindowsWork | SamplesWork, known: Known, sample: tuple[in
 
 def labels(index: int, layer: Any) -> dict[int, str]:
     """What to call the processes of one of netx's layers; an input layer's neurons have no synapses."""
-    named = {id(layer.neuron): f"layer {index} neuron"}
-    synapse = getattr(layer, "synapse", None)
-    return named if synapse is None else named | {id(synapse): f"layer {index} synapse"}
+    named = {"neuron": "neuron", "synapse": "synapse", "synapse_rec": "recurrent synapse"}
+    found = {name: getattr(layer, name, None) for name in named}
+    return {id(part): f"layer {index} {named[name]}" for name, part in found.items() if part is not None}

@@ -113,8 +113,8 @@ def _recording(data: Any, network: Any, labels: dict[int, str]) -> Any:
 
 def _held_back(layer: Any) -> list[Any]:
     """The variables of a layer that carry something from one step to the next."""
-    synapse = getattr(layer, "synapse", None)
-    buffers = [getattr(synapse, name, None) for name in ("a_buf", "a_buff")]
+    synapses = [getattr(layer, name, None) for name in ("synapse", "synapse_rec")]
+    buffers = [getattr(synapse, name, None) for synapse in synapses for name in ("a_buf", "a_buff")]
     return [layer.neuron.u, layer.neuron.v, *(buffer for buffer in buffers if buffer is not None)]
 
 

@@ -49,7 +49,7 @@ def small(kind: str = "subpixel", bits: int | None = 4, start: float = 0.0, curr
 
 @pytest.fixture(scope="module")
 def floats(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return train(small(bits=None), tmp_path_factory.mktemp("floats"), max_steps=25)
+    return train(small(bits=None), tmp_path_factory.mktemp("floats"), machine=Machine(max_steps=25))
 
 
 def assert_the_file_is_the_model(run: Run, path: Path) -> None:
@@ -78,7 +78,7 @@ def assert_the_file_is_the_model(run: Run, path: Path) -> None:
 
 @pytest.mark.parametrize("bits", [2, 3, 4, 8])
 def test_what_is_trained_is_what_the_file_gives(floats: Run, bits: int, tmp_path: Path) -> None:
-    run = train(fine_tuning(floats.config, bits), tmp_path / "run", initial=floats, max_steps=6)
+    run = train(fine_tuning(floats.config, bits), tmp_path / "run", initial=floats, machine=Machine(max_steps=6))
     assert run.model.decoder.in_integers
     assert_the_file_is_the_model(run, tmp_path / "f.net")
 
@@ -109,7 +109,7 @@ def test_training_from_scratch_turns_to_integers_at_its_share_of_the_steps() -> 
 
 def test_an_interrupted_training_in_integers_goes_on_exactly(floats: Run, tmp_path: Path) -> None:
     config = fine_tuning(floats.config, 3)
-    whole = train(config, tmp_path / "whole", initial=floats, max_steps=9)
+    whole = train(config, tmp_path / "whole", initial=floats, machine=Machine(max_steps=9))
 
     class Stop(Exception):
         pass
@@ -118,10 +118,10 @@ def test_an_interrupted_training_in_integers_goes_on_exactly(floats: Run, tmp_pa
         if step == 5:
             raise Stop
 
-    machine = Machine(checkpoint_steps=3)
+    machine = Machine(max_steps=9, checkpoint_steps=3)
     with pytest.raises(Stop):
-        train(config, tmp_path / "cut", initial=floats, max_steps=9, machine=machine, progress=stop)
-    resumed = train(config, tmp_path / "cut", initial=floats, max_steps=9, resume=True)
+        train(config, tmp_path / "cut", initial=floats, machine=machine, progress=stop)
+    resumed = train(config, tmp_path / "cut", initial=floats, machine=Machine(max_steps=9), resume=True)
     for name, value in whole.model.state_dict().items():
         assert torch.equal(value, resumed.model.state_dict()[name]), name
 
@@ -235,7 +235,7 @@ def test_settings_that_do_not_go_together_are_refused(floats: Run, tmp_path: Pat
         config_from_dict(content, "x")
     other = config_from_dict({**small().model_dump(), "model": {**small().model_dump()["model"], "latent": 9}}, "x")
     with pytest.raises(ConfigError, match=r"of another model: '.*' has shape .*, expected .*; use its own config"):
-        train(other, tmp_path / "run", initial=floats, max_steps=1)
+        train(other, tmp_path / "run", initial=floats, machine=Machine(max_steps=1))
 
 
 def test_the_command_fine_tunes_and_exports_with_the_bits_it_was_trained_with(

@@ -8,7 +8,7 @@ import torch
 from esvae.machine.threads import threads
 from esvae.model.threshold_norm import ThresholdNorm
 from esvae.neurons.lif import lif
-from esvae.neurons.norm_lif import norm_lif
+from esvae.neurons.norm_lif import DrivingNorm, norm_lif
 
 
 class _Spike(torch.autograd.Function):
@@ -92,7 +92,7 @@ def test_norm_and_lif_in_one_pass(shape: tuple[int, ...], training: bool, consta
     grad = torch.randn(images * steps, *shape, generator=draws, dtype=torch.float64)
     if innermost and len(shape) == 3:
         x = x.contiguous(memory_format=torch.channels_last)
-    neuron = {"keep": 0.3, "threshold": 0.2, "width": 0.4, "constant": constant}
+    keep, threshold, width = 0.3, 0.2, 0.4
     results = []
     for fused in (False, True):
         norm = ThresholdNorm(shape[0], 0.2).double().train(training)
@@ -102,12 +102,12 @@ def test_norm_and_lif_in_one_pass(shape: tuple[int, ...], training: bool, consta
             norm.running_mean.fill_(0.4)
         leaf = x.clone().requires_grad_()
         if fused:
-            running = (norm.running_mean, norm.running_var)
-            scaled = norm.weight * norm.threshold
-            settings = {"training": training, "momentum": norm.momentum, "eps": norm.eps}
-            spikes = norm_lif(leaf, steps, scaled, norm.bias, running, **settings, **neuron)  # type: ignore[arg-type]
+            spikes = norm_lif(
+                leaf, steps, DrivingNorm.of(norm), (keep, threshold, width), training=training, constant=constant
+            )
         else:
-            spikes = lif(norm(leaf, copies=steps if constant else 1), steps, **neuron)  # type: ignore[arg-type]
+            driven = norm(leaf, copies=steps if constant else 1)
+            spikes = lif(driven, steps, keep=keep, threshold=threshold, width=width, constant=constant)
         spikes.backward(grad)
         results.append([spikes, leaf.grad, norm.weight.grad, norm.bias.grad, norm.running_mean, norm.running_var])
     assert 0.05 < float(results[0][0].detach().mean()) < 0.95
@@ -122,8 +122,6 @@ def test_the_number_of_threads_changes_no_bit(shape: tuple[int, ...]) -> None:
     for count in (1, 2, 3):
         with threads(count):
             norm = ThresholdNorm(shape[0], 0.2)
-            settings = {"training": True, "momentum": norm.momentum, "eps": norm.eps}
-            running = (norm.running_mean, norm.running_var)
-            norm_lif(x, 4, norm.weight, norm.bias, running, **settings, keep=0.3, threshold=0.2, width=0.4)  # type: ignore[arg-type]
-            means.append(torch.cat(running))
+            norm_lif(x, 4, DrivingNorm.of(norm), (0.3, 0.2, 0.4), training=True)
+            means.append(torch.cat([norm.running_mean, norm.running_var]))
     assert all(torch.equal(each, means[0]) for each in means)

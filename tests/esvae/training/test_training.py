@@ -92,10 +92,10 @@ def test_a_killed_process_continues_to_the_same_weights(tmp_path: Path) -> None:
     assert not killed["finished"]
     steps = killed["steps"] + 12
     with pytest.raises(CheckpointError, match="holds an unfinished run; continue it with --resume"):
-        train(config, tmp_path / "run", max_steps=steps)
+        train(config, tmp_path / "run", machine=Machine(max_steps=steps))
     with threads(1):  # as the process that was killed
-        resumed = train(config, tmp_path / "run", max_steps=steps, resume=True)
-        whole = train(config, tmp_path / "whole", max_steps=steps)
+        resumed = train(config, tmp_path / "run", machine=Machine(max_steps=steps), resume=True)
+        whole = train(config, tmp_path / "whole", machine=Machine(max_steps=steps))
     assert resumed.record["steps"] == whole.record["steps"] == steps
     assert resumed.weights_hash == whole.weights_hash
 
@@ -205,7 +205,7 @@ def test_the_activity_penalty_silences_the_decoder(tmp_path: Path) -> None:
 def test_what_is_recorded(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    train(tiny(epochs=2), tmp_path, samples_every=2, tensorboard=True)
+    train(tiny(epochs=2), tmp_path, machine=Machine(samples_every=2, tensorboard=True))
     with (tmp_path / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["1", "2"]

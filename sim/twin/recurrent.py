@@ -1,0 +1,108 @@
+"""Neurons that feed back into their own layer: step after step, each spike adding the weights that leave it.
+
+A feed-forward layer takes the sums of its whole window at once. Here the sums of a step need the spikes of the step
+before, so neurons and synapses take turns; only the weights that exist are touched, and only those of neurons that
+fired. Images run side by side.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+import torch
+
+from esvae.chip.formats import DECAY_UNITY, STATE_SHIFT
+from export.ir import Lif
+from sim.twin.lif_kernel import wide_step
+
+__all__ = ["Loop"]
+
+_I32, _I64 = np.int32, np.int64
+
+
+@numba.njit(parallel=True, cache=True)
+def _run(
+    a: Any,
+    bias: Any,
+    first: Any,
+    targets: Any,
+    weight: Any,
+    keep_u: Any,
+    keep_v: Any,
+    threshold: Any,
+    resets: Any,
+    v_end: Any,
+    u_trace: Any,
+    v_trace: Any,
+) -> None:
+    """``targets[first[j]:first[j + 1]]`` are the neurons that neuron j reaches, ``weight`` with what."""
+    steps, images, neurons = a.shape
+    traced = u_trace.shape[0] == steps
+    for n in numba.prange(images):
+        v = v_end[n]
+        u = np.zeros(neurons, np.int32)
+        sent = np.zeros(neurons, np.int64)
+        drive = bias[n % bias.shape[0]]
+        v[:] = _I32(0)
+        for t in range(steps):
+            sums = a[t, n]
+            if resets[t]:
+                u[:] = _I32(0)
+                v[:] = _I32(0)
+            for c in range(neurons):
+                u[c], potential = wide_step(u[c], v[c], _I64(sums[c]) + sent[c], drive[c], keep_u, keep_v)
+                fired = potential > threshold
+                v[c] = _I32(0) if fired else potential
+                sums[c] = 1.0 if fired else 0.0
+            sent[:] = _I64(0)
+            for j in range(neurons):
+                if sums[j] != 0:
+                    for k in range(first[j], first[j + 1]):
+                        sent[targets[k]] += weight[k]
+            if traced:
+                u_trace[t, n] = u
+                v_trace[t, n] = v
+
+
+class Loop:
+    """The synapses from a layer's neurons to themselves, ready to run.
+
+    Args:
+        recurrent: ``(to, from)``.
+    """
+
+    def __init__(self, recurrent: np.ndarray) -> None:
+        self._recurrent = recurrent
+        sources, self._targets = np.nonzero(recurrent.T)
+        self._weight = recurrent[self._targets, sources].astype(np.int32)
+        self._first = np.searchsorted(sources, np.arange(len(recurrent) + 1))
+
+    def matrix(self, like: torch.Tensor) -> torch.Tensor:
+        """The weights ``(from, to)``, of the type and on the device of a tensor."""
+        return torch.from_numpy(np.ascontiguousarray(self._recurrent.T)).to(like.device, like.dtype)
+
+    def run(
+        self, a: np.ndarray, bias: np.ndarray, neuron: Lif, *, resets: np.ndarray, trace: bool
+    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+        """As :func:`sim.twin.lif_kernel.run_lif`; ``a`` holds what comes from the layer before."""
+        v_end = np.empty(a.shape[1:], np.int32)
+        kept = a.shape if trace else (0, 0, 0)
+        u_trace, v_trace = np.empty(kept, np.int32), np.empty(kept, np.int32)
+        keep_u, keep_v = (_I32(DECAY_UNITY - d) for d in (neuron.current_decay, neuron.voltage_decay))
+        _run(
+            a,
+            np.ascontiguousarray(bias.astype(np.int32) << STATE_SHIFT),
+            self._first,
+            self._targets,
+            self._weight,
+            keep_u,
+            keep_v,
+            _I32(neuron.threshold << STATE_SHIFT),
+            resets,
+            v_end,
+            u_trace,
+            v_trace,
+        )
+        return v_end, *((u_trace, v_trace) if trace else (None, None))
