@@ -27,11 +27,11 @@ from export.circuit.register import Trinomial, seed_bits, shift_register, trinom
 from export.circuit.tables import PriorTables
 from export.circuit.window import held_bit, power_on, ring
 
-__all__ = ["Source", "latent_synapses", "source_circuit"]
+__all__ = ["CircuitSource", "latent_synapses", "source_circuit"]
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class CircuitSource:
     """Gates, and which of their signals the latents read.
 
     Attributes:
@@ -55,7 +55,7 @@ class Source:
     feedback: Trinomial
 
 
-def source_circuit(tables: PriorTables, steps: int, seed: int = 0) -> Source:
+def source_circuit(tables: PriorTables, steps: int, seed: int = 0) -> CircuitSource:
     """Wires a source for windows of ``steps``.
 
     No lane that is held for the next image is read as noise: the last steps of an image would know the next one.
@@ -88,11 +88,11 @@ def source_circuit(tables: PriorTables, steps: int, seed: int = 0) -> Source:
         held = []
     # Ring neuron 0 fires at step 2; held bits are there a step after their load, and read a step after that.
     first = 2 + loaded + (2 if tables.shared else 3)
-    return Source(circuit, register, noise, held, means, terms, first, feedback)
+    return CircuitSource(circuit, register, noise, held, means, terms, first, feedback)
 
 
 def latent_synapses(
-    source: Source, tables: PriorTables
+    source: CircuitSource, tables: PriorTables
 ) -> tuple[Int32[np.ndarray, "latents neurons"], Int32[np.ndarray, " latents"]]:
     """Weights and biases of the latents: gates that fire where logits and noise are above 0.
 

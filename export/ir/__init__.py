@@ -1,7 +1,7 @@
 """The networks between PyTorch and the chip, as frozen nodes: what they hold, and what holds of them."""
 
 from export.ir.floats import FloatLayer, FloatNetwork, Norm
-from export.ir.generator import ImageReadout, Prior
+from export.ir.generator import CircuitLayout, CircuitPrior, ImageReadout, Prior
 from export.ir.labels import INPUT_LABEL
 from export.ir.network import Network
 from export.ir.nodes import (
@@ -19,6 +19,7 @@ from export.ir.nodes import (
     RecurrentDense,
     Shape,
     Synapse,
+    Unflatten,
     all_weights,
     unlooped,
     with_values,
@@ -28,6 +29,8 @@ __all__ = [
     "INPUT_LABEL",
     "INTEGRATOR",
     "NEVER_FIRES",
+    "CircuitLayout",
+    "CircuitPrior",
     "Conv",
     "ConvTranspose",
     "Dense",
@@ -46,6 +49,7 @@ __all__ = [
     "RecurrentDense",
     "Shape",
     "Synapse",
+    "Unflatten",
     "all_weights",
     "unlooped",
     "with_values",

@@ -21,6 +21,7 @@ from esvae.errors import HardwareRangeError, NetFileError, UnsupportedLayerError
 from esvae.machine.documents import parse_json
 from export.ir import (
     INTEGRATOR,
+    CircuitPrior,
     Conv,
     ConvTranspose,
     Dense,
@@ -36,6 +37,7 @@ from export.ir import (
 )
 from export.ir.labels import FIRST_GROUP, label
 from export.ir.limits import ELEMENTS, HOLLOW_ELEMENTS, LAYERS, PRIOR_ELEMENTS
+from export.netx.circuit import CIRCUIT, circuit_from_layers, read_circuit_layers, read_layout
 from export.netx.items import damage, declared, get_group, get_text, number, pair, real, register, shape_of, whole
 from export.netx.layout import bias_from_file, delay_from_file, weight_from_file
 from export.netx.write import FORMAT_VERSION, GROUP
@@ -90,18 +92,35 @@ def read_netx_unguarded(path: str | os.PathLike[str], *, layers: int | None = No
         if input_shape is not None and len(input_shape) == 3 and neurons is None and _starts_dense(nodes):
             nodes.insert(0, Flatten())  # no layer before it, so netx takes the features as they come
             first -= 1
+        made = {} if ours is None else _generator(ours)
+        if ours is not None and CIRCUIT in ours:
+            circuit, nodes, entering = _circuit(get_group(ours, CIRCUIT, f"{GROUP}/"), nodes)
+            if entering is not None:
+                input_shape, first = entering, first + len(circuit.synapses)
+            made["prior"] = circuit
         network = Network(
             input_shape=input_shape or _guess_input_shape(nodes),
             layers=tuple(nodes),
             input_neurons=neurons,
             first_group=first,
-            **({} if ours is None else _generator(ours)),
+            **made,
         )
         if ours is not None and get_text(ours, "content_hash", GROUP) != network.content_hash():
             raise NetFileError(
                 f"{path}: content does not match its hash, so it was altered or damaged; export it again"
             )
         return network
+
+
+def _circuit(group: h5py.Group, nodes: list[Layer[Lif]]) -> tuple[CircuitPrior, list[Layer[Lif]], Shape | None]:
+    """The circuit, the layers behind it, and what enters these where the circuit is of the same chain."""
+    where = f"{GROUP}/{CIRCUIT}"
+    layout = read_layout(group, where)
+    own = read_circuit_layers(group, where, _layer)
+    if own is not None:
+        return circuit_from_layers(own, layout, where), nodes, None
+    circuit = circuit_from_layers(nodes[:2], layout, where)
+    return circuit, nodes[2:], (circuit.latents.outputs,)
 
 
 @contextmanager

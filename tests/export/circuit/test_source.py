@@ -9,7 +9,7 @@ from threshold_gates import gate_spikes, values_of
 from export.circuit.choice import one_hot_choice
 from export.circuit.gates import Circuit, Signal
 from export.circuit.register import seed_bits
-from export.circuit.source import Source, latent_synapses, source_circuit
+from export.circuit.source import CircuitSource, latent_synapses, source_circuit
 from export.circuit.tables import PriorTables, TableOptions, prior_tables
 from export.circuit.window import power_on
 from export.ir import Prior
@@ -23,7 +23,7 @@ def made_up(components: int, latents: int) -> Prior:
     return Prior(weight, bias, (share / share.sum()).astype("f4"))
 
 
-def plain_latents(tables: PriorTables, source: Source, seed: int, images: int, steps: int) -> np.ndarray:
+def plain_latents(tables: PriorTables, source: CircuitSource, seed: int, images: int, steps: int) -> np.ndarray:
     """What the circuit means: bits of the register's definition, a component, its logits, and noise at every step.
 
     Its two facts of time, when bits are loaded and when noise is read, are written out here, not asked of the circuit.
