@@ -94,10 +94,13 @@ def generate_file(
     job = BackendJob(Path(path), entering, lava=lava)
     check_job(backend, job)
     target = Path(folder)
-    chunk = _begun(target, network, seed, chunk)
+    chunk, hashed = _begun(target, network, seed, chunk)
     started = time.perf_counter()
     shape = network.shapes[-1]
-    found = {start: _found(target, start, min(chunk, images - start), shape) for start in range(0, images, chunk)}
+    found = {
+        start: _found(_file(target, start), min(chunk, images - start), chunk, shape, hashed=hashed)
+        for start in range(0, images, chunk)
+    }
     todo = [start for start, state in found.items() if state != "whole"]
     damaged = tuple(_file(target, start).name for start, state in found.items() if state == "damaged")
     before = images - sum(min(chunk, images - start) for start in todo)
@@ -127,8 +130,9 @@ def generate_file(
     return Generation(target, images, drawn, damaged, chunk, round(time.perf_counter() - started, 3))
 
 
-def _begun(folder: Path, network: Network, seed: int, chunk: int | None) -> int:
-    """Begins the folder, or checks that it was begun for the same images; gives the size of its chunks."""
+def _begun(folder: Path, network: Network, seed: int, chunk: int | None) -> tuple[int, bool]:
+    """Begins the folder, or checks that it was begun for the same images; gives the size of its chunks, and whether
+    each has a hash, as those that were begun long ago have not."""
     about = {"content_hash": network.content_hash(), "seed": seed, "layer_shape": list(network.shapes[-1])}
     if chunk is not None and chunk < 1:
         raise DataError(f"chunks of {chunk} images: expected at least 1")
@@ -136,21 +140,22 @@ def _begun(folder: Path, network: Network, seed: int, chunk: int | None) -> int:
     if not file.exists():
         if folder.is_dir() and any(folder.iterdir()):
             raise ConfigError(f"{folder} is there and holds something else; name another folder")
-        write_text(file, json.dumps({**about, "chunk": chunk or DEFAULT_CHUNK}, indent=1) + "\n")
-        return chunk or DEFAULT_CHUNK
+        begun = {**about, "chunk": chunk or DEFAULT_CHUNK, "hashes": "sha256"}
+        write_text(file, json.dumps(begun, indent=1) + "\n")
+        return chunk or DEFAULT_CHUNK, True
     try:
         found = load_json(file, error=ConfigError)
     except ConfigError as error:
         raise ConfigError(f"{error}; name another folder") from None
     size = found.get("chunk") if isinstance(found, dict) else None
-    if not isinstance(size, int) or size < 1:
+    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
         raise ConfigError(f"{file}: damaged (no size of chunks); name another folder")
     for name, value in about.items():
         if found.get(name) != value:
             raise ConfigError(f"{folder}: was begun with {name} {found.get(name)}, here {value}; name another folder")
     if chunk is not None and chunk != size:
         raise ConfigError(f"{folder}: was begun in chunks of {size} images, here {chunk}; leave --chunk out")
-    return size
+    return size, "hashes" in found
 
 
 def _file(folder: Path, start: int) -> Path:
@@ -167,17 +172,22 @@ def _hash(file: Path) -> Path:
     return file.with_suffix(".sha256")
 
 
-def _found(folder: Path, start: int, wanted: int, shape: Shape) -> Literal["whole", "short", "missing", "damaged"]:
-    """What is there of a chunk; one that was written before there were hashes is taken as it is."""
-    file = _file(folder, start)
+def _found(
+    file: Path, wanted: int, chunk: int, shape: Shape, *, hashed: bool
+) -> Literal["whole", "short", "missing", "damaged"]:
+    """What is there of a chunk, which must hold what its hash says; it may have none only where ``hashed`` is not."""
     try:
         values = load_array(file, "potentials", mapped="r")
-        said = read_regular(_hash(file), 1 << 10).decode("ascii", "replace") if _hash(file).exists() else None
-        if said is not None and said.split()[:1] != [sha256_file(file)]:
-            return "damaged"
+        if not os.path.lexists(_hash(file)):
+            if hashed:
+                return "short"  # a run was killed between the two
+        else:
+            said = read_regular(_hash(file), 1 << 10).decode("ascii", "replace")
+            if said.split() != [sha256_file(file), file.name]:
+                return "damaged"
     except (DataError, OSError):
         return "damaged" if os.path.lexists(file) else "missing"
-    if values.dtype != np.int32 or values.shape[1:] != tuple(shape):
+    if values.dtype != np.int32 or values.shape[1:] != tuple(shape) or len(values) > chunk:
         return "damaged"
     return "whole" if len(values) >= wanted else "short"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import importlib.util
-import json
 import os
 import shutil
 import subprocess
@@ -14,6 +13,8 @@ from pathlib import Path
 
 from deploy.lava.environment import child_environment
 from esvae.errors import LavaMissingError
+from esvae.machine.documents import parse_json
+from esvae.machine.files import read_regular
 
 __all__ = [
     "FIX",
@@ -33,6 +34,7 @@ FIX = (
     f"in it pip install lava-dl==0.6.0, and set {LAVA_PYTHON_VARIABLE} to that environment's python"
 )
 REMEMBERED = "lava-python"
+_MOST_BYTES = 1 << 16  # of that file
 """Name of the file in :func:`data_folder` that holds the path of the interpreter that was installed last."""
 
 _PROBE = """\
@@ -79,7 +81,7 @@ def data_folder() -> Path:
 def remembered_python() -> Path | None:
     """The interpreter that ``esvae lava install`` made last, whether or not it still runs."""
     try:
-        text = (data_folder() / REMEMBERED).read_text(encoding="utf-8").strip()
+        text = read_regular(data_folder() / REMEMBERED, _MOST_BYTES).decode().strip()
     except (OSError, UnicodeDecodeError, RuntimeError):
         return None
     return Path(text) if text else None
@@ -111,7 +113,7 @@ def _probed(named: str, where: str) -> Path:
             check=True,
             env=child_environment(),
         ).stdout
-        found = json.loads(answer.strip().splitlines()[-1])
+        found = parse_json(answer.strip().splitlines()[-1])
         minor, version = tuple(found["minor"]), found["lava-dl"]
     except subprocess.TimeoutExpired:
         raise LavaMissingError(f"{where} gave no answer within {PROBE_SECONDS:g} s; {FIX}") from None

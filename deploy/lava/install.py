@@ -18,7 +18,8 @@ from pathlib import Path
 
 from deploy.lava import find
 from deploy.lava.environment import child_environment
-from esvae.errors import EsvaeError, LavaMissingError
+from esvae.errors import DataError, EsvaeError, LavaMissingError
+from esvae.machine.documents import load_json
 from esvae.machine.files import write_text
 
 __all__ = ["PACKAGES", "Installed", "base_interpreters", "install_lava"]
@@ -92,8 +93,8 @@ def install_lava(
 
 def _state(target: Path) -> dict[str, object] | None:
     try:
-        found = json.loads((target / STATE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = load_json(target / STATE)
+    except (OSError, DataError):
         return None
     return found if isinstance(found, dict) else None
 

@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from deploy.lava.failures import died, ended, failed
 from deploy.lava.find import find_lava_python
 from deploy.lava.inside.messages import (
@@ -34,6 +32,7 @@ from deploy.lava.jobs import LavaJob
 from deploy.lava.results import LavaProgress, LavaRun
 from deploy.lava.session import Silence, Worker
 from esvae.errors import DataError, EsvaeError, LavaError, LavaTimeoutError
+from esvae.machine.arrays import load_arrays
 
 __all__ = ["run_lava", "run_lava_jobs"]
 
@@ -189,11 +188,14 @@ class _Run:
         self.report(now)
         return None
 
-    def _result(self, event: DoneEvent) -> LavaRun:
+    def _result(self, event: DoneEvent) -> LavaRun | LavaError:
         """Reads what the job left in its folder."""
-        with np.load(_folder(self.worker.scratch, self.now.job) / RESULT) as result:
-            arrays = self.jobs[self.now.job].shaped({name: result[name] for name in result.files})
-        readout = arrays.pop("readout")
+        try:
+            left = load_arrays(_folder(self.worker.scratch, self.now.job) / RESULT, "potentials and states")
+            arrays = self.jobs[self.now.job].shaped(left)
+            readout = arrays.pop("readout")
+        except (DataError, LookupError, ValueError) as error:
+            return LavaError(f"what Lava computed was damaged on its way: {error}; run it again")
         seconds = event.seconds | {"total": round(time.perf_counter() - self.since, 4)}
         traced = self.jobs[self.now.job].trace
         return LavaRun(readout, arrays if traced else None, self.versions, seconds, event.measured)

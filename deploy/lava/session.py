@@ -15,7 +15,7 @@ from deploy.lava.failures import Stderr
 from deploy.lava.find import FIX
 from deploy.lava.inside import cleanup
 from deploy.lava.inside.messages import WORKER, Ended, Event, Running, StageEvent, decode_message
-from esvae.errors import LavaMissingError
+from esvae.errors import LavaError, LavaMissingError
 
 __all__ = ["Silence", "Worker"]
 
@@ -107,6 +107,7 @@ class Worker:
 
         Raises:
             Silence: the events stopped coming.
+            LavaError: something else than an event came.
         """
         buffer = b""
         poll = select.poll()  # not select(): that one cannot take descriptors from 1024 up
@@ -126,7 +127,7 @@ class Worker:
                 break
             *lines, buffer = (buffer + block).split(b"\n")
             for line in lines:
-                event: Event = decode_message(line.decode())
+                event = _event(line)
                 yield event
                 if isinstance(event, (StageEvent, Running)):
                     allowed = event.allow
@@ -155,3 +156,13 @@ class Worker:
         except ChildProcessError:
             return "exit", 0
         return None if end is None else ("exit" if end.si_code == os.CLD_EXITED else "signal", end.si_status)
+
+
+def _event(line: bytes) -> Event:
+    """What the worker said in a line."""
+    event: object = None
+    with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
+        event = decode_message(line.decode())
+    if not isinstance(event, Event):
+        raise LavaError(f"Lava's worker said {line[:80]!r}, which is no message; run it again")
+    return event

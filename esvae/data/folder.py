@@ -13,6 +13,7 @@ from esvae.config import DataConfig
 from esvae.data.images import ImageSet, ImageSplits
 from esvae.data.prepare import Report, prepared
 from esvae.errors import DataError
+from esvae.machine.files import open_regular
 
 __all__ = ["from_folder"]
 
@@ -42,7 +43,7 @@ def from_folder(config: DataConfig, root: Path, report: Report | None = None) ->
 
 
 def _images(folder: Path) -> list[Path]:
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and not path.is_dir())
     if not paths:
         raise DataError(f"{folder}: no images in it; it takes {', '.join(sorted(_SUFFIXES))}")
     return paths
@@ -56,8 +57,9 @@ def _loaded(paths: list[Path], config: DataConfig, report: Report | None) -> Ima
 def _opened(path: Path) -> Image.Image:
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what is odd beside the pixels
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as picture:
+            with open_regular(path) as file, Image.open(file) as picture:
                 picture.load()
                 return _eight_bits(picture)
     except Image.DecompressionBombWarning:

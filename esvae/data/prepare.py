@@ -59,16 +59,19 @@ def prepared(
     return pixels
 
 
-def kept_on_disk(path: Path, make: Callable[[], np.ndarray]) -> ImageSet:
+def kept_on_disk(path: Path, config: DataConfig, make: Callable[[], np.ndarray]) -> ImageSet:
     """The array that ``make`` gives, from ``path`` if it is there, else made, written there and mapped.
 
     Raises:
-        DataError: the file there is damaged.
+        DataError: the file there is damaged, or holds something else than images of the config.
     """
     if not path.exists():
         save_array(path, make())
+    wanted = (config.image_channels, config.image_size, config.image_size)
     try:
         pixels = load_array(path, "images", mapped="c")  # copy on write: torch wants memory that it could write to
+        if pixels.dtype != np.uint8 or pixels.shape[1:] != wanted or not len(pixels):
+            raise DataError(f"{path}: holds {pixels.dtype} {pixels.shape}, expected uint8 (images, *{wanted})")
     except DataError as error:
         raise DataError(f"{error}: a damaged prepared file; remove it, it will be made again") from None
     return ImageSet(torch.from_numpy(pixels))

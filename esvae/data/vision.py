@@ -14,7 +14,7 @@ from PIL import Image
 from esvae.config import DataConfig
 from esvae.data.images import ImageSet, ImageSplits
 from esvae.data.prepare import Report, kept_on_disk, prepared
-from esvae.errors import DataError
+from esvae.errors import DataError, EsvaeError
 
 __all__ = ["SOURCES", "Source", "from_torchvision"]
 
@@ -75,7 +75,7 @@ def from_torchvision(config: DataConfig, root: Path, report: Report | None = Non
             with _clear_errors(source, root):
                 return prepared(_pictures(dataset), len(dataset), config, crop=source.crop, title=title, report=report)
 
-        return kept_on_disk(root / "prepared" / file, make)
+        return kept_on_disk(root / "prepared" / file, config, make)
 
     return ImageSplits(split(True), split(False))
 
@@ -109,7 +109,9 @@ def _clear_errors(source: Source, root: Path) -> Iterator[None]:
     socket.setdefaulttimeout(_SECONDS)
     try:
         yield
-    except (OSError, RuntimeError, ImportError, ValueError, EOFError) as error:  # no network is an OSError
+    except EsvaeError:
+        raise
+    except Exception as error:  # torchvision raises anything on damaged files, AssertionError and KeyError too
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(
             f"{source.title} is not in {root} and cannot be fetched or read ({reason[:120]}); "

@@ -1,25 +1,30 @@
-"""Arrays as ``.npy``: a header is believed only where the file is exactly as large as it says."""
+"""Arrays as ``.npy`` and ``.npz``: a header is believed only where there are exactly as many bytes as it says."""
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import tokenize
 import warnings
-from typing import Any, BinaryIO, Literal
+import zipfile
+import zlib
+from typing import IO, Any, Literal
 
 import numpy as np
 
 from esvae.errors import DataError
 from esvae.machine.files import atomic_file, open_regular
 
-__all__ = ["load_array", "save_array"]
+__all__ = ["load_array", "load_arrays", "save_array"]
 
 #: By numpy's reader of headers, which reads them as Python's literals.
 _RAISED = (
     *(ArithmeticError, LookupError, MemoryError, RecursionError, SyntaxError, TypeError, ValueError),
     *(tokenize.TokenError, Warning),
 )
+#: By the library's reader of archives, beside these.
+_RAISED_BY_ZIP = (*_RAISED, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error)
 _NUMBERS = "biuf"  # kinds of dtypes
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
@@ -69,7 +74,46 @@ def load_array(
         raise DataError(f"{path}: cannot be read as .npy: {reason}; expected one array of {what}") from None
 
 
-def _header(handle: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+def load_arrays(path: str | os.PathLike[str], what: str = "numbers") -> dict[str, np.ndarray]:
+    """Reads the arrays of numbers of an ``.npz`` file, stored as they are, by name.
+
+    Args:
+        path: as ``numpy.savez`` writes it.
+        what: is expected in it, for the error.
+
+    Raises:
+        DataError: missing, no regular file, not ``.npz``, damaged, packed, or of something else than numbers.
+    """
+    try:
+        with open_regular(path) as handle, zipfile.ZipFile(handle) as archive, warnings.catch_warnings():
+            warnings.simplefilter("error")
+            entries = archive.infolist()
+            if len({entry.filename for entry in entries}) != len(entries):
+                raise ValueError("an array twice")
+            if sum(entry.file_size for entry in entries) > os.fstat(handle.fileno()).st_size:
+                raise ValueError("its arrays are larger than the file")
+            return {entry.filename.removesuffix(".npy"): _entry(archive, entry) for entry in entries}
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except _RAISED_BY_ZIP as error:
+        reason = " ".join(str(error).split())[:100]
+        raise DataError(f"{path}: cannot be read as .npz: {reason}; expected arrays of {what}") from None
+
+
+def _entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
+    """One array; archives check what they read, so its numbers are those that were written."""
+    content = bytearray(entry.file_size)
+    with archive.open(entry) as stored:
+        if stored.readinto(content) != len(content) or stored.read(1):  # type: ignore[attr-defined]
+            raise ValueError(f"{entry.filename} is not as long as it says")
+    handle = io.BytesIO(content)
+    shape, fortran, dtype = _header(handle)
+    if len(content) - handle.tell() != math.prod(shape) * dtype.itemsize:
+        raise ValueError(f"{entry.filename} says shape {shape}, holds {len(content):,} bytes")
+    return np.frombuffer(content, dtype, offset=handle.tell()).reshape(shape, order="F" if fortran else "C")
+
+
+def _header(handle: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Shape, whether the first axis runs fastest, and dtype.
 
     Raises:

@@ -23,10 +23,10 @@ def parse_json(text: str) -> Any:
     """Reads JSON.
 
     Raises:
-        ValueError: not JSON, nested more than 64 deep, or a number that is not finite or beyond 64 bits.
+        ValueError: not JSON, nested more than 64 deep, a key twice, or a number that is not finite or beyond 64 bits.
     """
     try:
-        content = json.loads(text, parse_constant=_refused, parse_float=_finite, parse_int=_bounded)
+        content = json.loads(text, object_pairs_hook=_once, **_NUMBERS)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     level = [content]
@@ -72,6 +72,12 @@ def _items(group: dict[str, Any] | list[Any]) -> Any:
     return group.values() if isinstance(group, dict) else group
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(found := dict(pairs)) != len(pairs):
+        raise ValueError("a key stands twice")
+    return found
+
+
 def _refused(name: str) -> Any:
     raise ValueError(f"{name} is no number")
 
@@ -86,3 +92,6 @@ def _bounded(digits: str) -> int:
     if len(digits) > 20 or (value := int(digits)).bit_length() > _INTEGER_BITS:
         raise ValueError(f"{digits[:20]}... is too large")
     return value
+
+
+_NUMBERS: Any = {"parse_constant": _refused, "parse_float": _finite, "parse_int": _bounded}

@@ -15,7 +15,19 @@ from typing import BinaryIO
 
 from esvae.errors import EsvaeError
 
-__all__ = ["atomic_file", "final_place", "open_regular", "read_regular", "sha256_file", "write_bytes", "write_text"]
+__all__ = [
+    "MOST_WEIGHTS",
+    "atomic_file",
+    "final_place",
+    "open_regular",
+    "read_regular",
+    "sha256_file",
+    "write_bytes",
+    "write_text",
+]
+
+#: Bytes of a file of weights; larger ones are not read.
+MOST_WEIGHTS = 8 << 30
 
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -100,8 +112,9 @@ def read_regular(path: str | os.PathLike[str], most: int) -> bytes:
         OSError: as :func:`open_regular`, or the file is larger.
     """
     with open_regular(path) as handle:
-        content = handle.read(most + 1)
-    if len(content) > most:
+        size = min(os.fstat(handle.fileno()).st_size, most)  # Python sets aside what it is asked to read
+        content = handle.read(size + 1)
+    if len(content) > size:  # or grew while it was read
         raise OSError(errno.EFBIG, f"larger than {most:,} bytes")
     return content
 

@@ -49,10 +49,11 @@ def parse_located(text: str, name: str) -> Located:
         ConfigError: not YAML, a key twice, an anchor; names file and line.
     """
     lines: dict[tuple[str | int, ...], int] = {}
-    loader = yaml.SafeLoader(text) if "\0" not in text else None
+    loader: yaml.SafeLoader | None = None
     try:
-        if loader is None:
+        if "\0" in text:
             raise ConfigError(f"{name}:1: not valid YAML: holds a zero byte")
+        loader = yaml.SafeLoader(text)  # which looks at the characters already
         node = loader.get_single_node()
         content = None if node is None else _read(loader, node, (), lines, set(), name)
     except yaml.MarkedYAMLError as error:

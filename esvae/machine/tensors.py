@@ -19,12 +19,10 @@ from safetensors.torch import load, save
 
 from esvae.errors import CheckpointError
 from esvae.machine.documents import parse_json
-from esvae.machine.files import read_regular, write_bytes
+from esvae.machine.files import MOST_WEIGHTS, read_regular, write_bytes
 
 __all__ = ["Tensors", "check_state", "load_tensors", "save_tensors"]
 
-#: Of a file; larger ones are not read.
-_MOST_BYTES = 8 << 30
 _SEAL = "sealed_sha256"
 _OPEN = "0" * 64
 _HASH = re.compile("[0-9a-f]{64}")
@@ -68,7 +66,7 @@ def load_tensors(path: str | os.PathLike[str]) -> Tensors:
         CheckpointError: not to be read, not safetensors, of a type that no network has, or not what was written.
     """
     try:
-        content = read_regular(path, _MOST_BYTES)
+        content = read_regular(path, MOST_WEIGHTS)
         tensors = load(content)
         header = parse_json(content[8 : 8 + int.from_bytes(content[:8], "little")].decode())
         metadata = dict(header.get("__metadata__", {}))

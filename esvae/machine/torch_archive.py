@@ -25,6 +25,7 @@ import numpy as np
 import torch
 
 from esvae.errors import CheckpointError
+from esvae.machine.files import MOST_WEIGHTS, read_regular
 
 __all__ = ["Foreign", "read_torch_archive"]
 
@@ -75,10 +76,7 @@ def read_torch_archive(path: str | os.PathLike[str]) -> Any:
     """
     path = Path(path)
     try:
-        if not path.is_file():
-            reason = "not a regular file" if path.exists() else "No such file or directory"
-            raise CheckpointError(f"{path}: cannot be read: {reason}")
-        content = path.read_bytes()
+        content = read_regular(path, MOST_WEIGHTS)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from None
     try:

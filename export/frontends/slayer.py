@@ -1,42 +1,59 @@
-"""The frontend for lava-dl's slayer blocks (lava-dl 0.6.0): ``slayer.block.cuba.Dense, Conv, ConvT, Flatten``.
+"""The frontend for lava-dl's slayer (lava-dl 0.6.0): blocks of ``slayer.block.cuba``.
 
 Numbers are those that ``block.export_hdf5`` writes, in the units of the chip's registers, and each layer brings the
 scale 1 along, so quantizing to 8 bits changes nothing: weights as the block's ``pre_hook_fx`` rounds them, times the
 neuron's scale; decays rounded to 1/4096; the threshold's mantissa; the norm's mean, rounded, as a bias. Only
 
 - a block without ``pre_hook_fx``, which slayer itself cannot write, brings its float weights and no scale, and
-- the power of two that ``WgtScaleBatchNorm`` divides by, which netx passes over, multiplies threshold and nothing else.
-  Slayer rounds the potential after dividing, the chip before, so that a potential close to the threshold may differ.
+- the power of two that ``WgtScaleBatchNorm`` divides by, which netx passes over, multiplies the threshold.
 
-Slayer holds a block's spikes back by one step (``delay_shift``), as the chip's synapses do; spikes here are aligned by
-sample, so block k's output at slayer's step t + k + 1 is layer k's at step t. A ``delay`` holds back what a block
-sends; netx and the chip hold back what the block receives, which is the same for neurons at rest that have no bias.
+**Time.** slayer holds a block's spikes back by one step (``delay_shift``), as the chip's synapses do. Spikes here are
+aligned by sample: what block k gives at slayer's step t is layer k's at step t minus the steps of all blocks up to k.
+All blocks of slayer start at the same step, so a later one runs on its bias before a sample reaches it; here every
+layer starts with the sample, or, where time is staggered (:class:`sim.stimulus.Timing`), as in slayer.
+
+**Delays.** slayer's hold back what a block sends, the chip's what it receives. Without a bias the two are the same, and
+a dense block keeps its delays as slayer writes them. With a bias, and behind convolutions, delays move to the inputs of
+the dense block that follows; delays that are all equal shift time alone, and are left out.
+
+What cannot be equal is said at conversion, in a warning and in the provenance.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
-from esvae.chip.formats import DECAY_UNITY, DELAY
+from esvae.chip.formats import DELAY
 from esvae.chip.rounding import MAX_WEIGHT_BITS
 from esvae.errors import ConfigError, NetFileError, UnsupportedLayerError
-from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, Shape, Synapse
+from export.frontends.pooling import slayer_pool
+from export.frontends.slayer_block import NORMS, BlockNorm, delays_of, neuron_of, norm_of, weights_of
+from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, ImageReadout, Pair, Shape, Synapse
 from export.ir.floats import FloatLayer, FloatNetwork
 
 __all__ = ["from_slayer"]
 
 _BLOCKS = "lava.lib.dl.slayer.block."
+_SYNAPTIC = ("Dense", "Conv", "ConvT", "Pool", "Affine")
+_KINDS = ("Input", "Flatten", *_SYNAPTIC)
 _SUPPORTED = (
-    "slayer.block.cuba.Dense (with delays), Conv, ConvT, Flatten and Input without neuron, weight norm, "
-    "MeanOnlyBatchNorm and WgtScaleBatchNorm, with decays shared by the layer and spikes that are not graded"
+    "slayer.block.cuba.Dense, Conv, ConvT, Pool, Flatten, Input without neuron, Affine at the end, weight norm, "
+    f"{' and '.join(NORMS)}"
 )
-_NORMS = ("MeanOnlyBatchNorm", "WgtScaleBatchNorm")
+#: Blocks that hold no synapses of the chip, and why.
+_REASONS = {
+    "Average": "it averages spikes into rates, which no spike carries; end with the block before it",
+    "TimeDecimation": "it makes one step of several, where all layers of a chip share their steps",
+    "KWTA": "its neurons inhibit each other in slayer's own loop, which slayer writes nowhere",
+    "Unpool": "use ConvT with the same kernel and stride, groups as many as channels",
+}
 
 
 def from_slayer(
@@ -44,6 +61,7 @@ def from_slayer(
     input_shape: Shape | None = None,
     *,
     time_steps: int | None = None,
+    readout: ImageReadout | None = None,
     provenance: dict[str, str] | None = None,
 ) -> FloatNetwork:
     """Trained blocks, which stay as they are; running means are used as they stand.
@@ -53,6 +71,7 @@ def from_slayer(
         input_shape: of the spikes at one step, ``(features,)`` or ``(C, H, W)``; not needed where the first block is
             dense, or an input block that has seen data.
         time_steps: how long an input lasts, where that is fixed.
+        readout: how the last layer's potentials become a picture; the last block is then ``Affine``.
         provenance: texts to keep with the network.
 
     Raises:
@@ -60,157 +79,199 @@ def from_slayer(
         ConfigError: no blocks, or an input shape that cannot be told.
         NetFileError: shapes that do not fit together.
 
+    Warns:
+        UserWarning: spikes will differ from slayer's; says in which block, why, and what to do.
+
     Example: see ``docs/frontends.md``.
     """
     found: Any = getattr(blocks, "blocks", blocks)
+    if isinstance(found, nn.Module) and not isinstance(found, Iterable):
+        found = [found]
     parts: list[Any] = list(found)
     if not parts:
         raise ConfigError(f"slayer: no blocks; supported are {_SUPPORTED}")
     if input_shape is None:
         input_shape = _first_shape(parts)
-    shape: Shape = tuple(input_shape)
-    layers: list[FloatLayer | Flatten] = []
-    for index, block in enumerate(parts):
-        where = f"block {index} ({_name(block)})"
-        kind = _kind(block, where)
-        if kind == "Input":
-            if index or block.neuron is not None:
-                raise UnsupportedLayerError(f"{where}: input neurons are not supported; supported are {_SUPPORTED}")
-            continue
-        layer = Flatten() if kind == "Flatten" else _layer(block, kind, where)
-        if isinstance(layer, Flatten) and len(shape) == 1:
-            continue
-        try:
-            shape = (layer if isinstance(layer, Flatten) else layer.synapse).output_shape(shape)
-        except NetFileError as error:
-            raise NetFileError(f"{where}: {error}") from None
-        layers.append(layer)
+    walk = _Walk(tuple(input_shape))
+    kinds = [_kind(block, _place(index, block)) for index, block in enumerate(parts)]
+    for index, (block, kind) in enumerate(zip(parts, kinds, strict=True)):
+        _take(walk, block, kind, kinds[index + 1 :], _place(index, block))
+    if readout is not None and not walk.ended:
+        raise ConfigError("readout: the last block fires, so it holds no picture; end the network with Affine")
+    texts = {"source": "lava-dl"}
+    if walk.differs:
+        texts["differs from slayer"] = "; ".join(walk.differs)
+        warnings.warn(f"spikes will differ from slayer's: {texts['differs from slayer']}", stacklevel=2)
     return FloatNetwork(
         tuple(input_shape),
-        tuple(layers),
+        tuple(walk.layers),
         time_steps,
-        provenance={"source": "lava-dl", **(provenance or {})},
+        None,
+        readout,
+        provenance=texts | (provenance or {}),
         weight_bits=MAX_WEIGHT_BITS,
     )
 
 
-def _name(block: Any) -> str:
+@dataclass
+class _Walk:
+    """How far the blocks have been followed.
+
+    Attributes:
+        shape: of what leaves the last block.
+        layers: made so far.
+        late: steps by which slayer's spikes come later there than here.
+        held: delays of the last block, one a channel, that its follower's synapses have to apply.
+        ended: the last block does not fire.
+        differs: what will not be equal to slayer.
+    """
+
+    shape: Shape
+    layers: list[FloatLayer | Flatten] = field(default_factory=list)
+    late: int = 0
+    held: np.ndarray | None = None
+    ended: bool = False
+    differs: list[str] = field(default_factory=list)
+
+
+def _place(index: int, block: Any) -> str:
     kind = type(block)
-    return f"{kind.__module__.removeprefix('lava.lib.dl.')}.{kind.__name__}"
+    return f"block {index} ({kind.__module__.removeprefix('lava.lib.dl.')}.{kind.__name__})"
 
 
 def _kind(block: Any, where: str) -> str:
     """Which supported block it is, by its class or the one that it extends."""
     for base in type(block).__mro__:
-        if base.__module__ == f"{_BLOCKS}cuba" and base.__name__ in ("Input", "Flatten", "Dense", "Conv", "ConvT"):
+        if base.__module__ == f"{_BLOCKS}cuba" and base.__name__ in _KINDS:
             return base.__name__
         if base.__module__ == f"{_BLOCKS}base" and base.__name__ == "AbstractFlatten":  # whatever the neurons' kind
             return "Flatten"
-    raise UnsupportedLayerError(f"{where}: not supported; supported are {_SUPPORTED}")
+    reason = _REASONS.get(type(block).__name__)
+    raise UnsupportedLayerError(
+        f"{where}: not supported; {'' if reason is None else f'{reason}; '}supported are {_SUPPORTED}"
+    )
 
 
 def _first_shape(parts: list[Any]) -> Shape:
-    for block in parts:
-        if _kind(block, f"block 0 ({_name(block)})") == "Dense":
+    for index, block in enumerate(parts):
+        kind = _kind(block, _place(index, block))
+        if kind in ("Dense", "Affine"):
             return (int(block.synapse.in_channels),)
-        if _kind(block, "block 0") != "Input" or block.shape is None:
+        if kind != "Input" or block.shape is None:
             break
         shape = tuple(int(n) for n in block.shape)
         return shape if len(shape) in (1, 3) else (math.prod(shape),)
     raise ConfigError("slayer: the first block does not say what enters it; give input_shape=(C, H, W)")
 
 
-def _layer(block: Any, kind: str, where: str) -> FloatLayer:
-    neuron, synapse = block.neuron, block.synapse
-    weight, scale = _weight(block, where)
-    deviation, bias = _norm(neuron, where, scale)
-    lif = _lif(neuron, where, scale, deviation)
-    delay = _delay(block.delay, where)
-    node: Synapse
-    if kind == "Dense":
-        if any(n != 1 for n in weight.shape[2:]):
-            raise UnsupportedLayerError(f"{where}: dense on a map; put a Flatten before it and count its features")
-        weight = weight.reshape(weight.shape[:2])
-        held = None
-        if delay is not None and delay.any():
-            held = np.broadcast_to(delay[:, None], weight.shape).astype(np.int64).copy()
-        node = Dense(weight, bias, lif, held)
+def _take(walk: _Walk, block: Any, kind: str, following: Sequence[str], where: str) -> None:
+    if walk.ended:
+        raise UnsupportedLayerError(f"{where}: follows Affine, whose potentials are no spikes; Affine ends a network")
+    if kind == "Input":
+        if walk.layers or block.neuron is not None:
+            raise UnsupportedLayerError(f"{where}: input neurons are not supported; supported are {_SUPPORTED}")
+        walk.late += block.delay_shift is True
+        return
+    if kind == "Flatten":
+        if len(walk.shape) == 3:
+            walk.layers.append(Flatten())
+            walk.shape = (math.prod(walk.shape),)
+        return
+    synapse, on_grid = _synapse(walk, block, kind, where)
+    synapse = _delayed(walk, synapse, delays_of(block.delay, where), [k for k in following if k in _SYNAPTIC], where)
+    try:
+        walk.shape = synapse.output_shape(walk.shape)
+    except NetFileError as error:
+        raise NetFileError(f"{where}: {error}") from None
+    walk.layers.append(FloatLayer(synapse, scale=1.0 if on_grid else None))
+    walk.late += getattr(block, "delay_shift", False) is True
+    walk.ended = kind == "Affine"
+
+
+def _synapse(walk: _Walk, block: Any, kind: str, where: str) -> tuple[Synapse[FloatLif], bool]:
+    """The node, and whether its numbers are the chip's."""
+    weights = weights_of(block.synapse, block.neuron, where, getattr(block, "mask", None))
+    if kind == "Affine" and not block.dynamics:  # what enters the neurons, not what they make of it
+        norm, lif = BlockNorm(), FloatLif(0.0, math.inf)
     else:
-        if delay is not None and delay.any():
-            raise UnsupportedLayerError(
-                f"{where}: delays of a convolution: netx passes over them, so would not run what was trained; train "
-                "with delay=False, or give them to a Dense block"
+        outputs = walk.shape[0] if kind == "Pool" else int(block.synapse.out_channels)
+        norm = norm_of(block.neuron, where, outputs, on_grid=weights.on_grid)
+        lif = neuron_of(block.neuron, where, norm.divisor, on_grid=weights.on_grid)
+    if kind == "Affine":
+        lif = replace(lif, threshold=math.inf)
+    _compare(walk, norm, lif, where)
+    if kind in ("Dense", "Affine"):
+        if any(n != 1 for n in weights.values.shape[2:]):
+            raise UnsupportedLayerError(f"{where}: dense on a map; put a Flatten before it and count its features")
+        return Dense(weights.values.reshape(weights.values.shape[:2]), norm.bias, lif), weights.on_grid
+    return _convolution(walk.shape, block.synapse, kind, weights.values, norm.bias, lif, where), weights.on_grid
+
+
+def _convolution(
+    shape: Shape, synapse: Any, kind: str, weight: np.ndarray, bias: np.ndarray | None, lif: FloatLif, where: str
+) -> Synapse[FloatLif]:
+    if weight.shape[-1] != 1:
+        raise UnsupportedLayerError(f"{where}: a kernel over {weight.shape[-1]} steps; expected 1")
+    stride, padding, dilation = (_pair(getattr(synapse, key)) for key in ("stride", "padding", "dilation"))
+    weight = weight[..., 0]
+    if kind == "Pool":
+        if len(shape) != 3:
+            raise NetFileError(f"{where}: pool takes (C, H, W) inputs, got {shape}")
+        return slayer_pool(weight[0, 0], shape, lif, where, stride=stride, padding=padding, dilation=dilation)
+    node = Conv if kind == "Conv" else ConvTranspose
+    return node(weight, bias, lif, stride, padding, dilation, groups=int(synapse.groups))
+
+
+def _pair(values: Sequence[Any]) -> Pair:
+    """Of slayer's three axes the two of the map."""
+    return int(values[0]), int(values[1])
+
+
+def _compare(walk: _Walk, norm: BlockNorm, lif: FloatLif, where: str) -> None:
+    """Notes what a norm makes different."""
+    if norm.bias is not None and norm.bias.any() and walk.late:
+        walk.differs.append(
+            f"{where}: in slayer its bias adds up for {walk.late} steps before a sample arrives, here from the "
+            "sample's first step on; train with delay_shift=False, or compare in staggered time"
+        )
+    if norm.divisor != 1 and not (lif.current_keep == 0 and lif.keep in (0, 1)):
+        walk.differs.append(
+            f"{where}: slayer rounds the potential after dividing by {norm.divisor:g}, the chip before; use "
+            "MeanOnlyBatchNorm"
+        )
+
+
+def _delayed(
+    walk: _Walk, synapse: Synapse[FloatLif], steps: np.ndarray | None, following: Sequence[str], where: str
+) -> Synapse[FloatLif]:
+    """The synapse with what the block before, and the block itself, hold back there."""
+    total = np.zeros(synapse.weight.shape[:2], np.int64)
+    if walk.held is not None:
+        total += np.repeat(walk.held, synapse.inputs // len(walk.held))
+        walk.held = None
+    if steps is not None:
+        dense = isinstance(synapse, Dense)
+        steps = np.broadcast_to(steps, synapse.outputs)
+        unbiased = synapse.bias is None or not synapse.bias.any()
+        if dense and unbiased:
+            total += steps[:, None]
+        elif not np.ptp(steps):
+            walk.late += int(steps[0])
+        elif following[:1] in (["Dense"], ["Affine"]):
+            walk.held = steps
+        elif dense:
+            total += steps[:, None]
+            walk.differs.append(
+                f"{where}: delays beside a bias: slayer holds back what the block sends, the chip what it receives, "
+                "which does not hold back the bias; train without one of them"
             )
-        if weight.shape[-1] != 1:
-            raise UnsupportedLayerError(f"{where}: a kernel over {weight.shape[-1]} steps; expected 1")
-        pairs = {
-            key: (int(getattr(synapse, key)[0]), int(getattr(synapse, key)[1]))
-            for key in ("stride", "padding", "dilation")
-        }
-        node_kind = Conv if kind == "Conv" else ConvTranspose
-        node = node_kind(weight[..., 0], bias, lif, **pairs, groups=int(synapse.groups))
-    return FloatLayer(node, scale=1.0 if synapse.pre_hook_fx is not None else None)
-
-
-def _weight(block: Any, where: str) -> tuple[np.ndarray, float]:
-    """Weights as slayer writes them, and how many of their units are 1.0 of slayer's; floats where it rounds none."""
-    synapse = block.synapse
-    if synapse.complex:
-        raise UnsupportedLayerError(f"{where}: complex weights are not supported; supported are {_SUPPORTED}")
-    with torch.no_grad():
-        if synapse.weight_norm_enabled:  # as taking the norm off would, which changes the block
-            weight = torch._weight_norm(synapse.weight_v, synapse.weight_g, 0)
         else:
-            weight = synapse.weight
-        if getattr(block, "mask", None) is not None:
-            weight = weight * block.mask
-        if synapse.pre_hook_fx is None:
-            return _array(weight), 1.0
-        return _array(synapse.pre_hook_fx(weight, descale=True)), float(block.neuron.w_scale)
-
-
-def _norm(neuron: Any, where: str, scale: float) -> tuple[float, np.ndarray | None]:
-    """What the norm divides by, a power of two, and the bias that it is otherwise."""
-    norm = neuron.norm
-    if norm is None:
-        return 1.0, None
-    kind = type(norm).__name__
-    if kind not in _NORMS:
-        raise UnsupportedLayerError(f"{where}: norm {kind} is not supported; supported are {', '.join(_NORMS)}")
-    with torch.no_grad():
-        bias = -_array(norm.pre_hook_fx(norm.running_mean)) if scale == 1.0 else _array(norm.bias)
-        deviation = float(norm.std(norm.running_var)) if kind == "WgtScaleBatchNorm" else 1.0
-    if norm.num_features is None:
-        raise ConfigError(f"{where}: its norm has seen no data; train it, or run the network once")
-    return deviation, bias.reshape(-1)
-
-
-def _lif(neuron: Any, where: str, scale: float, deviation: float) -> FloatLif:
-    for wrong, what in (
-        (neuron.graded_spike, "graded spikes"),
-        (not neuron.shared_param, "decays of its own for each neuron"),
-    ):
-        if wrong:
-            raise UnsupportedLayerError(f"{where}: {what} are not supported; supported are {_SUPPORTED}")
-    decays = [
-        float(torch.round(decay.detach().double().clamp(0, DECAY_UNITY)).item())
-        for decay in (neuron.voltage_decay, neuron.current_decay)
-    ]
-    if not all(math.isfinite(decay) for decay in decays):
-        raise ConfigError(f"{where}: decays that are not finite; train again with a lower learning rate")
-    keep, current_keep = (1 - decay / DECAY_UNITY for decay in decays)
-    threshold = neuron.v_th_mant if scale != 1.0 else neuron.threshold
-    return FloatLif(keep, float(threshold) * deviation, current_keep)
-
-
-def _delay(module: Any, where: str) -> np.ndarray | None:
-    """Whole steps by output channel, as slayer applies and writes them."""
-    if module is None:
-        return None
-    steps: np.ndarray = np.floor(np.clip(_array(module.delay), 0, module.max_delay)).reshape(-1)
-    DELAY.check(steps.astype(np.int64), where, "train with max_delay=62")
-    return steps
-
-
-def _array(values: torch.Tensor) -> np.ndarray:
-    return values.detach().double().cpu().numpy().copy()
+            raise UnsupportedLayerError(
+                f"{where}: delays of a convolution that differ, {steps.min()} to {steps.max()} steps, and no dense "
+                "block behind it whose synapses could hold them; netx passes over a convolution's; train with "
+                "delay=False"
+            )
+    if not total.any() or not isinstance(synapse, Dense):
+        return synapse
+    DELAY.check(total, where, "train with smaller delays; those of a block and of the one before it add up")
+    return replace(synapse, delay=total)

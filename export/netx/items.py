@@ -23,6 +23,7 @@ from export.ir.limits import ELEMENTS, ELEMENTS_A_BYTE, HOLLOW_ELEMENTS, NEURONS
 __all__ = [
     "damage",
     "declared",
+    "flag",
     "get_group",
     "get_text",
     "has_link",
@@ -217,6 +218,18 @@ def number(group: h5py.Group, key: str, where: str) -> int:
     if values.size != 1:
         raise NetFileError(f"{where}/{key}: expected one number, got shape {values.shape}")
     return int(values.reshape(-1)[0])
+
+
+def flag(group: h5py.Group, key: str, where: str) -> bool:
+    """The one truth value under ``key``, as h5py writes it or as a number.
+
+    Raises:
+        NetFileError: there is none, or more than one.
+    """
+    item = _dataset(group, key, where, 1)
+    if item.dtype.kind not in "biuf" or item.size != 1:
+        raise NetFileError(f"{where}/{key}: expected one truth value, got {item.size} of {item.dtype}")
+    return bool(np.asarray(item[()]).reshape(-1)[0])
 
 
 def real(group: h5py.Group, key: str, where: str, most: int) -> np.ndarray:

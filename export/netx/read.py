@@ -38,7 +38,7 @@ from export.ir import (
 from export.ir.labels import FIRST_GROUP, label
 from export.ir.limits import ELEMENTS, HOLLOW_ELEMENTS, LAYERS, PRIOR_ELEMENTS
 from export.netx.circuit import CIRCUIT, circuit_from_layers, read_circuit_layers, read_layout
-from export.netx.items import damage, declared, get_group, get_text, number, pair, real, register, shape_of, whole
+from export.netx.items import damage, declared, flag, get_group, get_text, number, pair, real, register, shape_of, whole
 from export.netx.layout import bias_from_file, delay_from_file, weight_from_file
 from export.netx.write import FORMAT_VERSION, GROUP
 
@@ -211,6 +211,11 @@ def _neuron(group: h5py.Group, where: str) -> Lif:
         raise UnsupportedLayerError(f"{where}: type '{kind}' is not supported; supported are {_SUPPORTED}")
     if "messageBits" in neuron and number(neuron, "messageBits", where) != 0:
         raise UnsupportedLayerError(f"{where}/messageBits: graded spikes are not supported, expected 0")
+    if "gradedSpike" in neuron and flag(neuron, "gradedSpike", where):
+        raise UnsupportedLayerError(
+            f"{where}/gradedSpike: slayer's neurons sent their potential along with each spike, which netx passes "
+            "over; train with graded_spike=False"
+        )
     for key, harmless in _IGNORED.items():
         if key in neuron and number(neuron, key, where) not in harmless:
             raise UnsupportedLayerError(f"{where}/{key}: netx passes over it; expected {harmless[-1]}")

@@ -106,8 +106,33 @@ def test_a_damaged_chunk_is_drawn_again(net: Path, tmp_path: Path) -> None:
         again = generate_file(net, 6, tmp_path / "out")
         assert (again.drawn, again.damaged) == (3, (file.name,))
         np.testing.assert_array_equal(again.potentials(), expected(6))
+    file.write_bytes(whole[:-4] + b"\x01" * 4)
+    file.with_suffix(".sha256").unlink()
+    assert generate_file(net, 6, tmp_path / "out").drawn == 3
+    about = done.folder / "generation.json"
+    about.write_text(json.dumps({k: v for k, v in json.loads(about.read_text()).items() if k != "hashes"}))
     file.with_suffix(".sha256").unlink()  # as before there were hashes
     assert generate_file(net, 6, tmp_path / "out").drawn == 0
+
+
+def test_chunks_in_each_other_s_place_are_drawn_again(net: Path, tmp_path: Path) -> None:
+    folder = generate_file(net, 6, tmp_path / "out", chunk=3).folder
+    for end in ("npy", "sha256"):
+        one, other = (folder / f"potentials-0000000{start}.{end}" for start in (0, 3))
+        kept = one.read_bytes()
+        one.write_bytes(other.read_bytes())
+        other.write_bytes(kept)
+    again = generate_file(net, 6, folder)
+    assert again.drawn == 6
+    np.testing.assert_array_equal(again.potentials(), expected(6))
+
+
+def test_a_size_of_chunks_that_was_changed_puts_no_image_in_another_s_place(net: Path, tmp_path: Path) -> None:
+    folder = generate_file(net, 6, tmp_path / "out", chunk=2).folder
+    about = folder / "generation.json"
+    for size in (1, 4):
+        about.write_text(json.dumps({**json.loads(about.read_text()), "chunk": size}))
+        np.testing.assert_array_equal(generate_file(net, 6, folder).potentials(), expected(6))
 
 
 KILLED = """

@@ -334,6 +334,8 @@ class Ended(Event):
 
 
 _TAG = "is"
+#: Types that are checked, by the name under which they are annotated.
+_PLAIN: dict[str, Any] = {"int": int, "float": (int, float), "str": str, "bool": bool, "dict": dict, "tuple": tuple}
 _KINDS: dict[str, Any] = {
     kind.__name__: kind
     for kind in (
@@ -368,4 +370,9 @@ def _typed(found: dict[str, Any]) -> Any:
     if _TAG not in found:
         return found
     kind = _KINDS[found.pop(_TAG)]
-    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in found.items()})
+    message = kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in found.items()})
+    for each in fields(message):
+        wanted = _PLAIN.get(str(each.type).partition("[")[0])
+        if wanted is not None and not isinstance(getattr(message, each.name), wanted):
+            raise TypeError(f"{kind.__name__}.{each.name}: expected {each.type}")
+    return message

@@ -25,6 +25,7 @@ from deploy.lava.inside.messages import (
     encode_message,
 )
 from deploy.lava.session import Silence, Worker
+from esvae.errors import LavaError
 
 SAMPLER = SamplerInput("states.npy", "codes.npy", 8, 0x80200003)
 NODES = (
@@ -66,6 +67,8 @@ def test_what_is_no_message_is_refused() -> None:
         decode_message('{"is": "Nonsense"}')
     with pytest.raises(TypeError, match="unexpected keyword"):
         decode_message('{"is": "StageEvent", "colour": "red"}')
+    with pytest.raises(TypeError, match=r"Step\.done: expected int"):
+        decode_message('{"is": "Step", "job": 0, "stage": "running", "done": "5"}')
 
 
 def saying(folder: Path, body: str) -> Path:
@@ -75,6 +78,17 @@ def saying(folder: Path, body: str) -> Path:
     python.write_text(f"#!{sys.executable}\nimport os, sys, time\n{say}\n{body}\n", encoding="utf-8")
     python.chmod(0o755)
     return python
+
+
+@pytest.mark.parametrize("line", ["hello", "[" * 3000, "{}", '{"is": "Step", "job": null, "stage": "x", "done": 5}'])
+def test_a_worker_that_says_something_else_is_an_error_in_one_line(tmp_path: Path, line: str) -> None:
+    python = saying(tmp_path, f"say({line!r})")
+    with (
+        Worker(python, tmp_path, 60) as worker,
+        pytest.raises(LavaError, match="which is no message; run it again") as caught,
+    ):
+        list(worker.events())
+    assert len(str(caught.value)) < 200
 
 
 def test_patience_grows_by_what_a_stage_asks_for(tmp_path: Path) -> None:

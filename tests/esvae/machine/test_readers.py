@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import struct
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from safetensors.torch import save
 
 from esvae.config import load_config
 from esvae.errors import CheckpointError, ConfigError, DataError
-from esvae.machine.arrays import load_array, save_array
+from esvae.machine.arrays import load_array, load_arrays, save_array
 from esvae.machine.documents import load_json, load_yaml, parse_json
 from esvae.machine.tensors import load_tensors, save_tensors
 
@@ -87,6 +88,49 @@ def test_a_missing_array(tmp_path: Path) -> None:
         load_array(tmp_path / "x.npy")
 
 
+def archive(entries: dict[str, bytes], how: int = zipfile.ZIP_STORED) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", how) as file:
+        for name, content in entries.items():
+            file.writestr(name, content)
+    return buffer.getvalue()
+
+
+SOUND = npy(plain((2,)), bytes(8))
+BAD_ARCHIVES = {
+    "empty": b"",
+    "no archive": b"PK\x03\x04 and so on",
+    "cut": archive({"a.npy": SOUND})[:-30],
+    "a flipped bit": archive({"a.npy": SOUND}).replace(SOUND, SOUND[:-1] + b"\1"),
+    "a bomb": archive({"a.npy": npy(plain((1 << 24,)), bytes(1 << 26))}, zipfile.ZIP_DEFLATED),
+    "objects": archive({"a.npy": npy(plain((1,), "|O"), bytes(8))}),
+    "too short": archive({"a.npy": npy(plain((3,)), bytes(8))}),
+    "596 GiB": archive({"a.npy": npy(plain((400_000, 400_000)), bytes(8))}),
+}
+
+
+@pytest.mark.parametrize("name", BAD_ARCHIVES)
+def test_archives_of_arrays_are_refused_in_one_line(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "x.npz"
+    path.write_bytes(BAD_ARCHIVES[name])
+    with pytest.raises(DataError, match=r"x\.npz: cannot be read as \.npz: .*expected arrays of states") as caught:
+        load_arrays(path, "states")
+    assert "\n" not in str(caught.value)
+
+
+def test_archives_of_arrays_come_back(tmp_path: Path) -> None:
+    given = {"a": np.arange(6).reshape(2, 3), "b.u": np.asfortranarray(np.ones((2, 3, 4))), "c": np.zeros((0, 3), "u1")}
+    np.savez(tmp_path / "x.npz", **given)
+    found = load_arrays(tmp_path / "x.npz")
+    assert list(found) == list(given)
+    for name, values in given.items():
+        assert found[name].dtype == values.dtype
+        np.testing.assert_array_equal(found[name], values)
+        found[name][...] = 1  # as of numpy.load, it may be written to
+    with pytest.raises(DataError, match="No such file"):
+        load_arrays(tmp_path / "y.npz")
+
+
 BAD_JSON = {
     "no json": "{",
     "deep": "[" * 100_000,
@@ -95,6 +139,7 @@ BAD_JSON = {
     "named": "[NaN]",
     "long": "[" + "9" * 6000 + "]",
     "wide": f"[{1 << 64}]",
+    "twice": '{"a": 1, "a": 1}',
 }
 
 
@@ -133,6 +178,7 @@ BAD_YAML = {
     "a program": "name: !!python/object/apply:os.system [ls]",
     "laughs": "a: &a [x, x]\nb: &b [*a, *a]",
     "zero byte": "name: \0",
+    "no character": "name: \x07",
 }
 
 

@@ -99,7 +99,7 @@ def test_what_is_no_such_file(content: bytes, tmp_path: Path) -> None:
 
 
 def test_a_path_that_is_no_file(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="cannot be read: not a regular file"):
+    with pytest.raises(CheckpointError, match="cannot be read: a folder, expected a file"):
         read_torch_archive(tmp_path)
 
 

@@ -144,6 +144,16 @@ def changed(**neuron: Any) -> dict[str, Any]:
 
 REFUSED: dict[str, tuple[Callable[[], dict[str, Any]], type[EsvaeError], str]] = {
     "graded spikes": (lambda: changed(messageBits=8), UnsupportedLayerError, "messageBits: graded spikes"),
+    "graded": (
+        lambda: changed(gradedSpike=True),
+        UnsupportedLayerError,
+        "gradedSpike: slayer's neurons sent their potential along with each spike, which netx passes over",
+    ),
+    "graded, unreadable": (
+        lambda: changed(gradedSpike=b"yes"),
+        NetFileError,
+        "gradedSpike: expected one truth value",
+    ),
     "refractory": (lambda: changed(refDelay=3), UnsupportedLayerError, "refDelay: netx passes over it; expected 1"),
     "norm exponent": (lambda: changed(weight_exp=2), UnsupportedLayerError, "weight_exp: netx passes over it"),
     "threshold": (lambda: changed(vThMant=131_073), HardwareRangeError, "131073 outside"),

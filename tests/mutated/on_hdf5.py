@@ -1,10 +1,8 @@
-"""Sound network files of many kinds, and what can be done to them, each a function of a file and a generator.
-
-Used by ``tests/mutate_files.py``.
-"""
+"""Sound network files of many kinds, and changes of what HDF5 holds: groups, links, data sets, sizes, geometry."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,13 +10,15 @@ from typing import Any
 import h5py
 import numpy as np
 
+from esvae.errors import EsvaeError
 from export.ir import Conv, ConvTranspose, Dense, Flatten, ImageReadout, InputNeurons, Layer, Lif, Network, Prior
+from export.netx.read import read_netx_unguarded
 from export.netx.write import write_netx
+from mutated.on_bytes import Mutation
 
-__all__ = ["MUTATIONS", "SEEDS", "mutate", "write_seed"]
+__all__ = ["HDF5", "NETWORKS", "rehash"]
 
 NEURON = Lif(4096, 3072, 51)
-Mutation = Callable[[Path, np.random.Generator], None]
 
 
 def _even(*shape: int) -> np.ndarray:
@@ -64,7 +64,7 @@ def _foreign(path: Path) -> Path:
     return path
 
 
-SEEDS: dict[str, Callable[[Path], Path]] = {
+NETWORKS: dict[str, Callable[[Path], Path]] = {
     "conv": _network(
         (2, 6, 6), Conv(_even(3, 2, 3, 3), None, NEURON, stride=(2, 2)), Flatten(), Dense(_even(4, 12), None, NEURON)
     ),
@@ -78,37 +78,24 @@ SEEDS: dict[str, Callable[[Path], Path]] = {
 }
 
 
-def write_seed(name: str, path: Path) -> Path:
-    """The sound file of that kind."""
-    return SEEDS[name](path)
+def rehash(path: Path, rng: np.random.Generator) -> None:
+    """Every other time puts the hash of what is there into the file, where it can be read that far."""
+    if rng.random() < 0.5:
+        return
 
+    def kept(self: Network) -> str:
+        hashes.append(content_hash(self))
+        return hashes[0]
 
-def mutate(name: str, path: Path, rng: np.random.Generator) -> bool:
-    """Applies a mutation; False where an earlier one left nothing that it can be applied to."""
-    try:
-        MUTATIONS[name](path, rng)
-    except Exception:  # whatever h5py makes of a file that is damaged already
-        return False
-    return True
-
-
-def _flip(path: Path, rng: np.random.Generator) -> None:
-    content = np.frombuffer(path.read_bytes(), np.uint8).copy()
-    for at in rng.integers(0, len(content), int(rng.integers(1, 9))):
-        content[at] ^= rng.integers(1, 256, dtype=np.uint8)
-    path.write_bytes(content.tobytes())
-
-
-def _truncate(path: Path, rng: np.random.Generator) -> None:
-    content = path.read_bytes()
-    path.write_bytes(content[: rng.integers(0, len(content))])
-
-
-def _zero(path: Path, rng: np.random.Generator) -> None:
-    content = bytearray(path.read_bytes())
-    start, length = int(rng.integers(0, len(content))), int(rng.integers(1, 2000))
-    content[start : start + length] = bytes(len(content[start : start + length]))
-    path.write_bytes(bytes(content))
+    hashes: list[str] = []
+    content_hash, Network.content_hash = Network.content_hash, kept  # type: ignore[method-assign]
+    with contextlib.suppress(EsvaeError):
+        read_netx_unguarded(path)
+    Network.content_hash = content_hash  # type: ignore[method-assign]
+    if hashes:
+        with h5py.File(path, "r+") as file:
+            del file["esvae/content_hash"]
+            file["esvae/content_hash"] = hashes[0]
 
 
 def _inside(change: Callable[[Any, np.random.Generator], None]) -> Mutation:
@@ -262,7 +249,7 @@ def _link(file: Any, rng: np.random.Generator) -> None:
     if kind == 0:
         file[name] = h5py.SoftLink(f"/{name}" if rng.random() < 0.5 else "/nowhere")
     elif kind == 1:
-        file[name] = h5py.ExternalLink(str(rng.choice(["/dev/zero", "/etc/passwd", "case.net", "none.h5"])), "layer")
+        file[name] = h5py.ExternalLink(str(rng.choice(["/dev/zero", "/etc/passwd", "x.net", "none.h5"])), "layer")
     elif kind in (2, 3):
         file[name] = hard
     else:
@@ -276,7 +263,7 @@ def _virtual(file: Any, rng: np.random.Generator) -> None:
     del file[name]
     if rng.random() < 0.5:
         layout = h5py.VirtualLayout(shape, "i8")
-        layout[...] = h5py.VirtualSource(str(rng.choice([".", "case.net", "/dev/zero"])), name, shape)
+        layout[...] = h5py.VirtualSource(str(rng.choice([".", "x.net", "/dev/zero"])), name, shape)
         file.create_virtual_dataset(name, layout, fillvalue=1)
     else:
         file.create_dataset(
@@ -326,10 +313,7 @@ def _unhash(file: Any, rng: np.random.Generator) -> None:
     del file["esvae"]
 
 
-MUTATIONS: dict[str, Mutation] = {
-    "flip": _flip,
-    "truncate": _truncate,
-    "zero": _zero,
+HDF5: dict[str, Mutation] = {
     "remove": _inside(_remove),
     "rename": _inside(_rename),
     "swap": _inside(_swap),
