@@ -24,7 +24,7 @@ from esvae.machine.arrays import load_array, save_array
 from export.circuit.generator import circuit_of, source_network, whole_network
 from export.ir import Network, Shape
 from sim.sampler import check_circuit_seed, draw_latents, initial_states
-from sim.stimulus import Stimulus, Timing, as_stimulus, check_kind
+from sim.stimulus import Stimulus, Timing, as_stimulus, check_kind, takes_frames
 
 __all__ = [
     "DEFAULT_IMAGES",
@@ -47,6 +47,8 @@ _CHUNK = 64
 #: Pixels that are made up are drawn from -128 to 383: mostly positive, so that the neurons fire.
 _PIXEL_BITS = 9
 _PIXEL_MIN = -(1 << (_PIXEL_BITS - 2))
+#: Frames that are made up are drawn up to the range of slayer's quantized inputs, and so much of them changes a step.
+_FRAME, _CHANGING = 64, 1 / 8
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,8 @@ class InputOptions:
         seed: of everything that is drawn.
         latents: ``.npy`` file of spikes over the network's window, ``(images, steps, features)``.
         spikes: ``.npy`` file of spikes over any number of steps, ``(images, steps, *input shape)`` or flat.
-        image: ``.npy`` file of whole numbers for input neurons, ``(images, *input shape)``; or ``zeros``.
+        image: ``.npy`` file of whole numbers for input neurons, ``(images, *input shape)``; or ``zeros``. For delta
+            encoders also of frames, one a step: ``(images, steps, *input shape)``.
         rate: random spikes, so many a step of each input.
         steps: length of the run: spikes are cut, or followed by silence.
         timing: resets, and whether time is counted as Lava does.
@@ -106,8 +109,8 @@ class Entering:
         network: that they enter.
         images: how many.
         steps: of each.
-        make: spikes ``(images, steps, ...)``, or pixels ``(images, *input shape)``, of the images from a first number
-            to before a last one.
+        make: spikes or frames ``(images, steps, ...)``, or pixels ``(images, *input shape)``, of the images from a
+            first number to before a last one.
         options: that it was made by.
         rate: of random spikes.
         sampler: the rates and first states behind the spikes of such images, where a sampler draws them.
@@ -218,7 +221,8 @@ def at_rate(network: Network, rate: float, options: InputOptions) -> Entering:
 
 
 def made_up(network: Network, options: InputOptions) -> Entering:
-    """For a file that does not say what enters it: random pixels for input neurons, else spikes at half of the steps.
+    """For a file that does not say what enters it: random pixels for input neurons, which for delta encoders change in
+    one of eight places a step, else spikes at half of the steps.
 
     Raises:
         DataError: neither the network nor the options say how many steps.
@@ -233,6 +237,18 @@ def made_up(network: Network, options: InputOptions) -> Entering:
         values = (states(start, stop) & np.uint32((1 << _PIXEL_BITS) - 1)).astype(np.int32) + _PIXEL_MIN
         return values.reshape(-1, *network.input_shape)
 
+    def frames(start: int, stop: int) -> np.ndarray:
+        found = []
+        for image in range(start, stop):
+            rng = np.random.Generator(np.random.Philox(key=[seed, image]))
+            drawn = rng.integers(-_FRAME, _FRAME + 1, (steps, *network.input_shape), np.int32)
+            changes = rng.random(drawn.shape) < _CHANGING
+            changes[0] = True
+            # Each value stays until it changes: that of the last step at which it did.
+            last = np.maximum.accumulate(np.where(changes, np.arange(steps).reshape(-1, *[1] * (drawn.ndim - 1)), 0))
+            found.append(np.take_along_axis(drawn, last, axis=0))
+        return np.stack(found)
+
     def rates(start: int, stop: int) -> Rates:
         first = states(start, stop)
         return Rates(np.full(first.shape, 1 << (DEFAULT_RATE_BITS - 1)), first, steps, DEFAULT_RATE_BITS)
@@ -240,6 +256,9 @@ def made_up(network: Network, options: InputOptions) -> Entering:
     def spikes(start: int, stop: int) -> np.ndarray:
         return rates(start, stop).spikes()
 
+    if takes_frames(network):
+        about = f"random frames, -{_FRAME} to {_FRAME}, of which an eighth changes at each step, seed {seed}"
+        return Entering("pixels", about, network, images, steps, frames, options)
     if network.input_neurons is not None:
         most = _PIXEL_MIN + (1 << _PIXEL_BITS) - 1
         about = f"random pixels, {_PIXEL_MIN} to {most}, seed {seed}"
@@ -311,13 +330,16 @@ def _from_spikes(
 
 def _from_images(network: Network, path: str | os.PathLike[str], options: InputOptions) -> Entering:
     steps = options.steps or network.time_steps
-    if steps is None:
-        raise DataError("--image: the file says no number of steps; give it with --steps")
     if str(path) == "zeros":
         pictures = np.zeros((options.images or 1, *network.input_shape), np.int32)
     else:
         # Left in the file, and copied where written to: torch takes no array that is read only.
         pictures = load_array(path, "images", mapped="c")[: options.images]
+        if takes_frames(network) and pictures.ndim == len(network.input_shape) + 2:  # one a step
+            steps = options.steps or pictures.shape[1]
+            pictures = pictures[:, :steps]
+    if steps is None:
+        raise DataError("--image: the file says no number of steps; give it with --steps")
     about = f"images from {path}" if str(path) != "zeros" else "images of zeros"
     return Entering("image", about, network, len(pictures), steps, _rows(pictures), options)
 

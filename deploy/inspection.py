@@ -10,7 +10,20 @@ from typing import Any
 
 from esvae.errors import EsvaeError
 from export.circuit.generator import whole_network
-from export.ir import INPUT_LABEL, CircuitPrior, Dense, InputNeurons, Lif, Network, Shape, Synapse, all_weights
+from export.ir import (
+    INPUT_LABEL,
+    CircuitPrior,
+    Delta,
+    Dense,
+    InputNeurons,
+    Lif,
+    Network,
+    Neuron,
+    Shape,
+    Sigma,
+    Synapse,
+    all_weights,
+)
 from export.netx import read_netx
 from export.netx.rules import present_weights
 from export.netx.survey import Item, survey
@@ -34,8 +47,10 @@ class LayerView:
         zeros: share of stored weights that are zero.
         even: whether all weights are even, as mixed signs are stored on the chip.
         bias_range, delay_range: smallest and largest, or None where there are none.
-        current_keep, voltage_keep: shares that survive a step.
-        threshold: mantissa; the neuron fires above 64 times it.
+        neuron: ``lif``, ``sigma-delta``, ``delta`` or ``sigma``.
+        current_keep, voltage_keep: shares that survive a step, or None of neurons without.
+        threshold: mantissa; the neuron fires above 64 times it, or sends changes from 4096 times it on; None of
+            ``sigma``.
     """
 
     layer: str
@@ -50,9 +65,10 @@ class LayerView:
     even: bool
     bias_range: tuple[int, int] | None
     delay_range: tuple[int, int] | None
-    current_keep: float
-    voltage_keep: float
-    threshold: int
+    neuron: str
+    current_keep: float | None
+    voltage_keep: float | None
+    threshold: int | None
 
 
 @dataclass(frozen=True)
@@ -148,7 +164,7 @@ def _input_view(neurons: InputNeurons, shape: Shape) -> LayerView:
     )
 
 
-def _view(layer: Synapse[Lif], before: Shape, after: Shape, label: str) -> LayerView:
+def _view(layer: Synapse[Neuron], before: Shape, after: Shape, label: str) -> LayerView:
     weight = all_weights(layer)
     present, counts = present_weights(weight[start : start + _ROWS] for start in range(0, len(weight), _ROWS))
     delay = layer.delay if isinstance(layer, Dense) else None
@@ -169,5 +185,9 @@ def _view(layer: Synapse[Lif], before: Shape, after: Shape, label: str) -> Layer
     )
 
 
-def _neuron(neuron: Lif) -> tuple[float, float, int]:
-    return neuron.current_keep, neuron.keep, neuron.threshold
+def _neuron(neuron: Neuron | Delta) -> tuple[str, float | None, float | None, int | None]:
+    if isinstance(neuron, Lif):
+        return "lif", neuron.current_keep, neuron.keep, neuron.threshold
+    if isinstance(neuron, Sigma):
+        return "sigma", None, None, None
+    return "delta" if isinstance(neuron, Delta) else "sigma-delta", None, None, neuron.threshold

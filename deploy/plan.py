@@ -105,8 +105,8 @@ def plan(network: Network, images: int, *, steps: int | None = None, start: int 
 
     Raises:
         DataError: no image, no window, or a start before 1.
-        UnsupportedLayerError: synapses with delays, or recurrent ones, whose spikes would arrive in the next image's
-            window.
+        UnsupportedLayerError: sigma-delta neurons; delays or recurrent synapses, whose spikes would arrive in the next
+            image's window.
     """
     window = steps_of(network, steps)
     if images < 1:
@@ -121,6 +121,10 @@ def plan(network: Network, images: int, *, steps: int | None = None, start: int 
     start = 1 if start is None else start
     if start < 1:
         raise DataError(f"start at time step {start}: expected 1 or later")
+    if network.sends_messages:
+        raise UnsupportedLayerError(
+            "sigma-delta neurons: netx cannot reset them between two images; run them one at a time: esvae simulate"
+        )
     driven = network.input_neurons is not None  # neurons that an image drives as their bias
     drawing = () if circuit is None else source_network(circuit).labels
     names = [*([INPUT_LABEL] if driven else []), *drawing, *network.labels]

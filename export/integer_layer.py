@@ -11,12 +11,12 @@ import torch
 from esvae.chip.lif import integer_lif, integer_readout
 from esvae.chip.neuron import lif_step
 from export.float_layer import sums_of
-from export.ir import Lif, RecurrentDense, Synapse
+from export.ir import Lif, Neuron, RecurrentDense, Synapse, lif_of
 
 __all__ = ["ends_of", "spikes_of"]
 
 
-def spikes_of(layer: Synapse[Lif], raster: torch.Tensor) -> torch.Tensor:
+def spikes_of(layer: Synapse[Neuron], raster: torch.Tensor) -> torch.Tensor:
     """Spikes ``(steps, images, *output shape)`` of neurons that start at rest; of the raster's number type.
 
     Args:
@@ -26,26 +26,30 @@ def spikes_of(layer: Synapse[Lif], raster: torch.Tensor) -> torch.Tensor:
     sums, bias = _driven(layer, raster)
     if isinstance(layer, RecurrentDense):
         return _looped(layer, sums.numpy(), bias.numpy().astype(np.int64)).to(sums.dtype)
-    return integer_lif(sums.flatten(2), bias.flatten(), layer.neuron).unflatten(2, sums.shape[2:])
+    return integer_lif(sums.flatten(2), bias.flatten(), _lif(layer)).unflatten(2, sums.shape[2:])
 
 
-def ends_of(layer: Synapse[Lif], raster: torch.Tensor) -> torch.Tensor:
+def ends_of(layer: Synapse[Neuron], raster: torch.Tensor) -> torch.Tensor:
     """Potentials after the last step, ``(images, *output shape)``, of a layer that does not fire; as above."""
     sums, bias = _driven(layer, raster)
-    return integer_readout(sums.flatten(2), bias.flatten(), layer.neuron).unflatten(1, sums.shape[2:])
+    return integer_readout(sums.flatten(2), bias.flatten(), _lif(layer)).unflatten(1, sums.shape[2:])
 
 
-def _looped(layer: RecurrentDense[Lif], sums: np.ndarray, bias: np.ndarray) -> torch.Tensor:
+def _lif(layer: Synapse[Neuron]) -> Lif:
+    return lif_of(layer.neuron, layer.kind, "judging its rounding")
+
+
+def _looped(layer: RecurrentDense[Neuron], sums: np.ndarray, bias: np.ndarray) -> torch.Tensor:
     """Spikes of neurons that also take each other's, a step later."""
     u = v = s = np.zeros(sums.shape[1:], np.int64)
     back, spikes = layer.recurrent.astype(np.int64).T, []
     for arriving in sums:
-        u, v, s = lif_step(u, v, arriving.astype(np.int64) + s.astype(np.int64) @ back, bias, layer.neuron)
+        u, v, s = lif_step(u, v, arriving.astype(np.int64) + s.astype(np.int64) @ back, bias, _lif(layer))
         spikes.append(s)
     return torch.from_numpy(np.stack(spikes))
 
 
-def _driven(layer: Synapse[Lif], raster: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _driven(layer: Synapse[Neuron], raster: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Sums of weights, and each neuron's bias."""
     number: Any = raster.numpy().dtype
     sums = sums_of(replace(layer, weight=layer.weight.astype(number)), raster)

@@ -1,8 +1,10 @@
 """The definition of what an integer network computes: numpy, one step at a time, nothing fused, nothing clever.
 
-The neuron is :func:`esvae.chip.neuron.lif_step`, the synapses Lava's ``PyConvModelFixed`` and ``PyDenseModelBitAcc``
-(lava-nc 0.10.0), of which convolutions wrap their sums to 24 bit, two's complement. All other backends are held equal
-to this file, integer by integer.
+The neurons are :func:`esvae.chip.neuron.lif_step` and :func:`esvae.chip.sigma_delta.sigma_delta_step`, the synapses
+Lava's ``PyConvModelFixed``, ``PyDenseModelBitAcc`` and ``PyDelayDenseModelBitAcc`` (lava-nc 0.10.0). Their sums wrap,
+two's complement: a convolution's to 24 bit; a dense layer's to ``32 - n``, where netx shifts its weights left by n bits
+and Lava its sums, of 32 bit, right again; with delays so does every single product, and the sum to 32. Spikes never
+come to that, only messages. All other backends are held equal to this file, integer by integer.
 
 Before a step, where the timing says so, ``u = v = 0``.  A synapse with a delay of d steps carries at step t what its
 input fired at step t - d, and a recurrent one what its layer fired at step t - 1; that store of spikes is empty at the
@@ -11,16 +13,17 @@ start of a run and not touched by resets.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
 from jaxtyping import Int64, Shaped
 
-from esvae.chip.formats import ACCUMULATOR_BITS
+from esvae.chip.formats import ACCUMULATOR_BITS, REGISTER_BITS, WEIGHT
 from esvae.chip.neuron import lif_step, wrap_signed
-from export.ir import Conv, ConvTranspose, Dense, Flatten, Lif, Network, RecurrentDense, Synapse
+from esvae.chip.sigma_delta import SigmaDeltaState, sigma_delta_step
+from export.ir import Conv, ConvTranspose, Delta, Dense, Flatten, Lif, Network, Neuron, RecurrentDense, Synapse
+from export.netx.rules import filling_shift
 from sim.stimulus import Stimulus, as_stimulus
 from sim.trace import Trace
 
@@ -28,14 +31,16 @@ __all__ = ["delayed_sum", "simulate", "synapse_sum"]
 
 
 def synapse_sum(layer: Synapse, spikes: Shaped[np.ndarray, " images *input"]) -> Int64[np.ndarray, " images *output"]:
-    """Sums the weights of the inputs that spiked; of a recurrent layer those of the layer before alone.
+    """Sums the weights of the inputs that spiked, or their products with the messages that came; of a recurrent layer
+    those of the layer before alone.
 
     Args:
         layer: its synapses.
-        spikes: 0 or 1.
+        spikes: 0 or 1, or messages.
     """
     if isinstance(layer, Dense | RecurrentDense):
-        return spikes.astype(np.int64) @ layer.weight.astype(np.int64).T
+        total = spikes.astype(np.int64) @ layer.weight.astype(np.int64).T
+        return wrap_signed(total, REGISTER_BITS - filling_shift(layer.weight))
     if isinstance(layer, Conv):
         return wrap_signed(_conv(layer, spikes), ACCUMULATOR_BITS)
     return wrap_signed(_conv_transpose(layer, spikes), ACCUMULATOR_BITS)
@@ -88,11 +93,15 @@ def delayed_sum(
     if not isinstance(layer, Dense) or layer.delay is None:
         return synapse_sum(layer, entering[:, step])
     total = np.zeros((len(entering), layer.weight.shape[0]), np.int64)
-    for delay in range(int(layer.delay.max()) + 1):
-        if delay <= step:
-            delayed = replace(layer, weight=np.where(layer.delay == delay, layer.weight, 0))
-            total += synapse_sum(delayed, entering[:, step - delay])
-    return total
+    bits = REGISTER_BITS - filling_shift(layer.weight)
+    for delay in range(min(int(layer.delay.max()), step) + 1):
+        weight = np.where(layer.delay == delay, layer.weight, 0).astype(np.int64)
+        arriving = entering[:, step - delay].astype(np.int64)
+        if np.abs(arriving).max() * -WEIGHT.min < 1 << (bits - 1):  # no product wraps
+            total += arriving @ weight.T
+        else:
+            total += np.stack([wrap_signed(arriving * row, bits).sum(axis=1) for row in weight], axis=1)
+    return wrap_signed(total, REGISTER_BITS)
 
 
 def _arriving(layer: Synapse, entering: np.ndarray, step: int, fired: np.ndarray) -> np.ndarray:
@@ -109,7 +118,7 @@ def simulate(network: Network, entering: np.ndarray | Stimulus) -> Iterator[Trac
     Args:
         network: integer network.
         entering: spikes ``(images, steps, *input shape)``, aligned by sample and without resets; or a stimulus, which
-            may also hold images for input neurons, resets and staggered time.
+            may also hold images or frames for input neurons, resets and staggered time.
 
     Yields:
         For each layer with neurons, in file order: its trace, arrays ``(images, steps, *layer shape)``.
@@ -122,7 +131,9 @@ def simulate(network: Network, entering: np.ndarray | Stimulus) -> Iterator[Trac
     if given.images is not None and network.input_neurons is not None:
         nothing = np.zeros((len(given), given.steps, *network.input_shape), np.int64)
         resets = given.timing.resets(0, given.steps)
-        trace = _neurons(lambda t, _: nothing[:, t], given.images, network.input_neurons.neuron, nothing.shape, resets)
+        neuron, images = network.input_neurons.neuron, given.images
+        pixels = [images[:, t] for t in range(given.steps)] if isinstance(neuron, Delta) else [images] * given.steps
+        trace = _neurons(lambda t, _: nothing[:, t], pixels, neuron, nothing.shape, resets)
         yield trace
         raster, number = trace.s, 1
     else:
@@ -140,7 +151,7 @@ def simulate(network: Network, entering: np.ndarray | Stimulus) -> Iterator[Trac
             bias = bias.reshape(-1, *[1] * (len(shape) - 1))
         trace = _neurons(
             partial(_arriving, layer, raster),
-            bias,
+            [bias] * given.steps,
             layer.neuron,
             (*raster.shape[:2], *shape),
             given.timing.resets(number, given.steps),
@@ -152,18 +163,29 @@ def simulate(network: Network, entering: np.ndarray | Stimulus) -> Iterator[Trac
 
 def _neurons(
     sums: Callable[[int, np.ndarray], np.ndarray],
-    bias: np.ndarray,
-    neuron: Lif,
+    bias: Sequence[np.ndarray],
+    neuron: Neuron | Delta,
     shape: tuple[int, ...],
     resets: np.ndarray,
 ) -> Trace:
-    """One layer's neurons from rest over ``shape``: (images, steps, *layer shape); ``sums`` gives ``a`` of a step
-    and of what fired at the step before."""
+    """One layer's neurons from rest over ``shape``: (images, steps, *layer shape).
+
+    Args:
+        sums: gives ``a`` of a step and of what fired at the step before.
+        bias: of each step.
+        neuron, shape: which, and how many.
+        resets: steps before which current and potential are set to zero; of sigma-delta neurons none are.
+    """
     u, v, s = (np.zeros((shape[0], *shape[2:]), np.int64) for _ in "uvs")
+    state = SigmaDeltaState.at_rest(u.shape)
     states = []
     for t in range(shape[1]):
-        if resets[t]:
-            u, v = np.zeros_like(u), np.zeros_like(v)
-        u, v, s = lif_step(u, v, sums(t, s), bias, neuron)
+        if isinstance(neuron, Lif):
+            if resets[t]:
+                u, v = np.zeros_like(u), np.zeros_like(v)
+            u, v, s = lif_step(u, v, sums(t, s), bias[t], neuron)
+        else:
+            state, s = sigma_delta_step(state, sums(t, s), bias[t], neuron)
+            u, v = state.sigma, state.act
         states.append((u, v, s))
-    return Trace(*(np.stack(state, axis=1) for state in zip(*states, strict=True)))
+    return Trace(*(np.stack(each, axis=1) for each in zip(*states, strict=True)))

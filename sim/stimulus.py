@@ -12,11 +12,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Int32, UInt8
 
-from esvae.chip.formats import BIAS
+from esvae.chip.formats import BIAS, FRAME, IntFormat
 from esvae.errors import ConfigError, DataError
-from export.ir import Network
+from export.ir import Delta, Network
 
-__all__ = ["Stimulus", "Timing", "as_stimulus", "check_images", "check_kind", "check_spikes"]
+__all__ = [
+    "Stimulus",
+    "Timing",
+    "as_stimulus",
+    "check_frames",
+    "check_images",
+    "check_kind",
+    "check_spikes",
+    "takes_frames",
+]
 
 
 @dataclass(frozen=True)
@@ -63,7 +72,8 @@ class Stimulus:
 
     Attributes:
         spikes: 0 or 1, ``(images, steps, *input shape)``, or None.
-        images: whole numbers ``(images, *input shape)``, the biases of the input neurons at every step, or None.
+        images: whole numbers ``(images, *input shape)``, the biases of the input neurons at every step, or None; for
+            delta encoders frames ``(images, steps, *input shape)``, one a step, or one for all.
         steps: length of each run.
         timing: resets and alignment.
     """
@@ -84,6 +94,11 @@ class Stimulus:
         if found is None:
             raise DataError("the stimulus holds neither spikes nor images")
         return found
+
+    @property
+    def framed(self) -> bool:
+        """Whether images are frames, one a step."""
+        return self.images is not None and self.images.ndim in (3, 5)
 
     def __len__(self) -> int:
         """Number of samples."""
@@ -112,12 +127,21 @@ def _fitting(network: Network, given: np.ndarray | Stimulus) -> Stimulus:
     if not isinstance(given, Stimulus):
         given = Stimulus(np.asarray(given), None, np.shape(given)[1] if np.ndim(given) > 1 else 1)
     check_kind(network, images=given.images is not None)
+    if network.sends_messages and given.timing.reset_interval is not None:
+        raise DataError("sigma-delta neurons are not reset: netx passes over --reset-interval; leave it out")
     if given.images is not None:
         if given.steps < 1:
             raise DataError(f"{given.steps} steps: expected at least 1")
+        if takes_frames(network):
+            return replace(given, spikes=None, images=check_frames(network, given.images, given.steps))
         return replace(given, spikes=None, images=check_images(network, given.images))
     spikes = check_spikes(network, given.values)
     return replace(given, spikes=spikes, images=None, steps=spikes.shape[1])
+
+
+def takes_frames(network: Network) -> bool:
+    """Whether frames enter a network, which may be others at every step: its input neurons are delta encoders."""
+    return network.input_neurons is not None and isinstance(network.input_neurons.neuron, Delta)
 
 
 def check_kind(network: Network, *, images: bool) -> None:
@@ -166,13 +190,41 @@ def check_images(network: Network, images: np.ndarray) -> Int32[np.ndarray, " im
     if images.shape[1:] != wanted or len(images) == 0:
         axes = ", ".join(map(str, wanted))
         raise DataError(f"input images have shape {images.shape}, expected (images, {axes}), none empty")
+    return _whole(network, images, BIAS)
+
+
+def check_frames(network: Network, frames: np.ndarray, steps: int) -> Int32[np.ndarray, "images {steps} *input"]:
+    """Returns ``frames`` as int32, one a step: what enters each delta encoder.
+
+    Args:
+        network: with delta encoders.
+        frames: one a step, ``(images, steps, *input shape)``, or one for all steps ``(images, *input shape)``.
+        steps: length of the run.
+
+    Raises:
+        DataError: wrong shape, empty, fractions, or more than a state holds.
+    """
+    frames = np.asarray(frames)
+    wanted = network.input_shape
+    if frames.shape[1:] == wanted:
+        frames = np.broadcast_to(frames[:, None], (len(frames), steps, *wanted))
+    if frames.shape[1:] != (steps, *wanted) or len(frames) == 0:
+        axes = ", ".join(map(str, wanted))
+        raise DataError(
+            f"input frames have shape {frames.shape}, expected (images, {axes}) or (images, {steps} steps, {axes})"
+        )
+    return _whole(network, frames, FRAME)
+
+
+def _whole(network: Network, images: np.ndarray, limits: IntFormat) -> Int32[np.ndarray, "*shape"]:
+    """Images or frames as int32; raises DataError for fractions and what is outside of ``limits``."""
     neurons = network.input_neurons
     assert neurons is not None
     how = f"round(x * {neurons.weight} + {neurons.bias}) makes them of the pixels that the network was trained with"
     if images.dtype.kind not in "iub" and not (images.dtype.kind == "f" and (images == np.rint(images)).all()):
         raise DataError(f"input images must be whole numbers, the biases of the input neurons; {how}")
-    if images.min() < BIAS.min or images.max() > BIAS.max:
+    if images.min() < limits.min or images.max() > limits.max:
         raise DataError(
-            f"input images range from {images.min()} to {images.max()}, outside [{BIAS.min}, {BIAS.max}]; {how}"
+            f"input images range from {images.min()} to {images.max()}, outside [{limits.min}, {limits.max}]; {how}"
         )
     return images.astype(np.int32)

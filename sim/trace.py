@@ -26,9 +26,9 @@ class Trace:
     """State of one layer after each step.
 
     Attributes:
-        u: current, integer.
-        v: membrane potential after the reset of neurons that fired, integer.
-        s: spikes, 0 or 1.
+        u: current, integer; of sigma-delta neurons ``sigma``.
+        v: membrane potential after the reset of neurons that fired, integer; of sigma-delta neurons ``act``.
+        s: spikes, 0 or 1; of sigma-delta neurons the messages, integer.
     """
 
     u: Integer[np.ndarray, "images steps *layer"]
@@ -50,8 +50,8 @@ def trace_writer(target: str | os.PathLike[str], images: int) -> Iterator[Callab
     """Gives a function that takes the named traces of the next images, until ``images`` are written.
 
     An ``.h5`` file holds one data set a name, ``(images, steps, *layer shape)``, in compressed chunks of one image, and
-    takes no more memory than the images that are given at a time. An ``.npz`` file is written at the end. States are
-    int32, spikes uint8. The file appears whole or not at all.
+    takes no more memory than the images that are given at a time. An ``.npz`` file is written at the end. States and
+    messages are int32, spikes uint8. The file appears whole or not at all.
 
     Raises:
         ConfigError: a name that ends in neither ``.npz`` nor ``.h5``.
@@ -86,7 +86,9 @@ def trace_writer(target: str | os.PathLike[str], images: int) -> Iterator[Callab
 
 
 def _compact(traces: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name: x.astype(np.uint8 if name.endswith(".s") else np.int32, copy=False) for name, x in traces.items()}
+    """States and messages as int32, spikes as uint8, which they come as, or as truth values."""
+    kept = {np.dtype(bool): np.uint8, np.dtype(np.uint8): np.uint8}
+    return {name: x.astype(kept.get(x.dtype, np.int32), copy=False) for name, x in traces.items()}
 
 
 def save_traces(target: str | os.PathLike[str], traces: Mapping[str, np.ndarray]) -> None:

@@ -1,11 +1,13 @@
 """Random networks on stock netx and Lava against the twin: what CI runs a few of, and ``make fuzz N=1000`` many.
 
-    python tests/fuzz.py -n 1000 --seed 0 --out fuzz [--reference]
+    python tests/fuzz.py -n 1000 --seed 0 --out fuzz [--reference] [--sigma-delta]
 
 Networks and stimuli come from the suite's Hypothesis strategies: every layer type that netx loads, delays, input
 neurons, resets, either clock. A case on which the two differ, or which Lava refuses, is kept as ``case{number}.net``,
 ``case{number}.npy`` (spikes, or images for input neurons) and ``case{number}.json`` (steps, timing, what differs).
-With ``--reference`` the numpy reference stands in for Lava: a hundred times as many networks in the same time.
+With ``--sigma-delta`` neurons send messages; networks whose convolutions could sum up to 2^31 are left out, as Lava
+computes such sums in float64 and what their cast to 32 bit gives is undefined. With ``--reference`` the numpy reference
+stands in for Lava: a hundred times as many networks in the same time.
 """
 
 from __future__ import annotations
@@ -25,14 +27,15 @@ from hypothesis import strategies as st
 
 from deploy.lava import SamplesJob, run_lava_jobs
 from esvae.errors import EsvaeError
-from export.ir import Network
+from export.ir import Conv, ConvTranspose, Network
+from export.ir.bounds import largest_sum
 from export.netx.read import read_netx_unguarded
 from export.netx.write import write_netx
 from sim import reference
 from sim.stimulus import Stimulus, as_stimulus
 from sim.trace import first_difference, named_traces
 from sim.twin.engine import Engine
-from strategies import foreign_networks, stimuli_for
+from strategies import foreign_networks, sigma_delta_networks, stimuli_for
 
 __all__ = ["Case", "cases", "differences"]
 
@@ -43,7 +46,7 @@ _BATCH = 50
 _MOST_NEURONS = 400
 
 
-def cases(count: int, number: int = 0) -> list[Case]:
+def cases(count: int, number: int = 0, *, sigma_delta: bool = False) -> list[Case]:
     """``count`` networks with stimuli, the same for the same ``number``; small, for Lava's sake."""
     found: list[Case] = []
 
@@ -57,13 +60,24 @@ def cases(count: int, number: int = 0) -> list[Case]:
     )
     @given(st.data())
     def collect(data: st.DataObject) -> None:
-        network = data.draw(foreign_networks())
-        stimulus = data.draw(stimuli_for(network))
-        if sum(int(np.prod(shape)) for shape in network.shapes) <= _MOST_NEURONS:
-            found.append((network, as_stimulus(network, stimulus)))
+        network = data.draw(sigma_delta_networks() if sigma_delta else foreign_networks())
+        stimulus = as_stimulus(network, data.draw(stimuli_for(network)))
+        small = sum(int(np.prod(shape)) for shape in network.shapes) <= _MOST_NEURONS
+        if small and not (sigma_delta and _overflows(network, stimulus)):
+            found.append((network, stimulus))
 
     collect()
     return found
+
+
+def _overflows(network: Network, stimulus: Stimulus) -> bool:
+    """Whether products of a convolution could add up to more than 32 bit hold."""
+    for layer in next(Engine(network).run(stimulus, chunk=len(stimulus))):
+        if isinstance(layer.layer, Conv | ConvTranspose):
+            largest = max(int(layer.entering.max()), -int(layer.entering.min()))
+            if largest * largest_sum(layer.layer) >= 1 << 31:
+                return True
+    return False
 
 
 def differences(drawn: list[Case], out: Path, *, first: int = 0, lava: bool = True) -> Iterator[str | None]:
@@ -112,11 +126,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("fuzz"), help="folder for cases that fail")
     parser.add_argument("--reference", action="store_true", help="the numpy reference instead of Lava")
+    parser.add_argument("--sigma-delta", action="store_true", help="neurons that send messages")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so long")
     options = parser.parse_args()
     start, done, failed, number = time.perf_counter(), 0, 0, options.seed * 1_000_003
     while done < options.n and time.perf_counter() - start < options.seconds:
-        drawn = cases(min(_BATCH, options.n - done), number)
+        drawn = cases(min(_BATCH, options.n - done), number, sigma_delta=options.sigma_delta)
         number += 1
         for said in differences(drawn, options.out, first=done, lava=not options.reference):
             done += 1

@@ -8,12 +8,13 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import strategies as st
 
-from esvae.chip.formats import BIAS, DECAY_UNITY, DELAY, THRESHOLD, WEIGHT
+from esvae.chip.formats import BIAS, DECAY_UNITY, DELAY, FRAME, SIGMA_THRESHOLD, THRESHOLD, WEIGHT
 from export.ir import (
     INTEGRATOR,
     NEVER_FIRES,
     Conv,
     ConvTranspose,
+    Delta,
     Dense,
     Flatten,
     ImageReadout,
@@ -24,11 +25,24 @@ from export.ir import (
     Prior,
     RecurrentDense,
     Shape,
+    Sigma,
+    SigmaDelta,
 )
 from export.netx.rules import loaded_dense_weight, loaded_values
 from sim.stimulus import Stimulus, Timing
 
-__all__ = ["foreign_networks", "generators", "lifs", "map_layers", "networks", "spikes_for", "stimuli_for", "weights"]
+__all__ = [
+    "foreign_networks",
+    "frames_for",
+    "generators",
+    "lifs",
+    "map_layers",
+    "networks",
+    "sigma_delta_networks",
+    "spikes_for",
+    "stimuli_for",
+    "weights",
+]
 
 decays = st.one_of(st.sampled_from([0, 1, 819, 2048, 3072, 4095, DECAY_UNITY]), st.integers(0, DECAY_UNITY))
 
@@ -226,6 +240,33 @@ def foreign_networks(draw: st.DrawFn, *, transposed: bool = False, loadable: boo
     return replace(base, layers=tuple(layers), input_neurons=neurons)
 
 
+sigma_thresholds = st.one_of(
+    st.sampled_from([0, 1, SIGMA_THRESHOLD.max, NEVER_FIRES]), st.integers(0, 40), st.integers(0, 4000)
+)
+
+
+@st.composite
+def sigma_delta_networks(draw: st.DrawFn, *, transposed: bool = False, mixed: bool = True) -> Network:
+    """As :func:`foreign_networks`, of sigma-delta neurons; some layers stay integrate-and-fire where ``mixed``."""
+    base = draw(networks(transposed=transposed, loadable=True))
+    layers = list(base.layers)
+    for index, layer in enumerate(layers):
+        if isinstance(layer, Flatten):
+            continue
+        kind = draw(st.sampled_from(["sigma-delta"] * 5 + ["sigma", "lif" if mixed else "sigma-delta"]))
+        if index == len(layers) - 1 and draw(st.booleans()):
+            kind = "sigma"
+        neuron = {"sigma-delta": SigmaDelta(draw(sigma_thresholds)), "sigma": Sigma(), "lif": layer.neuron}[kind]
+        layers[index] = replace(layer, neuron=neuron, bias=None if kind == "sigma" else layer.bias)
+        if isinstance(layer, Dense):
+            layers[index] = replace(layers[index], delay=draw(delays(layer.weight.shape)))
+    entry = draw(st.sampled_from(["delta", "delta", "delta", "lif" if mixed else "delta", "spikes"]))
+    neurons = None
+    if entry != "spikes":
+        neurons = InputNeurons(Delta(draw(sigma_thresholds)) if entry == "delta" else draw(lifs()))
+    return replace(base, layers=tuple(layers), input_neurons=neurons)
+
+
 @st.composite
 def generators(draw: st.DrawFn, *, transposed: bool = False) -> Network:
     """As :func:`networks`, with a prior of one or more components, and a readout where the last layer is a map."""
@@ -248,14 +289,32 @@ def generators(draw: st.DrawFn, *, transposed: bool = False) -> Network:
 
 
 @st.composite
+def frames_for(draw: st.DrawFn, network: Network, *, images: int = 2) -> np.ndarray:
+    """Frames for delta encoders: still, walking, or new at every step; small, or up to all that a state holds."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    span = draw(st.sampled_from([3, 64, 64, 2000, FRAME.max]))
+    kind = draw(st.sampled_from(["still", "walk", "new"]))
+    shape = (images, network.time_steps or 4, *network.input_shape)
+    frames = rng.integers(-span, span + 1, shape)
+    if kind == "still":
+        return frames[:, 0]
+    if kind == "walk":
+        moves = np.where(rng.random(shape) < 0.2, frames // 4, 0)
+        frames = np.clip(frames[:, :1] + moves.cumsum(axis=1), FRAME.min, FRAME.max)
+    return frames
+
+
+@st.composite
 def stimuli_for(draw: st.DrawFn, network: Network, *, images: int = 2) -> Stimulus:
     """Spikes, or images for input neurons, with every kind of timing; small images (which let neurons fire) often."""
-    interval = draw(st.one_of(st.none(), st.integers(1, 5)))
+    interval = None if network.sends_messages else draw(st.one_of(st.none(), st.integers(1, 5)))
     timing = Timing(interval, draw(st.integers(0, 6)) if interval else 0, draw(st.booleans()))
     if network.input_neurons is None:
         spikes = draw(spikes_for(network, images=images))
         return Stimulus(spikes, None, spikes.shape[1], timing)
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    if isinstance(network.input_neurons.neuron, Delta):
+        return Stimulus(None, draw(frames_for(network, images=images)), network.time_steps or 4, timing)
     span = draw(st.sampled_from([1, 300, BIAS.max]))
     pictures = rng.integers(-span, span + 1, (images, *network.input_shape))
     return Stimulus(None, pictures.astype(np.int32), network.time_steps or 4, timing)

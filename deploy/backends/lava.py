@@ -76,7 +76,8 @@ def _whole(job: BackendJob) -> bool:
         for layer in job.network.layers
     )
     driven = job.network.input_neurons is not None
-    return not driven and not late and job.layers is None and job.entering.timing == Timing()
+    rests = not driven and not late and not job.network.sends_messages  # messages' neurons cannot be reset
+    return rests and job.layers is None and job.entering.timing == Timing()
 
 
 def _draws(job: BackendJob) -> bool:

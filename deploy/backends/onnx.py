@@ -104,7 +104,8 @@ def _chunks(ready: Any, job: BackendJob, size: int) -> Iterator[dict[str, np.nda
     names, stimulus = [output.name for output in ready.get_outputs()], job.stimulus
     for start in range(0, len(stimulus), size):
         part = stimulus.part(start, start + size)
-        entering = {"pixels": part.images} if part.spikes is None else {"spikes": part.spikes}
+        name = "spikes" if part.spikes is not None else "frames" if part.framed else "pixels"
+        entering = {name: np.ascontiguousarray(part.values)}
         yield dict(zip(names, ready.run(names, entering), strict=True))
         job.report(min(start + size, len(stimulus)) / len(stimulus), "ONNX Runtime")
 

@@ -10,7 +10,7 @@ from deploy.compare.float_layers import FloatDecoder, Membrane
 from deploy.compare.layout import Layout, find_layout
 from deploy.compare.types import Divergence, LayerDrift, Location
 from esvae.chip.formats import STATE_SHIFT
-from export.ir import Network
+from export.ir import Network, lif_of
 from sim.trace import Trace
 
 __all__ = ["LayerStream", "layouts_of"]
@@ -40,7 +40,7 @@ class LayerStream:
         assert network.readout is not None
         self.layouts = layouts_of(decoder, network)
         self._decoder, self._steps = decoder, network.time_steps
-        neurons = [layer.neuron for layer, _, _ in network.synapses()]
+        neurons = [lif_of(layer.neuron, layer.kind, "comparing potentials") for layer, _, _ in network.synapses()]
         # A potential counts in thresholds: of the float layer on one side, of the chip's register on the other. One
         # that rounded to zero is no unit, so such a layer's potentials are not compared.
         shift = 1 << STATE_SHIFT

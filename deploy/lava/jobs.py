@@ -97,7 +97,7 @@ class WindowsJob:
 
 @dataclass(frozen=True, eq=False)
 class SamplesJob:
-    """A stimulus for any LIF ``.net`` file in stock netx, one sample after the other, each from rest.
+    """A stimulus for any ``.net`` file in stock netx, one sample after the other, each from rest.
 
     Attributes:
         net: the file.
@@ -137,6 +137,7 @@ class SamplesJob:
             layers=self.layers,
             entering=_saved(folder, given.values),
             driven=given.images is not None,
+            framed=given.framed,
             reset_interval=timing.reset_interval,
             reset_offset=timing.reset_offset,
             stagger=timing.stagger,

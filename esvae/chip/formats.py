@@ -20,6 +20,12 @@ __all__ = [
     "DECAY_UNITY",
     "DEFAULT_RATE_BITS",
     "DELAY",
+    "FRAME",
+    "MESSAGE_BITS",
+    "MESSAGE_EXP",
+    "REGISTER_BITS",
+    "SIGMA_EXP",
+    "SIGMA_THRESHOLD",
     "STATE_LIMIT",
     "STATE_SHIFT",
     "STATE_WRAP",
@@ -71,6 +77,22 @@ BIAS = IntFormat("bias", -4096, 4095)
 THRESHOLD = IntFormat("threshold", 0, 131_071)
 DECAY = IntFormat("decay", 0, DECAY_UNITY)
 DELAY = IntFormat("delay", 0, 62)
+
+#: Width of the integers in which Lava's models hold a state, a message or a sum on its way into a narrower register.
+REGISTER_BITS = 32
+
+#: Sigma-delta neurons, as netx makes them (``netx/hdf5.py: get_neuron_params``): their messages have 6 fractional bits
+#: beside the file's units (``spike_exp``), their states 6 more (``state_exp``).
+MESSAGE_EXP = 6
+SIGMA_EXP = MESSAGE_EXP + 6
+
+#: Bits of a message that netx asks for (``num_message_bits``); Lava's models hold messages in 32.
+MESSAGE_BITS = 16
+
+#: What, shifted left by :data:`SIGMA_EXP`, a 32 bit state still holds: thresholds of sigma-delta neurons, and the
+#: numbers of a frame that enters a delta encoder.
+SIGMA_THRESHOLD = IntFormat("threshold", 0, (1 << (REGISTER_BITS - 1 - SIGMA_EXP)) - 1)
+FRAME = IntFormat("frame value", -(1 << (REGISTER_BITS - 1 - SIGMA_EXP)), (1 << (REGISTER_BITS - 1 - SIGMA_EXP)) - 1)
 
 #: Fractional bits of a rate code where nobody says otherwise: the sampler compares so many bits of its shift register.
 DEFAULT_RATE_BITS = 8

@@ -32,12 +32,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Int64, Integer, Real
 
-from esvae.chip.formats import DECAY_SHIFT, DECAY_UNITY, STATE_LIMIT, STATE_SHIFT, STATE_WRAP
+from esvae.chip.formats import DECAY_SHIFT, DECAY_UNITY, REGISTER_BITS, STATE_LIMIT, STATE_SHIFT, STATE_WRAP
 
 __all__ = ["INTEGRATOR", "NEVER_FIRES", "FloatLif", "Lif", "decay", "lif_step", "wrap_signed"]
-
-#: Width in which the simulator holds a state before it is brought into its register.
-_HELD_BITS = 32
 
 
 @dataclass(frozen=True)
@@ -123,9 +120,9 @@ def lif_step(
     Returns:
         ``u``, ``v`` and the spikes ``s`` after the step.
     """
-    u = wrap_signed(decay(u, neuron.current_decay) + (a.astype(np.int64) << STATE_SHIFT), _HELD_BITS)
+    u = wrap_signed(decay(u, neuron.current_decay) + (a.astype(np.int64) << STATE_SHIFT), REGISTER_BITS)
     u = np.where(u > STATE_LIMIT, u - STATE_WRAP, np.where(u <= -STATE_LIMIT, u + STATE_WRAP, u))
-    drive = wrap_signed(decay(v, neuron.voltage_decay) + u + (np.int64(1) * bias << STATE_SHIFT), _HELD_BITS)
+    drive = wrap_signed(decay(v, neuron.voltage_decay) + u + (np.int64(1) * bias << STATE_SHIFT), REGISTER_BITS)
     v = np.clip(drive, -(STATE_LIMIT - 1), STATE_LIMIT - 1)
     s = v > neuron.threshold << STATE_SHIFT
     return u, np.where(s, 0, v), s

@@ -17,7 +17,7 @@ import numpy as np
 from esvae.chip.formats import STATE_SHIFT, THRESHOLD
 from esvae.chip.rounding import MAX_WEIGHT_BITS
 from esvae.errors import UnsupportedLayerError
-from export.ir import CircuitPrior, Flatten, FloatLif, Lif, Synapse, with_values
+from export.ir import CircuitPrior, Flatten, FloatLif, Neuron, Synapse, lif_of, with_values
 from export.ir.floats import FloatLayer, FloatNetwork
 from export.netx import read_netx
 
@@ -71,8 +71,8 @@ def from_netx(path: str | os.PathLike[str], *, keep_scale: bool = True) -> Float
     )
 
 
-def _float(layer: Synapse[Lif], *, silent: bool, where: str) -> Synapse[FloatLif]:
-    neuron = layer.neuron
+def _float(layer: Synapse[Neuron], *, silent: bool, where: str) -> Synapse[FloatLif]:
+    neuron = lif_of(layer.neuron, where, "quantizing again")
     if neuron.threshold > THRESHOLD.max:
         raise UnsupportedLayerError(
             f"{where}: a neuron that cannot fire cannot be quantized again; supported are {_SUPPORTED}; {_REMEDY}"

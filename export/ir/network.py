@@ -17,15 +17,36 @@ from functools import cached_property
 
 import numpy as np
 
-from esvae.chip.formats import BIAS, DECAY, DEFAULT_RATE_BITS, DELAY, STATE_LIMIT, THRESHOLD, WEIGHT
+from esvae.chip.formats import (
+    BIAS,
+    DECAY,
+    DEFAULT_RATE_BITS,
+    DELAY,
+    SIGMA_THRESHOLD,
+    STATE_LIMIT,
+    THRESHOLD,
+    WEIGHT,
+)
 from esvae.chip.neuron import INTEGRATOR, NEVER_FIRES, Lif
-from esvae.errors import HardwareRangeError, NetFileError
+from esvae.chip.sigma_delta import Delta, Sigma, SigmaDelta
+from esvae.errors import HardwareRangeError, NetFileError, UnsupportedLayerError
 from export.ir import limits
 from export.ir.bounds import largest_sum
 from export.ir.checks import check_bias, check_entry, shape_behind
 from export.ir.generator import CircuitPrior, ImageReadout, Prior, check_circuit, check_prior, check_readout
 from export.ir.labels import FIRST_GROUP, INPUT_LABEL, layer_labels
-from export.ir.nodes import Dense, Flatten, InputNeurons, Layer, Shape, Synapse, all_weights
+from export.ir.nodes import (
+    Dense,
+    Flatten,
+    InputNeurons,
+    Layer,
+    Neuron,
+    RecurrentDense,
+    Shape,
+    Synapse,
+    all_weights,
+    is_graded,
+)
 
 #: Numbers of a large array that are widened at a time.
 _BLOCK = 1 << 20
@@ -50,10 +71,11 @@ class Network:
     Raises:
         NetFileError: shapes that do not fit together.
         HardwareRangeError: a number that the chip's registers do not hold.
+        UnsupportedLayerError: messages through recurrent synapses.
     """
 
     input_shape: Shape
-    layers: tuple[Layer[Lif], ...]
+    layers: tuple[Layer[Neuron], ...]
     time_steps: int | None = None
     prior: Prior | CircuitPrior | None = None
     readout: ImageReadout | None = None
@@ -67,14 +89,15 @@ class Network:
             raise NetFileError("the network has no layer with neurons")
         if self.input_neurons is not None:
             _check_neuron(self.input_neurons.neuron, INPUT_LABEL)
-        shape = self.input_shape
+        shape, behind = self.input_shape, None
         for where, layer in zip(layer_labels(self.layers, self.first_group), self.layers, strict=True):
             before = shape
             shape = shape_behind(layer, before, where)
             if not isinstance(layer, Flatten):
                 if (problem := limits.layer_problem(layer, before, shape)) is not None:
                     raise NetFileError(f"{where}: {problem}")
-                _check_synapse(layer, shape, where)
+                _check_synapse(layer, shape, behind, where)
+                behind = layer.neuron
         if self.time_steps is not None:
             problem = self.window_problem(self.time_steps)
             if problem is not None:
@@ -82,7 +105,7 @@ class Network:
         if isinstance(self.prior, CircuitPrior):
             check_circuit(self.prior, self.input_shape)
             for layer in self.prior.synapses:
-                _check_synapse(layer, (layer.outputs,), f"circuit ({layer.kind})")
+                _check_synapse(layer, (layer.outputs,), layer.neuron, f"circuit ({layer.kind})")
         elif self.prior is not None:
             check_prior(self.prior, self.input_shape)
         if self.readout is not None:
@@ -107,13 +130,27 @@ class Network:
             shapes.append(shape)
         return tuple(shapes)
 
-    def synapses(self) -> Iterator[tuple[Synapse[Lif], Shape, Shape]]:
+    def synapses(self) -> Iterator[tuple[Synapse[Neuron], Shape, Shape]]:
         """Each layer that has a neuron, with its input shape and its output shape, in file order."""
         shape = self.input_shape
         for layer, after in zip(self.layers, self.shapes, strict=True):
             if not isinstance(layer, Flatten):
                 yield layer, shape, after
             shape = after
+
+    @property
+    def graded(self) -> tuple[bool, ...]:
+        """For each layer of :meth:`synapses`, whether messages enter it, and not spikes."""
+        neurons = [layer.neuron for layer, _, _ in self.synapses()]
+        first = None if self.input_neurons is None else self.input_neurons.neuron
+        return tuple(is_graded(neuron) for neuron in (first, *neurons[:-1]))
+
+    @property
+    def sends_messages(self) -> bool:
+        """Whether any of its neurons send messages, and not spikes."""
+        neurons = [layer.neuron for layer, _, _ in self.synapses()]
+        first = None if self.input_neurons is None else self.input_neurons.neuron
+        return any(map(is_graded, (first, *neurons)))
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -159,17 +196,24 @@ class Network:
         return digest.hexdigest()
 
 
-def _check_neuron(neuron: Lif, where: str) -> None:
-    if not isinstance(neuron, Lif):  # a caller without types
+def _check_neuron(neuron: Neuron | Delta, where: str) -> None:
+    if isinstance(neuron, SigmaDelta | Delta):
+        SIGMA_THRESHOLD.check(neuron.threshold, where, "a sigma-delta state holds no more")
+    elif isinstance(neuron, Lif):
+        DECAY.check(neuron.current_decay, f"{where} current", "parts of 4096 lost each step")
+        DECAY.check(neuron.voltage_decay, f"{where} voltage", "parts of 4096 lost each step")
+        if neuron != INTEGRATOR and neuron.threshold != NEVER_FIRES:
+            THRESHOLD.check(neuron.threshold, where, "use a smaller weight scale for the layer")
+    elif not isinstance(neuron, Sigma):  # a caller without types
         raise HardwareRangeError(f"{where}: neuron is float; quantize the network first")
-    DECAY.check(neuron.current_decay, f"{where} current", "parts of 4096 lost each step")
-    DECAY.check(neuron.voltage_decay, f"{where} voltage", "parts of 4096 lost each step")
-    if neuron != INTEGRATOR and neuron.threshold != NEVER_FIRES:
-        THRESHOLD.check(neuron.threshold, where, "use a smaller weight scale for the layer")
 
 
-def _check_synapse(layer: Synapse[Lif], shape: Shape, where: str) -> None:
+def _check_synapse(layer: Synapse[Neuron], shape: Shape, behind: object, where: str) -> None:
     _check_neuron(layer.neuron, where)
+    if isinstance(layer.neuron, Sigma) and layer.bias is not None:
+        raise NetFileError(f"{where}: a sigma output with a bias, for which it has no place; netx raises TypeError")
+    if isinstance(layer, RecurrentDense) and (is_graded(layer.neuron) or is_graded(behind)):
+        raise UnsupportedLayerError(f"{where}: recurrent synapses that carry messages are not modelled; spikes are")
     WEIGHT.check(all_weights(layer), where, "use a smaller weight scale")
     if isinstance(layer, Dense) and layer.delay is not None:
         DELAY.check(layer.delay, where, "netx clamps longer delays in silence; train with max_delay=62")
@@ -177,5 +221,7 @@ def _check_synapse(layer: Synapse[Lif], shape: Shape, where: str) -> None:
         BIAS.check(layer.bias, where, "use a smaller weight scale for the layer")
     check_bias(layer, shape, where)
     most = largest_sum(layer)
-    if most >= STATE_LIMIT:
-        raise HardwareRangeError(f"{where}: weights of one neuron sum to {most}, above {STATE_LIMIT - 1}; split it")
+    # Messages of a sigma output have 32 bit, others 26: their products with weights then add up to below 2^53.
+    limit = STATE_LIMIT >> isinstance(behind, Sigma)
+    if most >= limit:
+        raise HardwareRangeError(f"{where}: weights of one neuron sum to {most}, above {limit - 1}; split it")

@@ -1,7 +1,7 @@
 """The nodes of a network: neurons, synapses and what lies between them, with arrays in torch's axis order.
 
-``Conv[Lif]`` holds integers, in a :class:`~export.ir.Network`, and ``Conv[FloatLif]`` floats, in a
-:class:`~export.ir.floats.FloatNetwork`; so do the other nodes.  Axis order: ``C H W`` for maps,
+``Conv[Lif]`` and ``Conv[SigmaDelta]`` hold integers, in a :class:`~export.ir.Network`, and ``Conv[FloatLif]`` floats,
+in a :class:`~export.ir.floats.FloatNetwork`; so do the other nodes.  Axis order: ``C H W`` for maps,
 ``O I/groups kh kw`` for kernels, ``(y, x)`` for pairs.
 """
 
@@ -14,25 +14,33 @@ from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 import numpy as np
 
 from esvae.chip.neuron import INTEGRATOR, NEVER_FIRES, FloatLif, Lif
-from esvae.errors import NetFileError
+from esvae.chip.sigma_delta import Delta, GradedNeuron, Sigma, SigmaDelta
+from esvae.errors import NetFileError, UnsupportedLayerError
 
 __all__ = [
     "INTEGRATOR",
     "NEVER_FIRES",
     "Conv",
     "ConvTranspose",
+    "Delta",
     "Dense",
     "Flatten",
     "FloatLif",
+    "GradedNeuron",
     "InputNeurons",
     "Layer",
     "Lif",
+    "Neuron",
     "Pair",
     "RecurrentDense",
     "Shape",
+    "Sigma",
+    "SigmaDelta",
     "Synapse",
     "Unflatten",
     "all_weights",
+    "is_graded",
+    "lif_of",
     "unlooped",
     "with_values",
 ]
@@ -41,9 +49,12 @@ Shape: TypeAlias = tuple[int, ...]
 Pair: TypeAlias = tuple[int, int]
 
 
-#: The neurons behind the synapses; where a signature leaves it out, they may be either.
-N = TypeVar("N", bound="Lif | FloatLif", covariant=True)
-M = TypeVar("M", bound="Lif | FloatLif")
+#: Integer neurons that may be behind synapses.
+Neuron: TypeAlias = Lif | SigmaDelta | Sigma
+
+#: The neurons behind the synapses; where a signature leaves it out, they may be any.
+N = TypeVar("N", bound="Neuron | FloatLif", covariant=True)
+M = TypeVar("M", bound="Neuron | FloatLif")
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,11 +266,12 @@ class InputNeurons:
     """Neurons through which an image enters: its pixels are their biases, added at every step; no synapses.
 
     Attributes:
+        neuron: which; :class:`~esvae.chip.sigma_delta.Delta` neurons take frames, which may be others at each step.
         weight, bias: ``round(weight * x + bias)`` is the integer for a pixel ``x`` of the range that the network was
             trained with.  netx keeps both beside the layer for whoever feeds it and simulates neither.
     """
 
-    neuron: Lif
+    neuron: Lif | Delta
     weight: int = 64
     bias: int = 0
 
@@ -287,6 +299,22 @@ def with_values(synapse: Synapse[Any], weight: np.ndarray, bias: np.ndarray | No
         entering, recurrent = weight[:, : synapse.inputs], weight[:, synapse.inputs :]
         return replace(synapse, weight=entering, recurrent=recurrent, bias=bias, neuron=neuron)
     return replace(synapse, weight=weight, bias=bias, neuron=neuron)
+
+
+def is_graded(neuron: object) -> bool:
+    """Whether a neuron sends messages, and not spikes."""
+    return isinstance(neuron, GradedNeuron)
+
+
+def lif_of(neuron: Neuron | Delta, where: str, what: str) -> Lif:
+    """The neuron, where it must be integrate-and-fire.
+
+    Raises:
+        UnsupportedLayerError: it is another; says where, and ``what`` does without it.
+    """
+    if not isinstance(neuron, Lif):
+        raise UnsupportedLayerError(f"{where}: {type(neuron).__name__} neurons: {what} takes integrate-and-fire alone")
+    return neuron
 
 
 def _check_matrix(layer: Dense | RecurrentDense, input_shape: Shape) -> Shape:

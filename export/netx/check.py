@@ -16,9 +16,9 @@ from typing import Any, Literal, TypeAlias
 import h5py
 import numpy as np
 
-from esvae.chip.formats import BIAS, DECAY, DELAY, THRESHOLD, WEIGHT, IntFormat
+from esvae.chip.formats import BIAS, DECAY, DELAY, SIGMA_THRESHOLD, THRESHOLD, WEIGHT, IntFormat
 from esvae.errors import EsvaeError, NetFileError
-from export.ir import NEVER_FIRES, Network
+from export.ir import NEVER_FIRES, Lif, Network, with_values
 from export.ir.bounds import layer_firing
 from export.ir.labels import label
 from export.ir.limits import LAYERS, NEURONS
@@ -204,8 +204,11 @@ def _neuron(group: h5py.Group, where: str) -> Iterator[Finding]:
         yield Finding("error", where, "is no group")
         return
     kind = _text(neuron, "type")
+    if kind == "SDNN":
+        yield from _sigma_delta(group, neuron, where)
+        return
     if kind not in ("LOIHI", "CUBA"):
-        yield Finding("error", where, f"type '{kind}': not an integrate-and-fire neuron that this project models")
+        yield Finding("error", where, f"type '{kind}': not a neuron that this project models")
         return
     for key in ("iDecay", "vDecay", "vThMant"):
         values = _array(neuron, key)
@@ -226,6 +229,21 @@ def _neuron(group: h5py.Group, where: str) -> Iterator[Finding]:
         yield Finding("warning", where, f"refDelay {refractory.max():g}: netx passes over it")
 
 
+def _sigma_delta(group: h5py.Group, neuron: h5py.Group, where: str) -> Iterator[Finding]:
+    """Of neurons that send messages: netx makes an encoder of the input's, and asks of others for a sigma output."""
+    entry = _text(group, "type") == "input"
+    if "sigma_output" in neuron and not entry:
+        if "bias" in group:
+            yield Finding("error", where, "'sigma_output' beside a bias: netx raises TypeError; leave the bias out")
+    else:
+        yield from _numbers(neuron, "vThMant", SIGMA_THRESHOLD, where, needed=True)
+    activation = _text(neuron, "activation")
+    if not entry and activation not in (None, "relu"):
+        yield Finding("error", where, f"activation '{activation}': netx passes over it and runs a ReLU")
+    if "messageBits" in neuron:
+        yield Finding("error", where, "messageBits: netx raises TypeError whatever it is; leave it out")
+
+
 def _numbers(group: h5py.Group, key: str, limits: IntFormat, where: str, *, needed: bool = False) -> Iterator[Finding]:
     values = _array(group, key)
     if values is None or not values.size:
@@ -237,12 +255,16 @@ def _numbers(group: h5py.Group, key: str, limits: IntFormat, where: str, *, need
 
 def _registers(network: Network) -> Iterator[Finding]:
     """What follows from all numbers together."""
-    ranges = layer_ranges(network)
-    for last, (bounds, (layer, before, after)) in enumerate(
-        zip(ranges, network.synapses(), strict=True), start=1 - len(ranges)
+    ranges = {bounds.layer: bounds for bounds in layer_ranges(network)}
+    labels = network.labels
+    for last, (where, (layer, before, after)) in enumerate(
+        zip(labels, network.synapses(), strict=True), start=1 - len(labels)
     ):
-        fires = layer_firing(layer, before, after, network.time_steps)
-        where = bounds.layer
+        if (bounds := ranges.get(where)) is None or not isinstance(layer.neuron, Lif):
+            continue
+        fires = layer_firing(
+            with_values(layer, layer.weight, layer.bias, layer.neuron), before, after, network.time_steps
+        )
         if bounds.u_share >= 1:
             text = f"the current could reach {bounds.u_share:.2f} of the 2^23 at which it wraps"
             yield Finding("warning", where, text)

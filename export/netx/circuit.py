@@ -13,10 +13,9 @@ from collections.abc import Callable
 import h5py
 import numpy as np
 
-from esvae.chip.neuron import Lif
 from esvae.errors import NetFileError
 from esvae.machine.documents import parse_json
-from export.ir import CircuitLayout, CircuitPrior, Dense, Layer, RecurrentDense
+from export.ir import CircuitLayout, CircuitPrior, Dense, Layer, Neuron, RecurrentDense, lif_of
 from export.ir.labels import FIRST_GROUP
 from export.netx.items import get_group, get_text, number, whole
 
@@ -70,8 +69,8 @@ def _seed(group: h5py.Group, where: str) -> int:
 
 
 def read_circuit_layers(
-    group: h5py.Group, where: str, read: Callable[[h5py.Group, str, str], Layer[Lif]]
-) -> list[Layer[Lif]] | None:
+    group: h5py.Group, where: str, read: Callable[[h5py.Group, str, str], Layer[Neuron]]
+) -> list[Layer[Neuron]] | None:
     """The circuit's layers, where they lie in our own group; ``read`` takes a group, its type and its place."""
     if "layer" not in group:
         return None
@@ -84,13 +83,19 @@ def read_circuit_layers(
     return found
 
 
-def circuit_from_layers(layers: list[Layer[Lif]], layout: CircuitLayout, where: str) -> CircuitPrior:
+def circuit_from_layers(layers: list[Layer[Neuron]], layout: CircuitLayout, where: str) -> CircuitPrior:
     """A circuit of its two layers.
 
     Raises:
         NetFileError: they are others.
     """
-    kinds = [layer.kind for layer in layers]
-    if len(layers) == 2 and isinstance(layers[0], RecurrentDense) and isinstance(layers[1], Dense):
-        return CircuitPrior(layers[0], layers[1], layout)
-    raise NetFileError(f"{where}: a circuit is a dense_rec and a dense layer, got {', '.join(kinds) or 'none'}")
+    source, latents = layers if len(layers) == 2 else (None, None)
+    if not isinstance(source, RecurrentDense) or not isinstance(latents, Dense):
+        kinds = ", ".join(layer.kind for layer in layers) or "none"
+        raise NetFileError(f"{where}: a circuit is a dense_rec and a dense layer, got {kinds}")
+    lif = [lif_of(layer.neuron, f"{where} ({layer.kind})", "a circuit") for layer in (source, latents)]
+    return CircuitPrior(
+        RecurrentDense(source.weight, source.recurrent, source.bias, lif[0]),
+        Dense(latents.weight, latents.bias, lif[1], latents.delay),
+        layout,
+    )

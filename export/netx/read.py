@@ -16,7 +16,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from esvae.chip.formats import DELAY, WEIGHT
+from esvae.chip.formats import DELAY, WEIGHT, IntFormat
 from esvae.errors import HardwareRangeError, NetFileError, UnsupportedLayerError
 from esvae.machine.documents import parse_json
 from export.ir import (
@@ -29,8 +29,8 @@ from export.ir import (
     ImageReadout,
     InputNeurons,
     Layer,
-    Lif,
     Network,
+    Neuron,
     Prior,
     RecurrentDense,
     Shape,
@@ -38,20 +38,22 @@ from export.ir import (
 from export.ir.labels import FIRST_GROUP, label
 from export.ir.limits import ELEMENTS, HOLLOW_ELEMENTS, LAYERS, PRIOR_ELEMENTS
 from export.netx.circuit import CIRCUIT, circuit_from_layers, read_circuit_layers, read_layout
-from export.netx.items import damage, declared, flag, get_group, get_text, number, pair, real, register, shape_of, whole
+from export.netx.items import damage, declared, get_group, get_text, number, pair, real, register, shape_of, whole
 from export.netx.layout import bias_from_file, delay_from_file, weight_from_file
+from export.netx.neurons import input_neuron_from_file, neuron_from_file
 from export.netx.write import FORMAT_VERSION, GROUP
 
 __all__ = ["read_netx_unguarded"]
 
 #: Bytes of the name of a type.
 _NAME = 64
+#: Delays that a file may say; netx, and so this, holds no more than :data:`esvae.chip.formats.DELAY`.
+_DELAY = IntFormat("delay", 0, 1 << 14)
 _TOO_LARGE = "use a smaller weight scale"
 _SUPPORTED = (
-    "input, conv, convT, dense (with delays, or without neuron), dense_rec and flatten, with LOIHI or CUBA neurons"
+    "input, conv, convT, dense (with delays, or without neuron), dense_rec and flatten, with LOIHI, CUBA or SDNN "
+    "neurons"
 )
-#: What the file may say beside the neuron's parameters, and netx passes over: only these values change nothing.
-_IGNORED = {"refDelay": (0, 1), "wgtExp": (0,), "weight_exp": (0,)}
 
 
 def read_netx_unguarded(path: str | os.PathLike[str], *, layers: int | None = None) -> Network:
@@ -67,7 +69,8 @@ def read_netx_unguarded(path: str | os.PathLike[str], *, layers: int | None = No
         if layers is not None and layers < 1:
             raise NetFileError(f"{path}: {layers} layers wanted, expected at least 1")
         ours = get_group(file, GROUP, "") if GROUP in file and (layers is None or layers >= len(names)) else None
-        nodes: list[Layer[Lif]] = []
+        nodes: list[Layer[Neuron]] = []
+        clamped: dict[str, str] = {}
         input_shape: Shape | None = None
         neurons: InputNeurons | None = None
         first = 0
@@ -88,22 +91,24 @@ def read_netx_unguarded(path: str | os.PathLike[str], *, layers: int | None = No
                 if neurons is not None and input_shape is None:
                     raise NetFileError(f"{where}: an input layer with a neuron needs a 'shape'")
             else:
-                nodes.append(_layer_or_hint(group, kind, where, index))
+                nodes.append(_layer_or_hint(group, kind, where, index, clamped))
         if input_shape is not None and len(input_shape) == 3 and neurons is None and _starts_dense(nodes):
             nodes.insert(0, Flatten())  # no layer before it, so netx takes the features as they come
             first -= 1
-        made = {} if ours is None else _generator(ours)
+        generator = {} if ours is None else _generator(ours)
         if ours is not None and CIRCUIT in ours:
             circuit, nodes, entering = _circuit(get_group(ours, CIRCUIT, f"{GROUP}/"), nodes)
             if entering is not None:
                 input_shape, first = entering, first + len(circuit.synapses)
-            made["prior"] = circuit
+            generator["prior"] = circuit
+        if clamped:
+            generator["provenance"] = {**generator.get("provenance", {}), **clamped}
         network = Network(
             input_shape=input_shape or _guess_input_shape(nodes),
             layers=tuple(nodes),
             input_neurons=neurons,
             first_group=first,
-            **made,
+            **generator,
         )
         if ours is not None and get_text(ours, "content_hash", GROUP) != network.content_hash():
             raise NetFileError(
@@ -112,11 +117,11 @@ def read_netx_unguarded(path: str | os.PathLike[str], *, layers: int | None = No
         return network
 
 
-def _circuit(group: h5py.Group, nodes: list[Layer[Lif]]) -> tuple[CircuitPrior, list[Layer[Lif]], Shape | None]:
+def _circuit(group: h5py.Group, nodes: list[Layer[Neuron]]) -> tuple[CircuitPrior, list[Layer[Neuron]], Shape | None]:
     """The circuit, the layers behind it, and what enters these where the circuit is of the same chain."""
     where = f"{GROUP}/{CIRCUIT}"
     layout = read_layout(group, where)
-    own = read_circuit_layers(group, where, _layer)
+    own = read_circuit_layers(group, where, lambda layer, kind, place: _layer(layer, kind, place, {}))
     if own is not None:
         return circuit_from_layers(own, layout, where), nodes, None
     circuit = circuit_from_layers(nodes[:2], layout, where)
@@ -135,15 +140,15 @@ def _opened(path: Path) -> Iterator[h5py.File]:
         raise error if str(error).startswith(str(path)) else type(error)(f"{path}: {error}") from None
 
 
-def _layer_or_hint(group: h5py.Group, kind: str, where: str, index: int) -> Layer[Lif]:
+def _layer_or_hint(group: h5py.Group, kind: str, where: str, index: int, clamped: dict[str, str]) -> Layer[Neuron]:
     try:
-        return _layer(group, kind, where)
+        return _layer(group, kind, where, clamped)
     except UnsupportedLayerError as error:
         hint = f"; --layers {index} runs what comes before it" if index > 1 else ""
         raise UnsupportedLayerError(f"{error}{hint}") from None
 
 
-def _layer(group: h5py.Group, kind: str, where: str) -> Layer[Lif]:
+def _layer(group: h5py.Group, kind: str, where: str, clamped: dict[str, str]) -> Layer[Neuron]:
     if kind == "flatten":
         return Flatten()
     recurrent = kind == "dense_rec"
@@ -155,7 +160,7 @@ def _layer(group: h5py.Group, kind: str, where: str) -> Layer[Lif]:
     if isinstance(group.get("weight"), h5py.Group):
         raise UnsupportedLayerError(f"{where}: complex weights are not supported; supported are {_SUPPORTED}")
     if kind in ("dense", "dense_rec"):
-        return _dense(group, where, recurrent=recurrent)
+        return _dense(group, where, clamped, recurrent=recurrent)
     weight = register(group, "weight", where, WEIGHT, _TOO_LARGE)
     bias = _bias(group, where)
     if "neuron" not in group:
@@ -164,7 +169,7 @@ def _layer(group: h5py.Group, kind: str, where: str) -> Layer[Lif]:
         raise UnsupportedLayerError(
             f"{where}: '{kind}' with 'delay': netx passes over it, so does not run what was meant"
         )
-    neuron = _neuron(group, where)
+    neuron = neuron_from_file(group, where)
     weight, groups = weight_from_file(weight, 4, where), number(group, "groups", where)
     pairs = {key: pair(group, key, where) for key in ("stride", "padding", "dilation")}
     if kind == "convT":
@@ -173,15 +178,22 @@ def _layer(group: h5py.Group, kind: str, where: str) -> Layer[Lif]:
     return Conv(weight, bias, neuron, **pairs, groups=groups)
 
 
-def _dense(group: h5py.Group, where: str, *, recurrent: bool) -> Dense[Lif] | RecurrentDense[Lif]:
+def _dense(
+    group: h5py.Group, where: str, clamped: dict[str, str], *, recurrent: bool
+) -> Dense[Neuron] | RecurrentDense[Neuron]:
     weight = _matrix(group, "weight", where)
     bias = _bias(group, where)
     if bias is not None and bias.size == 1:
         bias = np.broadcast_to(bias, weight.shape[:1]).copy()
-    neuron = _neuron(group, where) if "neuron" in group else INTEGRATOR
+    neuron = neuron_from_file(group, where) if "neuron" in group else INTEGRATOR
     delay = None
     if "delay" in group:
-        delay = register(group, "delay", where, DELAY, "netx clamps longer delays in silence; use shorter ones")
+        delay = register(group, "delay", where, _DELAY, "use shorter ones")
+        if (longest := int(delay.max(initial=0))) > DELAY.max:
+            above = int((delay > DELAY.max).sum())
+            text = f"{above} of {delay.size}, up to {longest}, held as {DELAY.max}, as netx does"
+            clamped[f"delays of {where}"] = text
+            delay = np.minimum(delay, DELAY.max)
     if not recurrent:
         return Dense(weight, bias, neuron, None if delay is None else delay_from_file(delay, weight.shape, where))
     if delay is not None:
@@ -203,37 +215,18 @@ def _bias(group: h5py.Group, where: str) -> np.ndarray | None:
     return bias_from_file(whole(group, "bias", where)) if "bias" in group else None
 
 
-def _neuron(group: h5py.Group, where: str) -> Lif:
-    neuron = get_group(group, "neuron", f"{where}/")
-    where = f"{where}/neuron"
-    kind = get_text(neuron, "type", where, most=_NAME)
-    if kind not in ("LOIHI", "CUBA"):
-        raise UnsupportedLayerError(f"{where}: type '{kind}' is not supported; supported are {_SUPPORTED}")
-    if "messageBits" in neuron and number(neuron, "messageBits", where) != 0:
-        raise UnsupportedLayerError(f"{where}/messageBits: graded spikes are not supported, expected 0")
-    if "gradedSpike" in neuron and flag(neuron, "gradedSpike", where):
-        raise UnsupportedLayerError(
-            f"{where}/gradedSpike: slayer's neurons sent their potential along with each spike, which netx passes "
-            "over; train with graded_spike=False"
-        )
-    for key, harmless in _IGNORED.items():
-        if key in neuron and number(neuron, key, where) not in harmless:
-            raise UnsupportedLayerError(f"{where}/{key}: netx passes over it; expected {harmless[-1]}")
-    return Lif(*(number(neuron, key, where) for key in ("iDecay", "vDecay", "vThMant")))
-
-
 def _input_neurons(group: h5py.Group, where: str) -> InputNeurons | None:
     if "neuron" not in group:
         return None
     transform = {key: number(group, key, where) for key in ("weight", "bias") if key in group}
-    return InputNeurons(_neuron(group, where), **transform)
+    return InputNeurons(input_neuron_from_file(group, where), **transform)
 
 
-def _starts_dense(nodes: list[Layer[Lif]]) -> bool:
+def _starts_dense(nodes: list[Layer[Neuron]]) -> bool:
     return bool(nodes) and isinstance(nodes[0], Dense | RecurrentDense)
 
 
-def _guess_input_shape(nodes: list[Layer[Lif]]) -> Shape:
+def _guess_input_shape(nodes: list[Layer[Neuron]]) -> Shape:
     first = next((node for node in nodes if not isinstance(node, Flatten)), None)
     if isinstance(first, Dense | RecurrentDense):
         return (first.inputs,)

@@ -17,7 +17,7 @@ import numpy as np
 from esvae.errors import HardwareRangeError, UnsupportedLayerError
 from export.ir import Conv, ConvTranspose, Dense, Network, RecurrentDense, all_weights
 
-__all__ = ["check_loadable", "loaded_dense_weight", "loaded_values", "loads_sparse", "present_weights"]
+__all__ = ["check_loadable", "filling_shift", "loaded_dense_weight", "loaded_values", "loads_sparse", "present_weights"]
 
 _WEIGHT_BITS = 8
 _MIXED_LIMITS = (-256, 254)
@@ -65,13 +65,7 @@ def loaded_values(present: np.ndarray, beside: np.ndarray = _NO_WEIGHTS) -> np.n
         weight, both = (np.clip(x, *_MIXED_LIMITS) for x in (weight, both))
         high = int(both.max())
     mixed_for_netx = low < 0 <= high
-    if mixed_for_netx:
-        scale = min(127 / high if high else np.inf, 128 / -low)
-    elif high < 0:
-        scale = 256 / -low
-    else:
-        scale = 255 / high
-    shift = int(np.floor(np.log2(scale))) + mixed_for_netx
+    shift = _filling(low, high)
     trailing = next((n for n in range(_WEIGHT_BITS, 0, -1) if not (both % (1 << n)).any()), 0)
     bits = _WEIGHT_BITS - shift - (trailing - mixed_for_netx)
     scaled = _shift_left(weight, shift)
@@ -83,6 +77,24 @@ def loaded_values(present: np.ndarray, beside: np.ndarray = _NO_WEIGHTS) -> np.n
     truncate = _WEIGHT_BITS - bits + mixed
     magnitude = _shift_left(magnitude >> truncate, truncate) if truncate >= 0 else np.zeros_like(magnitude)
     return (-magnitude if inhibitory else magnitude) / 2.0**shift
+
+
+def filling_shift(weight: np.ndarray) -> int:
+    """By how many bits netx shifts the weights of a dense layer to the left; sums are shifted back.
+
+    Args:
+        weight: whole numbers in [-256, 255].
+    """
+    low, high = int(weight.min()), int(weight.max())
+    if low < 0:
+        high = min(high, _MIXED_LIMITS[1])
+    return _filling(low, high) if low or high else 0
+
+
+def _filling(low: int, high: int) -> int:
+    if low < 0 <= high:
+        return int(np.floor(np.log2(min(127 / high if high else np.inf, 128 / -low)))) + 1
+    return int(np.floor(np.log2(256 / -low if high < 0 else 255 / high)))
 
 
 def present_weights(parts: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -22,14 +22,15 @@ from export.ir import (
     ConvTranspose,
     Dense,
     Flatten,
-    Lif,
     Network,
+    Neuron,
     RecurrentDense,
     Synapse,
 )
 from export.ir.labels import FIRST_GROUP
 from export.netx.circuit import CIRCUIT, write_layout
 from export.netx.layout import bias_to_file, delay_to_file
+from export.netx.neurons import neuron_to_file, type_to_file
 from export.netx.rules import check_loadable
 
 __all__ = ["FORMAT_VERSION", "GROUP", "write_netx"]
@@ -70,7 +71,7 @@ def _write_layers(layers: h5py.Group, network: Network) -> None:
     for index, (layer, shape) in enumerate(zip(network.layers, network.shapes, strict=True), start=FIRST_GROUP):
         group = layers.create_group(str(index))
         group["shape"] = np.array(shape, np.int64)
-        _write_type(group, layer.kind)
+        type_to_file(group, layer.kind)
         if not isinstance(layer, Flatten):
             _write_synapse(group, layer)
         if isinstance(layer, Conv | ConvTranspose):
@@ -81,19 +82,15 @@ def _write_layers(layers: h5py.Group, network: Network) -> None:
 
 
 def _write_input(group: h5py.Group, network: Network) -> None:
-    _write_type(group, "input")
+    type_to_file(group, "input")
     group["shape"] = np.array(network.input_shape, np.int64)
     if network.input_neurons is not None:
         group["weight"] = np.int64(network.input_neurons.weight)
         group["bias"] = np.int64(network.input_neurons.bias)
-        _write_neuron(group, network.input_neurons.neuron)
+        neuron_to_file(group, network.input_neurons.neuron)
 
 
-def _write_type(group: h5py.Group, name: str) -> None:
-    group.create_dataset("type", (1,), "S10", [name.encode("ascii")])
-
-
-def _write_synapse(group: h5py.Group, layer: Synapse[Lif]) -> None:
+def _write_synapse(group: h5py.Group, layer: Synapse[Neuron]) -> None:
     _write_weight(group, "weight", layer.weight)
     if isinstance(layer, RecurrentDense):
         _write_weight(group, "weight_rec", layer.recurrent)
@@ -103,22 +100,12 @@ def _write_synapse(group: h5py.Group, layer: Synapse[Lif]) -> None:
         group["delay"] = delay_to_file(layer.delay.astype(np.int64))
     # netx puts an integrator where it finds no neuron.
     if not isinstance(layer, Dense | RecurrentDense) or layer.neuron != INTEGRATOR:
-        _write_neuron(group, layer.neuron)
+        neuron_to_file(group, layer.neuron)
 
 
 def _write_weight(group: h5py.Group, key: str, weight: np.ndarray) -> None:
     options = {"chunks": True, "compression": "gzip", "shuffle": True} if weight.size > _COMPRESS_ABOVE else {}
     group.create_dataset(key, data=weight.astype(np.int16, copy=False), **options)
-
-
-def _write_neuron(group: h5py.Group, neuron: Lif) -> None:
-    lif = group.create_group("neuron")
-    _write_type(lif, "CUBA")
-    lif["iDecay"] = np.int64(neuron.current_decay)
-    lif["vDecay"] = np.int64(neuron.voltage_decay)
-    lif["vThMant"] = np.int64(neuron.threshold)
-    lif["refDelay"] = np.int64(1)
-    lif["gradedSpike"] = np.int64(0)
 
 
 def _write_generator(group: h5py.Group, network: Network) -> None:

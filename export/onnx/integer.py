@@ -19,6 +19,8 @@ Exactness, operator by operator:
   two in ``keep`` shorten the shift, so that most products fit 32 bit. Left shifts of signed numbers are products
   with 64.
 
+- Messages of sigma-delta neurons: :mod:`export.onnx.messages`.
+
 Only the picture is float: ``tanh`` in float64 of the exact potential.
 """
 
@@ -32,13 +34,35 @@ from typing import Any
 
 import numpy as np
 
-from esvae.chip.formats import ACCUMULATOR_BITS, DECAY_SHIFT, DECAY_UNITY, STATE_LIMIT, STATE_SHIFT, STATE_WRAP
+from esvae.chip.formats import (
+    ACCUMULATOR_BITS,
+    DECAY_UNITY,
+    REGISTER_BITS,
+    SIGMA_EXP,
+    STATE_LIMIT,
+    STATE_SHIFT,
+)
 from esvae.errors import NetFileError
-from export.ir import Conv, ConvTranspose, Dense, Flatten, Lif, Network, RecurrentDense, Shape, Synapse
+from export.ir import (
+    Conv,
+    ConvTranspose,
+    Delta,
+    Dense,
+    Flatten,
+    GradedNeuron,
+    Lif,
+    Network,
+    RecurrentDense,
+    Shape,
+    Synapse,
+    lif_of,
+)
 from export.ir.bounds import largest_current, largest_sum
 from export.ir.geometry import matrix
 from export.onnx.graph import OnnxGraph, image_from, metadata, save_model
-from export.onnx.sums import delayed, interleaved, phases, sliced
+from export.onnx.lif import lif_operators
+from export.onnx.messages import check_delays, message_bytes, send, state_names, sum_bits
+from export.onnx.sums import byte_kernels, delayed, interleaved, phases, sliced, wrapped
 
 __all__ = ["integer_model", "write_onnx"]
 
@@ -48,9 +72,8 @@ _ABOUT = (
     "last step; the image that they stand for, where the network draws one; with traces, u, v and s of every layer "
     "and step."
 )
+_OF_MESSAGES = " Of sigma-delta neurons u is sigma, v the activation, s the message; frames enter delta encoders."
 
-#: Numbers of an 8 bit kernel, and those that an int32 product may reach.
-_UINT8, _INT32 = 255, (1 << 31) - 1
 _ONE = 1 << STATE_SHIFT
 
 
@@ -70,6 +93,7 @@ def write_onnx(
     Raises:
         ConfigError: ``onnx`` is not installed.
         NetFileError: the network has no window and ``steps`` says none, or its weights do not fit one file.
+        UnsupportedLayerError: sums of messages that no operator gives (see :func:`export.onnx.messages.check_delays`).
         EsvaeError: the file cannot be written.
     """
     return save_model(integer_model(network, steps=steps, traces=traces), target)
@@ -79,11 +103,12 @@ def integer_model(network: Network, *, steps: int | None = None, traces: bool = 
     """The integer twin of ``network`` as an ``onnx.ModelProto`` that ONNX's checker has passed.
 
     Inputs: ``spikes``, uint8 0 or 1 ``(images, steps, *input shape)``; of a network with input neurons ``pixels``
-    instead, int32 ``(images, *input shape)``, their biases at every step. ``images`` is any number.
+    instead, int32 ``(images, *input shape)``, their biases at every step; of one with delta encoders ``frames``, int32
+    ``(images, steps, *input shape)``. ``images`` is any number.
 
     Outputs: ``potentials``, int32 ``(images, *last layer's shape)``; ``image``, float32 ``(images, C, H, W)`` in
     [-1, 1], where the network has a readout; with traces ``layer{k}.u``, ``layer{k}.v`` (int32) and ``layer{k}.s``
-    (uint8), each ``(images, steps, *layer shape)``, k counting the layers with neurons in order.
+    (uint8; messages int32), each ``(images, steps, *layer shape)``, k counting the layers with neurons in order.
 
     Args:
         network: any that this project models.
@@ -91,7 +116,7 @@ def integer_model(network: Network, *, steps: int | None = None, traces: bool = 
         traces: also give the states of every layer after every step.
 
     Raises:
-        ConfigError, NetFileError: as :func:`write_onnx`.
+        ConfigError, NetFileError, UnsupportedLayerError: as :func:`write_onnx`.
     """
     length = steps or network.time_steps
     if length is None:
@@ -99,7 +124,7 @@ def integer_model(network: Network, *, steps: int | None = None, traces: bool = 
     writer = _Writer(network, length, traces)
     return writer.graph.model(
         "integer_twin",
-        _ABOUT,
+        _ABOUT + (_OF_MESSAGES if network.sends_messages else ""),
         metadata("integer twin", network.content_hash(), length, network.provenance)
         | {"spikes": "0 or 1, uint8; aligned by sample, each image from rest"},
     )
@@ -113,26 +138,43 @@ class _Writer:
         self.network, self.number = network, 0
         graph, last = self.graph, network.depth - 1
         shape = network.input_shape
-        if network.input_neurons is not None:
+        if network.input_neurons is not None and isinstance(network.input_neurons.neuron, Delta):
+            graph.scope = "input"
+            graph.input("frames", np.int32, ("images", steps, *shape))
+            self.images = graph.op("Shape", "frames", start=0, end=1)
+            raster = graph.op("Transpose", "frames", perm=[1, 0, *range(2, 2 + len(shape))])
+            raster, v_end = self._messages([], raster, network.input_neurons.neuron, shape, last == 0)
+        elif network.input_neurons is not None:
             graph.scope = "input"
             graph.input("pixels", np.int32, ("images", *shape))
             self.images = graph.op("Shape", "pixels", start=0, end=1)
+            neuron = lif_of(network.input_neurons.neuron, "input", "an image")
             nothing = [_Sum(self._zeros((steps,), np.int32, shape), 1)]
             bias = graph.op("Mul", "pixels", graph.constant(_ONE, np.int32))
-            raster, v_end = self._neurons(nothing, bias, network.input_neurons.neuron, 0, shape, last == 0)
+            raster, v_end = self._neurons(nothing, bias, neuron, 0, shape, last == 0)
         else:
             graph.input("spikes", np.uint8, ("images", steps, *shape))
             self.images = graph.op("Shape", "spikes", start=0, end=1)
             raster = graph.op("Transpose", "spikes", perm=[1, 0, *range(2, 2 + len(shape))])
+        graded, labels = iter(network.graded), iter(network.labels)
         for layer, after in zip(network.layers, network.shapes, strict=True):
             graph.scope = f"layer{self.number}"
             if isinstance(layer, Flatten):
                 raster = graph.reshape(raster, (steps, -1, *after))
             else:
-                sums, reach = self._sums(layer, raster, shape, after), largest_sum(layer)
-                level = None if layer.bias is None else self._bias(layer.bias, after)
-                back = layer.recurrent if isinstance(layer, RecurrentDense) else None
-                raster, v_end = self._neurons(sums, level, layer.neuron, reach, after, self.number == last, back)
+                behind, where = next(graded), next(labels)
+                if behind:
+                    check_delays(layer, where)
+                made = self._weighed if behind else self._sums
+                sums, ends = made(layer, raster, shape, after), self.number == last
+                if isinstance(layer.neuron, Lif):
+                    level = None if layer.bias is None else self._bias(layer.bias, after)
+                    reach = 1 << (REGISTER_BITS - 1) if behind else largest_sum(layer)
+                    back = layer.recurrent if isinstance(layer, RecurrentDense) else None
+                    raster, v_end = self._neurons(sums, level, layer.neuron, reach, after, ends, back)
+                else:
+                    level = None if layer.bias is None else self._bias(layer.bias, after, SIGMA_EXP)
+                    raster, v_end = self._messages(sums, level, layer.neuron, after, ends)
             shape = after
         graph.scope = "readout"
         graph.op("Identity", v_end, name="potentials")
@@ -163,9 +205,16 @@ class _Writer:
         turned = graph.op("Mod", graph.op("Add", total, half), graph.constant(1 << ACCUMULATOR_BITS, np.int64))
         return [_Sum(graph.cast(graph.op("Sub", turned, half), np.int32), 1)]
 
+    def _weighed(self, layer: Synapse, raster: str, before: Shape, after: Shape) -> list[_Sum]:
+        """Sums of products of weights and messages, wrapped: one int32 value ``(steps, images, *after)``."""
+        graph, bits, parts = self.graph, sum_bits(layer), []
+        for value, factor in message_bytes(graph, raster, bits):
+            parts += [_Sum(part.value, part.factor * factor) for part in self._sums(layer, value, before, after)]
+        return [_Sum(graph.cast(wrapped(graph, _total(graph, parts, 1, np.int64), bits), np.int32), 1)]
+
     def _products(self, raster: str, weight: np.ndarray) -> list[_Sum]:
         rows = self.graph.reshape(raster, (-1, len(weight)))
-        return [self._product("MatMulInteger", rows, *part) for part in _parts(weight)]
+        return [self._product("MatMulInteger", rows, *part) for part in byte_kernels(weight)]
 
     def _convolved(self, layer: Conv | ConvTranspose, rows: str, before: Shape, after: Shape) -> list[_Sum]:
         if isinstance(layer, Conv):
@@ -175,12 +224,12 @@ class _Writer:
                 "pads": (*layer.padding, *layer.padding),
                 "group": layer.groups,
             }
-            return [self._product("ConvInteger", rows, *part, **options) for part in _parts(layer.weight)]
+            return [self._product("ConvInteger", rows, *part, **options) for part in byte_kernels(layer.weight)]
         coarse = phases(layer, before, after)
         if coarse.crop != ((0, before[1]), (0, before[2])):
             rows = sliced(self.graph, rows, coarse.crop, axes=(2, 3))
         found = []
-        for part in _parts(coarse.weight):
+        for part in byte_kernels(coarse.weight):
             made = self._product("ConvInteger", rows, *part, pads=coarse.pads, group=layer.groups)
             found.append(_Sum(interleaved(self.graph, made.value, layer, coarse.grid, after), made.factor))
         return found
@@ -204,9 +253,10 @@ class _Writer:
             options["kernel_shape"] = weight.shape[2:]
         return _Sum(graph.op(kind, rows, kernel, zeros, graph.constant(zero, np.uint8), **options), factor)
 
-    def _bias(self, bias: np.ndarray, after: Shape) -> str:
+    def _bias(self, bias: np.ndarray, after: Shape, shift: int = STATE_SHIFT) -> str:
         shape = bias.shape if bias.shape == after else (-1, *[1] * (len(after) - 1))
-        return self.graph.constant(bias.reshape(shape).astype(np.int64) * _ONE, np.int32)
+        kind = np.int32 if shift == STATE_SHIFT else np.int64
+        return self.graph.constant(bias.reshape(shape).astype(np.int64) << shift, kind)
 
     def _neurons(
         self,
@@ -227,48 +277,97 @@ class _Writer:
         wide = largest_current(reach << STATE_SHIFT, neuron.current_decay, self.steps) >= STATE_LIMIT
         kind = np.dtype(np.int64 if wide else np.int32)
         remembers = neuron.current_decay != DECAY_UNITY
-        # A Scan's states come before what it scans.
+        # A Scan's states come before what it scans, and what is read out is the last of them.
+        fired = "" if recurrent is None else body.input(body.fresh("fired"), np.uint8, each)
         u_before = body.input(body.fresh("u_before"), kind, each) if remembers else ""
         v_before = body.input(body.fresh("v_before"), np.int32, each)
-        fired = "" if recurrent is None else body.input(body.fresh("fired"), np.uint8, each)
         entering = [_Sum(body.input(body.fresh("sum"), np.int32, each), part.factor) for part in sums]
 
         if recurrent is not None:
-            entering += [self._product("MatMulInteger", fired, *part, graph=body) for part in _parts(recurrent.T)]
+            entering += [self._product("MatMulInteger", fired, *part, graph=body) for part in byte_kernels(recurrent.T)]
         if bias is not None and wide:
             bias = graph.cast(bias, kind)
-        u, v, fires = _step(body, _total(body, entering, _ONE, kind), u_before, v_before, bias, neuron, kind)
-        states, started, scanned = [], [], []
+        u, v, fires = lif_operators(body, _total(body, entering, _ONE, kind), u_before, v_before, bias, neuron, kind)
+        states: list[str] = []
+        started: list[str] = []
         if remembers:
             states.append(body.output(body.op("Identity", u), kind, each))
             started.append(self._zeros((), kind, shape))
         states.append(body.output(v, np.int32, each))
         started.append(self._zeros((), np.int32, shape))
+        entered = [part.value for part in sums]
         if recurrent is not None:
-            states.append(body.output(body.cast(fires, np.uint8), np.uint8, each))
-            started.append(self._zeros((), np.uint8, shape))
-        if self.traces:
-            scanned += [body.output(body.cast(u, np.int32), np.int32, each)]
-            scanned += [body.output(body.op("Identity", v), np.int32, each)]
-        if self.traces or not last:
-            scanned.append(body.output(body.cast(fires, np.uint8), np.uint8, each))
+            states.insert(0, body.output(body.cast(fires, np.uint8), np.uint8, each))
+            started.insert(0, self._zeros((), np.uint8, shape))
+        return self._scanned(body, states, started, entered, (u, v, fires), np.uint8, shape, last)
+
+    def _messages(
+        self, sums: list[_Sum], level: str | None, neuron: GradedNeuron, shape: Shape, last: bool
+    ) -> tuple[str, str]:
+        """Sigma-delta neurons over all steps: their raster, and the activation after the last step.
+
+        Args:
+            sums: parts, int32; none of delta encoders.
+            level: bias ``<< 12``, int64; of delta encoders the frames, int32, by step.
+            neuron: which.
+            shape: of the layer.
+            last: whether nothing follows.
+        """
+        body = self.graph.body()
+        each: tuple[int | str, ...] = ("images", *shape)
+        before = {name: body.input(body.fresh(name), np.int64, each) for name in state_names(neuron)}
+        entering = [_Sum(body.input(body.fresh("sum"), np.int32, each), part.factor) for part in sums]
+        scanned_in = [part.value for part in sums]
+        if isinstance(neuron, Delta) and level is not None:
+            frame = body.cast(body.input(body.fresh("frame"), np.int32, each), np.int64)
+            scanned_in, level = [level], body.op("Mul", frame, body.constant(1 << SIGMA_EXP, np.int64))
+        total = _total(body, entering, 1, np.int64) if entering else None
+        after, message = send(body, neuron, before, total, level)
+        states = [body.output(body.op("Identity", after[name]), np.int64, each) for name in state_names(neuron)]
+        started = [self._zeros((), np.int64, shape) for _ in states]
+        v = after[state_names(neuron)[-1]]
+        u = after["sigma"] if sums else body.op("Mul", v, body.constant(0, np.int64))
+        traced = (u, body.cast(v, np.int32), message)
+        raster, end = self._scanned(body, states, started, scanned_in, traced, np.int32, shape, last)
+        return raster, self.graph.cast(end, np.int32)
+
+    def _scanned(
+        self,
+        body: OnnxGraph,
+        states: list[str],
+        started: list[str],
+        entered: list[str],
+        traced: tuple[str, str, str],
+        sent_as: Any,
+        shape: Shape,
+        last: bool,
+    ) -> tuple[str, str]:
+        """Closes the body and runs it over the steps: what is sent, and the last of the states after the last step."""
+        graph = self.graph
+        each: tuple[int | str, ...] = ("images", *shape)
+        kinds = (np.int32, np.int32, sent_as)
+        wanted = "uvs" if self.traces else "" if last else "s"
+        scanned = [
+            body.output(body.op("Identity", value) if name == "v" else body.cast(value, kind), kind, each)
+            for name, value, kind in zip("uvs", traced, kinds, strict=True)
+            if name in wanted
+        ]
         outputs = [graph.fresh("end") for _ in states] + [graph.fresh("raster") for _ in scanned]
         graph.ops(
             "Scan",
-            [*started, *(part.value for part in sums)],
+            [*started, *entered],
             outputs,
             body=body.proto(f"neurons{self.number}"),
-            num_scan_inputs=len(sums),
+            num_scan_inputs=len(entered),
         )
         ends, rasters = outputs[: len(states)], outputs[len(states) :]
         if self.traces:
             perm = [1, 0, *range(2, 2 + len(shape))]
-            for name, raster in zip("uvs", rasters, strict=True):
+            for name, raster, kind in zip("uvs", rasters, kinds, strict=True):
                 graph.op("Transpose", raster, name=f"layer{self.number}.{name}", perm=perm)
-                kept_as = np.uint8 if name == "s" else np.int32
-                graph.output(f"layer{self.number}.{name}", kept_as, ("images", self.steps, *shape))
+                graph.output(f"layer{self.number}.{name}", kind, ("images", self.steps, *shape))
         self.number += 1
-        return (rasters[-1] if rasters else ""), ends[int(remembers)]
+        return (rasters[-1] if rasters else ""), ends[-1]
 
     def _zeros(self, before: Shape, kind: Any, shape: Shape) -> str:
         """Zeros ``(*before, images, *shape)``."""
@@ -276,40 +375,6 @@ class _Writer:
         ends = [graph.constant(before, np.int64)] if before else []
         size = graph.op("Concat", *ends, self.images, graph.constant(shape, np.int64), axis=0)
         return graph.zeros(size, kind)
-
-
-def _step(
-    body: OnnxGraph, sums: str, u: str, v: str, bias: str | None, neuron: Lif, kind: np.dtype[Any]
-) -> tuple[str, str, str]:
-    """One step of the neurons, as the reference defines it.
-
-    Args:
-        body: gets the operators.
-        sums: ``a << 6``, of type ``kind``.
-        u, v: states before; ``v`` is int32.
-        bias: ``bias << 6``, of type ``kind``, or None.
-        neuron: decays and threshold.
-        kind: int32 where no current comes to 2^23, else int64.
-
-    Returns:
-        ``u`` of type ``kind``, ``v`` int32 and what fired, bool.
-    """
-    wide = kind == np.int64
-    if neuron.current_decay != DECAY_UNITY:
-        sums = body.op("Add", _decayed(body, u, neuron.current_decay, _INT32 if wide else STATE_LIMIT - 1, kind), sums)
-    u = _brought_back(body, _wrapped(body, sums)) if wide else sums
-    drive = u
-    if neuron.voltage_decay != DECAY_UNITY:
-        kept = _decayed(body, v, neuron.voltage_decay, STATE_LIMIT - 1, np.dtype(np.int32))
-        drive = body.op("Add", body.cast(kept, kind) if wide else kept, drive)
-    if bias is not None:
-        drive = body.op("Add", drive, bias)
-    if wide:
-        drive = body.cast(_wrapped(body, drive), np.int32)
-    low, high = (body.constant(sign * (STATE_LIMIT - 1), np.int32) for sign in (-1, 1))
-    v = body.op("Clip", drive, low, high)
-    fires = body.op("Greater", v, body.constant(neuron.threshold << STATE_SHIFT, np.int32))
-    return u, body.op("Where", fires, body.constant(0, np.int32), v), fires
 
 
 def _total(graph: OnnxGraph, parts: Sequence[_Sum], factor: int, kind: Any) -> str:
@@ -321,48 +386,3 @@ def _total(graph: OnnxGraph, parts: Sequence[_Sum], factor: int, kind: Any) -> s
             value = graph.op("Mul", value, graph.constant(part.factor * factor, kind))
         total = graph.op("Add", total, value) if total else value
     return total
-
-
-def _parts(weight: np.ndarray) -> list[tuple[np.ndarray, int, int]]:
-    """Kernels whose products make up those of ``weight``: uint8 numbers, their zero point, and by what they count."""
-    weight = weight.astype(np.int16)
-    low, high = min(int(weight.min()), 0), max(int(weight.max()), 0)
-    if high - low <= _UINT8:
-        return [(weight - low, -low, 1)]
-    halves, odd = weight >> 1, weight & 1
-    zero = -(low >> 1)
-    found = [(halves + zero, zero, 2)]
-    return found if not odd.any() else [*found, (odd, 0, 1)]
-
-
-def _decayed(body: OnnxGraph, value: str, decay: int, largest: int, kind: np.dtype[Any]) -> str:
-    """``sign(x) * (|x| * keep >> 12)`` of numbers at most ``largest`` in magnitude; keeps at least one part."""
-    keep, shift = DECAY_UNITY - decay, DECAY_SHIFT
-    while keep % 2 == 0 and shift:
-        keep, shift = keep // 2, shift - 1
-    if not shift:
-        return value  # nothing is lost
-    narrow = kind == np.int32 and largest * keep <= _INT32
-    signed, unsigned = (np.int32, np.uint32) if narrow else (np.int64, np.uint64)
-    size = body.op("Abs", value)
-    if not narrow and kind == np.int32:
-        size = body.cast(size, np.int64)
-    if keep != 1:
-        size = body.op("Mul", size, body.constant(keep, signed))
-    shifted = body.op("BitShift", body.cast(size, unsigned), body.constant(shift, unsigned), direction="RIGHT")
-    return body.op("Mul", body.cast(shifted, kind), body.op("Sign", value))
-
-
-def _wrapped(body: OnnxGraph, value: str) -> str:
-    """int64 as a 32 bit register holds it: two's complement."""
-    half = body.constant(1 << 31, np.int64)
-    turned = body.op("Mod", body.op("Add", value, half), body.constant(1 << 32, np.int64))
-    return body.op("Sub", turned, half)
-
-
-def _brought_back(body: OnnxGraph, value: str) -> str:
-    """Once by 2^24 when above 2^23 or at or below -2^23."""
-    limit, wrap = body.constant(STATE_LIMIT, np.int64), body.constant(STATE_WRAP, np.int64)
-    low = body.constant(-STATE_LIMIT, np.int64)
-    raised = body.op("Where", body.op("LessOrEqual", value, low), body.op("Add", value, wrap), value)
-    return body.op("Where", body.op("Greater", value, limit), body.op("Sub", value, wrap), raised)

@@ -19,7 +19,10 @@ from export.ir import ConvTranspose, Dense, Shape
 from export.ir.geometry import cell_span, cell_taps, grouped, picked
 from export.onnx.graph import OnnxGraph
 
-__all__ = ["Phases", "delayed", "interleaved", "phases"]
+__all__ = ["Phases", "byte_kernels", "delayed", "interleaved", "phases", "sliced", "wrapped"]
+
+#: Numbers of an 8 bit kernel.
+_UINT8 = 255
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,3 +109,22 @@ def delayed(graph: OnnxGraph, raster: str, layer: Dense) -> tuple[str, np.ndarra
     if not parts:
         return raster, np.zeros_like(layer.weight.T)
     return graph.op("Concat", *parts, axis=2), np.concatenate(rows)
+
+
+def byte_kernels(weight: np.ndarray) -> list[tuple[np.ndarray, int, int]]:
+    """Kernels whose products make up those of ``weight``: uint8 numbers, their zero point, and by what they count."""
+    weight = weight.astype(np.int16)
+    low, high = min(int(weight.min()), 0), max(int(weight.max()), 0)
+    if high - low <= _UINT8:
+        return [(weight - low, -low, 1)]
+    halves, odd = weight >> 1, weight & 1
+    zero = -(low >> 1)
+    found = [(halves + zero, zero, 2)]
+    return found if not odd.any() else [*found, (odd, 0, 1)]
+
+
+def wrapped(graph: OnnxGraph, value: str, bits: int) -> str:
+    """int64 modulo ``2^bits``: two's complement."""
+    half = graph.constant(1 << (bits - 1), np.int64)
+    turned = graph.op("Mod", graph.op("Add", value, half), graph.constant(1 << bits, np.int64))
+    return graph.op("Sub", turned, half)

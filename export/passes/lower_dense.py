@@ -16,7 +16,7 @@ from dataclasses import replace
 import numpy as np
 
 from esvae.errors import HardwareRangeError
-from export.ir import Conv, ConvTranspose, Dense, Layer, Lif, Network, RecurrentDense, Shape
+from export.ir import Conv, ConvTranspose, Dense, Layer, Network, Neuron, RecurrentDense, Shape
 from export.ir.geometry import matrix
 from export.ir.labels import FIRST_GROUP
 from export.ir.limits import ELEMENTS
@@ -34,7 +34,7 @@ def lower_dense(network: Network) -> Network:
     Raises:
         HardwareRangeError: a layer is too large to unroll.
     """
-    layers: list[Layer[Lif]] = []
+    layers: list[Layer[Neuron]] = []
     for where, (layer, before, after) in zip(network.labels, network.synapses(), strict=True):
         if isinstance(layer, Dense | RecurrentDense):
             layers.append(layer)

@@ -21,7 +21,7 @@ import numpy as np
 
 from esvae.chip.formats import BIAS
 from esvae.errors import HardwareRangeError
-from export.ir import Conv, ConvTranspose, ImageReadout, Layer, Lif, Network, Pair
+from export.ir import Conv, ConvTranspose, ImageReadout, Layer, Lif, Network, Neuron, Pair
 from export.ir.bounds import largest_current, largest_sum
 from export.ir.geometry import cell_span, cell_taps, cells, factor_after, grouped, picked, ungrouped
 from export.ir.labels import FIRST_GROUP
@@ -40,7 +40,7 @@ def lower_subpixel(network: Network) -> Network:
         HardwareRangeError: a layer would have too many weights; a convolution with a stride, or a dense layer, follows;
             neurons that must not fire cannot be held silent; the picture does not fill its cells.
     """
-    layers: list[Layer[Lif]] = []
+    layers: list[Layer[Neuron]] = []
     factor: Pair = (1, 1)
     started = False
     for where, (layer, before, _) in zip(network.labels, network.synapses(), strict=True):

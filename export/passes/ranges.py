@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from esvae.errors import HardwareRangeError
-from export.ir import Network
+from export.ir import Lif, Network, with_values
 from export.ir.bounds import LayerRange, layer_range
 
 __all__ = ["check_ranges", "layer_ranges"]
 
 
 def layer_ranges(network: Network) -> list[LayerRange]:
-    """Bounds of every layer with a neuron, in file order; over a single step where the network has no window."""
-    return [
-        layer_range(layer, before, network.time_steps or 1, where)
-        for where, (layer, before, _) in zip(network.labels, network.synapses(), strict=True)
-    ]
+    """Bounds of every layer of integrate-and-fire neurons that spikes enter, in file order.
+
+    They hold over the window, or a single step where the network has none. What messages add up to has no bound.
+    """
+    found = []
+    for where, graded, (layer, before, _) in zip(network.labels, network.graded, network.synapses(), strict=True):
+        if not graded and isinstance(layer.neuron, Lif):
+            plain = with_values(layer, layer.weight, layer.bias, layer.neuron)
+            found.append(layer_range(plain, before, network.time_steps or 1, where))
+    return found
 
 
 def check_ranges(network: Network) -> list[LayerRange]:

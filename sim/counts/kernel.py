@@ -1,4 +1,4 @@
-"""Counting spikes in one pass through memory: how many, over how many synapses, and by which neuron.
+"""Counting spikes, or messages, in one pass through memory: how many, over how many synapses, and by which neuron.
 
 On a CPU a compiled loop of whole numbers, one thread to a step; elsewhere float64 products, exact below 2^53.
 """
@@ -37,7 +37,8 @@ def count_spikes(spikes: torch.Tensor, reach: np.ndarray) -> tuple[np.ndarray, n
     """Counts spikes and the synaptic operations they cause.
 
     Args:
-        spikes: 0 or 1, ``(steps, images, *shape)``; read as it lies in memory, channels innermost or outermost.
+        spikes: 0 or 1, or messages, ``(steps, images, *shape)``; read as it lies in memory, channels innermost or
+            outermost.
         reach: synapses that leave each neuron, int64 of ``shape`` (see :func:`sim.counts.fan_out.fan_out`).
 
     Returns:
@@ -66,7 +67,7 @@ def count_spikes(spikes: torch.Tensor, reach: np.ndarray) -> tuple[np.ndarray, n
 
 def _elsewhere(rows: torch.Tensor, reach: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The same on an accelerator, in float64, whose products no setting makes coarser."""
-    exact = rows.double()
+    exact = (rows != 0).double()
     weights = torch.from_numpy(np.ascontiguousarray(reach)).to(rows.device, torch.float64)
     results = exact.sum(dim=2), exact @ weights, exact.sum(dim=1)
     fired, operations, by_neuron = (x.cpu().numpy().astype(np.int64) for x in results)

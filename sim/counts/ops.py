@@ -1,9 +1,11 @@
 """Exact counts of what a network does: spikes, synaptic operations, neuron updates.
 
 A synaptic operation is one spike arriving over one synapse that exists (see :mod:`sim.counts.fan_out`). Loihi 2's own
-counters count the same. Counts are whole numbers from the spikes to the totals; only means and spreads are rounded.
-They are taken chunk by chunk beside the engine and keep 24 bytes an image and layer: any number of images can be
-counted.
+counters count the same. A graded message counts as a spike does, whatever it says: one event, which costs a
+multiplication at every synapse that it reaches; a neuron whose message is 0 sends none. How wide messages are is told
+beside the counts, and no profile has a figure for it. Counts are whole numbers from the spikes to the totals; only
+means and spreads are rounded. They are taken chunk by chunk beside the engine and keep 24 bytes an image and layer: any
+number of images can be counted.
 """
 
 from __future__ import annotations
@@ -35,11 +37,11 @@ class Activity(Protocol):
 
     @property
     def entering(self) -> Shaped[torch.Tensor, "steps images *input"]:
-        """0 or 1."""
+        """0 or 1, or messages."""
 
     @property
     def spikes(self) -> Shaped[torch.Tensor, "steps images *layer"]:
-        """0 or 1."""
+        """0 or 1, or messages."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +96,8 @@ class LayerCounts:
         sparsity: share of synapses and steps without an operation, 0 to 1.
         zero_weights: share of the weights that are zero, so that no synapse exists.
         macs: products of the float equivalent, which runs once an image.
+        message_bits: that the widest message which entered takes, sign included; 0 where spikes enter. netx asks the
+            chip for :data:`esvae.chip.formats.MESSAGE_BITS`.
         over_images: distribution of spikes_in, synops and spikes over images.
         over_steps: the same for each step of the window.
     """
@@ -110,6 +114,7 @@ class LayerCounts:
     sparsity: float
     zero_weights: float
     macs: Macs
+    message_bits: int
     over_images: dict[str, Spread]
     over_steps: StepCounts
 
@@ -162,6 +167,7 @@ class Counter:
         self._steps: list[_Moments] = []
         self._raster: tuple[np.ndarray, ...] = ()
         self._input_neurons = 0
+        self._graded, self._widest = network.graded, [0] * len(self._synapses)
 
     def add(self, chunk: Sequence[Activity]) -> None:
         """Counts one chunk.
@@ -187,6 +193,8 @@ class Counter:
             fired, operations, by_neuron = count_spikes(seen, self._reach[k])
             table[k, :, :, 0], table[k, :, :, 1] = fired, operations
             arrived.append(by_neuron)
+            if self._graded[k]:
+                self._widest[k] = max(self._widest[k], _largest(layer.entering))
             if k and _same(chunk[k - 1].spikes, seen):
                 table[k - 1, :, :, 2] = fired
             elif k:
@@ -245,6 +253,7 @@ class Counter:
             sparsity=1 - synops / (synapses * steps) if synapses else 1.0,
             zero_weights=float((layer.weight == 0).mean()),
             macs=macs(layer, inputs),
+            message_bits=self._widest[k].bit_length() + 1 if self._graded[k] else 0,
             over_images=spreads,
             over_steps=self._steps[k].spreads(len(per_image)),
         )
@@ -304,7 +313,12 @@ def _fired(spikes: torch.Tensor) -> np.ndarray:
 
 
 def _first_image(spikes: torch.Tensor) -> np.ndarray:
-    return spikes[:, 0].reshape(len(spikes), -1).to("cpu", torch.uint8).numpy()
+    return (spikes[:, 0].reshape(len(spikes), -1) != 0).to("cpu", torch.uint8).numpy()
+
+
+def _largest(messages: torch.Tensor) -> int:
+    """The number whose bits, and one for the sign, hold every message."""
+    return max(int(messages.max()), ~int(messages.min()))
 
 
 def count(network: Network, activity: Iterable[Sequence[Activity]]) -> Counts:
@@ -339,7 +353,9 @@ def count_traces(network: Network, spikes: np.ndarray, traces: Sequence[Trace]) 
     fired = [outside, *(trace.s for trace in traces)]
     chunk = []
     for k, (_, before, after) in enumerate(layers):
-        entering, leaving = (np.ascontiguousarray(s.swapaxes(0, 1), np.uint8) for s in fired[k : k + 2])
+        entering, leaving = (
+            np.ascontiguousarray(s.swapaxes(0, 1), np.uint8 if s.itemsize == 1 else np.int32) for s in fired[k : k + 2]
+        )
         if leaving.shape[:2] != entering.shape[:2] or leaving.shape[2:] != after:
             steps, images = entering.shape[:2]
             raise DataError(f"{network.labels[k]}: spikes {fired[k + 1].shape}, expected {(images, steps, *after)}")

@@ -13,14 +13,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int32
+from jaxtyping import Int32, Real
 
 from esvae.errors import ConfigError
 from esvae.machine.allocator import keep_large_blocks
-from export.ir import Flatten, InputNeurons, Network, Shape, Synapse
+from export.ir import Flatten, InputNeurons, Network, Shape, Synapse, is_graded
 from sim.stimulus import Stimulus, as_stimulus
 from sim.trace import Trace
-from sim.twin.stages import InputStage, Path, Stage, States, logical
+from sim.twin.stages import InputStage, Stage, States
+from sim.twin.sums import Path
+from sim.twin.synapses import logical
 
 __all__ = ["DEFAULT_MEMORY", "Engine", "LayerActivity"]
 
@@ -37,23 +39,23 @@ class LayerActivity:
 
     Attributes:
         layer: what it is: synapses with neurons, or input neurons, which nothing enters.
-        before: raster of the layer before, 0 or 1, as it arrives here.
+        before: raster of the layer before, as it arrives here: spikes, 0 or 1, or messages, int32.
         input_shape: shape in which this layer takes it.
-        spikes: spikes that left, likewise.
-        v_end: membrane potential after the last step.
+        spikes: spikes or messages that left, likewise.
+        v_end: membrane potential after the last step; of sigma-delta neurons ``act``.
         trace: states after every step, or None.
     """
 
     layer: Synapse | InputNeurons
-    before: Float32[torch.Tensor, "steps images *before"]
+    before: Real[torch.Tensor, "steps images *before"]
     input_shape: Shape
-    spikes: Float32[torch.Tensor, "steps images *layer"]
+    spikes: Real[torch.Tensor, "steps images *layer"]
     v_end: Int32[np.ndarray, " images *layer"]
     trace: Trace | None
 
     @property
-    def entering(self) -> Float32[torch.Tensor, "steps images *input"]:
-        """Spikes that entered, 0 or 1."""
+    def entering(self) -> Real[torch.Tensor, "steps images *input"]:
+        """Spikes or messages that entered."""
         return self.before.reshape(*self.before.shape[:2], *self.input_shape)
 
 
@@ -64,7 +66,7 @@ class Engine:
         network: the integer network.
         device: ``cpu``, ``cuda``, or another of torch's.
         memory: bytes that a chunk may take; one image is run whatever it takes.
-        path: how sums are computed on the CPU (see :data:`sim.twin.stages.Path`); the integers are the same.
+        path: how sums are computed on the CPU (see :data:`sim.twin.sums.Path`); the integers are the same.
 
     Raises:
         ConfigError: a device that is not there.
@@ -87,9 +89,11 @@ class Engine:
             self._input = InputStage(network.input_neurons, network.input_shape, device, portable)
         self._stages: list[Stage] = []
         shape = memory_shape = network.input_shape
+        graded = iter(network.graded)
         for layer, after in zip(network.layers, network.shapes, strict=True):
             if not isinstance(layer, Flatten):
-                self._stages.append(Stage(layer, shape, memory_shape, after, device, portable, path))
+                stage = Stage(layer, shape, memory_shape, after, device, portable, path, next(graded))
+                self._stages.append(stage)
                 memory_shape = after
             shape = after
 
@@ -143,7 +147,7 @@ class Engine:
         return np.concatenate(list(self.potentials(given, progress=progress)))
 
     def traces(self, given: np.ndarray | Stimulus) -> list[Trace]:
-        """States of every layer after every step: int32, and uint8 for the spikes."""
+        """States of every layer after every step: int32, as are messages; uint8 for the spikes."""
         chunks = [[layer.trace for layer in layers] for layers in self.run(given, trace=True)]
         return [
             Trace(*(np.concatenate([getattr(t, name) for t in layer]) for name in ("u", "v", "s")))
@@ -203,7 +207,8 @@ class Engine:
         for (layer, input_shape, shape), (entered, left, states) in zip(layers, self._pass(part, trace), strict=True):
             kept = None
             if trace:
-                rasters = (*(x for x in states[1:] if x is not None), left.to(torch.uint8))
+                sent = left if is_graded(layer.neuron) else left.to(torch.uint8)
+                rasters = (*(x for x in states[1:] if x is not None), sent)
                 by_image = (logical(x, shape).transpose(0, 1).cpu() for x in rasters)
                 kept = Trace(*(np.ascontiguousarray(x.numpy()) for x in by_image))
             yield LayerActivity(

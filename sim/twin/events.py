@@ -42,6 +42,26 @@ def _scatter(raster: Any, first: Any, runs: Any, weight: Any, fan_out: Any, sums
                             hit[i] += sent[i]
 
 
+@numba.njit(parallel=True, cache=True)
+def _scatter_messages(raster: Any, first: Any, runs: Any, weight: Any, fan_out: Any, sums: Any) -> None:
+    """As :func:`_scatter`, each weight times the message; all three of one type."""
+    pixels = first.shape[0] - 1
+    channels = raster.shape[1] // pixels
+    for n in numba.prange(raster.shape[0]):
+        messages, total = raster[n], sums[n]
+        total[:] = 0
+        for q in range(pixels):
+            low, high = first[q], first[q + 1]
+            for c in range(channels):
+                message = messages[q * channels + c]
+                if message != 0:
+                    for r in range(low, high):
+                        target, offset, length = runs[r, 0], c * fan_out + runs[r, 1], runs[r, 2]
+                        hit, sent = total[target : target + length], weight[offset : offset + length]
+                        for i in range(length):
+                            hit[i] += message * sent[i]
+
+
 class EventSums:
     """Sums of a layer over a window, computed spike by spike.
 
@@ -85,6 +105,15 @@ class EventSums:
         sums = np.empty((steps * images, self._neurons), np.float32)
         rows = raster.reshape(steps * images, inputs).contiguous().numpy()
         _scatter(rows, self._first, self._runs, self._weight, self._fan_out, sums)
+        return torch.from_numpy(sums).reshape(steps, images, -1)
+
+    def of_messages(self, raster: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """Messages int32 ``(steps, images, inputs)`` to sums ``(steps, images, neurons)`` of a type that holds them."""
+        steps, images, inputs = raster.shape
+        rows = raster.reshape(steps * images, inputs).to(dtype).contiguous().numpy()
+        sums = np.empty((steps * images, self._neurons), rows.dtype)
+        weight = self._weight.astype(rows.dtype, copy=False)
+        _scatter_messages(rows, self._first, self._runs, weight, self._fan_out, sums)
         return torch.from_numpy(sums).reshape(steps, images, -1)
 
 

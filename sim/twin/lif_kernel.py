@@ -17,7 +17,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from esvae.chip.formats import ACCUMULATOR_BITS, DECAY_SHIFT, DECAY_UNITY, STATE_LIMIT, STATE_SHIFT, STATE_WRAP
+from esvae.chip.formats import DECAY_SHIFT, DECAY_UNITY, REGISTER_BITS, STATE_LIMIT, STATE_SHIFT, STATE_WRAP
 from export.ir import Lif
 
 __all__ = ["NARROW_REACH", "run_lif", "wide_step"]
@@ -31,7 +31,7 @@ _I32, _I64 = np.int32, np.int64
 _LIMIT, _WRAP = _I32(STATE_LIMIT), _I32(STATE_WRAP)
 _TOP = _I32(STATE_LIMIT - 1)
 _SHIFT, _DECAY_SHIFT, _LOW = _I32(STATE_SHIFT), _I32(DECAY_SHIFT), _I32(DECAY_UNITY - 1)
-_SUM_HALF, _SUM_WRAP = _I64(1 << (ACCUMULATOR_BITS - 1)), _I64(1 << ACCUMULATOR_BITS)
+_WORD = 64
 
 
 @numba.njit(inline="always")
@@ -131,9 +131,9 @@ def _wide(
     v_end: Any,
     u_trace: Any,
     v_trace: Any,
-    wraps: Any,
+    spare: Any,
 ) -> None:
-    """64 bit, for sums that 32 bit might not hold on their way; where ``wraps``, sums are first brought to 24 bit."""
+    """64 bit, for sums that 32 bit might not hold on their way; ``spare`` bits are cut off the sums from above."""
     steps, images, neurons = a.shape
     traced = u_trace.shape[0] == steps
     for n in numba.prange(images):
@@ -147,9 +147,7 @@ def _wide(
                 u[:] = _I32(0)
                 v[:] = _I32(0)
             for c in range(neurons):
-                arrived = _I64(sums[c])
-                if wraps:
-                    arrived = (arrived + _SUM_HALF) % _SUM_WRAP - _SUM_HALF
+                arrived = (_I64(sums[c]) << spare) >> spare
                 u[c], potential = wide_step(u[c], v[c], arrived, drive[c], keep_u, keep_v)
                 fired = potential > threshold
                 v[c] = _I32(0) if fired else potential
@@ -166,7 +164,7 @@ def run_lif(
     *,
     reach: int,
     resets: np.ndarray | None = None,
-    wraps: bool = False,
+    bits: int = REGISTER_BITS,
     trace: bool = False,
 ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
     """Runs the neurons of one layer from rest over a window.
@@ -178,7 +176,7 @@ def run_lif(
         neuron: decays and threshold.
         reach: what no ``|a|`` is above, whatever spikes arrive.
         resets: bool ``(steps,)``: where current and potential are set to zero before the update; None for nowhere.
-        wraps: whether sums are held in 24 bit (a convolution's are).
+        bits: width to which sums are wrapped.
         trace: also return the states after every step.
 
     Returns:
@@ -199,5 +197,5 @@ def run_lif(
     if narrow:
         _narrow(a, drive, keep_u, keep_v, threshold, resets, v_end, u_trace, v_trace)
     else:
-        _wide(a, drive, keep_u, keep_v, threshold, resets, v_end, u_trace, v_trace, wraps)
+        _wide(a, drive, keep_u, keep_v, threshold, resets, v_end, u_trace, v_trace, _I64(_WORD - bits))
     return v_end, *((u_trace, v_trace) if trace else (None, None))

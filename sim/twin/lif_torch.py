@@ -5,12 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from esvae.chip.formats import ACCUMULATOR_BITS, DECAY_SHIFT, DECAY_UNITY, STATE_LIMIT, STATE_SHIFT, STATE_WRAP
+from esvae.chip.formats import DECAY_SHIFT, DECAY_UNITY, REGISTER_BITS, STATE_LIMIT, STATE_SHIFT, STATE_WRAP
 from export.ir import Lif
 
 __all__ = ["run_lif_torch"]
-
-_REGISTER_BITS = 32
 
 
 def _wrapped(x: torch.Tensor, bits: int) -> torch.Tensor:
@@ -30,7 +28,7 @@ def run_lif_torch(
     neuron: Lif,
     *,
     resets: np.ndarray,
-    wraps: bool = False,
+    bits: int = REGISTER_BITS,
     trace: bool = False,
     recurrent: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
@@ -39,7 +37,7 @@ def run_lif_torch(
     Args:
         a: sums of weights, whole numbers in a float type, ``(steps, images, neurons)``; **overwritten** with spikes.
         bias: bias mantissas, int64 ``(1 or images, neurons)``.
-        neuron, resets, wraps, trace: as there.
+        neuron, resets, bits, trace: as there.
         recurrent: weights from the layer's neurons of the step before, ``(from, to)``, of a's type, or None.
     """
     u = torch.zeros(a.shape[1:], dtype=torch.int64, device=a.device)
@@ -51,12 +49,10 @@ def run_lif_torch(
             u, v = torch.zeros_like(u), torch.zeros_like(v)
         if recurrent is not None and t:
             a[t] += a[t - 1] @ recurrent
-        sums = a[t].to(torch.int64)
-        if wraps:
-            sums = _wrapped(sums, ACCUMULATOR_BITS)
-        u = _wrapped(_decayed(u, neuron.current_decay) + (sums << STATE_SHIFT), _REGISTER_BITS)
+        sums = _wrapped(a[t].to(torch.int64), bits)
+        u = _wrapped(_decayed(u, neuron.current_decay) + (sums << STATE_SHIFT), REGISTER_BITS)
         u = torch.where(u > STATE_LIMIT, u - STATE_WRAP, torch.where(u <= -STATE_LIMIT, u + STATE_WRAP, u))
-        v = _wrapped(_decayed(v, neuron.voltage_decay) + u + drive, _REGISTER_BITS)
+        v = _wrapped(_decayed(v, neuron.voltage_decay) + u + drive, REGISTER_BITS)
         v = v.clamp_(1 - STATE_LIMIT, STATE_LIMIT - 1)
         fired = v > neuron.threshold << STATE_SHIFT
         v = v.masked_fill(fired, 0)

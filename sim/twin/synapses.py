@@ -20,26 +20,32 @@ __all__ = [
     "DenseSums",
     "exact_type",
     "is_direct",
+    "logical",
     "map_sums",
     "memory_order",
     "portable_map_sums",
+    "wrapped_delayed",
 ]
 
 #: Whole numbers up to here in magnitude are exact in each type, and so is the sum of any two whose sum is within it.
 _EXACT = ((torch.float32, 1 << 24), (torch.float64, 1 << 53))
 
 
-def exact_type(layer: Synapse) -> torch.dtype:
+def exact_type(layer: Synapse, message: int = 1) -> torch.dtype:
     """The narrowest float type that holds every partial sum of the layer's weights exactly.
+
+    Args:
+        layer: its synapses.
+        message: the largest magnitude of what enters; each product is at most so many times its weight.
 
     Raises:
         ValueError: none does.
     """
-    bound = largest_sum(layer)
+    bound = largest_sum(layer) * message
     for dtype, limit in _EXACT:
         if bound < limit:
             return dtype
-    raise ValueError(f"weights of one neuron sum to {bound}, beyond what float64 holds exactly")
+    raise ValueError(f"products of one neuron sum to {bound}, beyond what float64 holds exactly")
 
 
 def is_direct(layer: Conv | ConvTranspose, output_shape: Shape) -> bool:
@@ -128,6 +134,25 @@ class DenseSums:
         return total
 
 
+def wrapped_delayed(layer: Dense, columns: np.ndarray | None, raster: torch.Tensor, bits: int) -> torch.Tensor:
+    """As :class:`DenseSums` with delays, where every product wraps to so many bits before it is added, as Lava's do.
+
+    Args:
+        layer, columns: as there.
+        raster: messages, int32 ``(steps, images, inputs)``.
+        bits: of a product.
+    """
+    assert layer.delay is not None
+    weight, delay = (x if columns is None else x[:, columns] for x in (layer.weight.astype(np.int64), layer.delay))
+    half, messages = 1 << (bits - 1), raster.cpu().numpy().astype(np.int64)
+    total = np.zeros((*raster.shape[:2], len(weight)), np.int64)
+    for output, (row, held) in enumerate(zip(weight, delay, strict=True)):
+        products = (messages * row + half) % (1 << bits) - half
+        for steps in np.unique(held[held < len(raster)]).tolist():
+            total[steps:, :, output] += products[: len(raster) - steps, :, held == steps].sum(axis=2)
+    return torch.from_numpy(total).to(raster.device, torch.float64)
+
+
 def _matrix(weight: np.ndarray, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(weight.T)).to(device, dtype)
 
@@ -135,6 +160,15 @@ def _matrix(weight: np.ndarray, dtype: torch.dtype, device: torch.device) -> tor
 def _product(raster: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
     steps, images, inputs = raster.shape
     return (raster.reshape(-1, inputs) @ matrix).reshape(steps, images, -1)
+
+
+def logical(raster: torch.Tensor, shape: Shape) -> torch.Tensor:
+    """``(..., neurons)`` in memory order as a view ``(..., *shape)``."""
+    if len(shape) == 1:
+        return raster
+    channels, height, width = shape
+    axes = range(raster.ndim - 1)
+    return raster.reshape(*raster.shape[:-1], height, width, channels).permute(*axes, -1, -3, -2)
 
 
 def memory_order(shape: Shape) -> np.ndarray | None:

@@ -23,9 +23,24 @@ class BuiltLayer:
     first: int
 
     @property
-    def quantities(self) -> str:
-        """What can be recorded: neurons have states, a sampler only spikes."""
-        return "uvs" if hasattr(self.process, "v") else "s"
+    def graded(self) -> bool:
+        """Whether it sends messages, and not spikes."""
+        return hasattr(self.process, "sigma")
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """What can be recorded, by name: neurons have states, a sampler only spikes."""
+        process = self.process
+        if self.graded:
+            return {"u": process.sigma, "v": self.potential, "s": process.s_out}
+        return {"u": process.u, "v": process.v, "s": process.s_out} if hasattr(process, "v") else {"s": process.s_out}
+
+    @property
+    def potential(self) -> Any:
+        """The variable that is read out: membrane potential or activation, of a sigma output its sum."""
+        if self.graded:
+            return getattr(self.process, "act", self.process.sigma)
+        return self.process.v
 
 
 @dataclass

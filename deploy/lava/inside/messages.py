@@ -131,8 +131,9 @@ class SamplesWork(LavaWork):
     Attributes:
         net, sparse: as in :class:`WindowsWork`.
         layers: how many of the file's layer groups netx builds, or None for all.
-        entering: file of spikes ``(samples, steps, *input shape)``, or of images ``(samples, *input shape)``.
-        driven: whether these are images, the biases of input neurons.
+        entering: file of spikes or frames ``(samples, steps, *input shape)``, or of images ``(samples, *input shape)``.
+        driven: whether these are images, the biases of input neurons, or frames.
+        framed: whether they are frames, which enter delta encoders.
         reset_interval, reset_offset, stagger: see :class:`sim.stimulus.Timing`.
     """
 
@@ -141,6 +142,7 @@ class SamplesWork(LavaWork):
     layers: int | None
     entering: str
     driven: bool
+    framed: bool
     reset_interval: int | None
     reset_offset: int
     stagger: bool

@@ -15,6 +15,7 @@ __all__ = ["Known", "import_netx", "labels", "load_network", "look_at"]
 
 LAVA_DL_VERSION = "0.6.0"  # the release whose imports `import_netx` knows
 LIF_NAMES = ("LOIHI", "CUBA")  # what netx calls the neuron types that it builds as LIF
+SIGMA_DELTA_NAME = "SDNN"  # and the one that it builds as Delta, SigmaDelta or Sigma
 LOAD_SECONDS_PER_WEIGHT = 5e-7  # generous: stock netx was measured at about 1.3e-7
 
 
@@ -47,7 +48,7 @@ def look_at(net: str, layers: int | None = None) -> Known:
 
     Raises:
         NetError: it cannot be read.
-        UnsupportedError: neurons other than LIF.
+        UnsupportedError: neurons other than LIF and sigma-delta.
     """
     import h5py
 
@@ -62,8 +63,9 @@ def look_at(net: str, layers: int | None = None) -> Known:
                 for key in ("weight", "weight_rec"):
                     if isinstance(layer.get(key), h5py.Dataset):
                         known.weights += layer[key].size
-                if "neuron" in layer and (kind := _text(layer["neuron/type"])) not in LIF_NAMES:
-                    raise UnsupportedError(f"layer {name} has a {kind} neuron, expected LIF: {' or '.join(LIF_NAMES)}")
+                named = (*LIF_NAMES, SIGMA_DELTA_NAME)
+                if "neuron" in layer and (kind := _text(layer["neuron/type"])) not in named:
+                    raise UnsupportedError(f"layer {name} has a {kind} neuron, expected {', '.join(named)}")
             if "0" in groups and _text(groups["0/type"]) == "input":
                 known.input_shape = "shape" in groups["0"]
                 known.input_neuron = "neuron" in groups["0"]
@@ -99,6 +101,7 @@ def import_netx() -> None:
     import lava.lib.dl.netx.hdf5
     import lava.proc.io.source
     import lava.proc.lif.models
+    import lava.proc.sdn.models
 
 
 def load_network(work: WindowsWork | SamplesWork, known: Known, sample: tuple[int, ...], **more: Any) -> Any:
@@ -111,17 +114,18 @@ def load_network(work: WindowsWork | SamplesWork, known: Known, sample: tuple[in
         more: further arguments of netx's.
 
     Raises:
-        UnsupportedError: neurons other than LIF.
+        UnsupportedError: neurons other than LIF and sigma-delta.
     """
     from lava.lib.dl.netx import hdf5
     from lava.proc.lif.process import LIF
+    from lava.proc.sdn.process import Delta, Sigma, SigmaDelta
 
     shape = tuple(reversed(sample))
     given = None if known.input_shape else shape if len(shape) == 3 else (1, 1, *shape)
     network = hdf5.Network(work.net, input_shape=given, sparse_fc_layer=work.sparse, **more)
     for index, layer in enumerate(network.layers):
-        if not isinstance(layer.neuron, LIF):
-            raise UnsupportedError(f"layer {index} has a {type(layer.neuron).__name__} neuron, expected LIF")
+        if not isinstance(layer.neuron, LIF | Delta | Sigma | SigmaDelta):
+            raise UnsupportedError(f"layer {index} has a {type(layer.neuron).__name__} neuron, which is not run")
     return network
 
 

@@ -37,10 +37,10 @@ def add_readout(built: Built, work: LavaWork) -> None:
     from .processes.readout import Readout
 
     last = built.layers[-1]
-    shape = last.process.v.shape
+    shape = last.potential.shape
     record = _record(Path(work.folder, READOUT), (work.images, *shape))
     readout = Readout(shape=shape, steps=work.steps, first=last.first, record=record)
-    readout.v.connect_var(last.process.v)
+    readout.v.connect_var(last.potential)
     built.labels[id(readout)] = "readout"
     built.kept.append(readout)
 
@@ -81,8 +81,7 @@ def add_monitors(built: Built, folder: Path) -> dict[Any, Any]:
                 self.record[self.time_step - 1] = self.in_port_0.recv()
 
     for layer in built.layers:
-        for quantity in layer.quantities:
-            target = layer.process.s_out if quantity == "s" else getattr(layer.process, quantity)
+        for quantity, target in layer.recorded.items():
             record = _record(folder / f"{layer.name}.{quantity}.npy", (built.total, *target.shape))
             monitor = Monitor()
             monitor.probe(target, 1)
@@ -104,10 +103,10 @@ def collected(built: Built, work: LavaWork, reporter: Reporter) -> dict[str, Any
         at = layer.first - 1 + built.period * np.arange(work.images)[:, None] + np.arange(work.steps)
         if built.from_power_on:
             at = np.arange(built.total)[None]
-        for quantity in layer.quantities:
+        for quantity in layer.recorded:
             record = np.load(Path(work.folder, f"{layer.name}.{quantity}.npy"), mmap_mode="r")
             window = exact(record[at], f"{layer.name} {quantity}")
             turned = window.transpose(0, 1, *range(window.ndim - 1, 1, -1))
-            arrays[f"{layer.name}.{quantity}"] = turned.astype(np.uint8) if quantity == "s" else turned
+            arrays[f"{layer.name}.{quantity}"] = turned if quantity != "s" or layer.graded else turned.astype(np.uint8)
         reporter.tell(Step, done=built.total)
     return arrays

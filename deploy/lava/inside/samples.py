@@ -1,8 +1,8 @@
-"""One sample after the other, each from rest: any LIF file, spikes or images, any resets, on either clock.
+"""One sample after the other, each from rest: any file, spikes, images or frames, any resets, on either clock.
 
-Between two samples u, v and what the synapses hold back are set to zero. Staggered, all layers start at the first time
-step and run on their biases until a spike arrives. Aligned, layer k must be at rest when the sample reaches it, so its
-bias is set at that very time step.
+Between two samples all states and what the synapses hold back are set to zero. Staggered, all layers start at the first
+time step and run on their biases until a spike arrives. Aligned, layer k must be at rest when the sample reaches it, so
+its bias is set at that very time step.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Samples:
         network = netx.load_network(
             work,
             known,
-            self.given.shape[1 if work.driven else 2 :],
+            self.given.shape[1 if work.driven and not work.framed else 2 :],
             num_layers=work.layers,
             reset_interval=work.reset_interval,
             reset_offset=work.reset_offset + shift,
@@ -59,15 +59,19 @@ class Samples:
         period += -period % (work.reset_interval or 1)  # so that every sample meets the resets at the same steps
         pictures = self.given.transpose(0, *range(self.given.ndim - 1, 0, -1))
         for k, layer in enumerate(self.layers):
-            bias = layer.neuron.bias_mant.init
-            self.drives.append(list(pictures) if work.driven and k == 0 else [bias] * work.images)
-            first = self.drives[k][0] if leads[k] == 0 else 0
-            layer.neuron.bias_mant.init = np.broadcast_to(first, layer.neuron.bias_mant.shape)
+            bias = _bias(layer)
+            if bias is None:
+                self.drives.append([])
+                continue
+            pixels = work.driven and not work.framed and k == 0
+            self.drives.append(list(pictures) if pixels else [bias.init] * work.images)
+            bias.init = np.broadcast_to(self.drives[k][0] if leads[k] == 0 else 0, bias.shape)
         built = Built(network, [], {}, work.images * period, period)
-        if not work.driven:
+        if work.framed or not work.driven:
             raster = np.zeros((work.images, period, *self.given.shape[2:]), self.given.dtype)
             raster[:, : work.steps] = self.given
-            built.kept.append(_recording(fitted(raster, network.inp.shape), network, built.labels))
+            port = self.layers[0].neuron.a_in if work.framed else network.inp
+            built.kept.append(_recording(fitted(raster, port.shape), port, built.labels))
         for k, layer in enumerate(self.layers):
             built.labels |= netx.labels(k, layer)
             built.layers.append(BuiltLayer(f"layer{k}", layer.neuron, leads[k] + 1))
@@ -90,32 +94,39 @@ class Samples:
             for begin, end in itertools.pairwise(marks):
                 if pace.done:  # the first were put in before Lava started
                     for layer, lead, drives in zip(self.layers, leads, self.drives, strict=True):
-                        if begin == 0 or begin == lead:
-                            _put(layer.neuron.bias_mant, drives[sample] if lead <= begin else 0)
+                        if drives and (begin == 0 or begin == lead):
+                            _put(_bias(layer), drives[sample] if lead <= begin else 0)
                             pace.is_working()
                 until = sample * built.period + end
                 pace.run_to(until, until)
                 if end == ends:
-                    readout.append(exact(last.process.v.get(), "readout").transpose())
+                    readout.append(exact(last.potential.get(), "readout").transpose())
             reporter.tell(Image, done=sample + 1)
         return np.stack(readout)
 
 
-def _recording(data: Any, network: Any, labels: dict[int, str]) -> Any:
-    """A process that sends ``data``, connected to the network."""
+def _recording(data: Any, port: Any, labels: dict[int, str]) -> Any:
+    """A process that sends ``data`` into a port."""
     from lava.proc.io.source import RingBuffer
 
     process = RingBuffer(data=data)
-    process.s_out.connect(network.inp)
+    process.s_out.connect(port)
     labels[id(process)] = "spike source"
     return process
 
 
+def _bias(layer: Any) -> Any:
+    """The variable that holds the biases of a layer's neurons; None where they have none, as Delta and Sigma."""
+    return getattr(layer.neuron, "bias_mant", getattr(layer.neuron, "bias", None))
+
+
 def _held_back(layer: Any) -> list[Any]:
     """The variables of a layer that carry something from one step to the next."""
+    holders = [(layer.neuron, name) for name in ("u", "v", "sigma", "act", "residue")]
     synapses = [getattr(layer, name, None) for name in ("synapse", "synapse_rec")]
-    buffers = [getattr(synapse, name, None) for synapse in synapses for name in ("a_buf", "a_buff")]
-    return [layer.neuron.u, layer.neuron.v, *(buffer for buffer in buffers if buffer is not None)]
+    holders += [(synapse, name) for synapse in synapses for name in ("a_buf", "a_buff")]
+    found = [getattr(holder, name, None) for holder, name in holders]
+    return [variable for variable in found if variable is not None]
 
 
 def _put(variable: Any, values: Any) -> None:

@@ -30,6 +30,7 @@ def _layers(found: Mapping[str, Any]) -> Table:
             view["weight_range"],
             "" if view["even"] else "odd",
             *(view[name] for name in ("weight_levels", "zeros", "bias_range", "delay_range")),
+            "" if view["neuron"] == "lif" else view["neuron"],
             *(view[name] for name in ("voltage_keep", "current_keep", "threshold")),
         )
         for view in found["layers"]
@@ -45,13 +46,15 @@ def _layers(found: Mapping[str, Any]) -> Table:
         share("zero", 0, help="of the stored weights"),
         Column("bias range", n.ends),
         Column("delay range", n.ends, help="in steps"),
+        words("neuron", help="where it is not integrate-and-fire"),
         number_column("keeps v", help="share of the potential that survives a step"),
         number_column("keeps u", help="share of the current that survives a step"),
         count_column("threshold", help="in units of weights"),
     )
-    # Delays and odd weights are rare: their columns are there only where they say something.
-    rare = {name: k for k, name in enumerate(column.name for column in columns) if name in ("parity", "delay range")}
-    dropped = {k for k in rare.values() if not any(row[k] for row in rows)}
+    # These columns are there only where they say something.
+    names = ("parity", "delay range", "neuron", "keeps v", "keeps u")
+    rare = {name: k for k, name in enumerate(column.name for column in columns) if name in names}
+    dropped = {k for k in rare.values() if all(row[k] in (None, "") for row in rows)}
     return Table(
         "layers",
         f"Layers of the file; input {n.shape(found['input_shape'])}, window {window}",

@@ -138,5 +138,3 @@ def test_what_netx_does_not_load_says_how_far_it_goes(shipped: Path) -> None:
         UnsupportedLayerError, match=r"layer 5 \(average\): type 'average'.*--layers 5 runs what comes before it"
     ):
         read_netx(shipped / "gts/ntidigits/ntidigits.net")
-    with pytest.raises(UnsupportedLayerError, match="type 'SDNN'"):
-        read_netx(shipped / "gts/pilotnet_sdnn/network.net")

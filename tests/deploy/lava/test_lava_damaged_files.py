@@ -39,9 +39,9 @@ pytestmark = [pytest.mark.lava, pytest.mark.skipif(bool(MISSING), reason=MISSING
         ),
         (lambda net: write_dense(net, type=b"convT"), UnsupportedLayerError, "netx cannot run it: convT is not impl"),
         (
-            lambda net: write_dense(net, neuron_type=b"SDNN"),
+            lambda net: write_dense(net, neuron_type=b"RF"),
             UnsupportedLayerError,
-            "netx cannot run it: layer 1 has a SDNN neuron, expected LIF",
+            "netx cannot run it: layer 1 has a RF neuron, expected",
         ),
     ],
     ids=["nonsense", "cut short", "empty", "no weights", "unknown layer", "other neuron"],

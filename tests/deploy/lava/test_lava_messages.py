@@ -40,7 +40,7 @@ NODES = (
 )
 MESSAGES = [
     WindowsWork("0", 2, 5, True, "a.net", False, (2, 3, 4), "entering.npy", None),
-    SamplesWork("1", 2, 5, False, "a.net", True, 3, "entering.npy", True, 4, 1, True),
+    SamplesWork("1", 2, 5, False, "a.net", True, 3, "entering.npy", True, False, 4, 1, True),
     GraphWork("2", 2, 5, True, NODES, 12, 100, "cpu", None, SAMPLER),
     StageEvent(-1, "importing", 0.0),
     Running(0, "running", {"layer 0 neuron (LIFReset)": 17}, 2, 12, 0.5),

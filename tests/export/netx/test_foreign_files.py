@@ -90,6 +90,15 @@ def test_delays_for_all_by_output_by_input_and_by_synapse(
     assert layer.delay.tolist() == expected
 
 
+def test_longer_delays_are_held_as_netx_holds_them_and_told_of(tmp_path: Path) -> None:
+    network = read_netx(foreign(tmp_path / "a.net", INPUT, dense(delay=np.array([1, 63, 64]))))
+    layer = network.layers[0]
+    assert isinstance(layer, Dense)
+    assert layer.delay is not None
+    assert layer.delay.tolist() == [[1, 1], [62, 62], [62, 62]]
+    assert network.provenance == {"delays of layer 1 (dense)": "2 of 3, up to 64, held as 62, as netx does"}
+
+
 def test_delays_of_a_square_layer_belong_to_its_outputs() -> None:
     assert delay_from_file(np.array([1, 2]), (2, 2), "").tolist() == [[1, 1], [2, 2]]
     by_input = np.array([[1, 2], [1, 2]])
@@ -143,7 +152,7 @@ def changed(**neuron: Any) -> dict[str, Any]:
 
 
 REFUSED: dict[str, tuple[Callable[[], dict[str, Any]], type[EsvaeError], str]] = {
-    "graded spikes": (lambda: changed(messageBits=8), UnsupportedLayerError, "messageBits: graded spikes"),
+    "graded spikes": (lambda: changed(messageBits=8), UnsupportedLayerError, "messageBits: graded spikes of CUBA"),
     "graded": (
         lambda: changed(gradedSpike=True),
         UnsupportedLayerError,
@@ -157,7 +166,7 @@ REFUSED: dict[str, tuple[Callable[[], dict[str, Any]], type[EsvaeError], str]] =
     "refractory": (lambda: changed(refDelay=3), UnsupportedLayerError, "refDelay: netx passes over it; expected 1"),
     "norm exponent": (lambda: changed(weight_exp=2), UnsupportedLayerError, "weight_exp: netx passes over it"),
     "threshold": (lambda: changed(vThMant=131_073), HardwareRangeError, "131073 outside"),
-    "long delay": (lambda: dense(delay=63), HardwareRangeError, r"delay 63 outside \[0, 62\]"),
+    "long delay": (lambda: dense(delay=1 << 15), HardwareRangeError, r"delay 32768 outside"),
     "negative delay": (lambda: dense(delay=-1), HardwareRangeError, "delay -1 outside"),
     "fraction": (lambda: dense(delay=1.5), NetFileError, "holds fractions"),
     "delay shape": (lambda: dense(delay=np.zeros(5)), NetFileError, r"delay has shape \(5,\), expected"),

@@ -44,7 +44,7 @@ CASES: dict[str, tuple[str, Any, str]] = {
     "bias": ("layer/1/bias", np.array([5000, 0]), "bias outside"),
     "decay": ("layer/1/neuron/vDecay", np.int64(-1), "vDecay outside"),
     "threshold": ("layer/1/neuron/vThMant", np.int64(1 << 20), "vThMant outside"),
-    "neuron type": ("layer/1/neuron/type", np.bytes_("SDNN"), "type 'SDNN'"),
+    "neuron type": ("layer/1/neuron/type", np.bytes_("RF"), "type 'RF'"),
     "not finite": ("layer/1/neuron/vDecay", np.float64("nan"), "vDecay is not finite"),
     "graded": ("layer/1/neuron/messageBits", np.int64(16), "messageBits 16: spikes that carry numbers"),
     "many neurons": ("layer/1/bias", np.zeros((1 << 22) + 1, np.int8), "'bias' is missing or holds no numbers"),

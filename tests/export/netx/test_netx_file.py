@@ -153,7 +153,7 @@ BAD = {
         UnsupportedLayerError,
         r"layer 1 \(resonator\): type 'resonator'",
     ),
-    "unknown neuron": (_replace("layer/1/neuron/type", np.bytes_("SDNN")), UnsupportedLayerError, "type 'SDNN'"),
+    "unknown neuron": (_replace("layer/1/neuron/type", np.bytes_("RF")), UnsupportedLayerError, "type 'RF'"),
     "pool": (_replace("layer/2/type", np.bytes_("pool")), UnsupportedLayerError, "supported are input"),
     "float weight": (_replace("layer/1/weight", np.full((4, 3, 2, 3), 0.5)), NetFileError, "holds fractions"),
     "text weight": (_replace("layer/1/weight", np.bytes_("x")), NetFileError, "expected numbers"),

@@ -25,6 +25,7 @@ from export.ir import (
     Lif,
     Network,
 )
+from export.onnx.sums import byte_kernels
 from sim import reference
 from sim.readout import images_from_potentials
 from sim.stimulus import Stimulus
@@ -160,7 +161,7 @@ def test_decays_round_toward_zero(keep: int) -> None:
 )
 def test_nine_bit_weights_as_eight_bit_kernels(low: int, high: int, step: int, kernels: int) -> None:
     weight = np.arange(low, high + 1, step)[:, None]
-    parts = writer._parts(weight)
+    parts = byte_kernels(weight)
     assert len(parts) == kernels
     assert all(kernel.min() >= 0 and kernel.max() <= 255 and 0 <= zero <= 255 for kernel, zero, _ in parts)
     assert np.array_equal(sum(factor * (kernel - zero) for kernel, zero, factor in parts), weight)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from export.ir import Conv, ConvTranspose, Lif
 from sim.reference import synapse_sum
-from sim.twin.stages import Stage, logical
-from sim.twin.synapses import is_direct
+from sim.twin.stages import Stage
+from sim.twin.synapses import is_direct, logical
 from strategies import conv_layers
 
 CPU = torch.device("cpu")

@@ -10,7 +10,7 @@ from sim import reference
 from sim.stimulus import Stimulus
 from sim.trace import first_difference, named_traces
 from sim.twin.engine import Engine
-from sim.twin.stages import Path
+from sim.twin.sums import Path
 from strategies import foreign_networks, stimuli_for
 
 

@@ -1,0 +1,170 @@
+"""What arrives at a layer's neurons: every product of a layer, for spikes, and for messages of whatever size.
+
+Messages need a type that holds their products: which one is enough is told by the largest message of a raster, as the
+weights tell it for spikes (see :mod:`sim.twin.synapses`). Where nothing changes no message is sent, so steps without
+any are left out, and those with few are driven by events.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable
+from functools import cache
+from typing import Literal, TypeAlias
+
+import torch
+
+from export.ir import Dense, RecurrentDense, Shape, Synapse
+from export.ir.geometry import matrix
+from export.ir.limits import columns
+from sim.twin.events import EventSums
+from sim.twin.synapses import (
+    DenseSums,
+    exact_type,
+    is_direct,
+    logical,
+    map_sums,
+    memory_order,
+    portable_map_sums,
+    wrapped_delayed,
+)
+
+__all__ = ["LayerSums", "MessageSums", "Path"]
+
+#: ``dense`` computes every product, ``events`` only those of spikes, ``auto`` chooses by the activity that it meets.
+Path: TypeAlias = Literal["auto", "dense", "events"]
+
+#: Numbers of the matrix that an unfolded convolution makes at a time of a raster's rows, a kernel's worth of each.
+_UNFOLDED = 1 << 24
+
+
+class LayerSums:
+    """The sums of a layer in one float type.
+
+    Args:
+        layer, input_shape, memory_shape, output_shape, device, portable, path: as of :class:`sim.twin.stages.Stage`.
+        dtype: that holds every partial sum exactly.
+
+    Attributes:
+        events: the same driven by events, where that is possible.
+        columns: order of a matrix's inputs in memory, or None where it is the layer's own.
+    """
+
+    def __init__(
+        self,
+        layer: Synapse,
+        input_shape: Shape,
+        memory_shape: Shape,
+        output_shape: Shape,
+        device: torch.device,
+        portable: bool,
+        dtype: torch.dtype,
+        path: Path,
+    ) -> None:
+        self.layer, self.input_shape, self.shape, self.dtype = layer, input_shape, output_shape, dtype
+        self.device, self.columns = device, memory_order(memory_shape)
+        self._unfold = portable
+        self._matrix: DenseSums | None = None
+        self._weight: torch.Tensor | None = None
+        if isinstance(layer, Dense):
+            self._matrix = DenseSums(layer, self.columns, dtype, device)
+        elif isinstance(layer, RecurrentDense):  # what it sends itself is added step by step
+            self._matrix = DenseSums(Dense(layer.weight, None, layer.neuron), self.columns, dtype, device)
+        elif input_shape[1:] == (1, 1):
+            # On a 1x1 map the layer is a matrix: what each input alone would send.
+            sent = matrix(layer, input_shape)[memory_order(output_shape)]
+            self._matrix = DenseSums(Dense(sent, None, layer.neuron), None, dtype, device)
+        else:
+            self._weight = torch.from_numpy(layer.weight).to(device, dtype)
+            self._unfold = portable or not is_direct(layer, output_shape)
+            if not self._unfold:
+                self._weight = self._weight.contiguous(memory_format=torch.channels_last)
+        self.events: EventSums | None = None
+        driven = dtype is torch.float32 and not portable and path != "dense"
+        if driven and not isinstance(layer, Dense | RecurrentDense) and self._weight is not None:
+            self.events = EventSums.of(layer, input_shape, output_shape)
+        if self.events is not None and path == "events":
+            self.events.activity = 1.0
+
+    def __call__(self, raster: torch.Tensor) -> torch.Tensor:
+        """Spikes ``(steps, images, inputs)`` to sums, whole numbers ``(steps, images, neurons)`` in memory of their
+        own."""
+        # The last step tells well enough how active the window is, and the sums do not depend on the choice.
+        if self.events is not None and float(raster[-1].mean()) <= self.events.activity:
+            return self.events(raster)
+        return self.products(raster)
+
+    def products(self, raster: torch.Tensor) -> torch.Tensor:
+        """As a call, with every product."""
+        steps, images = raster.shape[:2]
+        x = raster.to(self.dtype)
+        if self._matrix is not None:
+            return self._matrix(x)
+        assert self._weight is not None
+        assert not isinstance(self.layer, Dense | RecurrentDense)
+        maps = logical(x.reshape(steps * images, -1), self.input_shape)
+        if self._unfold:
+            rows = max(1, _UNFOLDED // columns(self.layer, self.input_shape, self.shape))
+            parts = [portable_map_sums(self.layer, part, self._weight) for part in maps.split(rows)]
+            sums = torch.cat(parts)
+        else:
+            with _without_nnpack():
+                sums = map_sums(self.layer, maps, self._weight)
+        return sums.permute(0, 2, 3, 1).contiguous().reshape(steps, images, -1)
+
+
+class MessageSums:
+    """The sums of a layer that messages enter.
+
+    Args:
+        layer: its synapses.
+        make: gives the sums in a type, by type and path.
+        largest: sum of weights of one neuron.
+        bits: to which a product of a delayed synapse wraps.
+        path: how sums are computed on the CPU.
+
+    Attributes:
+        message: the largest magnitude in the raster that entered last.
+    """
+
+    def __init__(
+        self,
+        layer: Synapse,
+        make: Callable[[torch.dtype, Path], LayerSums],
+        bits: int,
+        path: Path,
+    ) -> None:
+        self._layer, self._bits = layer, bits
+        self._of = cache(lambda dtype: make(dtype, path))
+        self._heaviest = int(abs(layer.weight).max())
+        self._delayed = layer if isinstance(layer, Dense) and layer.delay is not None else None
+        self.message = 0
+
+    def __call__(self, raster: torch.Tensor) -> torch.Tensor:
+        """Messages ``(steps, images, inputs)``, int32, to sums: whole numbers ``(steps, images, neurons)``."""
+        self.message = max(int(raster.max()), -int(raster.min()))
+        sums = self._of(torch.float64 if raster.device.type != "cpu" else exact_type(self._layer, self.message))
+        if self._delayed is not None:
+            if self._heaviest * self.message >= 1 << (self._bits - 1):
+                return wrapped_delayed(self._delayed, sums.columns, raster, self._bits)
+            return sums.products(raster)
+        share = (raster != 0).float().mean(dim=(1, 2))
+        events = sums.events
+        few = (share <= events.activity) if events is not None else share == 0
+        if not few.any():
+            return sums.products(raster)
+        if few.all() and events is not None:
+            return events.of_messages(raster, sums.dtype)
+        total = raster.new_zeros((*raster.shape[:2], math.prod(sums.shape)), dtype=sums.dtype)
+        if not few.all():
+            total[~few] = sums.products(raster[~few])
+        if events is not None:
+            total[few] = events.of_messages(raster[few], sums.dtype)
+        return total
+
+
+def _without_nnpack() -> contextlib.AbstractContextManager[object]:
+    """Keeps torch from Winograd and Fourier kernels, where it has them and a switch for them."""
+    switch = getattr(torch.backends, "nnpack", None)
+    return contextlib.nullcontext() if switch is None else switch.flags(enabled=False)
