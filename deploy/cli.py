@@ -1,90 +1,99 @@
-"""The command line: one application over the verbs in :mod:`deploy.commands`.
+"""What a shell sees of the command line: streams, signals, errors as one line, exit codes.
 
-Exit status: 0 where what was asked is done and holds, 1 where it failed or does not hold, 2 for wrong usage, 130 when
-interrupted.
+Exit status: 0 where what was asked is done and holds, 1 where it failed or does not hold, 2 for wrong usage, 128 + the
+signal's number where a signal ended it (130 interrupted, 143 terminated, 141 where nobody reads the output any more).
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
-from deploy import commands
-from esvae import __version__
+from deploy.ending import Ending
 from esvae.errors import EsvaeError
 
-__all__ = ["app", "main"]
+__all__ = ["main"]
 
-app = typer.Typer(
-    name="esvae",
-    help="Spiking variational autoencoders from PyTorch to Loihi 2.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-)
-
-
-def _version(show: bool) -> None:
-    if show:
-        typer.echo(f"esvae-loihi {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
-) -> None:
-    """Spiking variational autoencoders from PyTorch to Loihi 2."""
-
-
-for _verb in commands.__all__:
-    _command = getattr(commands, _verb)
-    if isinstance(_command, typer.Typer):
-        app.add_typer(_command)  # a group of commands, such as `esvae lava install`
-    else:
-        app.command()(_command)
+_STANDARD_ERROR = 2
+#: Exit code of a program whose output is closed before it has ended, as by ``| head``.
+_NOBODY_READS = 128 + getattr(signal, "SIGPIPE", 13)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Entry point of the console script; turns a user's mistakes into one line."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    if sys.stderr is None:  # closed by the caller: what is said there is for nobody
-        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - for as long as the process lives
+    """Entry point of the console script; turns a user's mistakes into one line.
+
+    Args:
+        arguments: those of this process where None, which then ends with this call.
+    """
+    given = sys.argv[1:] if arguments is None else arguments
+    code = 0
+    with Ending() as ending:
+        try:
+            try:
+                code = _run(given)
+            except BaseException as error:
+                if ending.number is None:
+                    code = _failed(error, given)
+        except KeyboardInterrupt:
+            pass  # while an error was being told
+        if arguments is None:
+            ending.ignore()
+        if ending.number is not None:  # whatever became of it on its way: libraries make errors of their own of it
+            code = ending.code
+            _fail(ending.message, given)
+    sys.exit(code)
+
+
+def _run(arguments: list[str]) -> int:
+    _open_standard_files()
     if sys.stdout is None:
-        _fail("standard output is closed; send it to a file, or to /dev/null", [])
-        sys.exit(1)
-    try:
-        code = app(args=arguments, standalone_mode=False)
-        sys.stdout.flush()
-    except EsvaeError as error:
+        raise EsvaeError("standard output is closed; send it to a file, or to /dev/null")
+    from deploy.app import app
+
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # what the locale cannot show is told by its number
+            stream.reconfigure(errors="backslashreplace")
+    code = app(args=arguments, standalone_mode=False)
+    sys.stdout.flush()
+    return code if isinstance(code, int) else 0
+
+
+def _open_standard_files() -> None:
+    """Opens what the caller has closed, or the next file or pipe would stand in its place; nobody reads it."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STANDARD_ERROR:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - for as long as the process lives
+
+
+def _failed(error: BaseException, arguments: list[str]) -> int:
+    """Says what an error means to the user; gives the exit code. What is none of the user's is raised again."""
+    if isinstance(error, EsvaeError):
         _fail(str(error), arguments)
-        code = 1
-    except KeyboardInterrupt:
+        return 1
+    if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "Abort":
         _fail("interrupted", arguments)
-        code = 130
-    except typer.Abort:
-        code = 130
-    except OSError as error:
+        return 128 + signal.SIGINT
+    if isinstance(error, BrokenPipeError):
+        _drop_output()
+        return _NOBODY_READS
+    if isinstance(error, OSError):
         _fail(f"{error.filename or 'standard output'}: {error.strerror or error}", [])
         _drop_output()
-        code = 1
-    except Exception as error:
-        if not hasattr(error, "format_message"):
-            raise
+        return 1
+    if hasattr(error, "format_message"):
         _fail(error.format_message(), arguments)
-        code = 2
-    sys.exit(code if isinstance(code, int) else 0)
+        return 2
+    raise error
 
 
 def _fail(message: str, arguments: list[str]) -> None:
     line = " ".join(message.split())
-    if "--json" in arguments:
+    if "--json" in arguments and sys.stdout is not None:
         from deploy.view.console import emit_json
 
         with contextlib.suppress(OSError):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,18 +11,15 @@ import torch
 from deploy.backends import Progress
 from deploy.entering import Entering, InputOptions, at_rate, drawable, enter, made_up
 from esvae.errors import ConfigError, DataError
-from esvae.run import load_run
 from export.circuit.generator import circuit_of, whole_network
 from export.ir import CircuitPrior, Network
-from export.netx import read_netx
-from export.pipeline import integer_network
 from sim.circuit import circuit_windows
 from sim.counts.ops import Activity, Counter, Counts, Rasters
 from sim.energy.estimate import EnergyEstimate, estimate_all
 from sim.energy.profile import load_profile, profile_names
 from sim.twin.engine import Engine
 
-__all__ = ["DEFAULT_RATE", "DEFAULT_STEPS", "Cost", "cost_of", "counted_input", "open_network"]
+__all__ = ["DEFAULT_RATE", "DEFAULT_STEPS", "Cost", "cost_of", "counted_input"]
 
 #: Where a file says nothing about its input: spikes a step of each input, and steps of the window.
 DEFAULT_RATE = 0.1
@@ -37,17 +32,6 @@ class Cost:
 
     counts: Counts
     estimates: list[EnergyEstimate]
-
-
-def open_network(path: str | os.PathLike[str]) -> Network:
-    """The network of a ``.net`` file, or the integer decoder of a run directory before any lowering.
-
-    Raises:
-        EsvaeError: neither, or not sound.
-    """
-    if Path(path).is_dir():
-        return integer_network(load_run(Path(path)), lowering="none")[0]
-    return read_netx(path)
 
 
 def counted_input(network: Network, options: InputOptions) -> Entering:

@@ -28,6 +28,7 @@ from esvae.errors import ConfigError, DataError
 from esvae.machine.arrays import load_array, save_array
 from esvae.machine.documents import load_json
 from esvae.machine.files import read_regular, sha256_file, write_text
+from esvae.machine.locks import only_writer
 from export.ir import Network, Shape
 from export.netx import read_netx
 
@@ -87,16 +88,25 @@ def generate_file(
 
     Raises:
         ConfigError: the folder holds images of another network or seed, or in chunks of another size.
-        EsvaeError: a file cannot be read or written, or the backend failed; the chunks before it are kept.
+        EsvaeError: a file cannot be read or written, another process writes there, or the backend failed; the chunks
+            before it are kept.
     """
     network = read_netx(path)
     entering = enter(network, InputOptions(images, seed))
     job = BackendJob(Path(path), entering, lava=lava)
     check_job(backend, job)
     target = Path(folder)
-    chunk, hashed = _begun(target, network, seed, chunk)
+    with only_writer(target):
+        chunk, hashed = _begun(target, network, seed, chunk)
+        return _continued(target, backend, job, network.shapes[-1], chunk, hashed, progress)
+
+
+def _continued(
+    target: Path, backend: str, job: BackendJob, shape: Shape, chunk: int, hashed: bool, progress: Progress | None
+) -> Generation:
+    """Draws what is not there yet."""
+    entering, images = job.entering, job.entering.images
     started = time.perf_counter()
-    shape = network.shapes[-1]
     found = {
         start: _found(_file(target, start), min(chunk, images - start), chunk, shape, hashed=hashed)
         for start in range(0, images, chunk)

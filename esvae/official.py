@@ -41,7 +41,7 @@ def import_official(path: str | os.PathLike[str], *, data: DataName | None = Non
 
     Args:
         path: as ``torch.save(network.state_dict(), path)`` wrote it, or a checkpoint that holds one state dict
-            beside other things; nothing in it runs.
+            beside other things, as Lightning's do, whose names may have a prefix; nothing in it runs.
         data: the data set that it was trained on; guessed from the images' size and channels where None.
 
     Returns:
@@ -80,6 +80,8 @@ def import_official(path: str | os.PathLike[str], *, data: DataName | None = Non
 
 
 _COEF = "membrane_output_layer.coef"
+#: A name by which to tell what a wrapper, such as Lightning's, put before all of them.
+_FIRST = "encoder.0.weight"
 
 
 def _read(path: Path) -> dict[str, torch.Tensor]:
@@ -96,7 +98,8 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
                 f"{path}: not a state dict: '{name}' is {kind}, expected a dense tensor; save the network with "
                 "torch.save(network.state_dict(), ...)"
             )
-    return {name.removeprefix("module."): value for name, value in state.items()}
+    prefix = next((name.removesuffix(_FIRST) for name in state if name.endswith(_FIRST)), "module.")
+    return {name.removeprefix(prefix): value for name, value in state.items()}
 
 
 def _are_tensors(values: dict[Any, Any]) -> bool:

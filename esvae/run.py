@@ -37,6 +37,7 @@ from esvae.model import ESVAE
 __all__ = [
     "RUN_FILES",
     "Run",
+    "checked_record",
     "holds_run",
     "load_run",
     "pretrained_names",
@@ -121,7 +122,7 @@ def _write_record(directory: str | os.PathLike[str], record: dict[str, Any]) -> 
 def read_record(directory: str | os.PathLike[str]) -> dict[str, Any]:
     """What ``training.json`` holds; empty where there is none that can be read."""
     try:
-        return _checked(load_json(Path(directory) / _RECORD, error=CheckpointError))
+        return checked_record(load_json(Path(directory) / _RECORD, error=CheckpointError))
     except (OSError, CheckpointError):
         return {}
 
@@ -150,7 +151,7 @@ def load_run(directory: str | os.PathLike[str]) -> Run:
     weights = directory / _WEIGHTS
     try:
         config = config_from_dict(load_yaml(directory / _CONFIG).content, _CONFIG)
-        record = _checked(load_json(directory / _RECORD, error=CheckpointError))
+        record = checked_record(load_json(directory / _RECORD, error=CheckpointError))
         found = load_tensors(weights)
     except (CheckpointError, ConfigError) as error:
         raise CheckpointError(f"{directory}: damaged run: {error}; train again") from None
@@ -167,7 +168,7 @@ def load_run(directory: str | os.PathLike[str]) -> Run:
     return Run(model.eval(), record, found.sha256)
 
 
-def _checked(record: Any) -> dict[str, Any]:
+def checked_record(record: Any) -> dict[str, Any]:
     """The record, where it is built as others take it.
 
     Raises:

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from esvae.chip.rounding import MAX_WEIGHT_BITS
 from export.circuit.generator import as_written
 from export.ir import Network
+from export.ir.ranges import layer_ranges
 from export.netx import read_netx
-from export.passes import check_ranges, layer_ranges
+from export.passes import check_ranges
 from export.pipeline import Compiled, Exported, Lowering, lowered
 
 __all__ = ["relower_file"]

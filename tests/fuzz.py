@@ -35,7 +35,7 @@ from sim import reference
 from sim.stimulus import Stimulus, as_stimulus
 from sim.trace import first_difference, named_traces
 from sim.twin.engine import Engine
-from strategies import foreign_networks, sigma_delta_networks, stimuli_for
+from strategies import foreign_networks, recurrent_networks, sigma_delta_networks, stimuli_for
 
 __all__ = ["Case", "cases", "differences"]
 
@@ -46,7 +46,7 @@ _BATCH = 50
 _MOST_NEURONS = 400
 
 
-def cases(count: int, number: int = 0, *, sigma_delta: bool = False) -> list[Case]:
+def cases(count: int, number: int = 0, *, sigma_delta: bool = False, recurrent: bool = False) -> list[Case]:
     """``count`` networks with stimuli, the same for the same ``number``; small, for Lava's sake."""
     found: list[Case] = []
 
@@ -60,7 +60,8 @@ def cases(count: int, number: int = 0, *, sigma_delta: bool = False) -> list[Cas
     )
     @given(st.data())
     def collect(data: st.DataObject) -> None:
-        network = data.draw(sigma_delta_networks() if sigma_delta else foreign_networks())
+        kind = sigma_delta_networks() if sigma_delta else foreign_networks()
+        network = data.draw(recurrent_networks(loadable=True) if recurrent else kind)
         stimulus = as_stimulus(network, data.draw(stimuli_for(network)))
         small = sum(int(np.prod(shape)) for shape in network.shapes) <= _MOST_NEURONS
         if small and not (sigma_delta and _overflows(network, stimulus)):
@@ -127,11 +128,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("fuzz"), help="folder for cases that fail")
     parser.add_argument("--reference", action="store_true", help="the numpy reference instead of Lava")
     parser.add_argument("--sigma-delta", action="store_true", help="neurons that send messages")
+    parser.add_argument("--recurrent", action="store_true", help="recurrent networks alone")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so long")
     options = parser.parse_args()
     start, done, failed, number = time.perf_counter(), 0, 0, options.seed * 1_000_003
     while done < options.n and time.perf_counter() - start < options.seconds:
-        drawn = cases(min(_BATCH, options.n - done), number, sigma_delta=options.sigma_delta)
+        size = min(_BATCH, options.n - done)
+        drawn = cases(size, number, sigma_delta=options.sigma_delta, recurrent=options.recurrent)
         number += 1
         for said in differences(drawn, options.out, first=done, lava=not options.reference):
             done += 1

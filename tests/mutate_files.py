@@ -146,7 +146,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("mutated"), help="folder for what fails, and summary.json")
     options = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    names, started, summary = options.kind or list(KINDS), time.perf_counter(), {}
+    names: list[str] = options.kind or list(KINDS)
+    summary: dict[str, dict[str, Any]] = {}
     out = options.out.resolve()
     with tempfile.TemporaryDirectory(prefix="mutated-") as name:
         os.chdir(name)  # whatever a changed name leads to is in here
@@ -157,18 +158,18 @@ def main() -> None:
             gc.freeze()  # what is there is not looked through, and so not copied, in a fork
             judge = Judge(kind, KINDS[kind](made), Path(name) / str(index), seed=options.seed, seconds=options.seconds)
             summary[kind] = run_kind(judge, options.first, count, out)
+            total = _summed(summary, options.seed, out)
         os.chdir(out.anchor)
-    failed = sum(kind["failed"] for kind in summary.values())
-    total = {
-        "inputs": options.n,
-        "seed": options.seed,
-        "failed": failed,
-        "seconds": round(time.perf_counter() - started, 1),
-    }
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "summary.json").write_text(json.dumps({**total, "kinds": summary}, indent=1), "utf-8")
     sys.stdout.write(f"{json.dumps(total)}\n")
-    sys.exit(1 if failed else 0)
+    sys.exit(1 if total["failed"] else 0)
+
+
+def _summed(kinds: dict[str, dict[str, Any]], seed: int, out: Path) -> dict[str, Any]:
+    """The sums over the kinds so far; with these they are written down."""
+    total = {name: round(sum(kind[name] for kind in kinds.values()), 1) for name in ("inputs", "failed", "seconds")}
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "summary.json").write_text(json.dumps({"seed": seed, **total, "kinds": kinds}, indent=1), "utf-8")
+    return total
 
 
 if __name__ == "__main__":

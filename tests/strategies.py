@@ -38,6 +38,8 @@ __all__ = [
     "lifs",
     "map_layers",
     "networks",
+    "recurrent_layers",
+    "recurrent_networks",
     "sigma_delta_networks",
     "spikes_for",
     "stimuli_for",
@@ -209,6 +211,20 @@ def recurrent_layers(draw: st.DrawFn, inputs: int, outputs: int, *, exact_dense:
         entering, recurrent = (np.clip(values & ~1, -254, 254) for values in (entering, recurrent))
         entering[0, 0] = 2
     return RecurrentDense(entering, recurrent, draw(biases((outputs,))), draw(lifs()))
+
+
+@st.composite
+def recurrent_networks(draw: st.DrawFn, *, loadable: bool = False) -> Network:
+    """A recurrent layer before another layer, recurrent or not; biases of some are what drives them."""
+    inputs, width, outputs = (draw(st.integers(1, 9)) for _ in range(3))
+    layers: list[Layer] = [draw(recurrent_layers(inputs, width, exact_dense=loadable))]
+    if draw(st.booleans()):
+        layers.append(draw(recurrent_layers(width, outputs, exact_dense=loadable)))
+    else:
+        layers.append(
+            Dense(draw(weights((outputs, width), exact_dense=loadable)), draw(biases((outputs,))), draw(lifs()))
+        )
+    return Network((inputs,), tuple(layers), time_steps=draw(st.integers(1, 9)))
 
 
 def _loads(own: np.ndarray, other: np.ndarray) -> bool:

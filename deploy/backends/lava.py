@@ -6,7 +6,7 @@ import numpy as np
 
 from deploy.backends.job import BackendJob, BackendRun, kept_traces
 from deploy.lava import GraphJob, LavaJob, LavaProgress, PowerOn, SamplesJob, WindowsJob, find_lava_python, run_lava
-from deploy.lava.graph import UNROLL_BELOW, generator_graph
+from deploy.lava.graph import UNROLL_BELOW, generator_graph, image_graph
 from deploy.plan import plan
 from esvae.errors import ConfigError, LavaMissingError
 from export.circuit.generator import is_chained, whole_network
@@ -18,7 +18,7 @@ __all__ = ["Lava"]
 
 
 class Lava:
-    """Runs anything with stock netx; its other loader and sampler take whole windows from rest."""
+    """Runs anything with stock netx; its other loader and sampler take whole windows of whole networks from rest."""
 
     heeds = frozenset({"lava"})
 
@@ -36,9 +36,10 @@ class Lava:
         if job.lava.plain:
             _check_fed(job)
             return
-        driven = job.network.input_neurons is not None
-        if driven or job.layers is not None or job.entering.timing != Timing():
-            raise ConfigError("--image, --layers, resets and --stagger need --loader stock --sampler host")
+        if job.layers is not None or job.entering.timing != Timing():
+            raise ConfigError("--layers, resets and --stagger need --loader stock --sampler host")
+        if job.network.input_neurons is not None and job.lava.target != "cpu":
+            raise ConfigError("--target loihi2: the input layer has neurons whose biases change with each image")
         if job.lava.sampler == "graph" and job.entering.sampler is None:
             raise ConfigError(
                 "--sampler graph draws the latent spikes itself, over the whole window; leave out --steps and files "
@@ -130,10 +131,14 @@ def _lava_job(job: BackendJob) -> LavaJob:
         return WindowsJob(job.path, power_on, job.traced, loads_sparse(whole))
     if settings.plain and not _whole(job):
         return SamplesJob(job.path, job.stimulus, job.layers, job.traced, loads_sparse(job.network))
+    unroll_below = UNROLL_BELOW if settings.target == "cpu" else 0
+    if settings.loader == "native" and job.stimulus.images is not None:
+        graph = image_graph(job.network, job.stimulus.images, job.stimulus.steps, unroll_below=unroll_below)
+        return GraphJob(graph, job.path, job.traced, settings.target)
     entering = job.entering.rates if settings.sampler == "graph" else job.stimulus.spikes
     if entering is None:
         raise ConfigError("Lava takes spikes here, or rates to draw them from")
     if settings.loader == "native":
-        graph = generator_graph(job.network, entering, unroll_below=UNROLL_BELOW if settings.target == "cpu" else 0)
+        graph = generator_graph(job.network, entering, unroll_below=unroll_below)
         return GraphJob(graph, job.path, job.traced, settings.target)
     return WindowsJob(job.path, entering, job.traced, loads_sparse(job.network))

@@ -25,7 +25,8 @@ class LavaSettings:
         sampler: ``host`` sends spikes that were drawn outside; ``graph`` draws them inside, so that rate codes alone
             enter, and delivers each image by a process when its window ends.
         target: ``cpu``, Lava's bit-accurate models; ``loihi2``, a board.
-        stall_timeout: seconds without progress after which a run is ended.
+        stall_timeout: seconds without progress and with hardly any processor time taken, after which a run is
+            ended.
 
     Raises:
         ConfigError: another value.
@@ -43,7 +44,7 @@ class LavaSettings:
         if self.target == "loihi2" and self.loader != "native":
             raise ConfigError("--target loihi2 needs --loader native")
         if not self.stall_timeout > 0:
-            raise ConfigError(f"a stall timeout of {self.stall_timeout} s: expected more than 0")
+            raise ConfigError(f"--stall-timeout {self.stall_timeout:g}: expected more than 0 seconds")
 
     @property
     def plain(self) -> bool:

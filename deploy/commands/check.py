@@ -1,4 +1,4 @@
-"""``esvae check``: what stock netx would make of any network file."""
+"""``esvae check``: what stock netx would make of any network file, and what exporting a NIR graph would come to."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy.commands.options import Json, Net
+from deploy.commands.options import Json, Net, NirReset, NirStep, NirWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +21,9 @@ __all__ = ["check", "chip_findings"]
 def check(
     net: Net,
     chip: Annotated[str | None, typer.Option(help="Also say whether this chip holds it: loihi2 or loihi1.")] = None,
+    dt: NirStep = None,
+    reset: NirReset = None,
+    written_by: NirWriter = None,
     json: Json = False,
 ) -> None:
     """List all that is wrong or surprising in a network file, foreign ones too; exit 1 if anything is an error.
@@ -30,11 +33,15 @@ def check(
     from deploy.view.console import emit_json, print_tables, say
     from deploy.view.table import plain
     from deploy.view.tables import check_tables
+    from export.frontends.nir import NirMeaning, is_nir
     from export.netx.check import check_file
+    from export.nir.check import check_nir
     from sim.fit.chips import chip_named
 
     named = None if chip is None else chip_named(chip)
-    found = check_file(net, None if named is None else lambda network: chip_findings(network, named))
+    more = None if named is None else lambda network: chip_findings(network, named)
+    meaning = NirMeaning(dt, reset, written_by)  # type: ignore[arg-type]
+    found = check_nir(net, meaning, more) if is_nir(net) else check_file(net, more)
     errors = sum(finding.severity == "error" for finding in found)
     if json:
         emit_json({"file": net, "errors": errors, "findings": found})

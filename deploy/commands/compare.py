@@ -49,6 +49,7 @@ def compare(
     from deploy.view.console import bar, emit_json, say_written, write_csv
     from deploy.view.table import plain
     from deploy.view.tables import comparison_tables
+    from esvae.machine.locks import only_writer
     from esvae.machine.outputs import output_folder
     from esvae.metrics.features import PROTOCOLS
     from esvae.metrics.generator import METRICS
@@ -63,7 +64,7 @@ def compare(
     named = [name.strip() for name in backends.split(",") if name.strip()]
     others = other_backends(named, "--backends") if named else ()
     chosen = {"layers": layers, "attribution": attribution, "noise": noise, "distribution": bool(wanted)}
-    with bar("compare") as report:
+    with only_writer(plot), bar("compare") as report:
         found = run_comparison(
             run,
             net,

@@ -28,10 +28,11 @@ def demo(
     from deploy.view.table import plain
     from deploy.view.tables import demo_tables
     from esvae.config import load_config
+    from esvae.machine.locks import only_writer
     from esvae.machine.outputs import output_folder
 
     output_folder(out, option="--out")
-    with stages() as start:
+    with only_writer(out), stages() as start:
         result = run_demo(load_config(config), out, max_steps=max_steps, progress=start)
     if json:
         emit_json({"equal": result.verdict.equal, **vars(result)})

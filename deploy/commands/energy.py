@@ -53,11 +53,13 @@ def energy(
         return
     if net is None:
         raise ConfigError("give a network file or a run directory, or --validate FOLDER")
-    from deploy.cost import cost_of, counted_input, open_network
+    from deploy.cost import cost_of, counted_input
     from deploy.entering import InputOptions
+    from deploy.opening import open_network
     from deploy.report import sections
     from deploy.view.console import bar, emit_json, print_tables, say, say_written, write_csv
     from deploy.view.tables import cost_tables
+    from esvae.machine.locks import only_writer
     from esvae.machine.outputs import output_folder
 
     if plot is not None:
@@ -72,7 +74,8 @@ def energy(
     if plot is not None:
         from deploy.view.plots import save_energy_plots
 
-        plots = save_energy_plots(operations, cost.counts.raster, estimates, plot)
+        with only_writer(plot):
+            plots = save_energy_plots(operations, cost.counts.raster, estimates, plot)
     written = [*plots, *write_csv(tables, csv)]
     if json:
         counts = cost.counts

@@ -1,4 +1,4 @@
-"""``esvae export``: a trained network as a netx file."""
+"""``esvae export``: a trained network, or a NIR graph, as a netx file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy.commands.options import Json
+from deploy.commands.options import Json, NirReset, NirStep, NirWriter
 from esvae.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ def export(
     source: Annotated[
         Path,
         typer.Argument(
-            metavar="SOURCE", help="A run directory, pretrained:NAME, an official state dict (.pth), or a .net file."
+            metavar="SOURCE",
+            help="A run directory, pretrained:NAME, an official state dict (.pth), a NIR graph (.nir), or a .net file.",
         ),
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="The .net file to write.")],
@@ -65,9 +66,15 @@ def export(
     nir: Annotated[
         Path | None, typer.Option("--nir", help="Also write the float network as a NIR graph, for other simulators.")
     ] = None,
+    dt: NirStep = None,
+    reset: NirReset = None,
+    written_by: NirWriter = None,
+    time_steps: Annotated[
+        int | None, typer.Option(help="Of a NIR graph: how long an input lasts, where that is fixed.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Quantize a trained decoder and write it as a Lava-DL netx file; or lower a netx file, its integers as they are.
+    """Quantize a trained network and write it as a Lava-DL netx file; or lower a netx file, its integers as they are.
 
     [bold]Example:[/] esvae export runs/digits -o decoder.net --weight-bits 8
     """
@@ -75,7 +82,8 @@ def export(
     from deploy.entering import load_raster
     from deploy.view.console import bar, emit_json, say, warn
     from esvae.machine.outputs import output_file
-    from export.frontends import is_netx, load_source
+    from export.frontends import is_netx, is_nir, load_source, read_nir
+    from export.frontends.nir import NirMeaning
     from export.nir.write import write_nir
     from export.onnx.write import check_target, write_onnx_pair
     from export.passes import CALIBRATIONS
@@ -94,7 +102,17 @@ def export(
     if nir is not None:
         output_file(nir, (".nir", ".h5", ".hdf5"), option="--nir", inputs=read)
     kept = weight_bits is None and is_netx(source) and circuit is None
-    network = None if kept and nir is None and onnx is None else load_source(source)
+    meaning, network = NirMeaning(dt, reset, written_by, time_steps), None  # type: ignore[arg-type]
+    notes: tuple[str, ...] = ()
+    if is_nir(source):
+        taken = read_nir(source, meaning)
+        network, notes = taken.network, taken.notes
+        for text in taken.warnings:
+            warn(f"{source}: {text}")
+    elif meaning != NirMeaning():
+        raise ConfigError(f"{source}: --dt, --reset, --written-by and --time-steps are for NIR graphs (.nir)")
+    elif not (kept and nir is None and onnx is None):
+        network = load_source(source)
     gate = None if chip is None else _gate(chip)
     if network is not None and "unfinished" in network.provenance:
         warn(f"{source}: its training is not finished ({network.provenance['unfinished']}); the file says so too")
@@ -141,9 +159,12 @@ def export(
                 "nir": graph,
                 "generator": generator,
                 "beside": beside,
+                "notes": notes,
             }
         )
         return
+    for text in notes:
+        say(f"{source}: {text}")
     _print(done, kept=kept)
     print_circuit(done.network, beside)
     if twins is not None:

@@ -35,10 +35,11 @@ def fit(
 
     [bold]Example:[/] esvae fit large.net --chips 8
     """
-    from deploy.cost import open_network
+    from deploy.opening import open_network
     from deploy.report import sections
     from deploy.view.console import emit_json, say_written, write_csv
     from deploy.view.tables import fit_tables
+    from esvae.machine.locks import only_writer
     from esvae.machine.outputs import output_folder
     from export.circuit.generator import whole_network
     from sim.fit.adviser import fit_network
@@ -56,7 +57,8 @@ def fit(
     if plot is not None:
         from deploy.view.plots import save_fit_plots
 
-        plots = save_fit_plots(content, plot)
+        with only_writer(plot):
+            plots = save_fit_plots(content, plot)
     tables = fit_tables(content)
     written = [*plots, *write_csv(tables, csv)]
     mapping = answer.mapping

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.commands.options import Json, LoaderOption, Net, Sampler, Seed, TargetOption
+from deploy.commands.options import Json, LoaderOption, Net, Sampler, Seed, StallTimeout, TargetOption
 
 __all__ = ["generate"]
 
@@ -21,6 +21,7 @@ def generate(
     loader: LoaderOption = "stock",
     sampler: Sampler = "host",
     target: TargetOption = "cpu",
+    stall_timeout: StallTimeout = 60.0,
     chunk: Annotated[int | None, typer.Option(help="Images to a file (64).")] = None,
     json: Json = False,
 ) -> None:
@@ -34,7 +35,7 @@ def generate(
     from esvae.machine.outputs import output_folder
 
     output_folder(out, option="--out")
-    settings = LavaSettings(loader, sampler, target)  # type: ignore[arg-type]
+    settings = LavaSettings(loader, sampler, target, stall_timeout)  # type: ignore[arg-type]
     with bar(f"generate ({backend})") as report:
         done = generate_file(net, images, out, seed=seed, backend=backend, lava=settings, chunk=chunk, progress=report)
     if json:

@@ -28,6 +28,7 @@ def import_official(
     from esvae.config import DATA_NAMES
     from esvae.errors import ConfigError
     from esvae.machine.files import sha256_file
+    from esvae.machine.locks import only_writer
     from esvae.machine.outputs import output_folder
     from esvae.official import import_official as read
     from esvae.run import holds_run, read_record, save_run
@@ -39,7 +40,8 @@ def import_official(
         raise ConfigError(f"--data '{data}' is unknown; choose of {', '.join(DATA_NAMES)}")
     model = read(state, data=data)  # type: ignore[arg-type]
     source = {"file": state.name, "sha256": sha256_file(state)}
-    save_run(out, model, {"epochs": [], "steps": 0, "finished": True, "imported": source})
+    with only_writer(out):
+        save_run(out, model, {"epochs": [], "steps": 0, "finished": True, "imported": source})
     settings = model.config
     if json:
         emit_json({"run": out, "data": settings.data.name, "time_steps": settings.model.time_steps})

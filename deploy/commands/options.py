@@ -7,7 +7,21 @@ from typing import Annotated, Any
 
 import typer
 
-__all__ = ["Csv", "DataRoot", "Json", "LoaderOption", "Net", "Sampler", "Seed", "TargetOption", "with_data"]
+__all__ = [
+    "Csv",
+    "DataRoot",
+    "Json",
+    "LoaderOption",
+    "Net",
+    "NirReset",
+    "NirStep",
+    "NirWriter",
+    "Sampler",
+    "Seed",
+    "StallTimeout",
+    "TargetOption",
+    "with_data",
+]
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Csv = Annotated[
@@ -21,7 +35,26 @@ Seed = Annotated[int, typer.Option(help="Seed of the latent spikes; with the ima
 LoaderOption = Annotated[str, typer.Option(help="Who builds Lava's graph: stock (netx) or native (large networks).")]
 Sampler = Annotated[str, typer.Option(help="Where Lava's latent spikes are drawn: host, or in the graph.")]
 TargetOption = Annotated[str, typer.Option(help="What Lava runs on: cpu or loihi2.")]
+StallTimeout = Annotated[
+    float, typer.Option(help="Seconds for which Lava may neither tell of progress nor compute before it is given up.")
+]
 Net = Annotated[Path, typer.Argument(metavar="F.net", help="A network file.")]
+
+NirStep = Annotated[
+    float | None,
+    typer.Option("--dt", help="Of a NIR graph: its time step, in its own units of time; else guessed from its gains."),
+]
+NirReset = Annotated[
+    str | None,
+    typer.Option("--reset", help="Of a NIR graph: what a spike does to the potential, zero (default) or subtract."),
+]
+NirWriter = Annotated[
+    str | None,
+    typer.Option(
+        "--written-by",
+        help="Of a NIR graph: nir (as its page says), snntorch, spikingjelly, norse, sinabs, rockpool; else guessed.",
+    ),
+]
 
 
 def with_data(content: dict[str, Any], data: str | None, root: Path | None) -> tuple[dict[str, Any], Path | None]:

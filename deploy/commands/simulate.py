@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.commands.options import Json, LoaderOption, Net, Sampler, Seed, TargetOption
+from deploy.commands.options import Json, LoaderOption, Net, Sampler, Seed, StallTimeout, TargetOption
 
 __all__ = ["simulate"]
 
@@ -40,6 +40,7 @@ def simulate(
     loader: LoaderOption = "stock",
     sampler: Sampler = "host",
     target: TargetOption = "cpu",
+    stall_timeout: StallTimeout = 60.0,
     json: Json = False,
 ) -> None:
     """Draw images with a network file, in the chip's integers.
@@ -71,7 +72,7 @@ def simulate(
             backend=backend,
             layers=layers,
             device=device,
-            lava=LavaSettings(loader, sampler, target),  # type: ignore[arg-type]
+            lava=LavaSettings(loader, sampler, target, stall_timeout),  # type: ignore[arg-type]
             progress=report,
         )
     if json:

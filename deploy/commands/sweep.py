@@ -65,6 +65,7 @@ def sweep(
     from deploy.view.console import bar, emit_json, print_tables, say, say_written, write_csv
     from deploy.view.table import plain
     from deploy.view.tables import sweep_tables
+    from esvae.machine.locks import only_writer
     from esvae.machine.outputs import output_folder
     from esvae.run import load_run
 
@@ -77,7 +78,7 @@ def sweep(
     cluster = ray or ray_address is not None
     executor = on_ray(ray_address, workers=jobs) if cluster else in_processes(jobs)
     place = run if run.startswith("pretrained:") else str(Path(run).resolve())
-    with bar("sweep") as report:
+    with only_writer(out), bar("sweep") as report:
         found = run_sweep(
             place,
             grid,
@@ -87,12 +88,13 @@ def sweep(
             workers=Workers(executor, threads=1 if cluster else threads_each(jobs)),
             progress=report,
         )
+        written = save_summary(found, out)
     title = (
         f"{run}: {len(found.points)} points, {found.counted('evaluated')} evaluated, "
         f"{found.counted('kept')} kept, {found.counted('failed')} failed"
     )
     tables = sweep_tables(plain(as_json(found)), [entry.point.label for entry in found.points], title=title)
-    written = [*save_summary(found, out), *write_csv(tables, csv)]
+    written += write_csv(tables, csv)
     if json:
         emit_json(as_json(found))
     else:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from deploy.commands.options import Json, LoaderOption, Net, Sampler, Seed, TargetOption
+from deploy.commands.options import Json, LoaderOption, Net, Sampler, Seed, StallTimeout, TargetOption
 
 __all__ = ["verify"]
 
@@ -24,6 +24,7 @@ def verify(
     loader: LoaderOption = "stock",
     sampler: Sampler = "host",
     target: TargetOption = "cpu",
+    stall_timeout: StallTimeout = 60.0,
     json: Json = False,
 ) -> None:
     """Run the same latent spikes on several backends and compare every integer; exit 0 only if all are equal.
@@ -43,7 +44,7 @@ def verify(
             steps=steps,
             layers=layers,
             against=names,
-            lava=LavaSettings(loader, sampler, target),  # type: ignore[arg-type]
+            lava=LavaSettings(loader, sampler, target, stall_timeout),  # type: ignore[arg-type]
             progress=report,
         )
     if json:

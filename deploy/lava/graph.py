@@ -20,16 +20,24 @@ from pathlib import Path
 
 import numpy as np
 
-from deploy.lava.inside.messages import ConvSynapse, GraphWork, LayerNode, Node, SourceNode, SparseSynapse
+from deploy.lava.inside.messages import (
+    ConvSynapse,
+    GraphWork,
+    ImageNode,
+    LayerNode,
+    Node,
+    SourceNode,
+    SparseSynapse,
+)
 from deploy.lava.rates import Rates
 from deploy.lava.unroll import unrolled
 from deploy.plan import Plan, plan
 from esvae.chip.formats import STATE_SHIFT
 from esvae.errors import UnsupportedLayerError
 from export.ir import Conv, FloatLif, Lif, Network, Shape, Synapse
-from sim.stimulus import check_spikes
+from sim.stimulus import Stimulus, as_stimulus, check_spikes
 
-__all__ = ["UNROLL_BELOW", "Graph", "generator_graph"]
+__all__ = ["UNROLL_BELOW", "Graph", "generator_graph", "image_graph"]
 
 #: On a CPU: 8 million synapses take 64 MB and some 10 ms a step.
 UNROLL_BELOW = 1 << 23
@@ -69,8 +77,9 @@ class Graph:
         return f"{name}.npy"
 
     def add_layers(self, network: Network, made: Plan, name: str) -> None:
-        """Appends the network's layers, on the plan's clock, as ``{name}0``, ``{name}1``, ..."""
-        for k, (layer, before, after) in enumerate(network.synapses()):
+        """Appends the network's layers, on the plan's clock, as ``{name}0``, ``{name}1``, ...; behind input neurons
+        from 1 on."""
+        for k, (layer, before, after) in enumerate(network.synapses(), start=network.input_neurons is not None):
             self.add_layer(layer, before, after, f"{name}{k}", made.layers[k].first)
 
     def add_layer(self, layer: Synapse, before: Shape, after: Shape, name: str, first: int) -> None:
@@ -118,23 +127,29 @@ class Graph:
         bias: np.ndarray | None = None,
         synapse: ConvSynapse | SparseSynapse | None = None,
     ) -> None:
-        """Appends neurons, behind synapses or fed directly by what comes before.
+        """Appends neurons, behind synapses, fed directly by what comes before, or driven by images.
+
+        Args:
+            neuron: what they are.
+            shape: ours.
+            name, first: as in :meth:`add_layer`.
+            as_map: whether they form a map in the graph.
+            bias: one by channel or by neuron, or None; of input neurons images, ``(images, *shape)``.
+            synapse: that they are behind.
 
         Raises:
             UnsupportedLayerError: neurons other than LIF.
         """
         if not isinstance(neuron, Lif):
             raise UnsupportedLayerError(f"{name} has {type(neuron).__name__} neurons, expected Lif")
-        full = np.zeros(shape, np.int32)
-        if bias is not None:
-            full += (bias if bias.ndim == len(shape) else bias[:, None, None]).astype(np.int32)
+        driven = bias is not None and bias.ndim > len(shape)
         number = name[len(name.rstrip("0123456789")) :]
-        node = LayerNode(
+        node = (ImageNode if driven else LayerNode)(
             first,
             name=name,
             title=f"{name.removesuffix(number)} {number}",
             shape=shape[::-1] if as_map else (math.prod(shape),),
-            bias=self.add_array(f"{name}.bias", np.ascontiguousarray(full.T) if as_map else full.reshape(-1)),
+            bias=self.add_array(f"{name}.bias", _biases(bias, shape, as_map=as_map)),
             bias_exp=STATE_SHIFT,
             current_decay=neuron.current_decay,
             voltage_decay=neuron.voltage_decay,
@@ -181,6 +196,47 @@ class Graph:
         )
 
 
+def _biases(bias: np.ndarray | None, shape: Shape, *, as_map: bool) -> np.ndarray:
+    """Biases in Lava's axis order, one for each neuron; of images as many times."""
+    full = np.zeros((len(bias), *shape) if bias is not None and bias.ndim > len(shape) else shape, np.int32)
+    if bias is not None:
+        full += (bias if bias.ndim >= len(shape) else bias[:, None, None]).astype(np.int32)
+    several = full.ndim - len(shape)
+    if as_map:
+        return np.ascontiguousarray(full.transpose(*range(several), *range(full.ndim - 1, several - 1, -1)))
+    return full.reshape(*full.shape[:several], -1)
+
+
+def image_graph(network: Network, images: np.ndarray, steps: int, *, unroll_below: int = UNROLL_BELOW) -> Graph:
+    """Input neurons that images drive, each for a window, then the network's layers.
+
+    Args:
+        network: an integer network with input neurons, without delays.
+        images: the biases of the input neurons, ``(images, *input shape)``.
+        steps: window of an image.
+        unroll_below: see :class:`Graph`.
+
+    Raises:
+        DataError: no images, no steps, or images that do not fit.
+        UnsupportedLayerError: synapses with delays, or no input neurons.
+    """
+    neuron = None if network.input_neurons is None else network.input_neurons.neuron
+    if not isinstance(neuron, Lif):
+        raise UnsupportedLayerError(
+            "the input layer has no integrate-and-fire neurons that images could drive; give spikes, or use "
+            "--loader stock"
+        )
+    pixels = as_stimulus(network, Stimulus(None, images, steps)).values
+    graph = Graph(len(pixels), steps, unroll_below=unroll_below)
+    made = plan(network, graph.images, steps=steps)
+    graph.total = made.total
+    layer, _, after = next(network.synapses())
+    as_map = graph.keeps(layer, after)
+    graph.add_neurons(neuron, network.input_shape, "layer0", made.layers[0].first, as_map=as_map, bias=pixels)
+    graph.add_layers(network, made, "layer")
+    return graph
+
+
 def generator_graph(
     network: Network, entering: np.ndarray | Rates, *, name: str = "layer", unroll_below: int = UNROLL_BELOW
 ) -> Graph:
@@ -197,7 +253,7 @@ def generator_graph(
         UnsupportedLayerError: synapses with delays, or input neurons.
     """
     if network.input_neurons is not None:
-        raise UnsupportedLayerError("the input layer has neurons, which an image drives; use --loader stock")
+        raise UnsupportedLayerError("the input layer has neurons, which images drive: give them to image_graph")
     if isinstance(entering, Rates):
         graph = Graph(entering.images, entering.steps, sampler=entering, unroll_below=unroll_below)
     else:

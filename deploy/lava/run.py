@@ -52,8 +52,9 @@ def run_lava(
 
     Args:
         job: what to run.
-        stall_timeout: seconds without any progress after which the run is given up: a stage begun, a time step done.
-            Networks with many weights get more, in proportion, since they are loaded and compiled without a word.
+        stall_timeout: seconds without any progress after which the run is given up: a stage begun, a time step done,
+            or processor time taken by Lava's processes. Networks with many weights get more, in proportion. There is no
+            limit on the whole.
         progress: called with a :class:`LavaProgress` whenever the run has come further.
         python: the interpreter to run Lava with; :func:`~deploy.lava.find.find_lava_python` finds it otherwise.
 
@@ -159,7 +160,7 @@ class _Run:
         except Silence as silence:
             raise LavaTimeoutError(
                 f"Lava made no progress for {silence} while {self.now}: the run was ended; "
-                f"raise stall_timeout if it only needs longer{self.worker.stderr.tail()}"
+                f"raise the stall timeout (--stall-timeout) if it only needs longer{self.worker.stderr.tail()}"
             ) from None
 
     def _taken(self, event: Event) -> LavaRun | EsvaeError | None:

@@ -53,10 +53,10 @@ from esvae.machine.files import sha256_file
 from esvae.run import Run, load_run, versions
 from export.circuit.generator import whole_network
 from export.frontends import from_run
-from export.ir import Network
+from export.ir import Network, all_weights
+from export.ir.ranges import layer_ranges
 from export.netx import read_netx
 from export.passes.judge import SHARE
-from export.passes.ranges import layer_ranges
 from export.pipeline import Options, compiled, export_run, lowered
 from sim.fit.adviser import fit_network
 from sim.fit.chips import chip_named
@@ -197,7 +197,7 @@ def _group(run: Run, network: Network, latents: np.ndarray, **others: np.ndarray
 def _layers(run: Run, network: Network) -> dict[str, Any]:
     """What quantizing did, where exporting the run again with as many bits gives the same network; and the ranges."""
     ranges = layer_ranges(network)
-    bits = max(2, *(weight_bits(layer.weight) for layer, _, _ in network.synapses()))
+    bits = max(2, *(weight_bits(all_weights(layer)) for layer, _, _ in network.synapses()))
     try:
         again = compiled(from_run(run), Options(bits, "none"))
         same = any(lowered(again.plain, way)[0].content_hash() == network.content_hash() for way in ("none", "auto"))

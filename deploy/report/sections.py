@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from deploy.cost import Cost
-from deploy.entering import Entering
-from deploy.verify import Verdict
 from deploy.view.table import plain
 from export.ir import Conv, ConvTranspose, Network, Synapse, all_weights
-from export.ir.bounds import LayerRange
-from export.passes import LayerFidelity, LayerQuantization
 from sim.energy.estimate import part_names
-from sim.fit.adviser import Fit
-from sim.fit.mapping import Mapping as ChipMapping
+
+if TYPE_CHECKING:  # each section shows what others have computed, and takes none of what computes it
+    from deploy.cost import Cost
+    from deploy.entering import Entering
+    from deploy.verify import Verdict
+    from export.ir.bounds import LayerRange
+    from export.passes import LayerFidelity, LayerQuantization
+    from sim.fit.adviser import Fit
+    from sim.fit.mapping import Mapping as ChipMapping
 
 __all__ = ["cores", "energy", "fit", "layers", "network", "operations", "verification"]
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from dataclasses import asdict, replace
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from deploy.cost import Cost, cost_of, counted_input
@@ -23,7 +21,8 @@ from esvae.metrics.train_features import features_path
 from esvae.run import Run, load_run
 from export.frontends import from_run
 from export.ir import Network
-from export.pipeline import DEFAULT_CALIBRATION, export_network
+from export.netx.write import netx_image
+from export.pipeline import DEFAULT_CALIBRATION, Options, compiled
 from sim.fit.chips import CHIPS
 from sim.fit.mapping import map_network
 
@@ -61,18 +60,10 @@ def evaluate_point(task: Task) -> Done:
         gain = readout_gain(trained.config.model.readout_keep, trained_steps, point.steps)
         window = f"trained with {trained_steps} steps, exported with {point.steps}: readout times {gain:.6g}"
         network = replace(network, provenance={**network.provenance, "window": window})
-    with tempfile.TemporaryDirectory(prefix="esvae-sweep-") as folder:
-        target = Path(folder) / "point.net"
-        # Learned scales are kept by any calibration.
-        calibration = DEFAULT_CALIBRATION if point.calibration == LEARNED else point.calibration
-        exported = export_network(
-            network,
-            target,
-            weight_bits=point.bits,
-            lowering=point.lowering,  # type: ignore[arg-type]
-            calibration=calibration,  # type: ignore[arg-type]
-        )
-        content = target.read_bytes()
+    # Learned scales are kept by any calibration.
+    calibration = DEFAULT_CALIBRATION if point.calibration == LEARNED else point.calibration
+    exported = compiled(network, Options(point.bits, point.lowering, calibration))  # type: ignore[arg-type]
+    content = netx_image(exported.network, stock=exported.lowering != "native")
     quality = _quality(trained, shortened, exported.network, protocol)
     entering = counted_input(exported.network, InputOptions(protocol.images, protocol.seed))
     cost = cost_of(entering, protocol.profiles)

@@ -96,7 +96,8 @@ class _Worker:
 
     def submit(self, work: Work, task: Task) -> Future[Result]:
         if self._pid is None:
-            self._pid = self._pool.submit(os.getpid)
+            with _born_deaf():
+                self._pid = self._pool.submit(os.getpid)
         return self._pool.submit(work, task)
 
     def end(self, *, at_once: bool) -> None:
@@ -105,6 +106,19 @@ class _Worker:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._pid.result(), signal.SIGTERM)
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _born_deaf() -> Iterator[None]:
+    """Processes that begin inside never hear the interrupt key, not even before they are ready; it waits for us."""
+    if hasattr(signal, "pthread_sigmask"):
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    else:
+        yield
 
 
 def _begin_worker() -> None:

@@ -25,8 +25,16 @@ __all__ = ["bar", "emit_json", "print_tables", "say", "say_written", "stages", "
 #: Width of what does not go to a terminal, unless COLUMNS says another.
 _FILE_WIDTH = 120
 
-_out = Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _FILE_WIDTH)
-_err = Console(stderr=True, highlight=False)
+
+class _Console(Console):
+    """rich's, which leaves it to the command line what to do where nobody reads what is printed."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+_out = _Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _FILE_WIDTH)
+_err = _Console(stderr=True, highlight=False)
 
 
 def say(text: str) -> None:

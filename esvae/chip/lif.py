@@ -18,6 +18,7 @@ from jaxtyping import Float, Real
 
 from esvae.chip.formats import DECAY_UNITY, STATE_LIMIT, STATE_SHIFT, STATE_WRAP
 from esvae.chip.neuron import Lif
+from esvae.machine.jit import kernel
 
 __all__ = ["integer_lif", "integer_readout"]
 
@@ -25,7 +26,7 @@ _ALIGN = float(1 << STATE_SHIFT)
 _LIMIT, _WRAP, _UNITY = float(STATE_LIMIT), float(STATE_WRAP), float(DECAY_UNITY)
 
 
-@numba.njit(parallel=True, cache=True, error_model="numpy")
+@kernel(parallel=True, error_model="numpy")
 def _forward(a: Any, bias: Any, keep_u: float, keep_v: float, threshold: float, before: Any, o: Any, end: Any) -> None:
     """Potentials before the reset, spikes, and potentials at the end; ``before`` may have no steps."""
     steps, images, neurons = a.shape
@@ -55,7 +56,7 @@ def _forward(a: Any, bias: Any, keep_u: float, keep_v: float, threshold: float, 
             end[n, i] = v[i]
 
 
-@numba.njit(parallel=True, cache=True, error_model="numpy")
+@kernel(parallel=True, error_model="numpy")
 def _backward(grad: Any, before: Any, keep_u: float, keep_v: float, threshold: float, width: float, gv: Any) -> None:
     """Gradient of the potential's drive at every step, then of the sums behind a current that lasts."""
     steps, images, neurons = before.shape

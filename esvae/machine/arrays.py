@@ -8,12 +8,12 @@ import os
 import tokenize
 import warnings
 import zipfile
-import zlib
 from typing import IO, Any, Literal
 
 import numpy as np
 
 from esvae.errors import DataError
+from esvae.machine.archives import DAMAGED_ARCHIVE, stored_entries
 from esvae.machine.files import atomic_file, open_regular
 
 __all__ = ["load_array", "load_arrays", "save_array"]
@@ -23,8 +23,7 @@ _RAISED = (
     *(ArithmeticError, LookupError, MemoryError, RecursionError, SyntaxError, TypeError, ValueError),
     *(tokenize.TokenError, Warning),
 )
-#: By the library's reader of archives, beside these.
-_RAISED_BY_ZIP = (*_RAISED, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error)
+_RAISED_BY_ARCHIVES: tuple[type[Exception], ...] = (*_RAISED, *DAMAGED_ARCHIVE)
 _NUMBERS = "biuf"  # kinds of dtypes
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
@@ -87,15 +86,11 @@ def load_arrays(path: str | os.PathLike[str], what: str = "numbers") -> dict[str
     try:
         with open_regular(path) as handle, zipfile.ZipFile(handle) as archive, warnings.catch_warnings():
             warnings.simplefilter("error")
-            entries = archive.infolist()
-            if len({entry.filename for entry in entries}) != len(entries):
-                raise ValueError("an array twice")
-            if sum(entry.file_size for entry in entries) > os.fstat(handle.fileno()).st_size:
-                raise ValueError("its arrays are larger than the file")
-            return {entry.filename.removesuffix(".npy"): _entry(archive, entry) for entry in entries}
+            entries = stored_entries(archive, os.fstat(handle.fileno()).st_size)
+            return {name.removesuffix(".npy"): _entry(archive, entry) for name, entry in entries.items()}
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except _RAISED_BY_ZIP as error:
+    except _RAISED_BY_ARCHIVES as error:
         reason = " ".join(str(error).split())[:100]
         raise DataError(f"{path}: cannot be read as .npz: {reason}; expected arrays of {what}") from None
 

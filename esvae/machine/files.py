@@ -29,6 +29,8 @@ __all__ = [
 #: Bytes of a file of weights; larger ones are not read.
 MOST_WEIGHTS = 8 << 30
 
+#: Where Linux shows a process its open files.
+_OPEN = Path("/proc/self/fd")
 _KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFCHR: "a device",
@@ -54,7 +56,8 @@ def final_place(target: str | os.PathLike[str]) -> Path:
 def atomic_file(target: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Gives a new binary file beside ``target``; on a clean exit it is flushed to disk and renamed to ``target``.
 
-    On any exception it is removed and ``target`` keeps what it held before.
+    On any exception it is removed and ``target`` keeps what it held before. On Linux it has no name until it is
+    complete, so that a process that is killed leaves nothing behind either.
 
     Raises:
         EsvaeError: ``target`` is no regular file, the folder cannot be written, or the disk is full.
@@ -65,10 +68,13 @@ def atomic_file(target: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         final.parent.mkdir(parents=True, exist_ok=True)
         temporary = final.with_name(f".{secrets.token_hex(8)}.part")  # short: the name may be as long as names can be
         # Open for reading too, numpy writes through Python's file and sees every error, which C's buffers would hide.
-        with temporary.open("xb+") as handle:
+        nameless = _nameless(final.parent)
+        with nameless or temporary.open("xb+") as handle:
             yield handle
             handle.flush()
             os.fsync(handle.fileno())
+            if nameless is not None:
+                os.link(_OPEN / str(handle.fileno()), temporary, src_dir_fd=0)  # so that Python follows the link
         temporary.replace(final)
     except OSError as error:
         reason = error.strerror or (str(error).splitlines() or [type(error).__name__])[0]
@@ -77,6 +83,19 @@ def atomic_file(target: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 temporary.unlink()
+
+
+def _nameless(folder: Path) -> BinaryIO | None:
+    """A new file in ``folder`` without a name, which is gone with the process, however that ends; None where the
+    system or the file system has none."""
+    if not hasattr(os, "O_TMPFILE") or not _OPEN.is_dir():
+        return None
+    try:
+        return os.fdopen(os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o666), "wb+")
+    except OSError as error:
+        if error.errno in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT):
+            return None
+        raise
 
 
 def write_bytes(target: str | os.PathLike[str], content: bytes | memoryview) -> None:

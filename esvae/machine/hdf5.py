@@ -15,9 +15,9 @@ from typing import BinaryIO, TypeVar
 
 import h5py
 
-from esvae.machine.files import atomic_file, write_bytes
+from esvae.machine.files import atomic_file
 
-__all__ = ["Storage", "atomic_hdf5", "hdf5_storage"]
+__all__ = ["Storage", "hdf5_image", "hdf5_storage"]
 
 _T = TypeVar("_T")
 
@@ -73,18 +73,12 @@ class Storage:
         return otherwise
 
 
-@contextmanager
-def atomic_hdf5(target: str | os.PathLike[str]) -> Iterator[h5py.File]:
-    """Gives an empty HDF5 file in memory; on a clean exit it is ``target``, whole or not at all.
-
-    Raises:
-        EsvaeError: as :func:`~esvae.machine.files.atomic_file`.
-    """
-    with h5py.File(os.fspath(target), "w", driver="core", backing_store=False, track_order=False) as file:
-        yield file
+def hdf5_image(fill: Callable[[h5py.File], None]) -> bytes:
+    """The bytes of an HDF5 file, made in memory by a function that fills the empty file."""
+    with h5py.File("image", "w", driver="core", backing_store=False, track_order=False) as file:
+        fill(file)
         file.flush()
-        image = file.id.get_file_image()
-    write_bytes(target, image)
+        return bytes(file.id.get_file_image())
 
 
 @contextmanager

@@ -15,7 +15,6 @@ import math
 import os
 import pickletools
 import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ import numpy as np
 import torch
 
 from esvae.errors import CheckpointError
+from esvae.machine.archives import DAMAGED_ARCHIVE, stored_entries
 from esvae.machine.files import MOST_WEIGHTS, read_regular
 
 __all__ = ["Foreign", "read_torch_archive"]
@@ -42,13 +42,11 @@ _STORAGES = {
     "ByteStorage": ("u1", torch.uint8),
     "BoolStorage": ("u1", torch.bool),
 }
+_ORDERS = {b"little": "<", b"big": ">"}
 _MARK = object()
 _ZIP, _OLD = b"PK\x03\x04", 0x1950A86A20F9469CFC6C
 #: What reading a damaged archive or pickle may raise.
-_DAMAGE: tuple[type[Exception], ...] = (
-    *(ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, RuntimeError, TypeError, ValueError),
-    *(zipfile.BadZipFile, zlib.error),
-)
+_DAMAGE: tuple[type[Exception], ...] = (*DAMAGED_ARCHIVE, AttributeError, MemoryError, TypeError)
 #: Instructions of the pickle, which may grow the stack of a damaged file no further than this.
 _INSTRUCTIONS = 5_000_000
 
@@ -90,20 +88,18 @@ def read_torch_archive(path: str | os.PathLike[str]) -> Any:
 
 def _read_zip(content: bytes) -> Any:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
-        if any("/code/" in f"/{name}" or name.endswith("constants.pkl") for name in sizes):
+        if any("/code/" in f"/{name}" or name.endswith("constants.pkl") for name in archive.namelist()):
             raise CheckpointError(
                 "a TorchScript archive, which holds a program; save network.state_dict() with torch.save instead"
             )
-        if sum(sizes.values()) > len(content):  # torch stores entries as they are
-            raise ValueError("its entries are larger than the file")
-        (pickled,) = (name for name in sizes if name.rpartition("/")[2] == "data.pkl")
+        entries = stored_entries(archive, len(content))
+        (pickled,) = (name for name in entries if name.rpartition("/")[2] == "data.pkl")
         folder = pickled.removesuffix("data.pkl")
-        order = archive.read(f"{folder}byteorder") if f"{folder}byteorder" in sizes else b"little"
+        order = _ORDERS[archive.read(f"{folder}byteorder") if f"{folder}byteorder" in entries else b"little"]
 
         def storage(kind: str, key: str, count: int) -> _Stored:
             letter, dtype = _STORAGES[kind]
-            values = np.frombuffer(archive.read(f"{folder}data/{key}"), {b"big": ">"}.get(order, "<") + letter)
+            values = np.frombuffer(archive.read(f"{folder}data/{key}"), order + letter)
             return _Stored(values, dtype)
 
         return _Machine(storage).run(io.BytesIO(archive.read(pickled)))

@@ -19,10 +19,12 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from esvae.machine.jit import kernel
+
 __all__ = ["lif"]
 
 
-@numba.njit(parallel=True, cache=True, error_model="numpy")
+@kernel(parallel=True, error_model="numpy")
 def _forward(x: Any, keep: Any, threshold: Any, u: Any, o: Any) -> None:
     drives = x.shape[0]
     steps, size = u.shape
@@ -39,7 +41,7 @@ def _forward(x: Any, keep: Any, threshold: Any, u: Any, o: Any) -> None:
                 o[t, i] = 1 if value > threshold else 0
 
 
-@numba.njit(parallel=True, cache=True, error_model="numpy")
+@kernel(parallel=True, error_model="numpy")
 def _backward(grad: Any, u: Any, keep: Any, threshold: Any, width: Any, gx: Any) -> None:
     drives = gx.shape[0]
     steps, size = u.shape

@@ -18,6 +18,8 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from esvae.machine.jit import kernel
+
 __all__ = ["DrivingNorm", "norm_lif"]
 
 _BLOCK = 2048  # neurons whose potentials over the window are worked on at a time
@@ -25,7 +27,7 @@ _PARTS = 64  # of the rows, each summed by one thread: the same for any number o
 _ROWS = 128  # rows whose sums are taken in the tensor's own precision, before they go on in float64
 
 
-@numba.njit(parallel=True, cache=True, error_model="numpy")
+@kernel(parallel=True, error_model="numpy")
 def _moments(x: Any, origin: Any, sums: Any) -> None:
     """Per part of the rows of ``x (rows, C)``: sums ``(parts, 2, C)`` of ``x - origin`` and of its square."""
     parts = sums.shape[0]
@@ -47,7 +49,7 @@ def _moments(x: Any, origin: Any, sums: Any) -> None:
                 sums[part, 1, c] += second[c]
 
 
-@numba.njit(parallel=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract"})
+@kernel(parallel=True, error_model="numpy", fastmath={"reassoc", "contract"})
 def _plane_moments(x: Any, origin: Any, sums: Any) -> None:
     """As :func:`_moments`, for ``x (images, C, plane)``."""
     parts = sums.shape[0]
@@ -65,7 +67,7 @@ def _plane_moments(x: Any, origin: Any, sums: Any) -> None:
                 sums[part, 1, c] += second
 
 
-@numba.njit(parallel=True, cache=True, error_model="numpy")
+@kernel(parallel=True, error_model="numpy")
 def _forward(x: Any, scale: Any, shift: Any, keep: Any, threshold: Any, steps: int, shares: Any, o: Any) -> None:
     """Spikes ``o (steps, size)`` of ``x (drives, size)``, or their sum ``(1, size)`` over time, weighted by ``shares``.
 
@@ -100,7 +102,7 @@ def _forward(x: Any, scale: Any, shift: Any, keep: Any, threshold: Any, steps: i
                     kept[i] = 0 if fired else keep * u
 
 
-@numba.njit(parallel=True, cache=True, error_model="numpy")
+@kernel(parallel=True, error_model="numpy")
 def _backward(
     grad: Any,
     x: Any,
@@ -170,7 +172,7 @@ def _backward(
             sums[number, 1, c] = second[c] - mean[c] * first[c]
 
 
-@numba.njit(parallel=True, cache=True, error_model="numpy")
+@kernel(parallel=True, error_model="numpy")
 def _through_norm(gy: Any, x: Any, scale: Any, by_x: Any, constant: Any) -> None:
     """``gy * scale + x * by_x + constant``, in place; all three are laid out over a period."""
     drives, size = gy.shape

@@ -14,7 +14,7 @@ import torch
 from esvae.errors import ConfigError
 from esvae.neurons.cuba import Cuba
 
-__all__ = ["NorseCell", "neuron_from_norse", "run_norse", "to_norse"]
+__all__ = ["NorseCell", "neuron_from_norse", "one_value", "run_norse", "to_norse"]
 
 _STEP = 0.001  # seconds, Norse's own default
 
@@ -77,26 +77,34 @@ def neuron_from_norse(parameters: Any, dt: float = _STEP) -> Cuba:
     if names or type(parameters).__name__ not in ("LIFBoxParameters", "LIFParameters"):
         raise ConfigError(f"Norse's {type(parameters).__name__} cannot be converted; LIFBox and LIF can")
     for name in ("v_leak", "v_reset"):
-        if (value := _number(parameters, name)) != 0:
+        if (value := one_value(parameters, name)) != 0:
             raise ConfigError(f"Norse neuron: {name} is {value:g}, expected 0, which all potentials can be shifted to")
     reset = getattr(parameters, "reset_method", None)
     if reset is not None and getattr(reset, "__name__", "") != "reset_value":
         raise ConfigError("Norse neuron: its reset subtracts the threshold; the chip's sets the potential to zero")
     if parameters.method in ("logistic", "circ_dist"):
         raise ConfigError(f"Norse neuron: the method '{parameters.method}' fires at random; use 'super'")
-    leak = dt * _number(parameters, "tau_mem_inv")
-    current = 1.0 if not hasattr(parameters, "tau_syn_inv") else dt * _number(parameters, "tau_syn_inv")
+    leak = dt * one_value(parameters, "tau_mem_inv")
+    current = 1.0 if not hasattr(parameters, "tau_syn_inv") else dt * one_value(parameters, "tau_syn_inv")
     for name, value in (("tau_mem_inv", leak), ("tau_syn_inv", current)):
         if not 0 <= value <= 1:
             raise ConfigError(f"Norse neuron: dt * {name} is {value:g}, expected 0 to 1; use a smaller time step")
-    return Cuba(1 - leak, _number(parameters, "v_th"), 1 - current, leak, "superspike")
+    return Cuba(1 - leak, one_value(parameters, "v_th"), 1 - current, leak, "superspike")
 
 
-def _number(parameters: Any, name: str) -> float:
+def one_value(parameters: Any, name: str) -> float:
+    """The parameter of that name, a number, or a tensor whose values are all equal.
+
+    Raises:
+        ConfigError: values that differ.
+    """
     value = torch.as_tensor(getattr(parameters, name))
-    if value.numel() != 1:
-        raise ConfigError(f"Norse neuron: {name} has {value.numel()} values; the chip has one for a layer")
-    return float(value)
+    least, most = (float(limit) for limit in (value.min(), value.max()))
+    if least != most:
+        raise ConfigError(
+            f"Norse neuron: {name} has {value.numel()} values from {least:g} to {most:g}; the chip has one for a layer"
+        )
+    return least
 
 
 def run_norse(neuron: Cuba, x: torch.Tensor) -> torch.Tensor:

@@ -6,7 +6,7 @@ import logging
 import math
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,11 +15,12 @@ import torch
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 
 from esvae.config import TrainConfig
-from esvae.errors import CheckpointError, ConfigError
+from esvae.errors import ConfigError
 from esvae.training.batches import Batches
 from esvae.training.checkpoint import load_state, save_state
 from esvae.training.module import OptimizationModule
 from esvae.training.monitor import Monitor, write_history
+from esvae.training.resume import Progressed, continued, epochs_without_gain
 
 __all__ = ["CHECKPOINT", "Keeping", "Machine", "TrainingProgress", "fit"]
 
@@ -70,15 +71,6 @@ class Keeping:
     resume: bool = False
 
 
-@dataclass
-class _Progressed:
-    """How far a training is."""
-
-    step: int = 0
-    history: list[dict[str, Any]] = field(default_factory=list)
-    weights_epoch: int = 0
-
-
 def fit(
     model: torch.nn.Module,
     settings: TrainConfig,
@@ -107,11 +99,11 @@ def fit(
         CheckpointError: the checkpoint is damaged or of another training.
         ConfigError: the machine has no such device.
     """
-    done, state, path = _Progressed(), None, keeping.directory / CHECKPOINT
+    done, state, path = Progressed(), None, keeping.directory / CHECKPOINT
     if keeping.resume and path.exists():
         state = load_state(path)
-        done = _continued(model, state, keeping.fingerprint, path)
-    stopped = settings.patience is not None and _epochs_without_gain(done.history) >= settings.patience
+        done = continued(model, state, keeping.fingerprint, path)
+    stopped = settings.patience is not None and epochs_without_gain(done.history) >= settings.patience
     if done.step >= total or stopped:
         return
     batches.first, batches.total = done.step, total
@@ -169,39 +161,12 @@ def _trainer(settings: TrainConfig, machine: Machine, steps: int, keeper: lightn
         raise ConfigError(f"cannot train here: {str(error).splitlines()[0]}") from None
 
 
-def _continued(model: torch.nn.Module, state: dict[str, Any], fingerprint: dict[str, Any], path: Path) -> _Progressed:
-    """Puts a checkpoint's weights into the model."""
-    found = state.get("fingerprint")
-    if found != fingerprint:
-        name = _first_difference(fingerprint, found if isinstance(found, dict) else {})
-        raise CheckpointError(
-            f"{path}: of another training ({name} differs); give the same settings, another --out, or --overwrite"
-        )
-    model.load_state_dict(state["model"])
-    return _Progressed(state["step"], list(state["history"]), state["weights_epoch"])
-
-
-def _first_difference(left: dict[str, Any], right: dict[str, Any], prefix: str = "") -> str:
-    for key in sorted(left.keys() | right.keys()):
-        one, other = left.get(key), right.get(key)
-        if isinstance(one, dict) and isinstance(other, dict) and one != other:
-            return _first_difference(one, other, f"{prefix}{key}.")
-        if one != other:
-            return f"{prefix}{key}"
-    return prefix
-
-
-def _epochs_without_gain(history: list[dict[str, Any]]) -> int:
-    scores = [record["validation_mse"] for record in history if "validation_mse" in record]
-    return len(scores) - 1 - min(range(len(scores)), key=scores.__getitem__) if scores else 0
-
-
 class _Keeper(lightning.Callback):
     """Records, saves, and tells how far it got."""
 
     def __init__(
         self,
-        done: _Progressed,
+        done: Progressed,
         state: dict[str, Any] | None,
         batches: Batches,
         keeping: Keeping,
@@ -246,7 +211,7 @@ class _Keeper(lightning.Callback):
             record = self.monitor.epoch(number, self.done.step, losses, writes=module.writes)
         self.done.history.append(record)
         module.sums, self.counted = {}, 0
-        idle = _epochs_without_gain(self.done.history)
+        idle = epochs_without_gain(self.done.history)
         better = idle == 0
         if better:
             self.done.weights_epoch = number

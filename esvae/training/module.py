@@ -15,6 +15,7 @@ from esvae.errors import EsvaeError
 from esvae.machine.distributed import rank
 from esvae.model.esvae import Losses
 from esvae.training.batches import step_generator
+from esvae.training.resume import optimizer_state
 
 __all__ = ["OptimizationModule", "Trainable", "rate_factor"]
 
@@ -74,7 +75,7 @@ class OptimizationModule(lightning.LightningModule):
             optimizer, lambda step: rate_factor(settings, self.first + step, self.total)
         )
         if self._state is not None:
-            optimizer.load_state_dict(self._state)
+            optimizer.load_state_dict(optimizer_state(self._state, optimizer))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def training_step(self, batch: torch.Tensor, batch_index: int) -> torch.Tensor:

@@ -12,6 +12,7 @@ from esvae.data import ImageSet, ImageSplits, load_images
 from esvae.errors import ConfigError
 from esvae.machine.allocator import keep_large_blocks
 from esvae.machine.distributed import processes, rank
+from esvae.machine.locks import only_writer
 from esvae.model import ESVAE
 from esvae.run import Run, load_run, read_record, save_record, save_run
 from esvae.training.batches import Batches
@@ -70,49 +71,50 @@ def train(
         progress: called after every step.
 
     Raises:
-        EsvaeError: the loss is not finite, or the directory cannot be written.
+        EsvaeError: the loss is not finite, the directory cannot be written, or another process writes there.
         CheckpointError: ``directory`` holds a run that may not be replaced, or, to be resumed, one of other settings.
         ConfigError: the batch does not fit the data or the processes; ``initial`` is of another model.
     """
     keep_large_blocks()
     machine = machine or Machine()
-    place, settings = training_place(directory, resume=resume, overwrite=overwrite), config.train
-    work = place.work
-    images = images or load_images(config.data)
-    training, validation = _held_out(images.train, settings.validation_images)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        model = ESVAE(config)
-    if initial is not None:
-        _take_over(model, initial)
-    model.arrange()
-    batches = Batches(training, settings.batch_size, settings.seed, flip=config.data.flip)
-    total = settings.epochs * batches.epoch_steps
-    total = total if machine.max_steps is None else min(machine.max_steps, total)
-    watched = training.head(WATCHED).tensor()
-    mixture = config.model.prior.kind == "mixture"
+    with only_writer(directory if rank() == 0 else None):
+        place, settings = training_place(directory, resume=resume, overwrite=overwrite), config.train
+        work = place.work
+        images = images or load_images(config.data)
+        training, validation = _held_out(images.train, settings.validation_images)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings.seed)
+            model = ESVAE(config)
+        if initial is not None:
+            _take_over(model, initial)
+        model.arrange()
+        batches = Batches(training, settings.batch_size, settings.seed, flip=config.data.flip)
+        total = settings.epochs * batches.epoch_steps
+        total = total if machine.max_steps is None else min(machine.max_steps, total)
+        watched = training.head(WATCHED).tensor()
+        mixture = config.model.prior.kind == "mixture"
 
-    def save(record: dict[str, Any], weights: bool) -> None:
-        record["finished"] = record["finished"] and not mixture
-        if weights:
-            save_run(work, model, record)
-        else:
-            save_record(work, record)
+        def save(record: dict[str, Any], weights: bool) -> None:
+            record["finished"] = record["finished"] and not mixture
+            if weights:
+                save_run(work, model, record)
+            else:
+                save_record(work, record)
 
-    def monitor(first: int) -> Monitor:
-        every, events = machine.samples_every, machine.tensorboard and rank() == 0
-        return Monitor(model, watched, validation, work, every=every, tensorboard=events, first=first)
+        def monitor(first: int) -> Monitor:
+            every, events = machine.samples_every, machine.tensorboard and rank() == 0
+            return Monitor(model, watched, validation, work, every=every, tensorboard=events, first=first)
 
-    keeping = Keeping(work, save, _fingerprint(config, total, initial), resume)
-    fit(model, settings, batches, keeping, total=total, machine=machine, monitor=monitor, progress=progress)
-    if mixture and rank() == 0 and not read_record(work).get("finished"):
-        run = load_run(work)
-        fit_prior(run.model, training.head(config.model.prior.images))
-        save_run(work, run.model, {**run.record, "finished": True})
-    place.finish()
-    if processes() > 1:
-        torch.distributed.barrier()
-    return load_run(place.directory)
+        keeping = Keeping(work, save, _fingerprint(config, total, initial), resume)
+        fit(model, settings, batches, keeping, total=total, machine=machine, monitor=monitor, progress=progress)
+        if mixture and rank() == 0 and not read_record(work).get("finished"):
+            run = load_run(work)
+            fit_prior(run.model, training.head(config.model.prior.images))
+            save_run(work, run.model, {**run.record, "finished": True})
+        place.finish()
+        if processes() > 1:
+            torch.distributed.barrier()
+        return load_run(place.directory)
 
 
 def _held_out(images: ImageSet, count: int) -> tuple[ImageSet, torch.Tensor | None]:

@@ -17,7 +17,7 @@ import numpy as np
 from esvae.chip.formats import STATE_SHIFT, THRESHOLD
 from esvae.chip.rounding import MAX_WEIGHT_BITS
 from esvae.errors import UnsupportedLayerError
-from export.ir import CircuitPrior, Flatten, FloatLif, Neuron, Synapse, lif_of, with_values
+from export.ir import CircuitPrior, Flatten, FloatLif, Neuron, Synapse, all_weights, lif_of, with_values
 from export.ir.floats import FloatLayer, FloatNetwork
 from export.netx import read_netx
 
@@ -80,4 +80,4 @@ def _float(layer: Synapse[Neuron], *, silent: bool, where: str) -> Synapse[Float
     threshold = math.inf if silent else float(neuron.threshold)
     bias = None if layer.bias is None else layer.bias.astype(np.float64)
     kept = FloatLif(neuron.keep, threshold, neuron.current_keep)
-    return with_values(layer, layer.weight.astype(np.float64), bias, kept)
+    return with_values(layer, all_weights(layer).astype(np.float64), bias, kept)

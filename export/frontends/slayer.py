@@ -33,19 +33,19 @@ from torch import nn
 from esvae.chip.formats import DELAY
 from esvae.chip.rounding import MAX_WEIGHT_BITS
 from esvae.errors import ConfigError, NetFileError, UnsupportedLayerError
-from export.frontends.pooling import slayer_pool
 from export.frontends.slayer_block import NORMS, BlockNorm, delays_of, neuron_of, norm_of, weights_of
-from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, ImageReadout, Pair, Shape, Synapse
+from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, ImageReadout, Pair, RecurrentDense, Shape, Synapse
 from export.ir.floats import FloatLayer, FloatNetwork
+from export.ir.pooling import slayer_pool
 
-__all__ = ["from_slayer"]
+__all__ = ["convolution_of", "from_slayer"]
 
 _BLOCKS = "lava.lib.dl.slayer.block."
-_SYNAPTIC = ("Dense", "Conv", "ConvT", "Pool", "Affine")
+_SYNAPTIC = ("Dense", "Conv", "ConvT", "Pool", "Recurrent", "Affine")
 _KINDS = ("Input", "Flatten", *_SYNAPTIC)
 _SUPPORTED = (
-    "slayer.block.cuba.Dense, Conv, ConvT, Pool, Flatten, Input without neuron, Affine at the end, weight norm, "
-    f"{' and '.join(NORMS)}"
+    "slayer.block.cuba.Dense, Conv, ConvT, Pool, Recurrent, Flatten, Input without neuron, Affine at the end, "
+    f"weight norm, {' and '.join(NORMS)}"
 )
 #: Blocks that hold no synapses of the chip, and why.
 _REASONS = {
@@ -147,6 +147,8 @@ def _kind(block: Any, where: str) -> str:
         if base.__module__ == f"{_BLOCKS}base" and base.__name__ == "AbstractFlatten":  # whatever the neurons' kind
             return "Flatten"
     reason = _REASONS.get(type(block).__name__)
+    if type(block).__module__ == f"{_BLOCKS}sigma_delta":
+        reason = "export.frontends.from_slayer_sigma_delta takes sigma-delta blocks"
     raise UnsupportedLayerError(
         f"{where}: not supported; {'' if reason is None else f'{reason}; '}supported are {_SUPPORTED}"
     )
@@ -155,8 +157,8 @@ def _kind(block: Any, where: str) -> str:
 def _first_shape(parts: list[Any]) -> Shape:
     for index, block in enumerate(parts):
         kind = _kind(block, _place(index, block))
-        if kind in ("Dense", "Affine"):
-            return (int(block.synapse.in_channels),)
+        if kind in ("Dense", "Affine", "Recurrent"):
+            return (int((block.input_synapse if kind == "Recurrent" else block.synapse).in_channels),)
         if kind != "Input" or block.shape is None:
             break
         shape = tuple(int(n) for n in block.shape)
@@ -190,6 +192,8 @@ def _take(walk: _Walk, block: Any, kind: str, following: Sequence[str], where: s
 
 def _synapse(walk: _Walk, block: Any, kind: str, where: str) -> tuple[Synapse[FloatLif], bool]:
     """The node, and whether its numbers are the chip's."""
+    if kind == "Recurrent":
+        return _recurrent(walk, block, where)
     weights = weights_of(block.synapse, block.neuron, where, getattr(block, "mask", None))
     if kind == "Affine" and not block.dynamics:  # what enters the neurons, not what they make of it
         norm, lif = BlockNorm(), FloatLif(0.0, math.inf)
@@ -204,12 +208,51 @@ def _synapse(walk: _Walk, block: Any, kind: str, where: str) -> tuple[Synapse[Fl
         if any(n != 1 for n in weights.values.shape[2:]):
             raise UnsupportedLayerError(f"{where}: dense on a map; put a Flatten before it and count its features")
         return Dense(weights.values.reshape(weights.values.shape[:2]), norm.bias, lif), weights.on_grid
-    return _convolution(walk.shape, block.synapse, kind, weights.values, norm.bias, lif, where), weights.on_grid
+    return convolution_of(walk.shape, block.synapse, kind, weights.values, norm.bias, lif, where), weights.on_grid
 
 
-def _convolution(
+def _recurrent(walk: _Walk, block: Any, where: str) -> tuple[Synapse[FloatLif], bool]:
+    """What a neuron fires comes back a step later, here as there."""
+    if block.recurrent_synapse.weight_norm_enabled:
+        raise UnsupportedLayerError(
+            f"{where}: weight norm, which slayer does not apply to the weights that recur; train without weight_norm"
+        )
+    entering, back = (
+        weights_of(synapse, block.neuron, where) for synapse in (block.input_synapse, block.recurrent_synapse)
+    )
+    on_grid = entering.on_grid and back.on_grid
+    if block.bias is not None or entering.on_grid != back.on_grid:
+        raise UnsupportedLayerError(f"{where}: a bias or a pre_hook_fx of its own; slayer's recurrent blocks have none")
+    count = int(block.input_synapse.out_channels)
+    norm = norm_of(block.neuron, where, count, on_grid=on_grid)
+    lif = neuron_of(block.neuron, where, norm.divisor, on_grid=on_grid, keeps_state=True)
+    _compare(walk, norm, lif, where)
+    if norm.bias is not None and norm.bias.any() and lif.current_keep:
+        walk.differs.append(
+            f"{where}: going step by step, slayer's recurrent block lets its norm's bias last with the current, where "
+            "the chip adds it to the potential; train without norm, or with current_decay=1"
+        )
+    weight, recurrent = (weights.values.reshape(weights.values.shape[:2]) for weights in (entering, back))
+    return RecurrentDense(weight, recurrent, norm.bias, lif), on_grid
+
+
+def convolution_of(
     shape: Shape, synapse: Any, kind: str, weight: np.ndarray, bias: np.ndarray | None, lif: FloatLif, where: str
 ) -> Synapse[FloatLif]:
+    """The convolution, or the pool, that a block's synapses are.
+
+    Args:
+        shape: of what enters.
+        synapse: slayer's.
+        kind: ``Conv``, ``ConvT`` or ``Pool``.
+        weight: in slayer's layout, the time axis last.
+        bias, lif: of the node.
+        where: what errors call the block.
+
+    Raises:
+        UnsupportedLayerError: a kernel over several steps.
+        NetFileError: shapes that do not fit together.
+    """
     if weight.shape[-1] != 1:
         raise UnsupportedLayerError(f"{where}: a kernel over {weight.shape[-1]} steps; expected 1")
     stride, padding, dilation = (_pair(getattr(synapse, key)) for key in ("stride", "padding", "dilation"))
@@ -267,9 +310,8 @@ def _delayed(
             )
         else:
             raise UnsupportedLayerError(
-                f"{where}: delays of a convolution that differ, {steps.min()} to {steps.max()} steps, and no dense "
-                "block behind it whose synapses could hold them; netx passes over a convolution's; train with "
-                "delay=False"
+                f"{where}: delays that differ, {steps.min()} to {steps.max()} steps, and no dense block behind it "
+                "whose synapses could hold them, as netx has none here; train with delay=False"
             )
     if not total.any() or not isinstance(synapse, Dense):
         return synapse

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import math
 import os
 import select
 import signal
@@ -67,6 +68,8 @@ def check_readable(path: str | os.PathLike[str], read: Callable[[], object], *, 
         with contextlib.suppress(BaseException):
             os.close(receiver)
             faulthandler.disable()
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(math.ceil(seconds) + 1)  # where the parent is killed meanwhile
             with contextlib.suppress(Exception):  # the caller meets it, as what it is
                 read()
             os.write(sender, _DONE)

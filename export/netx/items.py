@@ -28,11 +28,13 @@ __all__ = [
     "get_text",
     "has_link",
     "number",
+    "numbers",
     "pair",
     "real",
     "register",
     "shape_of",
     "storage_problem",
+    "texts",
     "value_blocks",
     "whole",
 ]
@@ -167,6 +169,22 @@ def get_text(group: h5py.Group, key: str, where: str, *, most: int = _TEXT_BYTES
         raise NetFileError(f"{where}/{key}: not readable as text") from None
 
 
+def texts(group: h5py.Group, key: str, where: str, most: int) -> np.ndarray:
+    """An array of texts, of type ``object``.
+
+    Raises:
+        NetFileError: something else, more than ``most`` of them, or what cannot be read as text.
+    """
+    item = _dataset(group, key, where, most)
+    if item.dtype.kind not in "SO" or item.dtype.itemsize > _TEXT_BYTES:
+        raise NetFileError(f"{where}/{key}: expected texts, got {item.dtype}")
+    values = np.asarray(item[()], object)
+    try:
+        return np.array([value.decode("utf-8") for value in values.reshape(-1)], object).reshape(values.shape)
+    except (AttributeError, UnicodeDecodeError):
+        raise NetFileError(f"{where}/{key}: not readable as texts") from None
+
+
 def _numbers(group: h5py.Group, key: str, where: str, most: int) -> h5py.Dataset:
     item = _dataset(group, key, where, most)
     if item.dtype.kind not in "iuf":
@@ -242,6 +260,18 @@ def real(group: h5py.Group, key: str, where: str, most: int) -> np.ndarray:
     if item.dtype.kind != "f":
         raise NetFileError(f"{where}/{key}: expected real numbers, got {item.dtype}")
     values = np.asarray(item[()])
+    if not np.isfinite(values).all():
+        raise NetFileError(f"{where}/{key}: holds values that are not finite")
+    return values
+
+
+def numbers(group: h5py.Group, key: str, where: str, most: int = ELEMENTS) -> np.ndarray:
+    """An array of numbers of any kind, all finite, as float64.
+
+    Raises:
+        NetFileError: something else, or more than ``most`` of them.
+    """
+    values = np.asarray(_numbers(group, key, where, most)[()], np.float64)
     if not np.isfinite(values).all():
         raise NetFileError(f"{where}/{key}: holds values that are not finite")
     return values

@@ -28,6 +28,12 @@ __all__ = ["input_neuron_from_file", "neuron_from_file", "neuron_to_file", "type
 _NAME = 64
 _LIF, _SIGMA_DELTA = ("LOIHI", "CUBA"), "SDNN"
 _SUPPORTED = "LOIHI and CUBA (integrate and fire) and SDNN (sigma-delta) with ReLU"
+#: Neurons of slayer's that have no place here, by what their names contain, and why.
+_REFUSED = {
+    "ALIF": "an adaptive threshold, for which netx builds no neurons (AttributeError)",
+    "ADRF": "an adaptive threshold, which netx passes over",
+    "RF": "resonate-and-fire, whose state and weights are complex",
+}
 #: What the file may say beside the neuron's parameters, and netx passes over: only these values change nothing.
 _IGNORED = {"refDelay": (0, 1), "wgtExp": (0,), "weight_exp": (0,)}
 
@@ -82,7 +88,8 @@ def _opened(layer: h5py.Group, where: str) -> tuple[h5py.Group, str, str]:
     where = f"{where}/neuron"
     kind = get_text(group, "type", where, most=_NAME)
     if kind not in (*_LIF, _SIGMA_DELTA):
-        raise UnsupportedLayerError(f"{where}: type '{kind}' is not supported; supported are {_SUPPORTED}")
+        reason = next((f": {why}" for name, why in _REFUSED.items() if name in kind), "")
+        raise UnsupportedLayerError(f"{where}: type '{kind}' is not supported{reason}; supported are {_SUPPORTED}")
     bits = MESSAGE_BITS if kind == _SIGMA_DELTA else 0
     if "messageBits" in group and number(group, "messageBits", where) != bits:
         raise UnsupportedLayerError(f"{where}/messageBits: graded spikes of {kind} neurons have {bits}; leave it out")

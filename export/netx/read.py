@@ -6,24 +6,19 @@ with one line, before anything large is read.
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import h5py
-import numpy as np
 
-from esvae.chip.formats import DELAY, WEIGHT, IntFormat
 from esvae.errors import HardwareRangeError, NetFileError, UnsupportedLayerError
 from esvae.machine.documents import parse_json
 from export.ir import (
-    INTEGRATOR,
     CircuitPrior,
-    Conv,
-    ConvTranspose,
     Dense,
     Flatten,
     ImageReadout,
@@ -38,22 +33,15 @@ from export.ir import (
 from export.ir.labels import FIRST_GROUP, label
 from export.ir.limits import ELEMENTS, HOLLOW_ELEMENTS, LAYERS, PRIOR_ELEMENTS
 from export.netx.circuit import CIRCUIT, circuit_from_layers, read_circuit_layers, read_layout
-from export.netx.items import damage, declared, get_group, get_text, number, pair, real, register, shape_of, whole
-from export.netx.layout import bias_from_file, delay_from_file, weight_from_file
-from export.netx.neurons import input_neuron_from_file, neuron_from_file
+from export.netx.items import damage, declared, get_group, get_text, has_link, number, real, shape_of
+from export.netx.layers import layer_from_file
+from export.netx.neurons import input_neuron_from_file
 from export.netx.write import FORMAT_VERSION, GROUP
 
 __all__ = ["read_netx_unguarded"]
 
 #: Bytes of the name of a type.
 _NAME = 64
-#: Delays that a file may say; netx, and so this, holds no more than :data:`esvae.chip.formats.DELAY`.
-_DELAY = IntFormat("delay", 0, 1 << 14)
-_TOO_LARGE = "use a smaller weight scale"
-_SUPPORTED = (
-    "input, conv, convT, dense (with delays, or without neuron), dense_rec and flatten, with LOIHI, CUBA or SDNN "
-    "neurons"
-)
 
 
 def read_netx_unguarded(path: str | os.PathLike[str], *, layers: int | None = None) -> Network:
@@ -62,6 +50,9 @@ def read_netx_unguarded(path: str | os.PathLike[str], *, layers: int | None = No
     The HDF5 library can hang or crash on a damaged file, and takes this process with it.
     """
     with _opened(Path(path)) as file:
+        if has_link(file, "node") and not has_link(file, "layer"):
+            name = Path(path).with_suffix(".net").name
+            raise NetFileError(f"{path}: a NIR graph, no netx file; make one with: esvae export {path} -o {name}")
         groups = get_group(file, "layer", "")
         names = [str(i) for i in range(len(groups))]
         if not names or len(names) > LAYERS or set(names) != set(groups):
@@ -91,7 +82,8 @@ def read_netx_unguarded(path: str | os.PathLike[str], *, layers: int | None = No
                 if neurons is not None and input_shape is None:
                     raise NetFileError(f"{where}: an input layer with a neuron needs a 'shape'")
             else:
-                nodes.append(_layer_or_hint(group, kind, where, index, clamped))
+                before = partial(_shape_behind, input_shape, nodes)
+                nodes.append(_layer_or_hint(group, kind, where, index, before, clamped))
         if input_shape is not None and len(input_shape) == 3 and neurons is None and _starts_dense(nodes):
             nodes.insert(0, Flatten())  # no layer before it, so netx takes the features as they come
             first -= 1
@@ -121,7 +113,7 @@ def _circuit(group: h5py.Group, nodes: list[Layer[Neuron]]) -> tuple[CircuitPrio
     """The circuit, the layers behind it, and what enters these where the circuit is of the same chain."""
     where = f"{GROUP}/{CIRCUIT}"
     layout = read_layout(group, where)
-    own = read_circuit_layers(group, where, lambda layer, kind, place: _layer(layer, kind, place, {}))
+    own = read_circuit_layers(group, where, lambda at, kind, place: layer_from_file(at, kind, place, lambda: None, {}))
     if own is not None:
         return circuit_from_layers(own, layout, where), nodes, None
     circuit = circuit_from_layers(nodes[:2], layout, where)
@@ -140,79 +132,27 @@ def _opened(path: Path) -> Iterator[h5py.File]:
         raise error if str(error).startswith(str(path)) else type(error)(f"{path}: {error}") from None
 
 
-def _layer_or_hint(group: h5py.Group, kind: str, where: str, index: int, clamped: dict[str, str]) -> Layer[Neuron]:
+def _shape_behind(input_shape: Shape | None, nodes: list[Layer[Neuron]]) -> Shape | None:
+    """What leaves the layers read so far, or None where the file does not say what enters them."""
+    shape = input_shape
+    for node in nodes:
+        shape = None if shape is None else node.output_shape(shape)
+    return shape
+
+
+def _layer_or_hint(
+    group: h5py.Group,
+    kind: str,
+    where: str,
+    index: int,
+    before: Callable[[], Shape | None],
+    clamped: dict[str, str],
+) -> Layer[Neuron]:
     try:
-        return _layer(group, kind, where, clamped)
+        return layer_from_file(group, kind, where, before, clamped)
     except UnsupportedLayerError as error:
         hint = f"; --layers {index} runs what comes before it" if index > 1 else ""
         raise UnsupportedLayerError(f"{error}{hint}") from None
-
-
-def _layer(group: h5py.Group, kind: str, where: str, clamped: dict[str, str]) -> Layer[Neuron]:
-    if kind == "flatten":
-        return Flatten()
-    recurrent = kind == "dense_rec"
-    if kind not in ("conv", "convT", "dense", "dense_rec") or ("weight_rec" in group) != recurrent:
-        what = f"type '{kind}'" + (" without 'weight_rec'" if recurrent else "")
-        if "weight_rec" in group:
-            what = f"'{kind}' with 'weight_rec'"
-        raise UnsupportedLayerError(f"{where}: {what} is not supported; supported are {_SUPPORTED}")
-    if isinstance(group.get("weight"), h5py.Group):
-        raise UnsupportedLayerError(f"{where}: complex weights are not supported; supported are {_SUPPORTED}")
-    if kind in ("dense", "dense_rec"):
-        return _dense(group, where, clamped, recurrent=recurrent)
-    weight = register(group, "weight", where, WEIGHT, _TOO_LARGE)
-    bias = _bias(group, where)
-    if "neuron" not in group:
-        raise UnsupportedLayerError(f"{where}: '{kind}' without neuron is not supported; supported are {_SUPPORTED}")
-    if "delay" in group and whole(group, "delay", where).any():
-        raise UnsupportedLayerError(
-            f"{where}: '{kind}' with 'delay': netx passes over it, so does not run what was meant"
-        )
-    neuron = neuron_from_file(group, where)
-    weight, groups = weight_from_file(weight, 4, where), number(group, "groups", where)
-    pairs = {key: pair(group, key, where) for key in ("stride", "padding", "dilation")}
-    if kind == "convT":
-        slack = pair(group, "output_padding", where) if "output_padding" in group else (0, 0)
-        return ConvTranspose(weight, bias, neuron, **pairs, output_padding=slack, groups=groups)
-    return Conv(weight, bias, neuron, **pairs, groups=groups)
-
-
-def _dense(
-    group: h5py.Group, where: str, clamped: dict[str, str], *, recurrent: bool
-) -> Dense[Neuron] | RecurrentDense[Neuron]:
-    weight = _matrix(group, "weight", where)
-    bias = _bias(group, where)
-    if bias is not None and bias.size == 1:
-        bias = np.broadcast_to(bias, weight.shape[:1]).copy()
-    neuron = neuron_from_file(group, where) if "neuron" in group else INTEGRATOR
-    delay = None
-    if "delay" in group:
-        delay = register(group, "delay", where, _DELAY, "use shorter ones")
-        if (longest := int(delay.max(initial=0))) > DELAY.max:
-            above = int((delay > DELAY.max).sum())
-            text = f"{above} of {delay.size}, up to {longest}, held as {DELAY.max}, as netx does"
-            clamped[f"delays of {where}"] = text
-            delay = np.minimum(delay, DELAY.max)
-    if not recurrent:
-        return Dense(weight, bias, neuron, None if delay is None else delay_from_file(delay, weight.shape, where))
-    if delay is not None:
-        raise UnsupportedLayerError(
-            f"{where}: 'dense_rec' with 'delay': netx also delays the layer's own spikes, and drops its weights' "
-            "exponent; train it without delays"
-        )
-    return RecurrentDense(weight, _matrix(group, "weight_rec", where), bias, neuron)
-
-
-def _matrix(group: h5py.Group, key: str, where: str) -> np.ndarray:
-    weight = register(group, key, where, WEIGHT, _TOO_LARGE)
-    if weight.ndim == 1 and "shape" in group:
-        weight = weight.reshape(math.prod(shape_of(group, "shape", where)), -1)
-    return weight_from_file(weight, 2, where)
-
-
-def _bias(group: h5py.Group, where: str) -> np.ndarray | None:
-    return bias_from_file(whole(group, "bias", where)) if "bias" in group else None
 
 
 def _input_neurons(group: h5py.Group, where: str) -> InputNeurons | None:

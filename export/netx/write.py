@@ -13,7 +13,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from esvae.machine.hdf5 import atomic_hdf5
+from esvae.machine.files import write_bytes
+from esvae.machine.hdf5 import hdf5_image
 from export.circuit.generator import is_chained, source_network, whole_network
 from export.ir import (
     INTEGRATOR,
@@ -33,7 +34,7 @@ from export.netx.layout import bias_to_file, delay_to_file
 from export.netx.neurons import neuron_to_file, type_to_file
 from export.netx.rules import check_loadable
 
-__all__ = ["FORMAT_VERSION", "GROUP", "write_netx"]
+__all__ = ["FORMAT_VERSION", "GROUP", "netx_image", "write_netx"]
 
 #: Our group beside netx's ``layer``, and the version of what it holds.
 GROUP = "esvae"
@@ -56,15 +57,30 @@ def write_netx(network: Network, target: str | os.PathLike[str], *, stock: bool 
         HardwareRangeError, UnsupportedLayerError: stock netx would not load it exactly.
         EsvaeError: the file cannot be written.
     """
+    write_bytes(target, netx_image(network, stock=stock))
+    return Path(target)
+
+
+def netx_image(network: Network, *, stock: bool = True) -> bytes:
+    """The bytes of such a file.
+
+    Args:
+        network, stock: as for :func:`write_netx`.
+
+    Raises:
+        HardwareRangeError, UnsupportedLayerError: as :func:`write_netx`.
+    """
     chain = whole_network(network) if is_chained(network) else network
     if stock:
         check_loadable(chain)
-    with atomic_hdf5(target) as file:
+
+    def fill(file: h5py.File) -> None:
         layers = file.create_group("layer")
         _write_input(layers.create_group("0"), chain)
         _write_layers(layers, chain)
         _write_generator(file.create_group(GROUP), network)
-    return Path(target)
+
+    return hdf5_image(fill)
 
 
 def _write_layers(layers: h5py.Group, network: Network) -> None:

@@ -7,7 +7,7 @@ from export.passes.lower_dense import lower_dense
 from export.passes.lower_subpixel import lower_subpixel
 from export.passes.lowering_costs import LoweringCost, lowering_costs
 from export.passes.quantize import LayerQuantization, quantize
-from export.passes.ranges import check_ranges, layer_ranges
+from export.passes.ranges import check_ranges
 from export.passes.rate_check import check_rates, departures, remedy
 
 __all__ = [
@@ -24,7 +24,6 @@ __all__ = [
     "fold_norm",
     "judge",
     "judging_spikes",
-    "layer_ranges",
     "lower_dense",
     "lower_subpixel",
     "lowering_costs",

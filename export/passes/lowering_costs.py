@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from export.ir import Conv, ConvTranspose, Network
+from export.ir import Conv, ConvTranspose, Network, all_weights
 from export.ir.geometry import factor_after
 from export.passes.lower_dense import MAX_ELEMENTS
 from export.passes.lower_subpixel import MAX_WEIGHTS, subpixel_weights
@@ -34,7 +34,7 @@ class LoweringCost:
 
 def lowering_costs(network: Network) -> list[LoweringCost]:
     """All that can be done with a network, the best first: what stock netx loads with the fewest weights."""
-    plain = sum(layer.weight.size for layer, _, _ in network.synapses())
+    plain = sum(all_weights(layer).size for layer, _, _ in network.synapses())
     if not any(isinstance(layer, ConvTranspose) for layer in network.layers):
         return [LoweringCost("none", plain)]
     costs = [_subpixel(network), _dense(network)]
@@ -48,7 +48,7 @@ def _subpixel(network: Network) -> LoweringCost:
     for where, (layer, _, _) in zip(network.labels, network.synapses(), strict=True):
         started = started or isinstance(layer, ConvTranspose)
         if not started:
-            total += layer.weight.size
+            total += all_weights(layer).size
             continue
         if not isinstance(layer, Conv | ConvTranspose) or (isinstance(layer, Conv) and layer.stride != (1, 1)):
             return LoweringCost("subpixel", 0, refused=f"{where} is no convolution of stride 1")
@@ -73,5 +73,5 @@ def _dense(network: Network) -> LoweringCost:
             taps = min(math.prod(layer.weight.shape[2:]), math.prod(before[1:]))
             total += math.prod(after) * layer.weight.shape[1] * taps
         else:
-            total += layer.weight.size
+            total += all_weights(layer).size
     return LoweringCost("dense", total, largest * _BYTES, refused)

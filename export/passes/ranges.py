@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 from esvae.errors import HardwareRangeError
-from export.ir import Lif, Network, with_values
-from export.ir.bounds import LayerRange, layer_range
+from export.ir import Network
+from export.ir.bounds import LayerRange
+from export.ir.ranges import layer_ranges
 
-__all__ = ["check_ranges", "layer_ranges"]
-
-
-def layer_ranges(network: Network) -> list[LayerRange]:
-    """Bounds of every layer of integrate-and-fire neurons that spikes enter, in file order.
-
-    They hold over the window, or a single step where the network has none. What messages add up to has no bound.
-    """
-    found = []
-    for where, graded, (layer, before, _) in zip(network.labels, network.graded, network.synapses(), strict=True):
-        if not graded and isinstance(layer.neuron, Lif):
-            plain = with_values(layer, layer.weight, layer.bias, layer.neuron)
-            found.append(layer_range(plain, before, network.time_steps or 1, where))
-    return found
+__all__ = ["check_ranges"]
 
 
 def check_ranges(network: Network) -> list[LayerRange]:
-    """The :func:`layer_ranges` of a generator that stays within its registers.
+    """The :func:`~export.ir.ranges.layer_ranges` of a generator that stays within its registers.
 
     Raises:
         HardwareRangeError: a current could wrap, or the readout could fire or saturate.

@@ -11,10 +11,12 @@ import numba
 import numpy as np
 import torch
 
+from esvae.machine.jit import kernel
+
 __all__ = ["count_spikes"]
 
 
-@numba.njit(parallel=True, cache=True)
+@kernel(parallel=True)
 def _count(spikes: Any, reach: Any, fired: Any, operations: Any, by_neuron: Any) -> None:
     steps, images, neurons = spikes.shape
     for t in numba.prange(steps):

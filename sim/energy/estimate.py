@@ -15,17 +15,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from esvae.errors import ConfigError
 from export.ir import Dense, Network, unlooped
 from export.ir.labels import INPUT_LABEL
-from sim.counts.ops import Counts
 from sim.energy.profile import BASES, Energies, Figure, Profile, Times
 from sim.fit.chips import CHIPS, Chip
 from sim.fit.core_load import CoreLoad, core_load
 from sim.fit.mapping import Mapping, map_network
+
+if TYPE_CHECKING:
+    from sim.counts.ops import Counts  # which needs torch, as counting does and mapping to a chip does not
 
 __all__ = [
     "EnergyEstimate",

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 
 from esvae.errors import EsvaeError, HardwareRangeError
 from export.ir import Dense, Network, RecurrentDense, all_weights
-from export.passes.lower_dense import MAX_ELEMENTS
-from export.pipeline import lowered
 from sim.energy.estimate import connectivity
 from sim.fit.chips import CHIPS, Chip
 from sim.fit.mapping import Mapping, map_network, weight_bits
@@ -137,6 +135,9 @@ def _option(what: str, mapping: Mapping) -> Option:
 
 def _other_lowerings(network: Network, plain: Network, chip: Chip) -> Iterator[Option]:
     """The ways to lay out the layers that can be done, are not the network's own, and fit."""
+    from export.passes.lower_dense import MAX_ELEMENTS  # with torch, for which a network that fits need not wait
+    from export.pipeline import lowered
+
     ways: dict[str, Mapping] = {}
     try:
         subpixel, _, _ = lowered(plain, "subpixel")

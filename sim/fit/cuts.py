@@ -13,12 +13,12 @@ are too large for a core, rows and then channels where a column is; unrolled con
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 
 from export.ir import Conv, ConvTranspose, Dense, Shape, Synapse
@@ -39,6 +39,8 @@ __all__ = [
 ]
 
 Block = tuple[tuple[int, int], ...]
+#: Synapses up to which it takes longer to compile what fills cores, or to load the compiler, than to do without.
+_COMPILED_ABOVE = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -188,7 +190,8 @@ def longest_runs(layer: Synapse, before: Shape, bits: int, chip: Chip) -> Cut:
     cores = []
     for lengths, inputs, _ in sources(layer, before):
         ends = np.empty((len(lengths) + 1, 4), np.int64)
-        closed = _fill(lengths, inputs, held, np.diff(words), limits, now, ends)
+        fill = _fill if len(inputs) <= _COMPILED_ABOVE else _compiled_fill()
+        closed = fill(lengths, inputs, held, np.diff(words), limits, now, ends)
         cores += ends[:closed].tolist()
     cores.append(now.tolist())
     found = [Core(((first, first + neurons),), neurons, words, axons) for first, neurons, words, axons in cores]
@@ -196,7 +199,14 @@ def longest_runs(layer: Synapse, before: Shape, bits: int, chip: Chip) -> Cut:
     return Cut((), problem) if problem else Cut(tuple(found))
 
 
-@numba.njit(cache=True)
+@functools.cache
+def _compiled_fill() -> Any:
+    """:func:`_fill`, compiled: the same integers, sooner where there are many."""
+    from esvae.machine.jit import kernel
+
+    return kernel()(_fill)
+
+
 def _fill(lengths: Any, inputs: Any, held: Any, price: Any, limits: Any, now: Any, ends: Any) -> int:
     """Adds outputs to the core ``now``, closing it into ``ends`` when one more would not fit; gives how many closed.
 

@@ -13,6 +13,7 @@ import numba
 import numpy as np
 import torch
 
+from esvae.machine.jit import kernel
 from export.ir import Conv, ConvTranspose, Dense, Shape
 from export.ir.geometry import reaches
 
@@ -23,7 +24,7 @@ __all__ = ["EVENT_ACTIVITY", "EventSums"]
 EVENT_ACTIVITY = {1: 0.01, 32: 0.04}
 
 
-@numba.njit(parallel=True, cache=True)
+@kernel(parallel=True)
 def _scatter(raster: Any, first: Any, runs: Any, weight: Any, fan_out: Any, sums: Any) -> None:
     """``runs[first[q]:first[q + 1]]`` are source pixel q's: first target, offset in a channel's weights, length."""
     pixels = first.shape[0] - 1
@@ -42,9 +43,9 @@ def _scatter(raster: Any, first: Any, runs: Any, weight: Any, fan_out: Any, sums
                             hit[i] += sent[i]
 
 
-@numba.njit(parallel=True, cache=True)
+@kernel(parallel=True)
 def _scatter_messages(raster: Any, first: Any, runs: Any, weight: Any, fan_out: Any, sums: Any) -> None:
-    """As :func:`_scatter`, each weight times the message; all three of one type."""
+    """As :func:`_scatter`, each weight times the message."""
     pixels = first.shape[0] - 1
     channels = raster.shape[1] // pixels
     for n in numba.prange(raster.shape[0]):
@@ -107,13 +108,12 @@ class EventSums:
         _scatter(rows, self._first, self._runs, self._weight, self._fan_out, sums)
         return torch.from_numpy(sums).reshape(steps, images, -1)
 
-    def of_messages(self, raster: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-        """Messages int32 ``(steps, images, inputs)`` to sums ``(steps, images, neurons)`` of a type that holds them."""
+    def of_messages(self, raster: torch.Tensor) -> torch.Tensor:
+        """Messages int32 ``(steps, images, inputs)``, whose sums float32 holds, to ``(steps, images, neurons)``."""
         steps, images, inputs = raster.shape
-        rows = raster.reshape(steps * images, inputs).to(dtype).contiguous().numpy()
-        sums = np.empty((steps * images, self._neurons), rows.dtype)
-        weight = self._weight.astype(rows.dtype, copy=False)
-        _scatter_messages(rows, self._first, self._runs, weight, self._fan_out, sums)
+        sums = np.empty((steps * images, self._neurons), np.float32)
+        rows = raster.reshape(steps * images, inputs).to(torch.float32).contiguous().numpy()
+        _scatter_messages(rows, self._first, self._runs, self._weight, self._fan_out, sums)
         return torch.from_numpy(sums).reshape(steps, images, -1)
 
 

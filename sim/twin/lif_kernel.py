@@ -18,6 +18,7 @@ import numba
 import numpy as np
 
 from esvae.chip.formats import DECAY_SHIFT, DECAY_UNITY, REGISTER_BITS, STATE_LIMIT, STATE_SHIFT, STATE_WRAP
+from esvae.machine.jit import kernel
 from export.ir import Lif
 
 __all__ = ["NARROW_REACH", "run_lif", "wide_step"]
@@ -59,7 +60,7 @@ def wide_step(u: Any, v: Any, arrived: Any, drive: Any, keep_u: Any, keep_v: Any
     return current, min(max(potential, _I32(-_TOP)), _TOP)
 
 
-@numba.njit(parallel=True, cache=True)
+@kernel(parallel=True)
 def _memoryless(a: Any, bias: Any, keep_v: Any, threshold: Any, resets: Any, v_end: Any) -> None:
     """32 bit, and a current that is gone after a step: the neuron of every ESVAE."""
     steps, images, neurons = a.shape
@@ -83,7 +84,7 @@ def _memoryless(a: Any, bias: Any, keep_v: Any, threshold: Any, resets: Any, v_e
                 sums[c] = np.float32(1.0) if fired else np.float32(0.0)
 
 
-@numba.njit(parallel=True, cache=True)
+@kernel(parallel=True)
 def _narrow(
     a: Any, bias: Any, keep_u: Any, keep_v: Any, threshold: Any, resets: Any, v_end: Any, u_trace: Any, v_trace: Any
 ) -> None:
@@ -120,7 +121,7 @@ def _narrow(
                 v_trace[t, n, low:high] = v
 
 
-@numba.njit(parallel=True, cache=True)
+@kernel(parallel=True)
 def _wide(
     a: Any,
     bias: Any,

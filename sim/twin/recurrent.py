@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from esvae.chip.formats import DECAY_UNITY, STATE_SHIFT
+from esvae.machine.jit import kernel
 from export.ir import Lif
 from sim.twin.lif_kernel import wide_step
 
@@ -22,7 +23,7 @@ __all__ = ["Loop"]
 _I32, _I64 = np.int32, np.int64
 
 
-@numba.njit(parallel=True, cache=True)
+@kernel(parallel=True)
 def _run(
     a: Any,
     bias: Any,

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from esvae.chip.formats import MESSAGE_EXP, REGISTER_BITS, SIGMA_EXP
+from esvae.machine.jit import kernel
 from export.ir import Delta, GradedNeuron, Sigma, SigmaDelta
 
 __all__ = ["run_graded", "run_graded_torch"]
@@ -24,7 +25,7 @@ _BLOCK = 1024
 _WORD = 64
 
 
-@numba.njit(parallel=True, cache=True)
+@kernel(parallel=True)
 def _sigma_delta(
     a: Any, spare: Any, drive: Any, threshold: Any, rectified: Any, message: Any, end: Any, u_trace: Any, v_trace: Any
 ) -> None:
@@ -60,7 +61,7 @@ def _sigma_delta(
                 v_trace[t, n, low:high] = act
 
 
-@numba.njit(parallel=True, cache=True)
+@kernel(parallel=True)
 def _sigma(a: Any, spare: Any, message: Any) -> None:
     steps, images, neurons = message.shape
     for n in numba.prange(images):

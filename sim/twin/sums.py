@@ -155,12 +155,12 @@ class MessageSums:
         if not few.any():
             return sums.products(raster)
         if few.all() and events is not None:
-            return events.of_messages(raster, sums.dtype)
+            return events.of_messages(raster)
         total = raster.new_zeros((*raster.shape[:2], math.prod(sums.shape)), dtype=sums.dtype)
         if not few.all():
             total[~few] = sums.products(raster[~few])
         if events is not None:
-            total[few] = events.of_messages(raster[few], sums.dtype)
+            total[few] = events.of_messages(raster[few])
         return total
 
 

@@ -85,6 +85,20 @@ def test_a_state_dict_beside_other_things(beside: dict[str, object], tmp_path: P
     assert all(torch.equal(found[name], plain[name]) for name in plain)
 
 
+def test_a_checkpoint_of_lightning(tmp_path: Path) -> None:
+    state = official(False).state_dict()
+    checkpoint = {
+        "epoch": 3, "global_step": 12, "pytorch-lightning_version": "2.4.0", "hyper_parameters": {"lr": 0.1},
+        "state_dict": {f"model.net.{name}": value for name, value in state.items()},
+        "optimizer_states": [{"state": {0: {"step": torch.tensor(3.0)}}, "param_groups": [{"lr": 0.1, "params": [0]}]}],
+        "loops": {"fit_loop": {"state_dict": {}}}, "callbacks": {}, "lr_schedulers": [],
+    }  # fmt: skip
+    torch.save(checkpoint, tmp_path / "last.ckpt")
+    torch.save(state, tmp_path / "b.pth")
+    found, plain = (import_official(tmp_path / name).state_dict() for name in ("last.ckpt", "b.pth"))
+    assert all(torch.equal(found[name], plain[name]) for name in plain)
+
+
 @pytest.mark.parametrize(
     ("made", "kind"),
     [

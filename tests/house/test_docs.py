@@ -24,7 +24,8 @@ import pytest
 import typer
 import yaml
 
-from deploy.cli import app, main
+from deploy.app import app
+from deploy.cli import main
 from export.netx.write import GROUP
 from shortened import lava_is_here, shortened
 

@@ -35,7 +35,18 @@ def net(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_netx(network, tmp_path_factory.mktemp("imports") / "small.net")
 
 
-COMMANDS = ["--help", "--version", "simulate --help", "diff NET NET", "inspect NET", "plan NET -n 2"]
+COMMANDS = [
+    "--help",
+    "--version",
+    "simulate --help",
+    "diff NET NET",
+    "inspect NET",
+    "plan NET -n 2",
+    "check NET",
+    "check NET --chip loihi2",
+    "fit NET",
+    "fit NET --json",
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

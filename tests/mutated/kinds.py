@@ -95,8 +95,12 @@ def _checkpoint(made: Shared) -> Kind:
 
 
 def _features(made: Shared) -> Kind:
-    written = {"ours": samples.features(published=False)}
-    return Kind(written, {"x.safetensors": SAFETENSORS}, {"features": readers.read_features}, others.tensors_anew)
+    return Kind(
+        {"ours": samples.features},
+        {"x.safetensors": SAFETENSORS},
+        {"features": readers.read_features},
+        others.tensors_anew,
+    )
 
 
 def _pth(made: Shared) -> Kind:
@@ -104,7 +108,6 @@ def _pth(made: Shared) -> Kind:
         "zip": samples.official(),
         "legacy": samples.official(_use_new_zipfile_serialization=False),
         "inside": samples.official(inside=True),
-        "protocol 4": samples.official(pickle_protocol=4),
     }
     read = {
         "import-official": command("import-official", "{}/x.pth", "--out", "{}/run", writes="run/weights.safetensors")

@@ -117,7 +117,8 @@ def _npy_fitting(path: Path, rng: np.random.Generator) -> None:
         ]
         choice = int(rng.integers(3))
         if choice == 0:
-            values = values.astype(picked(kinds, rng))
+            with np.errstate(all="ignore"):
+                values = values.astype(picked(kinds, rng))
         elif choice == 1:
             values = np.resize(values, picked(shapes, rng)) if values.size else values
         else:

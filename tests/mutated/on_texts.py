@@ -114,6 +114,16 @@ def _value(text: str, rng: np.random.Generator) -> str:
     return "\n".join(lines)
 
 
+def _number(text: str, rng: np.random.Generator) -> str:
+    """A number near what was one."""
+    places = list(re.finditer(r"(?<=: |- )\d+(\.\d+)?(?=\n)", text))
+    if not places:
+        return text
+    found = places[int(rng.integers(len(places)))]
+    near = float(found[0]) * float(rng.choice([0.5, 0.9, 1.1, 2])) + int(rng.integers(-1, 2))
+    return text[: found.start()] + (f"{near:g}" if found[1] else str(round(near))) + text[found.end() :]
+
+
 def _key(lines: list[str], at: int, rng: np.random.Generator) -> None:
     name = _picked(
         ["", "x", "1", "1.5", "null", "[a]", "{a: 1}", "2020-01-01", "ü", "<<", "'a b'", "x" * 2000, "yes"], rng
@@ -197,6 +207,7 @@ _TOPS = [
 
 YAML: dict[str, Mutation] = {
     **{name: _on_text(_value) for name in ("value", "value, again", "value, once more")},
+    **{name: _on_text(_number) for name in ("number", "number, again", "number, once more")},
     "key": _on_lines(_key),
     "line twice": _on_lines(_twice),
     "line gone": _on_lines(lambda lines, at, rng: lines.pop(at) and None),

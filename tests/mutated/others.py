@@ -121,11 +121,11 @@ def archive_anew(path: Path) -> bytes | None:
     return buffer.getvalue()
 
 
-_CRITICAL = {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
+_CRITICAL = {b"IHDR", b"PLTE", b"IDAT"}
 
 
 def picture_anew(path: Path) -> bytes | None:
-    """The first frame as PNG of 8 bits; a PNG's checksums must hold, and it must end, as must a JPEG."""
+    """The first frame as PNG of 8 bits; a PNG's checksums must hold, and a JPEG must end."""
     from PIL import Image
 
     content = path.read_bytes()
@@ -143,18 +143,18 @@ def picture_anew(path: Path) -> bytes | None:
 
 
 def _is_whole_png(content: bytes) -> bool:
-    at = 8
-    while at + 12 <= len(content):
+    """Whether the sums of all chunks that matter hold, and that of the pixels, which are all there."""
+    at, pixels = 8, zlib.decompressobj()
+    while at + 12 <= len(content) and not pixels.eof:
         size = int.from_bytes(content[at : at + 4], "big")
         name, data = content[at + 4 : at + 8], content[at + 8 : at + 8 + size]
-        if name in _CRITICAL and zlib.crc32(name + data) != int.from_bytes(
-            content[at + 8 + size : at + 12 + size], "big"
-        ):
+        kept = content[at + 8 + size : at + 12 + size]
+        if name in _CRITICAL and zlib.crc32(name + data) != int.from_bytes(kept, "big"):
             return False
-        if name == b"IEND":
-            return True
+        if name == b"IDAT":
+            pixels.decompress(data)
         at += 12 + size
-    return False
+    return pixels.eof
 
 
 def idx_anew(path: Path) -> bytes | None:

@@ -83,8 +83,8 @@ def read_case(folder: Path) -> Any:
 def read_features(folder: Path) -> Any:
     from esvae.metrics.features import load_features
 
-    (path,) = (path for path in folder.iterdir() if path.name.startswith("x."))
-    return {name: _hash(value.numpy()) for name, value in load_features(path).state_dict().items()}
+    net = load_features(folder / "x.safetensors")
+    return {name: _hash(value.numpy()) for name, value in net.state_dict().items()}
 
 
 def read_pictures(folder: Path) -> Any:
@@ -137,9 +137,11 @@ def read_sweep(made: Shared) -> Reader:
 def resume(made: Shared) -> Reader:
     def read(folder: Path) -> Any:
         from esvae.config import load_config
-        from esvae.training import train
+        from esvae.training import Machine, train
 
-        run = train(load_config(made.config), folder / "run", max_steps=3, samples_every=0, resume=True)
+        run = train(
+            load_config(made.config), folder / "run", machine=Machine(max_steps=3, samples_every=0), resume=True
+        )
         return [settled(run.record), run.weights_hash]
 
     return read

@@ -50,14 +50,14 @@ class Shared:
 def shared(folder: Path) -> Shared:
     """Trains and exports; deterministic on one machine."""
     from esvae.config import load_config
-    from esvae.training import train
+    from esvae.training import Machine, train
     from export.frontends import load_source
     from export.pipeline import export_network
 
     made = Shared(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_small_config(folder, epochs=1)
-    train(load_config(made.config), made.run, max_steps=2, samples_every=0)
+    train(load_config(made.config), made.run, machine=Machine(max_steps=2, samples_every=0))
     export_network(load_source(made.run), made.net)
     NETWORKS["input neurons"](made.driven)
     return made
@@ -96,16 +96,9 @@ def unfinished(made: Shared) -> Sample:
             if step == 2:
                 raise KeyboardInterrupt
 
-        machine = Machine(checkpoint_steps=1)
+        machine = Machine(max_steps=3, checkpoint_steps=1, samples_every=0)
         try:
-            train(
-                load_config(made.config),
-                folder / "run",
-                max_steps=3,
-                samples_every=0,
-                machine=machine,
-                progress=interrupt,
-            )
+            train(load_config(made.config), folder / "run", machine=machine, progress=interrupt)
         except KeyboardInterrupt:
             return
         raise RuntimeError("was not interrupted")
@@ -113,31 +106,25 @@ def unfinished(made: Shared) -> Sample:
     return write
 
 
-def features(published: bool) -> Sample:
-    """A FAD autoencoder's weights, ours or as others publish them."""
+def features(folder: Path) -> None:
+    """A FAD autoencoder's weights."""
+    import torch
 
-    def write(folder: Path) -> None:
-        import torch
+    from esvae.metrics.features import FeatureNet, save_features
 
-        from esvae.metrics.features import FeatureNet, save_features
-
-        torch.manual_seed(0)
-        net = FeatureNet(1, 4)
-        if published:
-            torch.save(net.state_dict(), folder / "x.pth")
-        else:
-            save_features(folder / "x.safetensors", net)
-
-    return write
+    torch.manual_seed(0)
+    save_features(folder / "x.safetensors", FeatureNet(1, 4))
 
 
-def official(**options: Any) -> Sample:
+def official(*, inside: bool = False, **options: Any) -> Sample:
+    """A state dict of the reference implementation; ``inside`` a checkpoint, beside other things."""
+
     def write(folder: Path) -> None:
         import torch
         from official_network import official as network
 
         state = {name: value.float() for name, value in network(large=False).state_dict().items()}
-        torch.save({"state": state, "epoch": 3} if options.pop("inside", False) else state, folder / "x.pth", **options)
+        torch.save({"state": state, "epoch": 3} if inside else state, folder / "x.pth", **options)
 
     return write
 

@@ -25,6 +25,7 @@ __all__ = [
     "FailedEvent",
     "GraphWork",
     "Image",
+    "ImageNode",
     "LatentsError",
     "LavaWork",
     "LayerNode",
@@ -228,6 +229,11 @@ class LayerNode(Node):
 
 
 @dataclass(frozen=True)
+class ImageNode(LayerNode):
+    """Neurons without synapses whose bias is an image: mantissas ``(images, *shape)``."""
+
+
+@dataclass(frozen=True)
 class GraphWork(LavaWork):
     """A graph of the project's own making.
 
@@ -342,7 +348,7 @@ _KINDS: dict[str, Any] = {
     kind.__name__: kind
     for kind in (
         *(SamplerInput, WindowsWork, SamplesWork, GraphWork),
-        *(SourceNode, CurrentsNode, CounterNode, LayerNode, ConvSynapse, SparseSynapse),
+        *(SourceNode, CurrentsNode, CounterNode, LayerNode, ImageNode, ConvSynapse, SparseSynapse),
         *(StageEvent, Ready, Running, Step, Image, DoneEvent, FailedEvent, Died, Ended),
     )
 }

@@ -84,8 +84,8 @@ def import_netx() -> None:
 
     netx needs slayer for the parameters of resonate-and-fire neurons alone, and torch for stream utilities that no
     network uses, yet imports both, and Lava's compiler then executes every file of the netx folder once more. Empty
-    modules stand in for them; what they hold is never called for LIF networks. No code that builds or runs the network
-    is touched. Measured: 5 s become 1 s for a small network.
+    modules stand in for them; what they hold is never called for the networks run here. No code that builds or runs
+    the network is touched. Measured: 5 s become 1 s for a small network.
     """
     import lava
 

@@ -9,7 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from .built import Built, BuiltLayer
-from .messages import ConvSynapse, CounterNode, CurrentsNode, GraphWork, LayerNode, Node, SourceNode, SparseSynapse
+from .messages import (
+    ConvSynapse,
+    CounterNode,
+    CurrentsNode,
+    GraphWork,
+    ImageNode,
+    LayerNode,
+    Node,
+    SourceNode,
+    SparseSynapse,
+)
 from .reporter import Reporter
 from .sources import source
 
@@ -91,26 +101,35 @@ class _Chain:
 
     def _add_layer(self, node: LayerNode) -> None:
         """Synapses, and the LIF neurons behind them; the neurons are what counts."""
-        from lava.proc.lif.process import LIFReset
-
-        neuron = LIFReset(
-            shape=node.shape,
-            du=node.current_decay - 1,  # Lava's model takes one part in 4096 more than it is told
-            dv=node.voltage_decay,
-            vth=node.threshold,
-            bias_mant=self._array(node.bias),
-            bias_exp=node.bias_exp,
-            reset_interval=self.work.steps,
-            reset_offset=node.first % self.work.steps,
-        )
+        neuron = self._neurons(node)
         if node.synapse is None:
-            self.out.connect(neuron.a_in)
+            if self.out is not None:
+                self.out.connect(neuron.a_in)
         else:
             synapse = self._synapse(node.synapse)
             self.labels[id(synapse)] = f"{node.title} synapse"
             synapse.a_out.connect(neuron.a_in)
         self.layers.append(BuiltLayer(node.name, neuron, node.first))
         self._keep(neuron, f"{node.title} neuron", neuron.s_out)
+
+    def _neurons(self, node: LayerNode) -> Any:
+        """Lava's LIF neurons, reset at the start of each window."""
+        given = {
+            "shape": node.shape,
+            "du": node.current_decay - 1,  # Lava's model takes one part in 4096 more than it is told
+            "dv": node.voltage_decay,
+            "vth": node.threshold,
+            "bias_exp": node.bias_exp,
+        }
+        bias = self._array(node.bias)
+        if isinstance(node, ImageNode):
+            from .processes.image_neurons import ImageNeurons
+
+            return ImageNeurons(pixels=bias, steps=self.work.steps, first=node.first, **given)
+        from lava.proc.lif.process import LIFReset
+
+        resets = {"reset_interval": self.work.steps, "reset_offset": node.first % self.work.steps}
+        return LIFReset(bias_mant=bias, **resets, **given)
 
     def _synapse(self, given: ConvSynapse | SparseSynapse) -> Any:
         """Connected to what comes before."""

@@ -64,7 +64,7 @@ class Samples:
                 self.drives.append([])
                 continue
             pixels = work.driven and not work.framed and k == 0
-            self.drives.append(list(pictures) if pixels else [bias.init] * work.images)
+            self.drives.append(list(pictures) if pixels else [_spread(bias)] * work.images)
             bias.init = np.broadcast_to(self.drives[k][0] if leads[k] == 0 else 0, bias.shape)
         built = Built(network, [], {}, work.images * period, period)
         if work.framed or not work.driven:
@@ -113,6 +113,15 @@ def _recording(data: Any, port: Any, labels: dict[int, str]) -> Any:
     process.s_out.connect(port)
     labels[id(process)] = "spike source"
     return process
+
+
+def _spread(variable: Any) -> Any:
+    """The values with which a variable starts, one for each element, as Lava's builder assigns them."""
+    import numpy as np
+
+    values = np.empty(variable.shape, np.int32)
+    values[...] = variable.init
+    return values
 
 
 def _bias(layer: Any) -> Any:

@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from deploy.app import app
 from deploy.backends import BackendJob, run_backend
 from deploy.backends.onnx import OnnxRuntime
-from deploy.cli import app
 from deploy.entering import at_hand
 from deploy.verify import verify
 from esvae.errors import ConfigError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -74,6 +75,20 @@ def test_cut_short_is_made_anew(base: Path, tmp_path: Path) -> None:
     assert install_lava(folder, base=base).made
     (folder / "bin" / "python").unlink()
     assert install_lava(folder, base=base).made
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a": 1e999}', "\x00", ""])
+def test_a_note_that_is_damaged_is_no_note(text: str, tmp_path: Path) -> None:
+    (tmp_path / STATE).write_text(text)
+    with pytest.raises(EsvaeError, match="was not made by esvae lava install"):
+        install_lava(tmp_path)
+
+
+def test_a_pipe_in_place_of_a_note_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    (tmp_path / "esvae-loihi").mkdir()
+    os.mkfifo(tmp_path / "esvae-loihi" / find.REMEMBERED)
+    assert find.remembered_python() is None
 
 
 def test_pip_fails(base: Path, tmp_path: Path) -> None:

@@ -10,12 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deploy.lava import GraphJob, WindowsJob, find_lava_python, run_lava
-from deploy.lava.graph import generator_graph
+from deploy.lava.graph import generator_graph, image_graph
 from deploy.lava.rates import Rates, rates_from_prior
-from esvae.errors import DataError, LavaMissingError
-from export.ir import Conv, ConvTranspose, Dense, Flatten, Lif, Network, Prior
+from esvae.errors import DataError, LavaMissingError, UnsupportedLayerError
+from export.ir import Conv, ConvTranspose, Dense, Flatten, InputNeurons, Lif, Network, Prior
 from export.netx.write import write_netx
 from sim.sampler import draw_latents, initial_states, sample_spikes
+from sim.stimulus import Stimulus
 from sim.trace import first_difference, named_traces
 from sim.twin.engine import Engine
 from strategies import networks, spikes_for
@@ -66,7 +67,7 @@ def with_prior(network: Network) -> Network:
     return Network(network.input_shape, network.layers, network.time_steps, prior)
 
 
-def assert_equal(network: Network, spikes: np.ndarray, run: object) -> None:
+def assert_equal(network: Network, spikes: np.ndarray | Stimulus, run: object) -> None:
     expected = named_traces(Engine(network).traces(spikes))
     found = first_difference(expected, run.trace)  # type: ignore[attr-defined]
     assert found is None, found
@@ -84,6 +85,26 @@ def test_every_kind_of_layer(unroll_below: int) -> None:
     np.testing.assert_array_equal(run.readout[2], run.readout[0])
     assert run.trace is not None
     assert all(0.02 < run.trace[f"layer{k}.s"].mean() < 0.98 for k in range(3)), "the test network should spike"
+
+
+@pytest.mark.parametrize("unroll_below", [0, 1 << 20])
+def test_input_neurons_that_images_drive(unroll_below: int) -> None:
+    """Window after window, each with pixels of its own."""
+    network = small(input_neurons=InputNeurons(Lif(3000, 900, 400)))
+    pixels = np.random.default_rng(3).integers(-200, 900, (3, 6, 1, 1))
+    run = run_lava(GraphJob(image_graph(network, pixels, 5, unroll_below=unroll_below), trace=True))
+    assert_equal(network, Stimulus(None, pixels, 5), run)
+    assert run.trace is not None
+    assert 0.1 < run.trace["layer0.s"].mean() < 0.9
+    assert (run.trace["layer0.s"][0] != run.trace["layer0.s"][1]).any(), "each image has its own pixels"
+
+
+def test_images_need_input_neurons_and_spikes_none() -> None:
+    with pytest.raises(UnsupportedLayerError, match="no integrate-and-fire neurons that images could drive"):
+        image_graph(small(), np.zeros((1, 6, 1, 1), int), 5)
+    driven = small(input_neurons=InputNeurons(Lif(4096, 900, 400)))
+    with pytest.raises(UnsupportedLayerError, match="give them to image_graph"):
+        generator_graph(driven, np.zeros((1, 5, 6, 1, 1), np.uint8))
 
 
 @settings(max_examples=8, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))

@@ -15,7 +15,7 @@ from deploy.entering import at_hand
 from deploy.generate import generate_file
 from deploy.lava import find_lava_python
 from esvae.errors import LavaMissingError
-from export.ir import Conv, ConvTranspose, ImageReadout, Lif, Network, Prior
+from export.ir import Conv, ConvTranspose, ImageReadout, InputNeurons, Lif, Network, Prior
 from export.netx import read_netx
 from export.netx.write import write_netx
 from sim.trace import first_difference
@@ -129,6 +129,32 @@ def test_native_takes_what_stock_netx_refuses(tmp_path: Path, capsys: pytest.Cap
     assert "--loader native" in str(told["error"])
 
 
+@pytest.fixture
+def driven(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(4)
+    layer = Conv(rng.integers(-60, 90, (3, 2, 2, 2)) * 2, None, Lif(4096, 3072, 200))
+    neurons = InputNeurons(Lif(4096, 1024, 500))
+    return write_netx(Network((2, 4, 3), (layer,), input_neurons=neurons), tmp_path / "driven.net")
+
+
+@pytest.mark.lava
+@pytest.mark.skipif(bool(WHY), reason=WHY)
+def test_images_drive_the_native_loader_too(driven: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    more = ("-n", 3, "--steps", 6, "--against", "lava", "--loader", "native", "--stall-timeout", 90)
+    code, told = called(capsys, "verify", driven, *more)
+    integers = 3 * 6 * 3 * (2 * 4 * 3 + 3 * 3 * 2) + 3 * 3 * 3 * 2  # u, v and s of both layers, and what they end with
+    assert (code, told["equal"], told["integers"]) == (0, True, integers)
+    np.save(tmp_path / "i.npy", np.random.default_rng(1).integers(-100, 900, (2, 2, 4, 3)))
+    for loader in ("native", "stock"):
+        given = ("--image", tmp_path / "i.npy", "--steps", 5, "--trace", tmp_path / f"{loader}.npz")
+        code, _ = called(capsys, "simulate", driven, "--backend", "lava", "--loader", loader, *given)
+        assert code == 0
+    with np.load(tmp_path / "native.npz") as native, np.load(tmp_path / "stock.npz") as stock:
+        assert first_difference(dict(native), dict(stock)) is None
+        assert native["layer0.s"].any()
+        assert native["layer1.s"].any()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -142,6 +168,7 @@ def test_native_takes_what_stock_netx_refuses(tmp_path: Path, capsys: pytest.Cap
             ["--backend", "lava", "--loader", "native", "--layers", "2", "--spikes", "L.npy"],
             "need --loader stock --sampler host",
         ),
+        (["--backend", "lava", "--stall-timeout", "0"], "--stall-timeout 0: expected more than 0 seconds"),
         (["--backend", "reference", "--device", "cuda"], "--backend reference: --device is the twin's"),
     ],
 )

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pytest
+from net_trees import Items, numbered, write_tree
 
 from deploy.lava import SamplesJob, find_lava_python, run_lava_jobs
 from esvae.errors import EsvaeError, LavaMissingError
@@ -20,7 +20,6 @@ from sim.stimulus import Stimulus, Timing
 pytestmark = [pytest.mark.lava, pytest.mark.slow]
 
 Answer = dict[str, np.ndarray] | EsvaeError
-Items = dict[str, Any]
 
 #: The current lasts for one step, so that it shows the weights that spikes have just met: u = 64 * weight.
 NEURON = {"type": "LOIHI", "iDecay": 4096, "vDecay": 1024, "vThMant": 40, "refDelay": 1}
@@ -38,25 +37,15 @@ def conv(weight: np.ndarray = KERNEL, **items: Any) -> Items:
     return {"type": "conv", "shape": [2, 2, 2], "weight": weight, **whole, **items}
 
 
+UNSIGNED, SHORT = np.array([[4, -2, 8], [6, 10, -4], [2, 2, 2]]), np.array([3], np.uint16)
+SHIFTED = ("iDecay", "vDecay", "vThMant")
+
 VECTOR: Items = {"type": "input", "shape": [3]}
 MAP: Items = {"type": "input", "shape": [1, 3, 3]}
 
 
-def write(path: Path, layers: dict[str, Items]) -> Path:
-    def put(group: h5py.Group, items: Items) -> None:
-        for name, value in items.items():
-            if isinstance(value, dict):
-                put(group.create_group(name), value)
-            elif value is not None:
-                group[name] = np.bytes_(value) if isinstance(value, str) else np.asarray(value)
-
-    with h5py.File(path, "w") as file:
-        put(file, {"layer": layers} if layers else {})
-    return path
-
-
-def numbered(*layers: Items) -> dict[str, Items]:
-    return {str(index): layer for index, layer in enumerate(layers)}
+def write(path: Path, layers: Items) -> Path:
+    return write_tree(path, {"layer": layers} if layers else {})
 
 
 def impulses(*shape: int, steps: int) -> np.ndarray:
@@ -90,6 +79,30 @@ class Claim:
 
 def loads_as(weight: np.ndarray, says: str, severity: str = "error") -> Claim:
     return Claim(numbered(VECTOR, dense(weight)), says, severity, loaded=loaded_dense_weight(weight))
+
+
+def fails(says: str, error: str, *layers: Items) -> Claim:
+    return Claim(numbered(*layers), says, fails=error)
+
+
+def stored(key: str, value: Any, says: str, error: str) -> Claim:
+    """A parameter of neurons in a form on which Lava fails."""
+    return fails(says, error, VECTOR, dense(EVEN, neuron={**NEURON, key: value}))
+
+
+def wide(key: str, size: int) -> Claim:
+    """A convolution that is sound but for something that does not fit into eight bits."""
+    shape, out, kernel = [1, 1, 2], [1, 1, 2], np.full((1, 1, 1, 1), 4)
+    pair = {key: [1 if key != "padding" else 0, size]}
+    if key == "kernel":
+        shape, out, kernel, pair = [1, 1, size], [1, 1, 1], np.full((1, 1, 1, size), 4), {}
+    elif key == "stride":
+        shape = [1, 1, size + 1]
+    elif key == "padding":
+        out = [1, 1, 2 + 2 * size]
+    elif key == "dilation":
+        shape, kernel = [1, 1, size + 2], np.full((1, 1, 1, 2), 4)
+    return fails(f"'{key}' {size}: Lava holds it", "", {**MAP, "shape": shape}, conv(kernel, shape=out, **pair))
 
 
 SOUND = numbered(VECTOR, dense(EVEN))
@@ -148,6 +161,57 @@ CLAIMS: dict[str, Claim] = {
     "odd": loads_as(ODD, "odd weights beside others of both signs", "warning"),
     "odd, both ends": loads_as(np.array([[255, -5, 8], [6, 129, -256]]), "weights on loading; keep them even"),
     "odd, one sign": loads_as(np.array([[3, 5, 8], [6, 255, 4]]), ""),
+    "no shape": fails("'shape' is missing: netx raises KeyError", "KeyError", VECTOR, dense(EVEN, shape=None)),
+    "wrong shape": fails("its weights give (2,)", "RuntimeError", VECTOR, dense(EVEN, shape=[3])),
+    "shape of floats": fails("'shape' is stored as float64", "ValueError", VECTOR, dense(EVEN, shape=[2.0])),
+    "unsigned shape": fails("'shape' is stored as uint16", "TypeError", VECTOR, *[dense(UNSIGNED, shape=SHORT)] * 2),
+    "no shape behind a kernel": fails("'shape' is missing", "KeyError", MAP, conv(shape=None)),
+    "wrong shape behind a kernel": fails("its weights give (2, 2, 2)", "RuntimeError", MAP, conv(shape=[2, 3, 2])),
+    "scalar shape behind a kernel": fails("'shape' is an array ()", "IndexError", MAP, conv(shape=2)),
+    "scalar shape of the input": fails(
+        "'shape' is a scalar: netx raises IndexError", "IndexError", {**VECTOR, "shape": 3}, dense(EVEN)
+    ),
+    "groups as an array": fails("'groups' is an array (1,)", "IndexError", MAP, conv(groups=[1])),
+    "groups as a float": fails("'groups' is stored as float64", "ValueError", MAP, conv(groups=1.0)),
+    "stride as an array of one": fails("'stride' is an array (1,)", "IndexError", MAP, conv(stride=[1])),
+    "padding of floats": fails("'padding' is stored as float64", "ValueError", MAP, conv(padding=[0.0, 0.0])),
+    "no dilation": fails("'dilation' is missing: netx raises KeyError", "KeyError", MAP, conv(dilation=None)),
+    **{f"{key} as a float": stored(key, float(NEURON[key]), "Lava cannot shift it", "TypeError") for key in SHIFTED},
+    **{f"{key} as uint64": stored(key, np.uint64(NEURON[key]), "Lava cannot shift it", "TypeError") for key in SHIFTED},
+    "threshold as a short array": Claim(
+        numbered(VECTOR, dense(EVEN, neuron={**NEURON, "vThMant": np.array([1000], np.int16)})),
+        "which overflows",
+        like=numbered(VECTOR, dense(EVEN, neuron={**NEURON, "vThMant": ((1000 << 6) - (1 << 16)) >> 6})),
+    ),
+    "threshold with two axes": stored("vThMant", [[40]], "Lava raises IndexError", "IndexError"),
+    "message bits": stored("messageBits", 0, "netx reads it as a group whatever it holds", ""),
+    "message bits before another layer": fails(
+        "netx reads it as a group", "", VECTOR, dense(EVEN, neuron={**NEURON, "messageBits": 0}), dense(EVEN[:, :2])
+    ),
+    "type with two axes": fails(
+        "'type' has 2 axes", "AttributeError", VECTOR, dense(EVEN, type=np.array([["dense"]], "S10"))
+    ),
+    "weights with an axis more": fails(
+        "netx raises ValueError; store (outputs, inputs)", "ValueError", VECTOR, dense(EVEN[..., None])
+    ),
+    "flatten between vectors": fails(
+        "flatten between two vectors", "", VECTOR, dense(EVEN), {"type": "flatten", "shape": [2]}, dense(EVEN[:, :2])
+    ),
+    "bias of a map with two axes": Claim(
+        numbered(MAP, conv(bias=[[2], [4]])),
+        "which netx cannot spread",
+        like=numbered(MAP, conv(bias=np.broadcast_to([[2], [4]], (2, 2, 2)))),
+    ),
+    "bias of neurons with two axes": fails("which netx cannot spread", "", VECTOR, dense(EVEN, bias=[[2], [4]])),
+    **{f"{key} of 128": wide(key, 128) for key in ("kernel", "stride", "padding", "dilation")},
+    **{
+        f"groups of {n}": Claim(
+            numbered({**MAP, "shape": [n, 1, 1]}, conv(np.full((n, 1, 1, 1), 4), shape=[n, 1, 1], groups=n)),
+            f"'groups' {n}: Lava holds it",
+            loaded=np.zeros((n, n, 1, 1)),
+        )
+        for n in (128, 256)
+    },
     "odd kernel": Claim(
         numbered(MAP, conv(KERNEL + 1)), "the chip stores such weights without", "warning", loaded=KERNEL + 1
     ),
@@ -170,7 +234,7 @@ def answers(files: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) ->
     folder = tmp_path_factory.mktemp("like")
     jobs: dict[tuple[str, bool], SamplesJob] = {}
     for number, (name, claim) in enumerate(CLAIMS.items()):
-        shape = claim.layers["0"]["shape"] if "0" in claim.layers else [3]
+        shape = np.atleast_1d(claim.layers["0"]["shape"] if "0" in claim.layers else 3)
         stimulus = Stimulus(impulses(*shape, steps=claim.steps), None, claim.steps, Timing())
         jobs[name, False] = SamplesJob(files[name], stimulus, trace=True)
         if claim.like is not None:
@@ -217,5 +281,5 @@ def drive(claim: Claim) -> np.ndarray:
         return np.vstack([weight.T, np.zeros((claim.steps - weight.shape[1], len(weight)))])
     import torch
 
-    spikes = torch.from_numpy(impulses(1, 3, 3, steps=claim.steps)[0]).double()
+    spikes = torch.from_numpy(impulses(*claim.layers["0"]["shape"], steps=claim.steps)[0]).double()
     return torch.nn.functional.conv2d(spikes, torch.from_numpy(weight).double()).numpy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import struct
 from pathlib import Path
 
@@ -107,9 +108,37 @@ def test_idx_files_are_resized_once_and_kept(name: str, folder: str, tmp_path: P
     (tmp_path / folder / "raw" / "train-images-idx3-ubyte").unlink()
     assert torch.equal(load_images(config, tmp_path).train.pixels, splits.train.pixels)  # from what was kept
     kept = tmp_path / "prepared" / f"{name}_32x32x1_train.npy"
-    kept.write_bytes(kept.read_bytes()[:100])
+    content = kept.read_bytes()
+    kept.write_bytes(content[:100])
     with pytest.raises(DataError, match=r"damaged .* remove it, it will be made again"):
         load_images(config, tmp_path)
+    for other in (np.load(kept_again(kept, content))[:, 0], np.load(kept).astype("f4"), np.load(kept)[:0]):
+        np.save(kept, other)
+        with pytest.raises(DataError, match=r"expected uint8 .* remove it, it will be made again"):
+            load_images(config, tmp_path)
+        kept.write_bytes(content)
+
+
+def kept_again(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
+def test_damaged_idx_files_are_one_error(tmp_path: Path, no_network: None) -> None:
+    """torchvision asserts, looks types up, and counts labels."""
+    pytest.importorskip("torchvision")
+    raw = tmp_path / "MNIST" / "raw"
+    write_idx(raw, np.zeros((12, 9, 9), np.uint8), "t10k")
+    images, labels = raw / "train-images-idx3-ubyte", raw / "train-labels-idx1-ubyte"
+    for path, at, value in ((images, 3, 9), (images, 2, 10), (images, 7, 99), (labels, 2, 1), (labels, 7, 3)):
+        write_idx(raw, np.zeros((12, 9, 9), np.uint8), "train")
+        changed = bytearray(path.read_bytes())
+        changed[at] = value
+        path.write_bytes(changed)
+        if path == labels and at == 7:
+            path.write_bytes(changed[:11])
+        with pytest.raises(DataError, match=r"cannot be fetched or read .* into MNIST/raw there"):
+            load_images(DataConfig(name="mnist", image_size=8), tmp_path)
 
 
 def test_an_official_archive_is_unpacked_without_a_network(tmp_path: Path, no_network: None) -> None:
@@ -193,6 +222,15 @@ def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
     path.write_bytes(b"hello")
     with pytest.raises(DataError, match=r"004\.png: cannot be read as an image"):
         load_images(config, tmp_path / "bad")
+    path.unlink()
+    for make in (os.mkfifo, lambda name: name.symlink_to(name.name), lambda name: name.symlink_to("nowhere")):
+        make(path)  # waited for, looked up for ever, or passed over so that another image is held out
+        with pytest.raises(DataError, match=r"004\.png: cannot be read as an image"):
+            load_images(config, tmp_path / "bad")
+        path.unlink()
+    make_folder(tmp_path / "good", 10)
+    (tmp_path / "good" / "folder.png").mkdir()
+    assert len(load_images(config, tmp_path / "good").train) == 9
 
 
 def test_celeba_is_cut_at_its_centre_and_resized(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

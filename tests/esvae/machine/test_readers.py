@@ -103,6 +103,7 @@ BAD_ARCHIVES = {
     "cut": archive({"a.npy": SOUND})[:-30],
     "a flipped bit": archive({"a.npy": SOUND}).replace(SOUND, SOUND[:-1] + b"\1"),
     "a bomb": archive({"a.npy": npy(plain((1 << 24,)), bytes(1 << 26))}, zipfile.ZIP_DEFLATED),
+    "packed": archive({"a.npy": SOUND}, zipfile.ZIP_LZMA),
     "objects": archive({"a.npy": npy(plain((1,), "|O"), bytes(8))}),
     "too short": archive({"a.npy": npy(plain((3,)), bytes(8))}),
     "596 GiB": archive({"a.npy": npy(plain((400_000, 400_000)), bytes(8))}),

@@ -86,7 +86,7 @@ def test_torchscript_is_refused_before_torch_compiles_it(tmp_path: Path) -> None
 def test_entries_that_grow_are_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.pth", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a/data.pkl", b"\0" * 10_000_000)
-    with pytest.raises(CheckpointError, match="larger than the file"):
+    with pytest.raises(CheckpointError, match="is packed"):
         read_torch_archive(tmp_path / "a.pth")
 
 
@@ -96,6 +96,30 @@ def test_what_is_no_such_file(content: bytes, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"a\.pth: cannot be loaded as tensors alone") as caught:
         read_torch_archive(tmp_path / "a.pth")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("order", "fits"), [(b"little", True), (b"big", True), (b"middle", False), (b"\xff", False)])
+def test_an_order_of_bytes_that_is_none_is_not_taken_for_ours(order: bytes, fits: bool, tmp_path: Path) -> None:
+    torch.save({"a": torch.tensor([1], dtype=torch.int32)}, tmp_path / "a.pth")
+    with zipfile.ZipFile(tmp_path / "a.pth") as given:
+        entries = {name: given.read(name) for name in given.namelist()}
+    (name,) = (name for name in entries if name.endswith("byteorder"))
+    with zipfile.ZipFile(tmp_path / "b.pth", "w") as changed:
+        for entry, content in entries.items():
+            changed.writestr(entry, order if entry == name else content)
+    if fits:
+        assert read_torch_archive(tmp_path / "b.pth")["a"].tolist() == [1 if order == b"little" else 1 << 24]
+    else:
+        with pytest.raises(CheckpointError, match="cannot be loaded as tensors alone"):
+            read_torch_archive(tmp_path / "b.pth")
+
+
+@pytest.mark.parametrize("how", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_packed_entries_are_refused_before_they_are_unpacked(how: int, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.pth", "w", how) as archive:
+        archive.writestr("a/data.pkl", b"x" * 5000)
+    with pytest.raises(CheckpointError, match=r"cannot be loaded as tensors alone \('a/data\.pkl' is packed\)"):
+        read_torch_archive(tmp_path / "a.pth")
 
 
 def test_a_path_that_is_no_file(tmp_path: Path) -> None:

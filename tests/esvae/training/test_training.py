@@ -263,3 +263,37 @@ def test_damaged_checkpoints(content: bytes, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"checkpoint\.safetensors: .*--overwrite") as caught:
         train(tiny(), tmp_path, resume=True)
     assert "\n" not in str(caught.value)
+
+
+def _turned(state: dict[str, Any]) -> None:
+    names = sorted(state["model"])
+    state["model"][names[0]], state["model"][names[-1]] = state["model"][names[-1]], state["model"][names[0]]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda state: state.update(step="4"), "step is 4"),
+        (lambda state: state.update(step=-1), "step is -1"),
+        (lambda state: state.pop("weights_epoch"), "weights_epoch is None"),
+        (lambda state: state.update(history=[[1]]), "no record of a training"),
+        (lambda state: state.update(sums={"total": torch.zeros(2)}), "sums of losses"),
+        (lambda state: state.pop("model"), "it has no weights"),
+        (_turned, "has shape"),
+        (lambda state: state.update(precision=5), "it has no state of the precision"),
+        (lambda state: state.update(optimizer=None), "it has no state of the optimizer"),
+        (lambda state: state["optimizer"]["state"].update({99: {}}), "none of number 99"),
+        (lambda state: state["optimizer"]["state"][0].pop("step"), "'step' is missing"),
+        (lambda state: state["optimizer"]["state"][0].update(exp_avg=torch.zeros(1)), "'exp_avg' has shape"),
+        (lambda state: state["optimizer"]["state"].update({0: 5}), "it has no averages"),
+    ],
+)
+def test_a_sound_file_that_is_no_checkpoint_of_this_training(change: Any, said: str, tmp_path: Path) -> None:
+    train(tiny(epochs=1), tmp_path, machine=Machine(max_steps=3))
+    state = load_state(tmp_path / CHECKPOINT)
+    change(state)
+    save_state(tmp_path / CHECKPOINT, state)
+    with pytest.raises(CheckpointError, match=said) as caught:
+        train(tiny(epochs=1), tmp_path, machine=Machine(max_steps=5), resume=True)
+    assert str(caught.value).endswith("train again with --overwrite")
+    assert "\n" not in str(caught.value)

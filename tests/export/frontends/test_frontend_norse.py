@@ -126,6 +126,97 @@ def test_modules_over_time_and_an_unflattened_first_layer() -> None:
     assert np.array_equal(x.transpose(0, 1).numpy(), traces[-1].s.reshape(4, 10, -1))
 
 
+def readme_network(threshold: float = 0.12) -> list[nn.Module]:
+    """The shape of the network that Norse's own README shows: biases and pools throughout."""
+    cell = norse.LIFParameters(v_th=number(threshold))
+    return [
+        nn.Conv2d(1, 5, 3, 1), norse.LIFCell(cell), nn.MaxPool2d(2, 2),
+        nn.Conv2d(5, 6, 2, 1), norse.LIFCell(cell), nn.MaxPool2d(2, 2), nn.Flatten(),
+        nn.Linear(6 * 2 * 2, 4), norse.LICell(),
+    ]  # fmt: skip
+
+
+def cells_alike(
+    parts: list[nn.Module], traces: list[Any], spikes: np.ndarray, shown: dict[int, int], width: int
+) -> None:
+    """Layer by layer: ``shown`` is the trace of each module, ``width`` how many channels of it are Norse's own."""
+    with torch.no_grad():
+        for module, layer in shown.items():
+            theirs = run(norse.SequentialState(*parts[: module + 1]).double().eval(), spikes).numpy()
+            ours = traces[layer].s[:, :, : theirs.shape[2]]
+            assert theirs.mean() > 0.01
+            assert np.array_equal(theirs, ours)
+            added = traces[layer].s[:, :, theirs.shape[2] :]
+            assert added.shape[2] == width
+            assert added.all(), "a neuron that always fires did not"
+
+
+def test_norses_own_network_with_biases_and_pools() -> None:
+    torch.manual_seed(4)
+    parts = readme_network()
+    spikes = raster(4, 3, 12, 1, 12, 12)
+    described = from_norse(norse.SequentialState(*parts).double().eval(), (1, 12, 12), time_steps=12)
+    assert "the input's relay" not in described.provenance["added"]
+    assert described.provenance["added"].count("always fires") == 3
+    traces = simulate_float(described, spikes)
+    assert np.array_equal(traces[0].s[:, :, :1], spikes)
+    cells_alike(parts, traces, spikes, {1: 1, 4: 3}, 0)
+    cells_alike(parts, traces, spikes, {2: 2, 5: 4}, 1)
+    with torch.no_grad():
+        potentials = run(norse.SequentialState(*parts).double().eval(), spikes).numpy()
+    np.testing.assert_allclose(potentials, traces[-1].v, rtol=1e-5, atol=1e-7)
+    integer, report = quantize(described)
+    twin = Engine(integer).traces(spikes)
+    assert all(twin[k].s[:, :, -1].all() for k in (0, 2, 4))  # rounded, the neurons that always fire still do
+    assert max(entry.clipped for entry in report) == 0
+    wrong = [(twin[k].s != traces[k].s).mean() for k in range(len(twin) - 1)]
+    assert max(wrong) < 0.03
+
+
+def test_averages_are_a_part_of_the_kernel() -> None:
+    torch.manual_seed(5)
+    parts = [
+        nn.AvgPool2d(2), nn.Conv2d(2, 4, 3, padding=1), lif_box(0.5, 0.1), nn.AvgPool2d((2, 1)), lif_box(0.5, 0.05),
+        nn.Conv2d(4, 3, 2), nn.AvgPool2d(2, 1), lif_box(0.5, 0.05), nn.AvgPool2d(2, 1, padding=1), nn.Flatten(),
+        nn.Linear(3 * 2 * 3, 5), lif(0.5, 0.5, 0.02),
+    ]  # fmt: skip
+    spikes = raster(5, 3, 10, 2, 12, 8)
+    traces = simulate_float(from_norse(norse.SequentialState(*parts).double().eval(), (2, 12, 8)), spikes)
+    cells_alike(parts, traces, spikes, {2: 0, 4: 1}, 0)
+    cells_alike(parts, traces, spikes, {7: 2}, 1)
+    cells_alike(parts, traces, spikes, {11: 3}, 0)
+
+
+def test_recurrent_cells_and_what_stands_before_them() -> None:
+    torch.manual_seed(6)
+    parameters = norse.LIFParameters(number(300.0), number(250.0), v_th=number(0.2))
+    parts = [
+        norse.LIFRecurrentCell(6, 8, parameters), nn.Linear(8, 7),
+        norse.LIFRecurrentCell(7, 5, parameters, autapses=True),
+    ]  # fmt: skip
+    spikes = raster(6, 4, 15, 6)
+    network = norse.SequentialState(*parts).double().eval()
+    described = from_norse(network, (6,))
+    assert described.synapses[1].kind == "dense_rec"
+    assert np.diag(described.synapses[1].synapse.recurrent)[:5].all()  # type: ignore[union-attr]
+    cells_alike(parts, simulate_float(described, spikes), spikes, {0: 0}, 1)
+    cells_alike(parts, simulate_float(described, spikes), spikes, {2: 1}, 0)
+    over_time = norse.LIFRecurrent(6, 8, parameters).double()
+    alone = simulate_float(from_norse(norse.SequentialState(over_time), (6,)), spikes)
+    with torch.no_grad():
+        theirs, _ = over_time(torch.from_numpy(spikes).double().transpose(0, 1))
+    assert np.array_equal(theirs.transpose(0, 1).numpy(), alone[0].s)
+
+
+def test_tensors_of_equal_values_are_one_value() -> None:
+    plain, spread = (
+        norse.LIFParameters(*(torch.full(shape, value) for value in (200.0, 100.0)), v_th=torch.full(shape, 0.5))
+        for shape in ((), (30,))
+    )
+    both = [from_norse(network(nn.Linear(4, 30, bias=False), norse.LIFCell(p)), (4,)) for p in (plain, spread)]
+    assert both[0].synapses[0].synapse.neuron == both[1].synapses[0].synapse.neuron
+
+
 def test_quantized_it_fires_almost_the_same() -> None:
     torch.manual_seed(3)
     network = norse.SequentialState(
@@ -148,32 +239,32 @@ def network(*parts: nn.Module) -> nn.Module:
     return norse.SequentialState(*parts).eval()
 
 
-PER_NEURON = norse.LIFBoxParameters(v_th=torch.ones(4))
+PER_NEURON = norse.LIFBoxParameters(v_th=torch.linspace(0.5, 1, 4))
 REFUSED: dict[str, tuple[Any, type[EsvaeError], str]] = {
-    "pooling": (
-        lambda: network(nn.AvgPool2d(2)),
+    "pooling sums": (
+        lambda: network(nn.Linear(4, 4), nn.MaxPool2d(2)),
         UnsupportedLayerError,
-        r"module '0' \(AvgPool2d\): not supported; .*Conv2d",
+        r"module '1' \(MaxPool2d\): of what are no spikes yet",
     ),
-    "max pooling": (
-        lambda: network(nn.MaxPool2d(2)),
+    "a pool over the border": (
+        lambda: network(nn.AvgPool2d(2, ceil_mode=True)),
         UnsupportedLayerError,
-        r"\(MaxPool2d\): not supported; supported are",
+        "use ceil_mode=False",
+    ),
+    "other pools": (
+        lambda: network(nn.LPPool2d(2, 2)),
+        UnsupportedLayerError,
+        r"\(LPPool2d\): not supported; supported are Linear, Conv2d",
     ),
     "adaptive": (
         lambda: network(nn.Linear(4, 4), norse.LIFAdExCell()),
         UnsupportedLayerError,
         r"module '1' \(LIFAdExCell\): not supp",
     ),
-    "recurrent": (
-        lambda: network(norse.LIFRecurrentCell(4, 4)),
-        UnsupportedLayerError,
-        r"\(LIFRecurrentCell\): not supported",
-    ),
     "by neuron": (
         lambda: network(nn.Linear(4, 4), norse.LIFBoxCell(PER_NEURON)),
         ConfigError,
-        r"module '1' \(LIFBoxCell\): .*4 values",
+        r"module '1' \(LIFBoxCell\): .*v_th has 4 values from 0.5 to 1; the chip has one",
     ),
     "leak": (
         lambda: network(nn.Linear(4, 4), norse.LIBoxCell(norse.LIBoxParameters(v_leak=number(1.0)))),
@@ -181,9 +272,9 @@ REFUSED: dict[str, tuple[Any, type[EsvaeError], str]] = {
         r"module '1' \(LIBoxCell\): .*v_leak is 1, expected 0",
     ),
     "bias": (
-        lambda: network(nn.Linear(4, 4), norse.LIFCell()),
+        lambda: network(nn.Linear(4, 8), lif_box(), nn.Unflatten(1, (2, 2, 2)), nn.Conv2d(2, 3, 1), norse.LIFCell()),
         UnsupportedLayerError,
-        "bias enters a current that lasts",
+        "a bias into a current that lasts, in a network whose first layer is read as a map",
     ),
     "no neurons": (lambda: network(nn.Linear(4, 4)), UnsupportedLayerError, "no neurons behind it"),
     "no synapses": (lambda: network(norse.LIFBoxCell()), UnsupportedLayerError, "no synapses before it"),
@@ -191,7 +282,7 @@ REFUSED: dict[str, tuple[Any, type[EsvaeError], str]] = {
     "behind a readout": (
         lambda: network(nn.Linear(4, 4), norse.LIBoxCell(), nn.Linear(4, 4)),
         UnsupportedLayerError,
-        "follows a LI cell",
+        "follows module '1' .LIBoxCell., whose potentials are no spikes",
     ),
     "training": (
         lambda: norse.SequentialState(nn.Dropout()).train(),

@@ -16,7 +16,7 @@ from torch import nn
 
 from esvae.errors import ConfigError, EsvaeError, HardwareRangeError, UnsupportedLayerError
 from export.frontends import from_slayer
-from export.ir import Conv, Dense, ImageReadout
+from export.ir import Conv, Dense, ImageReadout, RecurrentDense
 from sim.twin.engine import Engine
 
 pytestmark = [
@@ -92,6 +92,40 @@ def test_an_affine_block_without_dynamics_gives_the_sums_that_enter_it() -> None
     (theirs,) = layer_spikes(nn.ModuleList([block]), spikes)
     (trace,) = Engine(network(nn.ModuleList([block]), None)).traces(spikes)
     assert np.array_equal(np.rint(theirs * 64 * 64).astype(int), trace.v)
+
+
+def rested(stack: nn.ModuleList) -> nn.ModuleList:
+    """Its recurrent blocks, which go on from the batch before, back at rest."""
+    for block in stack:
+        for name in ("current_state", "voltage_state"):
+            setattr(block.neuron, name, torch.zeros(1))
+    return stack
+
+
+@pytest.mark.parametrize("norm", [False, True])
+def test_recurrent_blocks(norm: bool) -> None:
+    module = slayer()
+    neuron = NEURON | ({"norm": module.neuron.norm.MeanOnlyBatchNorm, "current_decay": 1.0} if norm else {})
+    stack = trained(
+        module.block.cuba.Recurrent(dict(neuron), 6, 9, weight_scale=4, delay_shift=False),
+        module.block.cuba.Recurrent(dict(neuron), 9, 7, weight_scale=4), shape=(6,),
+    )  # fmt: skip
+    ours = network(stack, None)
+    assert isinstance(ours.layers[0], RecurrentDense)
+    assert np.abs(ours.layers[0].recurrent).max() > 60
+    fires_the_same(rested(stack), ours, 1, [0, 1])
+    stack.append(delayed(module.block.cuba.Recurrent(dict(NEURON), 7, 2, weight_scale=8, delay=True), 2.0, 2.0))
+    fires_the_same(rested(stack), network(stack, None), 2, [0, 1, 4])
+
+
+def test_a_bias_that_lasts_in_a_recurrent_block_is_told() -> None:
+    module = slayer()
+    neuron = NEURON | {"norm": module.neuron.norm.MeanOnlyBatchNorm}
+    stack = trained(module.block.cuba.Recurrent(neuron, 6, 9, weight_scale=4), shape=(6,))
+    with pytest.warns(UserWarning, match="lets its norm's bias last with the current"):
+        ours = network(stack, None)
+    with pytest.raises(AssertionError):
+        fires_the_same(rested(stack), ours, 1)
 
 
 def delayed(block: Any, *steps: float) -> Any:
@@ -247,10 +281,15 @@ REFUSED: dict[str, tuple[Any, type[EsvaeError], str]] = {
         UnsupportedLayerError,
         r"\(slayer\.block\.alif\.Dense\): not supported",
     ),
-    "recurrent": (
-        lambda: slayer().block.cuba.Recurrent(dict(NEURON), 4, 3),
+    "recurrent, normed": (
+        lambda: slayer().block.cuba.Recurrent(dict(NEURON), 4, 3, weight_norm=True),
         UnsupportedLayerError,
-        r"Recurrent\): not supp",
+        "slayer does not apply to the weights that recur",
+    ),
+    "recurrent, delayed": (
+        lambda: delayed(slayer().block.cuba.Recurrent(dict(NEURON), 4, 3, delay=True), 1.0, 2.0, 0.0),
+        UnsupportedLayerError,
+        "delays that differ, 0 to 2 steps, and no dense block behind it",
     ),
     "behind affine": (
         lambda: nn.Sequential(slayer().block.cuba.Affine(dict(NEURON), 4, 3), dense()),
@@ -314,7 +353,7 @@ def test_delays_that_nothing_can_hold_and_missing_shapes_are_refused() -> None:
     cuba = slayer().block.cuba
     stack = trained(cuba.Conv(dict(NEURON), 2, 3, 2, delay=True), shape=(2, 4, 3))
     delayed(stack[0], 2.0, 1.0, 0.0)
-    with pytest.raises(UnsupportedLayerError, match="delays of a convolution that differ, 0 to 2 steps"):
+    with pytest.raises(UnsupportedLayerError, match="delays that differ, 0 to 2 steps, and no dense block behind it"):
         from_slayer(stack, (2, 4, 3))
     with pytest.raises(ConfigError, match=r"give input_shape=\(C, H, W\)"):
         from_slayer(stack)

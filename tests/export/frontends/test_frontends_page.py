@@ -33,3 +33,12 @@ def test_examples_run(package: str, name: str, tmp_path: Path, monkeypatch: pyte
     network = read_netx(tmp_path / name)
     assert network.time_steps == 16
     assert network.depth == 2
+
+
+def test_the_example_of_a_nir_file_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (example,) = (text for text in EXAMPLES if '"nir.net"' in text)
+    file = Path(__file__).parent / "nir" / "files" / "snntorch_leaky_subtract.nir"
+    (tmp_path / "model.nir").write_bytes(file.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, str(PAGE), "exec"), {})
+    assert [layer.kind for layer in read_netx(tmp_path / "nir.net").layers] == ["dense", "dense_rec", "dense_rec"]

@@ -46,11 +46,14 @@ CASES: dict[str, tuple[str, Any, str]] = {
     "threshold": ("layer/1/neuron/vThMant", np.int64(1 << 20), "vThMant outside"),
     "neuron type": ("layer/1/neuron/type", np.bytes_("RF"), "type 'RF'"),
     "not finite": ("layer/1/neuron/vDecay", np.float64("nan"), "vDecay is not finite"),
-    "graded": ("layer/1/neuron/messageBits", np.int64(16), "messageBits 16: spikes that carry numbers"),
+    "graded": ("layer/1/neuron/messageBits", np.int64(16), "'messageBits': netx reads it as a group"),
     "many neurons": ("layer/1/bias", np.zeros((1 << 22) + 1, np.int8), "'bias' is missing or holds no numbers"),
     "refDelay": ("layer/1/neuron/refDelay", np.int64(5), "refDelay 5: netx passes over it"),
     "unknown type": ("layer/1/type", np.bytes_("resonator"), "passes over the whole layer in silence"),
     "refused type": ("layer/1/type", np.bytes_("pool"), "NotImplementedError"),
+    "shape as text": ("layer/1/shape", np.bytes_("2"), "'shape' is stored as |S1"),
+    "shape of another layer": ("layer/1/shape", np.array([3]), "its weights give (2,)"),
+    "no shape": ("layer/1/shape", None, "'shape' is missing: netx raises KeyError"),
     "unknown key": ("layer/1/extra", np.int64(1), "'extra': netx passes over it"),
 }
 
@@ -61,7 +64,8 @@ def test_each_fault_is_found(name: str, net: Path) -> None:
     with h5py.File(net, "r+") as file:
         if key in file:
             del file[key]
-        file[key] = value
+        if value is not None:
+            file[key] = value
     assert any(text in finding.what for finding in check_file(net)), check_file(net)
 
 

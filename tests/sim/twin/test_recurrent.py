@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from export.ir import Dense, Lif, Network, RecurrentDense
+from export.ir import Lif, Network, RecurrentDense
 from sim import reference
 from sim.stimulus import Stimulus, Timing
 from sim.trace import first_difference, named_traces
 from sim.twin.engine import Engine
-from strategies import lifs, recurrent_layers, spikes_for, stimuli_for
+from strategies import recurrent_networks, spikes_for, stimuli_for
 
 #: Neither current nor potential remembers: u is 64 times what arrives at the very step.
 PLAIN = Lif(4096, 4096, 1)
@@ -46,24 +46,11 @@ def test_a_bias_alone_drives_a_layer_that_nothing_enters() -> None:
     assert trace.s[0].tolist() == [[1, 0], [1, 1], [1, 1]]
 
 
-@st.composite
-def networks(draw: st.DrawFn) -> Network:
-    """A recurrent layer, alone, before or behind others."""
-    inputs, width, outputs = (draw(st.integers(1, 9)) for _ in range(3))
-    layers: list[RecurrentDense | Dense] = [draw(recurrent_layers(inputs, width))]
-    if draw(st.booleans()):
-        layers.append(draw(recurrent_layers(width, outputs)))
-    else:
-        weight = np.random.default_rng(draw(st.integers(0, 99))).integers(-50, 90, (outputs, width))
-        layers.append(Dense(weight, None, draw(lifs())))
-    return Network((inputs,), tuple(layers), time_steps=draw(st.integers(1, 9)))
-
-
 @pytest.mark.parametrize("portable", [False, True], ids=["numba", "torch"])
 def test_the_twin_is_the_reference(portable: bool) -> None:
     @given(st.data())
     def check(data: st.DataObject) -> None:
-        network = data.draw(networks())
+        network = data.draw(recurrent_networks())
         stimulus = data.draw(stimuli_for(network))
         engine = Engine(network)
         engine._make(portable, "auto")
@@ -75,7 +62,7 @@ def test_the_twin_is_the_reference(portable: bool) -> None:
 
 @given(st.data())
 def test_the_joined_layer_is_one_step(data: st.DataObject) -> None:
-    network = data.draw(networks())
+    network = data.draw(recurrent_networks())
     spikes = data.draw(spikes_for(network))
     trace = next(iter(reference.simulate(network, spikes)))
     layer = network.layers[0]

@@ -1,32 +1,48 @@
-"""Pooling as the convolution that it is: one kernel, alike for each channel, that sees no other."""
+"""Pooling as the convolution that it is: one kernel, alike for each channel, that sees no other.
+
+netx refuses ``pool`` and ``unpool``, which slayer writes; as a grouped (transposed) convolution they are exact.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
 from esvae.errors import UnsupportedLayerError
-from export.ir import Conv, FloatLif, Pair, Shape
+from export.ir.nodes import Conv, ConvTranspose, M, Pair, Shape
 
-__all__ = ["depthwise", "slayer_pool"]
+__all__ = ["depthwise", "slayer_pool", "slayer_unpool"]
+
+#: Lava's convolution (lava-nc 0.10.0) holds the number of groups in eight bits with a sign.
+_MOST_GROUPS = 127
 
 
 def depthwise(
     kernel: np.ndarray,
     channels: int,
-    neuron: FloatLif,
+    neuron: M,
     *,
     stride: Pair,
     padding: Pair = (0, 0),
     dilation: Pair = (1, 1),
-) -> Conv[FloatLif]:
+) -> Conv[M]:
     """The convolution that applies ``kernel``, ``(kh, kw)``, to each of ``channels`` by itself."""
-    weight = np.tile(kernel, (channels, 1, 1, 1))
-    return Conv(weight, None, neuron, stride, padding, dilation, groups=channels)
+    weight, groups = _diagonal(kernel, channels)
+    return Conv(weight, None, neuron, stride, padding, dilation, groups=groups)
+
+
+def _diagonal(kernel: np.ndarray, channels: int) -> tuple[np.ndarray, int]:
+    """Weights ``(channels, channels / groups, kh, kw)`` by which each channel sees itself alone, and the groups: as
+    many as Lava holds, with zeros between the channels of one."""
+    groups = next(n for n in range(min(channels, _MOST_GROUPS), 0, -1) if channels % n == 0)
+    weight = np.zeros((channels, channels // groups, *kernel.shape), kernel.dtype)
+    each = np.arange(channels)
+    weight[each, each % weight.shape[1]] = kernel
+    return weight, groups
 
 
 def slayer_pool(
-    kernel: np.ndarray, shape: Shape, neuron: FloatLif, where: str, *, stride: Pair, padding: Pair, dilation: Pair
-) -> Conv[FloatLif]:
+    kernel: np.ndarray, shape: Shape, neuron: M, where: str, *, stride: Pair, padding: Pair, dilation: Pair
+) -> Conv[M]:
     """slayer's ``Pool`` (lava-dl 0.6.0, ``synapse.layer.Pool``), by its arithmetic.
 
     It appends ``size % kernel`` zeros to both axes of a map, then lays the channels under each other and slides one
@@ -68,3 +84,23 @@ def slayer_pool(
     kernel = np.pad(kernel, [(z // d, 0) for z, d in zip(more, dilation, strict=True)])
     wider = (padding[0] + more[0], padding[1] + more[1])
     return depthwise(kernel, channels, neuron, stride=stride, padding=wider, dilation=dilation)
+
+
+def slayer_unpool(
+    kernel: np.ndarray, shape: Shape, neuron: M, where: str, *, stride: Pair, padding: Pair, dilation: Pair
+) -> ConvTranspose[M]:
+    """slayer's ``Unpool`` (lava-dl 0.6.0, ``synapse.layer.Unpool``), which also lays channels under each other.
+
+    Arguments as of :func:`slayer_pool`.
+
+    Raises:
+        UnsupportedLayerError: windows that overlap, or leave a gap, where one channel ends and the next begins.
+    """
+    span = dilation[0] * (kernel.shape[0] - 1) + 1
+    if padding[0] or span != stride[0]:
+        raise UnsupportedLayerError(
+            f"{where}: slayer lays channels under each other, and these windows do not end with them (kernel "
+            f"{kernel.shape[0]}, stride {stride[0]}, padding {padding[0]}); use stride = kernel and no padding"
+        )
+    weight, groups = _diagonal(kernel, shape[0])
+    return ConvTranspose(weight, None, neuron, stride, padding, dilation, groups=groups)

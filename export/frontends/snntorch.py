@@ -1,0 +1,123 @@
+"""The frontend for snnTorch (snntorch 1.0): sequences of torch's modules and ``Leaky`` or ``Synaptic`` neurons.
+
+=============================  ======================================================================================
+there                          here
+=============================  ======================================================================================
+torch's modules                as in :mod:`export.frontends.sequence`
+``Leaky``                      current without memory, ``keep`` is ``beta``
+``Synaptic``                   current that lasts, by ``alpha``; a bias before it comes from a neuron that always fires
+``reset_mechanism="zero"``     the chip's own reset
+``"subtract"``                 of ``Leaky`` behind ``Linear``: a synapse of each neuron onto itself
+``"none"``                     the readout, at the end alone: potentials, not spikes
+=============================  ======================================================================================
+
+``Synaptic`` with ``reset_delay=True`` (its default) puts the potential of the step *behind* a spike to zero, and with
+it what entered in that step; no neuron of the chip does. With ``reset_delay=False``, which can also be set afterwards,
+it goes on from zero in that step.
+
+Modules are told by their class's name and module, and read by their attributes: snnTorch need not be installed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+from esvae.errors import ConfigError, UnsupportedLayerError
+from export.frontends.sequence import MODULES, Cell, ModuleSequence
+from export.ir import FloatLif, ImageReadout, Shape
+from export.ir.floats import FloatNetwork
+
+__all__ = ["from_snntorch"]
+
+_SUPPORTED = f"{MODULES}, Sequential, and snntorch's Leaky and Synaptic"
+_NEURONS = ("Leaky", "Synaptic")
+
+
+def from_snntorch(
+    modules: nn.Module | Iterable[nn.Module],
+    input_shape: Shape,
+    *,
+    time_steps: int | None = None,
+    readout: ImageReadout | None = None,
+    provenance: dict[str, str] | None = None,
+) -> FloatNetwork:
+    """A trained snnTorch network, which stays as it is.
+
+    Args:
+        modules: ``nn.Sequential``, or the modules in the order in which spikes pass through them, for example
+            ``[net.fc1, net.lif1, net.fc2, net.lif2]``; in evaluation mode.
+        input_shape: of the spikes at one step, ``(features,)`` or ``(C, H, W)``.
+        time_steps: how long an input lasts, where that is fixed; a readout that sums without a leak needs it.
+        readout: how the last layer's potentials become a picture; that layer then has ``reset_mechanism="none"``.
+        provenance: texts to keep with the network.
+
+    Raises:
+        UnsupportedLayerError: a module or a setting that has no counterpart; says which, where, and what to do.
+        ConfigError: parameters that the chip does not have, or a module in training mode.
+        NetFileError: shapes that do not fit together.
+
+    Example: see ``docs/frontends.md``.
+    """
+    sequence = ModuleSequence(input_shape, _SUPPORTED)
+    for place, part in _parts(modules, ""):
+        if type(part).__module__.startswith("snntorch.") and type(part).__name__ in _NEURONS:
+            sequence.neurons(_cell(part, place), place)
+        else:
+            sequence.take(part, place)
+    return sequence.network("snntorch", time_steps, readout, provenance)
+
+
+def _parts(modules: Any, place: str) -> Iterator[tuple[str, nn.Module]]:
+    """Sequences and lists opened; a module with a ``forward`` of its own does not say in which order parts come."""
+    if isinstance(modules, nn.Sequential) or not isinstance(modules, nn.Module):
+        for index, child in enumerate(modules):
+            yield from _parts(child, f"{place}.{index}" if place else str(index))
+    else:
+        yield f"module '{place}' ({type(modules).__name__})", modules
+
+
+def _cell(part: Any, place: str) -> Cell:
+    for wrong, what in (
+        (part.inhibition, "inhibition, by which one neuron silences the others"),
+        (part.state_quant, "state_quant, which rounds states as the chip does not"),
+        (
+            _one(part, "graded_spikes_factor", place) != 1,
+            "graded_spikes_factor other than 1, spikes that are no spikes",
+        ),
+    ):
+        if wrong:
+            raise UnsupportedLayerError(f"{place}: {what}, is not supported; train without it")
+    reset = part.reset_mechanism
+    keep, threshold = _share(part, "beta", place), _one(part, "threshold", place)
+    current = _share(part, "alpha", place) if type(part).__name__ == "Synaptic" else 0.0
+    if reset == "none":
+        return Cell(FloatLif(keep, math.inf, current))
+    if not hasattr(part, "reset_delay"):
+        raise UnsupportedLayerError(f"{place}: of a snnTorch that resets otherwise; update it: pip install -U snntorch")
+    if reset == "subtract":
+        return Cell(FloatLif(keep, threshold, current), subtracted=threshold * (1.0 if part.reset_delay else keep))
+    if type(part).__name__ == "Synaptic" and part.reset_delay:
+        raise UnsupportedLayerError(
+            f"{place}: with reset_delay=True it loses what enters in the step behind a spike; set reset_delay=False"
+        )
+    return Cell(FloatLif(keep, threshold, current))
+
+
+def _one(part: Any, name: str, place: str) -> float:
+    values = torch.as_tensor(getattr(part, name, 1.0)).detach().double()
+    least, most = float(values.min()), float(values.max())
+    if least != most:
+        raise ConfigError(
+            f"{place}: {name} has {values.numel()} values from {least:g} to {most:g}; the chip has one for a layer"
+        )
+    return least
+
+
+def _share(part: Any, name: str, place: str) -> float:
+    """Clamped, as snnTorch does at each step."""
+    return min(max(_one(part, name, place), 0.0), 1.0)

@@ -1,0 +1,30 @@
+"""Forty files written in odd ways: check finds no error where, and only where, Lava computes what the twin does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fuzz_check import verdicts
+
+from deploy.lava.find import find_lava_python
+from esvae.errors import LavaMissingError
+
+pytestmark = [pytest.mark.lava, pytest.mark.slow]
+FILES = 40
+
+
+@pytest.fixture(autouse=True)
+def _lava() -> None:
+    try:
+        find_lava_python()
+    except LavaMissingError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.timeout(900)
+def test_check_is_right_about_files_of_any_origin(tmp_path: Path) -> None:
+    told = list(verdicts(range(FILES), tmp_path))
+    assert [said for said in told if not said.agreed] == []
+    outcomes = {said.outcome for said in told}
+    assert {"runs, equal", "does not run"} <= outcomes

@@ -1,0 +1,47 @@
+"""Patience with a worker that says nothing: work is a sign of life, waiting is none. Any program stands in for Lava."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy.lava.inside import cleanup
+from deploy.lava.inside.messages import Ended
+from deploy.lava.session import Silence, Worker
+
+pytestmark = pytest.mark.skipif(not cleanup.PROC.is_dir(), reason="processor time is read from /proc")
+
+WORKS = "import time\nwhile time.process_time() < 3: pass"
+CHILD_WORKS = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {WORKS!r}])"
+WAITS = "import time\ntime.sleep(600)"
+
+
+def program(folder: Path, code: str) -> Path:
+    """An interpreter that runs ``code``, whatever it is told to run."""
+    (folder / "code.py").write_text(code, "utf-8")
+    path = folder / "python"
+    path.write_text(f"#!/bin/sh\nexec {sys.executable} {folder / 'code.py'}\n", "utf-8")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize("code", [WORKS, CHILD_WORKS])
+def test_who_computes_is_alive(tmp_path: Path, code: str) -> None:
+    with Worker(program(tmp_path, code), tmp_path, patience=1) as worker:
+        [event] = worker.events()
+    assert isinstance(event, Ended)
+    assert (event.how, event.number) == ("exit", 0)
+
+
+def test_who_waits_is_given_up(tmp_path: Path) -> None:
+    with Worker(program(tmp_path, WAITS), tmp_path, patience=1) as worker, pytest.raises(Silence, match="1 s"):
+        list(worker.events())
+
+
+def test_processor_time_is_that_of_the_session(tmp_path: Path) -> None:
+    with Worker(program(tmp_path, CHILD_WORKS), tmp_path, patience=60) as worker:
+        list(worker.events())
+        assert cleanup.cpu_seconds(worker.pid) >= 3
+    assert cleanup.cpu_seconds(worker.pid) == 0

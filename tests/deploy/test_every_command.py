@@ -1,0 +1,224 @@
+"""What every command must do wherever it is run: :mod:`every_command` lists them, each here is a process of its own."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import typer
+
+from deploy.app import app
+from every_command import CASES, INPUT_OPTIONS, NOT_RUN, outputs, write_inputs
+from warm import ONE_THREAD, ROOT, Warm
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+
+#: A folder's name that takes quoting everywhere.
+AWKWARD = "-o ünï\nñew ☃"
+WRITERS = [name for name, case in CASES.items() if case.writes]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where commands are run.
+
+    Attributes:
+        warm: that runs them.
+        inputs: of :func:`every_command.write_inputs`, in a folder of an awkward name.
+        whole: what each command writes where nothing stands in its way: bytes by path.
+    """
+
+    warm: Warm
+    inputs: dict[str, Path]
+    whole: dict[str, dict[str, bytes]]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    folder = tmp_path_factory.mktemp("every") / AWKWARD
+    folder.mkdir()
+    inputs = write_inputs(folder)
+    with Warm() as warm:
+        yield Place(warm, inputs, {})
+
+
+def run(
+    place: Place,
+    name: str,
+    folder: Path,
+    out: str = "",
+    *,
+    streams: str = "both",
+    file_bytes: int | None = None,
+    **environment: str,
+) -> tuple[int, str, str]:
+    """Runs a command in a folder; gives exit code, output and errors.
+
+    Args:
+        place, name, folder: which, and where.
+        out: what its outputs begin with.
+        streams: ``both``, or where nobody reads the output, ``unread``, or ``no errors`` where stderr is closed.
+        file_bytes: that a file may have.
+        environment: more of it.
+    """
+    (folder / "tmp").mkdir(exist_ok=True)
+    given = {**ONE_THREAD, "PATH": os.environ["PATH"], "TMPDIR": str(folder / "tmp"), **environment}
+    paths = [folder / "tmp" / each for each in ("out", "errors")]
+    ends = [os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC) for path in paths]
+    if file_bytes is not None or streams == "unread":  # a limit holds for these files too
+        readers, writers = zip(*(os.pipe() for _ in ends), strict=True)
+        for end in ends:
+            os.close(end)
+        ends = list(writers)
+        if streams == "unread":
+            os.close(readers[0])
+    errors = None if streams == "no errors" else ends[1]
+    child = place.warm.start(
+        CASES[name].filled(place.inputs, out),
+        folder=folder,
+        environment=given,
+        out=ends[0],
+        errors=errors,
+        file_bytes=file_bytes,
+    )
+    for end in ends:
+        os.close(end)
+    if file_bytes is not None or streams == "unread":
+        for number, path in enumerate(paths):
+            if not (streams == "unread" and number == 0):
+                with os.fdopen(readers[number], "rb") as reader:
+                    path.write_bytes(reader.read())
+    code = child.wait()
+    told = [path.read_text("utf-8", "replace") for path in paths]
+    for path in paths:
+        path.unlink()
+    return code, told[0], told[1]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """All files below a folder, temporary ones too."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def whole(place: Place, name: str, folder: Path) -> dict[str, bytes]:
+    """What a command writes undisturbed."""
+    if name not in place.whole:
+        (folder / "whole").mkdir()
+        code, _, errors = run(place, name, folder / "whole")
+        assert code == CASES[name].code, errors
+        place.whole[name] = files(folder / "whole")
+    return place.whole[name]
+
+
+def error_lines(errors: str) -> list[str]:
+    return [line for line in errors.replace("\r", "\n").splitlines() if line.startswith("error: ")]
+
+
+def test_the_table_knows_every_command_and_every_output() -> None:
+    """A new command, or a new option for a path, has to be put into the table, or be named with the reason."""
+    given: dict[str, set[str]] = {}
+    for name, case in CASES.items():
+        given.setdefault(name.partition(",")[0], set()).update(outputs(case.words))
+    commands = dict(every(typer.main.get_command(app)))
+    assert set(commands) == given.keys() | NOT_RUN.keys()
+    for name, command in commands.items():
+        hints = inspect.get_annotations(inspect.unwrap(command.callback), eval_str=True)  # type: ignore[attr-defined]
+        for parameter in command.params:  # type: ignore[attr-defined]
+            names = {*parameter.opts, *parameter.secondary_opts}
+            if "Path" not in str(hints.get(parameter.name)) or not max(names).startswith("-"):
+                continue
+            known = names & INPUT_OPTIONS or names & given.get(name, set())
+            assert known, f"{name} {max(names, key=len)}: an input or an output? Say so in tests/every_command.py"
+
+
+def every(command: object, before: str = "") -> Iterator[tuple[str, object]]:
+    """Commands by name, those of groups too."""
+    for name, each in command.commands.items():  # type: ignore[attr-defined]
+        if hasattr(each, "commands"):
+            yield from every(each, f"{before}{name} ")
+        else:
+            yield before + name, each
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_anywhere(name: str, place: Place, tmp_path: Path) -> None:
+    """No home, an ASCII terminal of 40 columns, and names with blanks, a newline, a dash before and letters beyond."""
+    folder = tmp_path / AWKWARD
+    (folder / "-x").mkdir(parents=True)
+    narrow = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "TERM": "dumb", "COLUMNS": "40", "HOME": "/proc/none"}
+    code, out, errors = run(place, name, folder, "-x/-ö ", **narrow)
+    assert code == CASES[name].code, errors
+    assert "Traceback" not in out + errors
+    assert not error_lines(errors)
+    assert "\x1b" not in out + errors
+    assert (out + errors).isascii()
+    assert {path.partition("/")[0] for path in files(folder)} <= {"-x"}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_nobody_reads_the_output(name: str, place: Place, tmp_path: Path) -> None:
+    """As before ``| head`` has read its lines: the command ends as by SIGPIPE, without a word."""
+    code, _, errors = run(place, name, tmp_path, streams="unread")
+    assert code == 141, errors
+    assert "Traceback" not in errors
+    assert "Exception ignored" not in errors
+    assert not error_lines(errors)
+
+
+@pytest.mark.parametrize("name", ["check", "simulate", "train", "diff"])
+def test_closed_standard_error(name: str, place: Place, tmp_path: Path) -> None:
+    code, out, _ = run(place, name, tmp_path, streams="no errors")
+    assert code == CASES[name].code
+    assert out
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_full_disk(name: str, place: Place, tmp_path: Path) -> None:
+    """No file may be larger than half of the largest: one line says so, and all that is there is whole."""
+    wanted = whole(place, name, tmp_path)
+    folder = tmp_path / "half"
+    folder.mkdir()
+    code, _, errors = run(place, name, folder, file_bytes=max(map(len, wanted.values())) // 2)
+    assert code == 1, errors
+    assert "Traceback" not in errors
+    assert len(error_lines(errors)) == 1, errors
+    assert "File too large" in error_lines(errors)[0]
+    found = files(folder)
+    assert found.keys() < wanted.keys()
+    if CASES[name].steady:
+        assert found.items() < wanted.items()
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_what_stood_there_is_kept_by_a_full_disk(name: str, place: Place, tmp_path: Path) -> None:
+    """Not a byte can be written; what refuses what stands there does so here too."""
+    before = whole(place, name, tmp_path)
+    for path, content in before.items():
+        (tmp_path / "again" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "again" / path).write_bytes(content)
+    code, _, errors = run(place, name, tmp_path / "again", file_bytes=0)
+    assert code == (0 if name == "generate" else 1), errors
+    assert "Traceback" not in errors
+    assert len(error_lines(errors)) == code, errors
+    assert files(tmp_path / "again") == before
+
+
+def test_the_locale_of_computers_without_one(place: Place, tmp_path: Path) -> None:
+    """A process from its beginning in ASCII, file names too."""
+    plain = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "PYTHONPATH": str(ROOT)}
+    target = tmp_path / "bild ü.png"
+    done = subprocess.run(
+        [sys.executable, "-m", "deploy.cli", *("simulate", place.inputs["NET"], "-n", "1", "-o", target)],
+        env={**ONE_THREAD, "PATH": os.environ["PATH"], **plain},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert target.exists()
+    assert (done.stdout + done.stderr).isascii()

@@ -1,0 +1,82 @@
+"""Interrupts at random moments: a few of those that ``python tests/interrupt.py`` makes."""
+
+from __future__ import annotations
+
+import random
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.ending import Ending
+from deploy.lava import find_lava_python
+from esvae.errors import LavaMissingError
+from interrupt import JOBS, SIGNALS, Bench
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
+
+try:
+    find_lava_python()
+    MISSING = ""
+except LavaMissingError as error:
+    MISSING = str(error)
+#: One in the suite; all others with the script.
+LAVA = pytest.param("lava", marks=[pytest.mark.lava, pytest.mark.skipif(bool(MISSING), reason=MISSING)])
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Bench]:
+    with tempfile.TemporaryDirectory(prefix="i", dir="/tmp") as folder, Bench(Path(folder)) as bench:
+        yield bench
+
+
+@pytest.mark.parametrize("name", ["generate", "train", LAVA, pytest.param("sweep", marks=pytest.mark.slow)])
+def test_nothing_is_left_and_going_on_gives_the_same(name: str, bench: Bench) -> None:
+    for number in SIGNALS:
+        share = random.Random(f"{name} {number}").random()
+        outcome = bench.interrupt(name, number, share, fresh=False)
+        assert outcome.faults == [], outcome
+
+
+def test_jobs_cover_what_can_be_continued() -> None:
+    assert {"train", "sweep", "generate", "lava"} <= JOBS.keys()
+
+
+class Careless:
+    """What drops an exception on its way, as destructors and callbacks of C do."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+
+def test_a_signal_in_a_destructor_is_not_lost() -> None:
+    with Ending() as ending:
+        try:
+            Careless()
+            while True:
+                signal.pause()
+        except KeyboardInterrupt:
+            pass
+        assert (ending.number, ending.code, ending.message) == (signal.SIGTERM, 143, "terminated")
+
+
+def test_a_second_signal_does_not_cut_short_what_the_first_began() -> None:
+    with Ending() as ending:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            signal.raise_signal(signal.SIGTERM)
+        assert ending.code == 130
+
+
+def test_what_the_caller_ignores_stays_ignored() -> None:
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with Ending() as ending:
+            signal.raise_signal(signal.SIGTERM)
+        assert ending.number is None
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, before)

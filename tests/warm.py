@@ -1,0 +1,184 @@
+"""A process that has imported what takes seconds to import, and runs commands of the project in forks of itself.
+
+Such a fork is the process of a command in all that a caller sees: session, folder, environment, open files, limits,
+signals, exit. Nothing of the project, and nothing that looks at its environment when it is imported, is imported before
+the fork; that is for the command to do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import resource
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+__all__ = ["ONE_THREAD", "ROOT", "Child", "Warm"]
+
+ROOT = Path(__file__).resolve().parents[1]
+#: Environment of what may be forked, and of what is run beside others.
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+#: What is imported, where it is installed; of one thread each.
+HEAVY = (
+    *(
+        "numpy",
+        "scipy.stats",
+        "torch",
+        "lightning",
+        "lightning.pytorch.strategies",
+        "h5py",
+        "numba",
+        "sklearn.datasets",
+    ),
+    *("pydantic", "yaml", "safetensors.torch", "jaxtyping", "PIL.Image", "typer", "rich.progress", "rich.table"),
+    *("onnx", "onnxruntime", "nir", "jinja2", "concurrent.futures.process", "multiprocessing.managers"),
+)
+_MOST = 1 << 20
+
+
+@dataclass(frozen=True)
+class Child:
+    """A command that runs, or has ended.
+
+    Attributes:
+        pid: of its process, which leads a session.
+    """
+
+    pid: int
+    _warm: Warm
+
+    def wait(self) -> int:
+        """How it ended: its exit code, or the signal's number below zero."""
+        return os.waitstatus_to_exitcode(self._warm.ask({"wait": self.pid}))
+
+
+class Warm:
+    """The process; a context.
+
+    Args:
+        environment: more of it, for the process and thus for its imports.
+    """
+
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        self._environment = {**os.environ, **ONE_THREAD, **(environment or {})}
+
+    def __enter__(self) -> Warm:
+        self._socket, other = socket.socketpair()
+        with other:
+            self._process = subprocess.Popen(
+                [sys.executable, __file__, str(other.fileno())],
+                env={**self._environment, "PYTHONPATH": str(ROOT)},
+                pass_fds=(other.fileno(),),
+                stdin=subprocess.DEVNULL,
+            )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+        self._process.wait()
+
+    def start(
+        self,
+        arguments: Sequence[str],
+        *,
+        folder: Path,
+        environment: Mapping[str, str],
+        out: int | None,
+        errors: int | None,
+        file_bytes: int | None = None,
+        user: int | None = None,
+    ) -> Child:
+        """Starts a command.
+
+        Args:
+            arguments: without the program's name.
+            folder: that it starts in.
+            environment: all of it.
+            out, errors: descriptors for its output; closed where None.
+            file_bytes: that a file may have at the most (``RLIMIT_FSIZE``).
+            user: whose rights it has.
+        """
+        request = {
+            "arguments": list(arguments),
+            "folder": str(folder),
+            "environment": dict(environment),
+            "closed": [number for number, given in ((1, out), (2, errors)) if given is None],
+            "file_bytes": file_bytes,
+            "user": user,
+        }
+        given = [each for each in (out, errors) if each is not None]
+        return Child(self.ask(request, given), self)
+
+    def ask(self, request: dict[str, Any], descriptors: Sequence[int] = ()) -> int:
+        """Sends a request; gives the number that answers it."""
+        socket.send_fds(self._socket, [json.dumps(request).encode()], list(descriptors))
+        return int(self._socket.recv(_MOST).decode())
+
+
+def serve(connection: socket.socket) -> dict[str, Any] | None:
+    """Answers requests; returns in each fork with its request, and in this process, with None, when there are no more.
+
+    Requests come one after the other: each is answered before the next is sent.
+    """
+    while True:
+        content, descriptors, _, _ = socket.recv_fds(connection, _MOST, 2)
+        if not content:
+            return None
+        request: dict[str, Any] = json.loads(content)
+        if "wait" in request:
+            answer = os.waitpid(request["wait"], 0)[1]
+        else:
+            answer = os.fork()
+            if answer == 0:
+                connection.close()
+                become(request, descriptors)
+                return request
+        for descriptor in descriptors:
+            os.close(descriptor)
+        connection.send(str(answer).encode())
+
+
+def become(request: dict[str, Any], descriptors: list[int]) -> None:
+    """Makes a fork what a shell would have started."""
+    os.setsid()
+    os.chdir(request["folder"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    tempfile.tempdir = None
+    encoding, _, errors = os.environ.get("PYTHONIOENCODING", "utf-8").partition(":")
+    sys.stdout = sys.stderr = None
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        if number in request["closed"]:
+            os.close(number)
+            continue
+        descriptor = descriptors.pop(0)
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+        how = errors or ("strict" if number == 1 else "backslashreplace")
+        lines = 1 if number == 2 or os.isatty(number) else -1
+        setattr(sys, name, open(number, "w", lines, encoding, how, closefd=False))  # noqa: SIM115
+    if request["file_bytes"] is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (request["file_bytes"],) * 2)
+    if request["user"] is not None:
+        os.setgroups([])
+        os.setgid(request["user"])
+        os.setuid(request["user"])
+    sys.argv = ["esvae", *request["arguments"]]
+
+
+if __name__ == "__main__":
+    for module in HEAVY:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)
+    if serve(socket.socket(fileno=int(sys.argv[1]))) is not None:
+        from deploy.cli import main
+
+        main()
