@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+import torch
+
 from deploy.backends import Progress
 from deploy.entering import Entering, InputOptions, at_rate, drawable, enter, made_up
 from esvae.errors import ConfigError, DataError
-from export.ir import Network
-from sim.counts.ops import Counter, Counts
+from export.circuit.generator import circuit_of, whole_network
+from export.ir import CircuitPrior, Network
+from sim.circuit import circuit_windows
+from sim.counts.ops import Activity, Counter, Counts, Rasters
 from sim.energy.estimate import EnergyEstimate, estimate_all
 from sim.energy.profile import load_profile, profile_names
 from sim.twin.engine import Engine
@@ -76,12 +81,28 @@ def cost_of(entering: Entering, profiles: Sequence[str] = (), *, progress: Progr
         DataError: spikes or pixels that do not fit.
     """
     loaded = [load_profile(name) for name in profiles or profile_names()]
-    engine, counter, done = Engine(entering.network), Counter(entering.network), 0
+    circuit = circuit_of(entering.network) if entering.kind == "prior" else None
+    network = entering.network if circuit is None else whole_network(entering.network)
+    engine, counter, done = Engine(entering.network), Counter(network), 0
     for part in entering.chunks():
+        first = part.first
         for chunk in engine.run(part.stimulus):
-            counter.add(chunk)
+            stop = first + len(chunk[-1].v_end)
+            drawn = [] if circuit is None else _drawn(circuit, part.steps, first, stop)
+            counter.add([*drawn, *chunk])
+            first = stop
         done += part.images
         if progress is not None:
             progress(done / entering.images, "count")
     counts = counter.result()
-    return Cost(counts, estimate_all(entering.network, counts, loaded))
+    return Cost(counts, estimate_all(network, counts, loaded))
+
+
+def _drawn(circuit: CircuitPrior, steps: int, first: int, stop: int) -> list[Activity]:
+    """What source and latents fired in these images, counted at the step at which it is fired."""
+    source, latents = (
+        torch.from_numpy(np.ascontiguousarray(spikes.swapaxes(0, 1))).float()
+        for spikes in circuit_windows(circuit, steps, first, stop)
+    )
+    silence = source.new_zeros(*source.shape[:2], circuit.source.inputs)
+    return [Rasters(silence, source), Rasters(source, latents)]

@@ -17,11 +17,13 @@ from pathlib import Path
 import numpy as np
 
 from deploy.lava.rates import Rates, rates_from_prior
+from deploy.plan import plan
 from esvae.chip.formats import DEFAULT_RATE_BITS
 from esvae.errors import ConfigError, DataError
 from esvae.machine.arrays import load_array, save_array
+from export.circuit.generator import circuit_of, source_network, whole_network
 from export.ir import Network, Shape
-from sim.sampler import draw_latents, initial_states
+from sim.sampler import check_circuit_seed, draw_latents, initial_states
 from sim.stimulus import Stimulus, Timing, as_stimulus, check_kind, takes_frames
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
     "at_rate",
     "drawable",
     "enter",
+    "from_power_on",
     "load_raster",
     "made_up",
     "save_latents",
@@ -101,7 +104,7 @@ class Entering:
     """Images or spikes for a network, numbered; made as they are needed, so that any number can be run in parts.
 
     Attributes:
-        kind: ``prior``, ``file``, ``rate``, ``image`` or ``pixels``.
+        kind: ``prior``, ``file``, ``rate``, ``image``, ``pixels`` or ``power-on``.
         about: the same for a person.
         network: that they enter.
         images: how many.
@@ -264,6 +267,29 @@ def made_up(network: Network, options: InputOptions) -> Entering:
     return Entering("rate", about, network, images, steps, spikes, options, 0.5, rates)
 
 
+def from_power_on(network: Network, images: int, *, decoder: bool = True) -> Entering:
+    """Nothing: one long sample of silence, in Lava's time, for a network whose prior is a circuit.
+
+    Args:
+        network: with such a prior.
+        images: that are drawn in it.
+        decoder: with what the circuit feeds; else source and latents alone.
+
+    Raises:
+        DataError: its prior is no circuit, or fewer than one image.
+    """
+    circuit = circuit_of(network)
+    if circuit is None:
+        raise DataError("this network draws nothing by itself; export its run again with --generator chip")
+    made = plan(network, images)
+    running = whole_network(network) if decoder else source_network(circuit)
+    steps = made.total - made.depth + running.depth
+    timing = Timing(made.reset_interval, made.reset_offset, stagger=True)
+    silence = np.zeros((1, steps, *running.input_shape), np.uint8)
+    about = f"nothing: {images} images from power-on"
+    return Entering("power-on", about, running, 1, steps, _rows(silence), InputOptions(timing=timing))
+
+
 def _from_prior(network: Network, options: InputOptions) -> Entering:
     if network.input_neurons is not None:
         raise DataError("the input layer has neurons: give esvae simulate what they see with --image FILE.npy")
@@ -272,6 +298,9 @@ def _from_prior(network: Network, options: InputOptions) -> Entering:
             "this network has no prior to draw latent spikes from; give them to esvae simulate with --latents FILE.npy"
         )
     seed, steps = options.seed, options.steps or network.time_steps
+    circuit = circuit_of(network)
+    if circuit is not None:
+        check_circuit_seed(circuit, seed)
 
     def make(start: int, stop: int) -> np.ndarray:
         return draw_latents(network, seed, np.arange(start, stop))
@@ -279,8 +308,10 @@ def _from_prior(network: Network, options: InputOptions) -> Entering:
     def rates(start: int, stop: int) -> Rates:
         return rates_from_prior(network, seed, np.arange(start, stop))
 
-    sampler = rates if steps == network.time_steps else None  # it draws whole windows
+    sampler = rates if steps == network.time_steps and circuit is None else None  # it draws whole windows
     about = f"latent spikes drawn from the prior, seed {seed}"
+    if circuit is not None:
+        about = f"nothing: latent spikes drawn on the chip, seed {circuit.layout.seed}"
     images = options.images or DEFAULT_IMAGES
     return Entering("prior", about, network, images, steps, make, options, sampler=sampler)
 

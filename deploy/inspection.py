@@ -9,7 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from esvae.errors import EsvaeError
-from export.ir import INPUT_LABEL, Delta, Dense, InputNeurons, Lif, Network, Neuron, Shape, Sigma, Synapse, all_weights
+from export.circuit.generator import whole_network
+from export.ir import (
+    INPUT_LABEL,
+    CircuitPrior,
+    Delta,
+    Dense,
+    InputNeurons,
+    Lif,
+    Network,
+    Neuron,
+    Shape,
+    Sigma,
+    Synapse,
+    all_weights,
+)
 from export.netx import read_netx
 from export.netx.rules import present_weights
 from export.netx.survey import Item, survey
@@ -100,7 +114,7 @@ def inspect_file(path: str | os.PathLike[str]) -> Inspection:
         file=str(path),
         bytes=size,
         refused=None,
-        layers=_views(network),
+        layers=_views(whole_network(network)),
         input_shape=network.input_shape,
         time_steps=network.time_steps,
         content_hash=network.content_hash(),
@@ -115,6 +129,10 @@ def _prior(network: Network) -> dict[str, Any] | None:
     prior = network.prior
     if prior is None:
         return None
+    if isinstance(prior, CircuitPrior):
+        layout = prior.layout
+        neurons = dict(layout.groups)
+        return {"neurons": neurons, "latents": prior.latents.outputs, "start": layout.start, "seed": layout.seed}
     components, latents, noise = prior.weight.shape
     return {"components": components, "latents": latents, "noise": noise, "rate_bits": prior.rate_bits}
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from esvae.errors import DataError, UnsupportedLayerError
+from export.circuit.generator import circuit_of, source_network
 from export.ir import INPUT_LABEL, Dense, Network, RecurrentDense
 
 __all__ = ["LayerPlan", "Plan", "plan", "steps_of"]
@@ -92,14 +93,15 @@ def steps_of(network: Network, steps: int | None = None) -> int:
     return steps
 
 
-def plan(network: Network, images: int, *, steps: int | None = None, start: int = 1) -> Plan:
+def plan(network: Network, images: int, *, steps: int | None = None, start: int | None = None) -> Plan:
     """Plans ``images`` back to back.
 
     Args:
         network: whose layers.
         images: how many, at least 1.
         steps: window, where it is not the network's own.
-        start: time step at which the source starts, at least 1.
+        start: time step at which the source starts, at least 1; None for the first one. A prior on the chip says it
+            itself: its layers are the first of the plan, and nothing enters them.
 
     Raises:
         DataError: no image, no window, or a start before 1.
@@ -109,6 +111,14 @@ def plan(network: Network, images: int, *, steps: int | None = None, start: int 
     window = steps_of(network, steps)
     if images < 1:
         raise DataError(f"{images} images: expected at least 1")
+    circuit = circuit_of(network)
+    if circuit is not None:
+        if window != network.time_steps or start is not None:
+            raise DataError(
+                "this generator draws on the chip, in its own window and from its own start; leave both out"
+            )
+        start = circuit.layout.start
+    start = 1 if start is None else start
     if start < 1:
         raise DataError(f"start at time step {start}: expected 1 or later")
     if network.sends_messages:
@@ -116,7 +126,8 @@ def plan(network: Network, images: int, *, steps: int | None = None, start: int 
             "sigma-delta neurons: netx cannot reset them between two images; run them one at a time: esvae simulate"
         )
     driven = network.input_neurons is not None  # neurons that an image drives as their bias
-    names = [*([INPUT_LABEL] if driven else []), *network.labels]
+    drawing = () if circuit is None else source_network(circuit).labels
+    names = [*([INPUT_LABEL] if driven else []), *drawing, *network.labels]
     for where, (layer, _, _) in zip(network.labels, network.synapses(), strict=True):
         delay = layer.delay if isinstance(layer, Dense) else None
         if delay is not None and np.any(delay):

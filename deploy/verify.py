@@ -1,73 +1,18 @@
-"""Do all backends compute the same integers? One verdict, and where they part if they do."""
+"""Do all backends compute the same integers? What enters a file, and one verdict."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
 
-import numpy as np
-
-from deploy.backends import BackendJob, BackendRun, LavaSettings, Progress, backend_named, run_backend
-from deploy.entering import Entering, InputOptions, at_hand, drawable, enter, made_up
-from esvae.errors import DataError
-from export.ir import Network
+from deploy.backends import LavaSettings, Progress
+from deploy.entering import InputOptions, drawable, enter, made_up
+from deploy.verdict import Difference, Verdict, verify_spikes
+from deploy.verify_circuit import verify_circuit
+from export.circuit.generator import circuit_of
 from export.netx import read_netx
-from sim.stimulus import Stimulus
-from sim.trace import first_difference
 
 __all__ = ["Difference", "Verdict", "verify", "verify_spikes"]
-
-
-@dataclass(frozen=True)
-class Difference:
-    """The first place where a backend differs from the twin.
-
-    Attributes:
-        quantity: ``layer{k}.s``, ``.u``, ``.v`` or ``readout.v``.
-        image, step: where; step is None for the readout.
-        neuron: ``(C, H, W)`` or ``(feature,)``.
-        twin, other: both values.
-    """
-
-    quantity: str
-    image: int
-    step: int | None
-    neuron: tuple[int, ...]
-    twin: int
-    other: int
-
-    def __str__(self) -> str:
-        where = f"{self.quantity}, image {self.image}" + ("" if self.step is None else f", step {self.step}")
-        return f"{where}, neuron {self.neuron}: twin {self.twin}, other {self.other}"
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What :func:`verify` found.
-
-    Attributes:
-        images, steps, layers: what was compared: current, potential and spikes of every layer at every step, and the
-            readout's final potentials.
-        integers: how many values were compared against each backend.
-        differences: by backend, None where all are equal.
-        seconds: by backend, loading included.
-        about: version numbers by backend.
-    """
-
-    images: int
-    steps: int
-    layers: int
-    integers: int
-    differences: dict[str, Difference | None]
-    seconds: dict[str, float]
-    about: dict[str, dict[str, str]] = field(default_factory=dict)
-
-    @property
-    def equal(self) -> bool:
-        """Whether every backend agreed with the twin in every integer."""
-        return not any(self.differences.values())
 
 
 def verify(
@@ -101,50 +46,10 @@ def verify(
         LavaError: Lava is missing, died or hung.
     """
     network = read_netx(path, layers=layers)
+    if circuit_of(network) is not None:
+        enter(network, InputOptions(images, seed))  # says where the seed is not its own
+        return verify_circuit(path, network, images, against=against, lava=lava, progress=progress)
     options = InputOptions(images, seed, steps=steps)
     own = drawable(network) and steps in (None, network.time_steps)
     entering = enter(network, options) if own else made_up(network, options)
     return verify_spikes(path, network, entering, layers=layers, against=against, lava=lava, progress=progress)
-
-
-def verify_spikes(
-    path: str | os.PathLike[str],
-    network: Network,
-    spikes: np.ndarray | Stimulus | Entering,
-    *,
-    layers: int | None = None,
-    against: Sequence[str] = ("reference", "lava"),
-    lava: LavaSettings = LavaSettings(),
-    progress: Progress | None = None,
-) -> Verdict:
-    """As :func:`verify`, for spikes of your own, ``(images, steps, *input shape)``, or anything else that enters."""
-    entering = spikes if isinstance(spikes, Entering) else at_hand(network, spikes)
-    job = BackendJob(Path(path), entering, layers=layers, trace=True, lava=lava)
-    twin = run_backend("twin", job.only(frozenset()))
-    expected = _states("twin", twin)
-    differences: dict[str, Difference | None] = {}
-    seconds: dict[str, float] = {"twin": twin.seconds}
-    about: dict[str, dict[str, str]] = {}
-    for name in against:
-        run = run_backend(name, replace(job.only(backend_named(name).heeds), progress=progress))
-        found = _part(expected, _states(name, run))
-        differences[name] = found or _part({"readout.v": twin.potentials}, {"readout.v": run.potentials})
-        seconds[name], about[name] = run.seconds, run.about
-    integers = sum(values.size for values in expected.values()) + twin.potentials.size
-    return Verdict(entering.images, entering.stimulus.steps, network.depth, integers, differences, seconds, about)
-
-
-def _states(name: str, run: BackendRun) -> dict[str, np.ndarray]:
-    if run.traces is None:
-        raise DataError(f"backend {name} gave no states of its layers, though it was asked for them")
-    return run.traces
-
-
-def _part(twin: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> Difference | None:
-    found = first_difference(twin, other)
-    if found is None:
-        return None
-    name, index, expected, got = found
-    if name.startswith("readout"):
-        return Difference(name, index[0], None, index[1:], expected, got)
-    return Difference(name, index[0], index[1], index[2:], expected, got)

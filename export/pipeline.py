@@ -17,6 +17,7 @@ import numpy as np
 from esvae.chip.rounding import MAX_WEIGHT_BITS
 from esvae.errors import HardwareRangeError
 from esvae.run import Run
+from export.circuit.generator import CircuitOptions, with_circuit
 from export.frontends import from_run
 from export.ir import ConvTranspose, Network, all_weights
 from export.ir.bounds import LayerRange
@@ -76,12 +77,14 @@ class Options:
         lowering: see :data:`Lowering`.
         calibration: how scales are chosen (see :mod:`export.passes.calibrate`), of layers that bring none.
         spikes: to calibrate and to judge with, ``(images, steps, *input shape)``; drawn from the prior where None.
+        circuit: draw on the chip, by neurons made of the prior, instead of on the host.
     """
 
     weight_bits: int | None = None
     lowering: Lowering = "auto"
     calibration: Calibration = DEFAULT_CALIBRATION
     spikes: np.ndarray | None = None
+    circuit: CircuitOptions | None = None
 
 
 OPTIONS: Part[Options] = Part("options")
@@ -94,6 +97,8 @@ SCALED: Part[FloatNetwork] = Part("calibrated network")
 #: In integers, with the layers as trained; then lowered.
 PLAIN: Part[Network] = Part("integer network")
 INTEGER: Part[Network] = Part("lowered network")
+#: That is written: the lowered one, its prior as neurons where that is wanted.
+FINAL: Part[Network] = Part("network to be written")
 #: What ``auto`` came to.
 LOWERED_BY: Part[Lowering] = Part("way of lowering")
 #: What the passes report, layer by layer.
@@ -126,6 +131,11 @@ def _quantize(state: State) -> dict[Part[Any], Any]:
 def _lower(state: State) -> dict[Part[Any], Any]:
     integer, lowering, costs = lowered(state[PLAIN], state[OPTIONS].lowering)
     return {INTEGER: integer, LOWERED_BY: lowering, COSTS: costs}
+
+
+def _draw(state: State) -> dict[Part[Any], Any]:
+    circuit = state[OPTIONS].circuit
+    return {FINAL: state[INTEGER] if circuit is None else with_circuit(state[INTEGER], circuit)}
 
 
 def _judge(state: State) -> dict[Part[Any], Any]:
@@ -163,6 +173,7 @@ PASSES: tuple[Pass, ...] = (
         lambda state: {RANGES: check_ranges(state[INTEGER])},
         lambda state: all(bounds.u_share < 1 for bounds in state[RANGES]),
     ),
+    Pass("draw", (INTEGER, OPTIONS), _draw, lambda state: state[FINAL].layers == state[INTEGER].layers),
     # Behind the ranges, as currents that wrap say nothing about rates.
     Pass(
         "judge",
@@ -228,7 +239,7 @@ def compiled(
             progress(number / len(PASSES), each.name)
         state = each(state)
     return Compiled(
-        network=state[INTEGER],
+        network=state[FINAL],
         plain=state[PLAIN],
         lowering=state[LOWERED_BY],
         bits=bits,
@@ -310,6 +321,7 @@ def export_network(
     lowering: Lowering = "auto",
     calibration: Calibration = DEFAULT_CALIBRATION,
     spikes: np.ndarray | None = None,
+    circuit: CircuitOptions | None = None,
     before_writing: Callable[[Network, Network], None] | None = None,
     progress: Callable[[float, str], None] | None = None,
 ) -> Exported:
@@ -318,7 +330,7 @@ def export_network(
     Args:
         network: what a frontend made of a trained model (see :mod:`export.frontends`).
         target: the ``.net`` file.
-        weight_bits, lowering, calibration, spikes: see :class:`Options`.
+        weight_bits, lowering, calibration, spikes, circuit: see :class:`Options`.
         before_writing: called with the integer network, lowered and as trained; what it raises leaves no file behind.
         progress: called with the share done, 0 to 1, and the name of the pass.
 
@@ -327,5 +339,5 @@ def export_network(
         UnsupportedLayerError: netx cannot load a layer that was not lowered.
         EsvaeError: the file cannot be written.
     """
-    options = Options(weight_bits, lowering, calibration, spikes)
+    options = Options(weight_bits, lowering, calibration, spikes, circuit)
     return compiled(network, options, progress).written(target, before_writing)

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
 
 from esvae.chip.rounding import MAX_WEIGHT_BITS
+from export.circuit.generator import as_written
 from export.ir import Network
-from export.ir.labels import FIRST_GROUP
 from export.ir.ranges import layer_ranges
 from export.netx import read_netx
 from export.passes import check_ranges
@@ -42,6 +41,6 @@ def relower_file(
     """
     plain = read_netx(path)
     network, lowering, costs = lowered(plain, lowering)
-    network = replace(network, first_group=FIRST_GROUP)  # that of the file to be written
+    network = as_written(network)
     ranges = check_ranges(network) if network.readout is not None else layer_ranges(network)
     return Compiled(network, plain, lowering, MAX_WEIGHT_BITS, costs, [], ranges, []).written(target, before_writing)

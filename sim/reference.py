@@ -141,7 +141,7 @@ def simulate(network: Network, entering: np.ndarray | Stimulus) -> Iterator[Trac
         raster = given.spikes
     for layer in network.layers:
         if isinstance(layer, Flatten):
-            raster = raster.reshape(*raster.shape[:2], -1)
+            raster = raster.reshape(*raster.shape[:2], *layer.output_shape(raster.shape[2:]))
             continue
         if given.timing.stagger:
             raster = np.concatenate([np.zeros_like(raster[:, :1]), raster[:, :-1]], axis=1)

@@ -16,12 +16,14 @@ import numpy as np
 from jaxtyping import Float64, Int64, Integer, Real, UInt8, UInt32
 
 from esvae.errors import DataError
-from export.ir import Network, Prior
+from export.ir import CircuitPrior, Network, Prior
 from export.ir.limits import SPIKES
+from sim.circuit import circuit_latents
 
 __all__ = [
     "LFSR_TAPS",
     "advance",
+    "check_circuit_seed",
     "codes_from_counts",
     "codes_from_rates",
     "draw_latents",
@@ -139,8 +141,11 @@ def draw_latents(
 ) -> UInt8[np.ndarray, "images steps latents"]:
     """Latent spikes, 0 and 1, from the network's prior, for the given image numbers.
 
+    A prior on the chip draws its images in the order of their numbers from power-on; its seed is its own.
+
     Raises:
-        DataError: the network has no prior or no window, or there are too many spikes to hold.
+        DataError: the network has no prior or no window, there are too many spikes to hold, or a prior on the chip is
+            asked for another seed.
     """
     if network.prior is None or network.time_steps is None:
         raise DataError("this network has no prior to draw latent spikes from; give them with --latents FILE.npy")
@@ -148,10 +153,22 @@ def draw_latents(
     if spikes > SPIKES:
         drawn = f"{len(images)} images: {spikes:,} input spikes"
         raise DataError(f"{drawn}, at most {SPIKES:,} at a time; draw fewer images")
+    if isinstance(network.prior, CircuitPrior):
+        check_circuit_seed(network.prior, seed)
+        return circuit_latents(network.prior, network.time_steps, images)
     bits = network.prior.rate_bits
     codes = codes_from_rates(prior_rates(network.prior, seed, images), bits)
     states = initial_states(seed, images, codes.shape[1])
     return sample_spikes(codes, states, network.time_steps, bits)
+
+
+def check_circuit_seed(prior: CircuitPrior, seed: int) -> None:
+    """Raises DataError where a circuit is asked for another seed than its own."""
+    if seed not in (0, prior.layout.seed):
+        raise DataError(
+            f"seed {seed}: this generator draws on the chip, from seed {prior.layout.seed} of its file; leave the seed "
+            "out, or export it again with that seed"
+        )
 
 
 def posterior_latents(

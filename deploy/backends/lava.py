@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from deploy.backends.job import BackendJob, BackendRun, kept_traces
-from deploy.lava import GraphJob, LavaJob, LavaProgress, SamplesJob, WindowsJob, find_lava_python, run_lava
+from deploy.lava import GraphJob, LavaJob, LavaProgress, PowerOn, SamplesJob, WindowsJob, find_lava_python, run_lava
 from deploy.lava.graph import UNROLL_BELOW, generator_graph, image_graph
+from deploy.plan import plan
 from esvae.errors import ConfigError, LavaMissingError
+from export.circuit.generator import is_chained, whole_network
 from export.ir import Dense, RecurrentDense
 from export.netx.rules import check_loadable, loads_sparse
 from sim.stimulus import Timing
@@ -27,7 +31,10 @@ class Lava:
 
     def check(self, job: BackendJob) -> None:
         """Refuses what only stock netx with spikes from outside does, and a sampler without rates to draw from."""
+        if not job.lava.plain and job.entering.kind == "power-on":
+            raise ConfigError("a file that draws by itself needs --loader stock --sampler host --target cpu")
         if job.lava.plain:
+            _check_fed(job)
             return
         if job.layers is not None or job.entering.timing != Timing():
             raise ConfigError("--layers, resets and --stagger need --loader stock --sampler host")
@@ -48,7 +55,7 @@ class Lava:
             HardwareRangeError, UnsupportedLayerError: the loader would not load the network as it is.
         """
         if job.lava.loader == "stock":
-            check_loadable(job.network)
+            check_loadable(whole_network(job.network) if _draws(job) else job.network)
         find_lava_python()  # so that a missing Lava is told before any work
 
         def report(at: LavaProgress) -> None:
@@ -57,9 +64,10 @@ class Lava:
         with kept_traces(job) as keeper:
             run = run_lava(_lava_job(job), stall_timeout=job.lava.stall_timeout, progress=report)
             if run.trace is not None:
-                keeper.add(run.trace)
+                keeper.add(_windows(job, run.trace) if _draws(job) else run.trace)
+        potentials = run.readout[-job.entering.images :] if _power_on(job) else run.readout
         about = dict(run.versions) | {f"measured {name}": f"{value:g}" for name, value in run.measured.items()}
-        return BackendRun(run.readout, keeper.kept, about)
+        return BackendRun(potentials, keeper.kept, about)
 
 
 def _whole(job: BackendJob) -> bool:
@@ -73,9 +81,54 @@ def _whole(job: BackendJob) -> bool:
     return rests and job.layers is None and job.entering.timing == Timing()
 
 
+def _draws(job: BackendJob) -> bool:
+    """Whether the file draws the job's latent spikes before its own decoder, so that nothing can be fed in."""
+    return job.lava.loader == "stock" and job.layers is None and is_chained(job.network)
+
+
+def _check_fed(job: BackendJob) -> None:
+    """Raises ConfigError where spikes should enter a decoder that stock netx connects to a circuit."""
+    if _draws(job) and (job.entering.kind != "prior" or job.entering.steps != job.network.time_steps):
+        raise ConfigError(
+            "this file draws by itself, in its own window, so stock netx feeds its decoder nothing; use --loader "
+            "native, or another backend"
+        )
+
+
+def _power_on(job: BackendJob) -> PowerOn | None:
+    """How many images the file is to draw by itself, from power-on to the last one wanted; None where spikes enter."""
+    entering, network = job.entering, job.network
+    if _draws(job):
+        made = plan(network, entering.first + entering.images)
+        return PowerOn(made.images, made.steps, made.reset_offset)
+    timing = entering.timing
+    if entering.kind != "power-on" or timing.reset_interval is None:
+        return None
+    images = (entering.steps - network.depth - timing.reset_offset + 1) // timing.reset_interval
+    return PowerOn(images, timing.reset_interval, timing.reset_offset)
+
+
+def _windows(job: BackendJob, traces: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The decoder's part of traces from power-on: the windows of the images that are wanted, named from layer 0."""
+    entering = job.entering
+    made = plan(job.network, entering.first + entering.images)
+    before = made.depth - job.network.depth
+    found = {}
+    for number, layer in enumerate(made.layers[before:]):
+        begin = layer.first - 1 + entering.first * made.steps
+        for name in "uvs":
+            run = traces[f"layer{number + before}.{name}"][0, begin : begin + entering.images * made.steps]
+            found[f"layer{number}.{name}"] = run.reshape(entering.images, made.steps, *run.shape[1:])
+    return found
+
+
 def _lava_job(job: BackendJob) -> LavaJob:
     """What Lava is to run: whole windows back to back, or any stimulus, one image after the other."""
     settings = job.lava
+    power_on = _power_on(job)
+    if power_on is not None:
+        whole = whole_network(job.network)
+        return WindowsJob(job.path, power_on, job.traced, loads_sparse(whole))
     if settings.plain and not _whole(job):
         return SamplesJob(job.path, job.stimulus, job.layers, job.traced, loads_sparse(job.network))
     unroll_below = UNROLL_BELOW if settings.target == "cpu" else 0

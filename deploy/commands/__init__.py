@@ -15,6 +15,7 @@ from deploy.commands.import_official import import_official
 from deploy.commands.inspect import inspect
 from deploy.commands.lava import lava
 from deploy.commands.plan import plan
+from deploy.commands.probe import probe
 from deploy.commands.report import report
 from deploy.commands.simulate import simulate
 from deploy.commands.sweep import sweep
@@ -37,6 +38,7 @@ __all__ = [
     "inspect",
     "lava",
     "plan",
+    "probe",
     "report",
     "simulate",
     "sweep",

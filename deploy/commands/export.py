@@ -44,6 +44,16 @@ def export(
         Path | None,
         typer.Option(help="An .npy file of input spikes to calibrate and judge with; else drawn from the prior."),
     ] = None,
+    generator: Annotated[
+        str, typer.Option(help="Who draws the latent spikes: host, or chip (neurons of the file itself).")
+    ] = "host",
+    generator_seed: Annotated[int, typer.Option(help="Of a generator on the chip; a part of the file.")] = 0,
+    factors: Annotated[
+        int | None, typer.Option(help="Of a generator on the chip: held bits of the logits; fewer take fewer neurons.")
+    ] = None,
+    shared_factor: Annotated[
+        bool, typer.Option("--shared-factor", help="Of a generator on the chip: one factor for all components.")
+    ] = False,
     chip: Annotated[
         str | None, typer.Option(help="Write only what one such chip holds (loihi2, loihi1), else say what would fit.")
     ] = None,
@@ -68,6 +78,7 @@ def export(
 
     [bold]Example:[/] esvae export runs/digits -o decoder.net --weight-bits 8
     """
+    from deploy.circuit import circuit_options, print_circuit, write_beside
     from deploy.entering import load_raster
     from deploy.view.console import bar, emit_json, say, warn
     from esvae.machine.outputs import output_file
@@ -79,6 +90,7 @@ def export(
     from export.pipeline import LOWERINGS, Options, export_network, warnings_of
     from export.relower import relower_file
 
+    circuit = circuit_options(generator, generator_seed, factors, shared_factor)
     if lowering not in LOWERINGS:
         raise ConfigError(f"--lowering {lowering}: expected {', '.join(LOWERINGS)}")
     if calibration not in CALIBRATIONS:
@@ -89,7 +101,7 @@ def export(
         output_file(target, ".onnx", option="--onnx", inputs=read)
     if nir is not None:
         output_file(nir, (".nir", ".h5", ".hdf5"), option="--nir", inputs=read)
-    kept = weight_bits is None and is_netx(source)
+    kept = weight_bits is None and is_netx(source) and circuit is None
     meaning, network = NirMeaning(dt, reset, written_by, time_steps), None  # type: ignore[arg-type]
     notes: tuple[str, ...] = ()
     if is_nir(source):
@@ -117,12 +129,14 @@ def export(
                 lowering=lowering,  # type: ignore[arg-type]
                 calibration=calibration,  # type: ignore[arg-type]
                 spikes=spikes,
+                circuit=circuit,
                 before_writing=gate,
                 progress=report,
             )
-        options = Options(weight_bits, lowering, calibration, spikes)  # type: ignore[arg-type]
+        options = Options(weight_bits, lowering, calibration, spikes, circuit)  # type: ignore[arg-type]
         for text in warnings_of(done, network, options):
             warn(text)
+    beside = write_beside(done.network, out)
     twins = graph = None
     if network is not None and onnx is not None:
         twins = write_onnx_pair(network, done.plain, onnx)
@@ -143,6 +157,8 @@ def export(
                 "fidelity": done.fidelity,
                 "onnx": twins and {**vars(twins), "content_hash": done.plain.content_hash()},
                 "nir": graph,
+                "generator": generator,
+                "beside": beside,
                 "notes": notes,
             }
         )
@@ -150,6 +166,7 @@ def export(
     for text in notes:
         say(f"{source}: {text}")
     _print(done, kept=kept)
+    print_circuit(done.network, beside)
     if twins is not None:
         say(f"{twins.integer}: the integer twin; {twins.float}: the float decoder")
     if graph is not None:

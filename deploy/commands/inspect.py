@@ -50,7 +50,11 @@ def _print(found: Inspection, tables: list[Table]) -> None:
     if found.refused is not None:
         say(f"not read as a network: {found.refused}")
     print_tables(tables)
-    if found.prior is not None:
+    if found.prior is not None and "neurons" in found.prior:
+        p = found.prior
+        groups = ", ".join(f"{count:,} {name}" for name, count in p["neurons"].items())
+        say(f"prior on the chip: {groups}; {p['latents']} latents, seed {p['seed']}, images from step {p['start'] + 1}")
+    elif found.prior is not None:
         p = found.prior
         say(f"prior: {p['components']} components, {p['latents']} latents, rate codes of {p['rate_bits']} bits")
     if found.readout is not None:

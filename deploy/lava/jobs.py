@@ -16,9 +16,18 @@ from deploy.lava.rates import Rates
 from esvae.errors import DataError, NetFileError
 from sim.stimulus import Stimulus
 
-__all__ = ["GraphJob", "LavaJob", "SamplesJob", "WindowsJob"]
+__all__ = ["GraphJob", "LavaJob", "PowerOn", "SamplesJob", "WindowsJob"]
 
 Arrays: TypeAlias = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class PowerOn:
+    """Nothing enters: so many images of so many steps, of which the first begins ``start`` steps after power-on."""
+
+    images: int
+    steps: int
+    start: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +40,8 @@ class WindowsJob:
         net: the file.
         entering: spikes, 0/1 in a boolean or integer dtype, ``(images, steps, features)`` or ``(images, steps, C, H,
             W)``; or the rates at which a sampler in the graph fires, whose spikes are then traced as ``latent.s`` and
-            whose images are read by a process in the graph.
+            whose images are read by a process in the graph; or nothing, where the file draws by itself: its traces
+            are those of one long sample from power-on, ``(1, total, ...)``.
         trace: record u, v and s of every layer at every step, too.
         sparse: have netx load dense layers as sparse ones (``sparse_fc_layer``).
 
@@ -40,13 +50,13 @@ class WindowsJob:
     """
 
     net: str | os.PathLike[str]
-    entering: NDArray[Any] | Rates
+    entering: NDArray[Any] | Rates | PowerOn
     trace: bool = False
     sparse: bool = False
     builder = "netx"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.entering, Rates):
+        if not isinstance(self.entering, Rates | PowerOn):
             object.__setattr__(self, "entering", _checked(self.entering))
 
     @property
@@ -60,8 +70,10 @@ class WindowsJob:
 
     def write(self, folder: Path) -> WindowsWork:
         """Writes the arrays into a folder, and says what is to be done with them."""
-        entering = self.entering
-        if isinstance(entering, Rates):
+        entering, start = self.entering, None
+        if isinstance(entering, PowerOn):
+            images, steps, start, *sample = entering.images, entering.steps, entering.start, 1
+        elif isinstance(entering, Rates):
             images, steps, *sample = entering.images, entering.steps, *entering.states.shape[1:]
         else:
             images, steps, *sample = entering.shape
@@ -73,8 +85,9 @@ class WindowsJob:
             net=str(self.about),
             sparse=self.sparse,
             sample=tuple(sample),
-            spikes=None if isinstance(entering, Rates) else _saved(folder, entering),
+            spikes=_saved(folder, entering) if isinstance(entering, np.ndarray) else None,
             sampler=entering.write(folder) if isinstance(entering, Rates) else None,
+            start=start,
         )
 
     def shaped(self, arrays: Arrays) -> Arrays:

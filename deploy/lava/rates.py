@@ -9,7 +9,7 @@ import numpy as np
 
 from deploy.lava.inside.messages import SamplerInput
 from esvae.errors import DataError
-from export.ir import Network
+from export.ir import Network, Prior
 from sim.sampler import LFSR_TAPS, codes_from_rates, initial_states, prior_rates, sample_spikes
 
 __all__ = ["Rates", "rates_from_prior"]
@@ -61,8 +61,10 @@ def rates_from_prior(network: Network, seed: int, images: np.ndarray) -> Rates:
     Raises:
         DataError: the network has no prior or no window.
     """
-    if network.prior is None or network.time_steps is None:
-        raise DataError("this network has no prior, so there are no rates for its sampler; use --sampler host")
+    if not isinstance(network.prior, Prior) or network.time_steps is None:
+        raise DataError(
+            "this network has no prior in floats, so there are no rates for its sampler; use --sampler host"
+        )
     bits = network.prior.rate_bits
     codes = codes_from_rates(prior_rates(network.prior, seed, images), bits)
     return Rates(codes, initial_states(seed, images, codes.shape[1]), network.time_steps, bits)

@@ -16,10 +16,11 @@ from deploy.compare.images import image_mse, image_ssim
 from deploy.pair import float_images, pair_of
 from deploy.posterior import encode_counts
 from esvae.data import ImageSplits
+from esvae.errors import DataError
 from esvae.metrics.features import FeatureNet, extract
 from esvae.metrics.uncertainty import Estimate, frechet_estimate, mean_estimate
 from esvae.run import Run
-from export.ir import Network
+from export.ir import Network, Prior
 from sim.sampler import codes_from_counts, codes_from_rates, initial_states, prior_rates, sample_spikes
 from sim.twin.engine import Engine
 
@@ -61,10 +62,12 @@ def image_quality(
     parts: dict[str, list[np.ndarray]] = {}
     codes = []
     engine = Engine(network)
-    assert network.prior is not None
-    bits = network.prior.rate_bits
+    prior = network.prior
+    if not isinstance(prior, Prior):
+        raise DataError("a sweep draws on the host, and this network has no rates for it")
+    bits = prior.rate_bits
     for numbers in _chunks(images):
-        rates = codes_from_rates(prior_rates(network.prior, seed, numbers), bits)
+        rates = codes_from_rates(prior_rates(prior, seed, numbers), bits)
         whole, short = _spikes(trained, network, rates, seed, numbers, bits)
         wanted = float_images(trained.model.decoder, whole)
         pairs = pair_of(shortened.model.decoder, engine, short)

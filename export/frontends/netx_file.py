@@ -17,7 +17,7 @@ import numpy as np
 from esvae.chip.formats import STATE_SHIFT, THRESHOLD
 from esvae.chip.rounding import MAX_WEIGHT_BITS
 from esvae.errors import UnsupportedLayerError
-from export.ir import Flatten, FloatLif, Neuron, Synapse, all_weights, lif_of, with_values
+from export.ir import CircuitPrior, Flatten, FloatLif, Neuron, Synapse, all_weights, lif_of, with_values
 from export.ir.floats import FloatLayer, FloatNetwork
 from export.netx import read_netx
 
@@ -37,14 +37,16 @@ def from_netx(path: str | os.PathLike[str], *, keep_scale: bool = True) -> Float
 
     Raises:
         NetFileError, HardwareRangeError: as :func:`~export.netx.guard.read_netx`.
-        UnsupportedLayerError: input neurons, or a neuron that cannot fire before the readout, which no float
-            description holds.
+        UnsupportedLayerError: input neurons, a prior on the chip, or a neuron that cannot fire before the readout,
+            which no float description holds.
     """
     network = read_netx(path)
     if network.input_neurons is not None:
         raise UnsupportedLayerError(
             f"{path}: input layer: neurons there cannot be quantized again; supported are {_SUPPORTED}; {_REMEDY}"
         )
+    if isinstance(network.prior, CircuitPrior):
+        raise UnsupportedLayerError(f"{path}: draws on the chip, and its rates in floats are not in it; {_REMEDY}")
     layers: list[FloatLayer | Flatten] = []
     names = list(network.labels)
     for layer in network.layers:

@@ -1,7 +1,7 @@
 """The networks between PyTorch and the chip, as frozen nodes: what they hold, and what holds of them."""
 
 from export.ir.floats import FloatLayer, FloatNetwork, Norm
-from export.ir.generator import ImageReadout, Prior
+from export.ir.generator import CircuitLayout, CircuitPrior, ImageReadout, Prior
 from export.ir.labels import INPUT_LABEL
 from export.ir.network import Network
 from export.ir.nodes import (
@@ -24,6 +24,7 @@ from export.ir.nodes import (
     Sigma,
     SigmaDelta,
     Synapse,
+    Unflatten,
     all_weights,
     is_graded,
     lif_of,
@@ -35,6 +36,8 @@ __all__ = [
     "INPUT_LABEL",
     "INTEGRATOR",
     "NEVER_FIRES",
+    "CircuitLayout",
+    "CircuitPrior",
     "Conv",
     "ConvTranspose",
     "Delta",
@@ -58,6 +61,7 @@ __all__ = [
     "Sigma",
     "SigmaDelta",
     "Synapse",
+    "Unflatten",
     "all_weights",
     "is_graded",
     "lif_of",

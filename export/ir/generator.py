@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from esvae.chip.formats import DEFAULT_RATE_BITS
+from esvae.chip.neuron import Lif
 from esvae.errors import NetFileError
 from export.ir import limits
-from export.ir.nodes import Shape
+from export.ir.nodes import Dense, RecurrentDense, Shape
 
-__all__ = ["ImageReadout", "Prior", "check_prior", "check_readout"]
+__all__ = ["CircuitLayout", "CircuitPrior", "ImageReadout", "Prior", "check_circuit", "check_prior", "check_readout"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +31,55 @@ class Prior:
     bias: np.ndarray
     share: np.ndarray
     rate_bits: int = DEFAULT_RATE_BITS
+
+
+@dataclass(frozen=True)
+class CircuitLayout:
+    """What one must know of a circuit to read its spikes.
+
+    Attributes:
+        start: time steps from power-on to the first layer's first step of the first image: where image i begins, at
+            ``start + i * T``, and ``reset_offset`` of netx.
+        seed: that the register's first bits were drawn from; the bits themselves are weights.
+        feedback: ``p`` and ``q`` of the register ``s_k = s_(k-p) xor s_(k-q)``.
+        noise: lanes of the register, the first ones, that are read as noise at every step.
+        groups: what the source's neurons are, in order, and how many of each.
+    """
+
+    start: int
+    seed: int
+    feedback: tuple[int, int]
+    noise: int
+    groups: tuple[tuple[str, int], ...]
+
+    def group(self, name: str) -> slice:
+        """The neurons of a group; empty where there is none."""
+        at = 0
+        for each, count in self.groups:
+            if each == name:
+                return slice(at, at + count)
+            at += count
+        return slice(0, 0)
+
+
+@dataclass(frozen=True, eq=False)
+class CircuitPrior:
+    """A prior that needs no host: neurons that draw random bits, rates and latent spikes by themselves.
+
+    Attributes:
+        source: random bits, components and factors, all out of its own recurrent synapses.
+        latents: the neurons that fire as latent spikes do, behind the source.
+        layout: when its images begin, and what its neurons are.
+    """
+
+    source: RecurrentDense[Lif]
+    latents: Dense[Lif]
+    layout: CircuitLayout
+
+    @property
+    def synapses(self) -> tuple[RecurrentDense[Lif], Dense[Lif]]:
+        """Its layers, in file order."""
+        return self.source, self.latents
 
 
 @dataclass(frozen=True)
@@ -61,6 +111,18 @@ def check_prior(prior: Prior, input_shape: Shape) -> None:
         raise NetFileError("prior share: expected one probability for each component")
     if not 1 <= prior.rate_bits <= limits.RATE_BITS:
         raise NetFileError(f"rate_bits {prior.rate_bits}: expected 1 to {limits.RATE_BITS}")
+
+
+def check_circuit(prior: CircuitPrior, input_shape: Shape) -> None:
+    """Raises NetFileError unless the circuit's layers fit together and give one spike train for each input."""
+    behind = prior.latents.output_shape(prior.source.output_shape((prior.source.inputs,)))
+    if math.prod(behind) != math.prod(input_shape):
+        raise NetFileError(f"the circuit has {math.prod(behind)} latents, the network takes {math.prod(input_shape)}")
+    layout = prior.layout
+    if not 1 <= layout.start <= limits.STEPS:
+        raise NetFileError(f"circuit: start {layout.start}, expected 1 to {limits.STEPS}")
+    if sum(count for _, count in layout.groups) != prior.source.outputs:
+        raise NetFileError(f"circuit: groups {layout.groups} do not add up to {prior.source.outputs} neurons")
 
 
 def check_readout(readout: ImageReadout, shape: Shape) -> None:

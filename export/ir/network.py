@@ -33,7 +33,7 @@ from esvae.errors import HardwareRangeError, NetFileError, UnsupportedLayerError
 from export.ir import limits
 from export.ir.bounds import largest_sum
 from export.ir.checks import check_bias, check_entry, shape_behind
-from export.ir.generator import ImageReadout, Prior, check_prior, check_readout
+from export.ir.generator import CircuitPrior, ImageReadout, Prior, check_circuit, check_prior, check_readout
 from export.ir.labels import FIRST_GROUP, INPUT_LABEL, layer_labels
 from export.ir.nodes import (
     Dense,
@@ -77,7 +77,7 @@ class Network:
     input_shape: Shape
     layers: tuple[Layer[Neuron], ...]
     time_steps: int | None = None
-    prior: Prior | None = None
+    prior: Prior | CircuitPrior | None = None
     readout: ImageReadout | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)
     input_neurons: InputNeurons | None = None
@@ -102,7 +102,11 @@ class Network:
             problem = self.window_problem(self.time_steps)
             if problem is not None:
                 raise NetFileError(problem)
-        if self.prior is not None:
+        if isinstance(self.prior, CircuitPrior):
+            check_circuit(self.prior, self.input_shape)
+            for layer in self.prior.synapses:
+                _check_synapse(layer, (layer.outputs,), layer.neuron, f"circuit ({layer.kind})")
+        elif self.prior is not None:
             check_prior(self.prior, self.input_shape)
         if self.readout is not None:
             check_readout(self.readout, shape)
@@ -157,7 +161,7 @@ class Network:
     @property
     def rate_bits(self) -> int:
         """Fractional bits of the rate codes that spikes are drawn from."""
-        return DEFAULT_RATE_BITS if self.prior is None else self.prior.rate_bits
+        return self.prior.rate_bits if isinstance(self.prior, Prior) else DEFAULT_RATE_BITS
 
     @property
     def depth(self) -> int:
@@ -173,7 +177,8 @@ class Network:
         digest = hashlib.sha256()
         digest.update(json.dumps([self.input_shape, self.time_steps]).encode())
         first = () if self.input_neurons is None else (self.input_neurons,)
-        for node in (*first, *self.layers, self.prior, self.readout):
+        prior = (*self.prior.synapses, self.prior.layout) if isinstance(self.prior, CircuitPrior) else (self.prior,)
+        for node in (*first, *self.layers, *prior, self.readout):
             digest.update(type(node).__name__.encode())
             for item in fields(node) if node is not None else ():
                 value = getattr(node, item.name)

@@ -37,6 +37,7 @@ __all__ = [
     "Sigma",
     "SigmaDelta",
     "Synapse",
+    "Unflatten",
     "all_weights",
     "is_graded",
     "lif_of",
@@ -244,6 +245,20 @@ class Flatten:
     def output_shape(self, input_shape: Shape) -> Shape:
         """``(C, H, W)`` gives ``(C*H*W,)``."""
         return (math.prod(input_shape),)
+
+
+@dataclass(frozen=True)
+class Unflatten(Flatten):
+    """Turns ``(C,)`` into the map ``(C, 1, 1)``, so that a convolution may stand behind a dense layer.
+
+    netx has no such layer: what lies before and behind it are files of their own.
+    """
+
+    kind: ClassVar[str] = "unflatten"
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """``(C,)`` gives ``(C, 1, 1)``."""
+        return (math.prod(input_shape), 1, 1)
 
 
 @dataclass(frozen=True)

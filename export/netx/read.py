@@ -18,6 +18,7 @@ import h5py
 from esvae.errors import HardwareRangeError, NetFileError, UnsupportedLayerError
 from esvae.machine.documents import parse_json
 from export.ir import (
+    CircuitPrior,
     Dense,
     Flatten,
     ImageReadout,
@@ -31,6 +32,7 @@ from export.ir import (
 )
 from export.ir.labels import FIRST_GROUP, label
 from export.ir.limits import ELEMENTS, HOLLOW_ELEMENTS, LAYERS, PRIOR_ELEMENTS
+from export.netx.circuit import CIRCUIT, circuit_from_layers, read_circuit_layers, read_layout
 from export.netx.items import damage, declared, get_group, get_text, has_link, number, real, shape_of
 from export.netx.layers import layer_from_file
 from export.netx.neurons import input_neuron_from_file
@@ -86,6 +88,11 @@ def read_netx_unguarded(path: str | os.PathLike[str], *, layers: int | None = No
             nodes.insert(0, Flatten())  # no layer before it, so netx takes the features as they come
             first -= 1
         generator = {} if ours is None else _generator(ours)
+        if ours is not None and CIRCUIT in ours:
+            circuit, nodes, entering = _circuit(get_group(ours, CIRCUIT, f"{GROUP}/"), nodes)
+            if entering is not None:
+                input_shape, first = entering, first + len(circuit.synapses)
+            generator["prior"] = circuit
         if clamped:
             generator["provenance"] = {**generator.get("provenance", {}), **clamped}
         network = Network(
@@ -100,6 +107,17 @@ def read_netx_unguarded(path: str | os.PathLike[str], *, layers: int | None = No
                 f"{path}: content does not match its hash, so it was altered or damaged; export it again"
             )
         return network
+
+
+def _circuit(group: h5py.Group, nodes: list[Layer[Neuron]]) -> tuple[CircuitPrior, list[Layer[Neuron]], Shape | None]:
+    """The circuit, the layers behind it, and what enters these where the circuit is of the same chain."""
+    where = f"{GROUP}/{CIRCUIT}"
+    layout = read_layout(group, where)
+    own = read_circuit_layers(group, where, lambda at, kind, place: layer_from_file(at, kind, place, lambda: None, {}))
+    if own is not None:
+        return circuit_from_layers(own, layout, where), nodes, None
+    circuit = circuit_from_layers(nodes[:2], layout, where)
+    return circuit, nodes[2:], (circuit.latents.outputs,)
 
 
 @contextmanager

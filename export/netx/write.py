@@ -15,8 +15,21 @@ import numpy as np
 
 from esvae.machine.files import write_bytes
 from esvae.machine.hdf5 import hdf5_image
-from export.ir import INTEGRATOR, Conv, ConvTranspose, Dense, Flatten, Network, Neuron, RecurrentDense, Synapse
+from export.circuit.generator import is_chained, source_network, whole_network
+from export.ir import (
+    INTEGRATOR,
+    CircuitPrior,
+    Conv,
+    ConvTranspose,
+    Dense,
+    Flatten,
+    Network,
+    Neuron,
+    RecurrentDense,
+    Synapse,
+)
 from export.ir.labels import FIRST_GROUP
+from export.netx.circuit import CIRCUIT, write_layout
 from export.netx.layout import bias_to_file, delay_to_file
 from export.netx.neurons import neuron_to_file, type_to_file
 from export.netx.rules import check_loadable
@@ -57,26 +70,31 @@ def netx_image(network: Network, *, stock: bool = True) -> bytes:
     Raises:
         HardwareRangeError, UnsupportedLayerError: as :func:`write_netx`.
     """
+    chain = whole_network(network) if is_chained(network) else network
     if stock:
-        check_loadable(network)
+        check_loadable(chain)
 
     def fill(file: h5py.File) -> None:
         layers = file.create_group("layer")
-        _write_input(layers.create_group("0"), network)
-        for index, (layer, shape) in enumerate(zip(network.layers, network.shapes, strict=True), start=FIRST_GROUP):
-            group = layers.create_group(str(index))
-            group["shape"] = np.array(shape, np.int64)
-            type_to_file(group, layer.kind)
-            if not isinstance(layer, Flatten):
-                _write_synapse(group, layer)
-            if isinstance(layer, Conv | ConvTranspose):
-                transposed = isinstance(layer, ConvTranspose)
-                for key in ("stride", "padding", "dilation", *(["output_padding"] if transposed else [])):
-                    group[key] = np.array(getattr(layer, key), np.int64)
-                group["groups"] = np.int64(layer.groups)
+        _write_input(layers.create_group("0"), chain)
+        _write_layers(layers, chain)
         _write_generator(file.create_group(GROUP), network)
 
     return hdf5_image(fill)
+
+
+def _write_layers(layers: h5py.Group, network: Network) -> None:
+    for index, (layer, shape) in enumerate(zip(network.layers, network.shapes, strict=True), start=FIRST_GROUP):
+        group = layers.create_group(str(index))
+        group["shape"] = np.array(shape, np.int64)
+        type_to_file(group, layer.kind)
+        if not isinstance(layer, Flatten):
+            _write_synapse(group, layer)
+        if isinstance(layer, Conv | ConvTranspose):
+            transposed = isinstance(layer, ConvTranspose)
+            for key in ("stride", "padding", "dilation", *(["output_padding"] if transposed else [])):
+                group[key] = np.array(getattr(layer, key), np.int64)
+            group["groups"] = np.int64(layer.groups)
 
 
 def _write_input(group: h5py.Group, network: Network) -> None:
@@ -112,7 +130,12 @@ def _write_generator(group: h5py.Group, network: Network) -> None:
     group["provenance"] = json.dumps(dict(network.provenance), sort_keys=True)
     if network.time_steps is not None:
         group["time_steps"] = np.int64(network.time_steps)
-    if network.prior is not None:
+    if isinstance(network.prior, CircuitPrior):
+        circuit = group.create_group(CIRCUIT)
+        write_layout(circuit, network.prior.layout)
+        if not is_chained(network):
+            _write_layers(circuit.create_group("layer"), source_network(network.prior))
+    elif network.prior is not None:
         prior = group.create_group("prior")
         prior["weight"] = network.prior.weight.astype(np.float32)
         prior["bias"] = network.prior.bias.astype(np.float32)

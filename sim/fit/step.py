@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from export.ir import Network
+from export.ir import Network, unlooped
 from sim.energy.estimate import Quantity, step_time
 from sim.energy.profile import load_profile
 from sim.fit.core_load import core_load
@@ -42,7 +42,8 @@ def step_bound(network: Network, mapping: Mapping) -> StepBound | None:
     """The bound; None where a layer cannot be mapped."""
     if mapping.problems:
         return None
-    everything = [np.ones((1, math.prod(before))) for _, before, _ in network.synapses()]
+    shapes = (unlooped(layer, before)[1] for layer, before, _ in network.synapses())
+    everything = [np.ones((1, math.prod(shape))) for shape in shapes]
     load = core_load(network, everything, mapping)
     profile = load_profile(_PROFILES[mapping.chip.name])
     seconds, layer = step_time(network, profile, load)

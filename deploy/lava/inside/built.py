@@ -54,6 +54,7 @@ class Built:
         total: time steps to run.
         period: time steps from one image's first to the next one's.
         kept: what must live as long as the graph.
+        from_power_on: record all time steps of every layer instead of the images' windows.
     """
 
     main: Any
@@ -62,3 +63,4 @@ class Built:
     total: int
     period: int
     kept: list[Any] = field(default_factory=list)
+    from_power_on: bool = False

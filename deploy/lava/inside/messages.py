@@ -108,8 +108,9 @@ class WindowsWork(LavaWork):
         net: the file.
         sparse: have netx load dense layers as sparse ones.
         sample: shape of one step's input, ours.
-        spikes: file of spikes ``(images, steps, *sample)``; None where there is a sampler.
+        spikes: file of spikes ``(images, steps, *sample)``; None where there is a sampler, or nothing enters.
         sampler: in the graph, or None.
+        start: nothing enters: the first image begins so many time steps after power-on; None where something does.
     """
 
     net: str
@@ -117,6 +118,7 @@ class WindowsWork(LavaWork):
     sample: tuple[int, ...]
     spikes: str | None
     sampler: SamplerInput | None
+    start: int | None = None
 
     @property
     def read_by_process(self) -> bool:

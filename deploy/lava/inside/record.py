@@ -92,12 +92,17 @@ def add_monitors(built: Built, folder: Path) -> dict[Any, Any]:
 
 
 def collected(built: Built, work: LavaWork, reporter: Reporter) -> dict[str, Any]:
-    """The records by image, aligned by sample: ``(images, steps, C, H, W)`` or ``(images, steps, features)``."""
+    """The records by image, aligned by sample: ``(images, steps, C, H, W)`` or ``(images, steps, features)``.
+
+    From power-on they are those of one long sample, in which each layer starts a step later than the one before it.
+    """
     import numpy as np
 
     arrays = {}
     for layer in built.layers:
         at = layer.first - 1 + built.period * np.arange(work.images)[:, None] + np.arange(work.steps)
+        if built.from_power_on:
+            at = np.arange(built.total)[None]
         for quantity in layer.recorded:
             record = np.load(Path(work.folder, f"{layer.name}.{quantity}.npy"), mmap_mode="r")
             window = exact(record[at], f"{layer.name} {quantity}")

@@ -54,7 +54,7 @@ class Pace:
 
 
 def build_windows(work: WindowsWork, reporter: Reporter) -> Built:
-    """netx's network, its source connected.
+    """netx's network, its source connected; where the network draws by itself, nothing is.
 
     Raises:
         NetError, UnsupportedError, LatentsError: the file, a layer, or the spikes.
@@ -63,16 +63,21 @@ def build_windows(work: WindowsWork, reporter: Reporter) -> Built:
     reporter.be_patient(known.patience)
     if known.input_neuron:
         raise UnsupportedError("layer 0 (input) has a neuron, which netx drives by its bias: spikes cannot go in")
-    network = netx.load_network(work, known, work.sample, reset_interval=work.steps, reset_offset=1)
-    total = work.images * work.steps + len(network.layers)
-    entering, label = source(work, network.inp.shape, total)
-    entering.s_out.connect(network.inp)
-    labels = {id(entering): label}
+    offset = 1 if work.start is None else work.start
+    network = netx.load_network(work, known, work.sample, reset_interval=work.steps, reset_offset=offset)
+    total = offset - 1 + work.images * work.steps + len(network.layers)
+    labels: dict[int, str] = {}
+    if work.start is None:
+        entering, label = source(work, network.inp.shape, total)
+        entering.s_out.connect(network.inp)
+        labels[id(entering)] = label
     for index, layer in enumerate(network.layers):
         labels |= netx.labels(index, layer)
     layers = [BuiltLayer("latent", entering, 1)] if work.sampler is not None else []
-    layers += [BuiltLayer(f"layer{index}", layer.neuron, index + 2) for index, layer in enumerate(network.layers)]
-    return Built(network, layers, labels, total, work.steps)
+    layers += [
+        BuiltLayer(f"layer{index}", layer.neuron, offset + 1 + index) for index, layer in enumerate(network.layers)
+    ]
+    return Built(network, layers, labels, total, work.steps, from_power_on=work.start is not None)
 
 
 def run(built: Built, work: LavaWork, reporter: Reporter) -> Any:

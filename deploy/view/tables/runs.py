@@ -23,6 +23,7 @@ __all__ = [
     "demo_tables",
     "evaluation_tables",
     "plan_tables",
+    "probe_table",
     "sweep_tables",
     "training_table",
     "validation_tables",
@@ -157,3 +158,14 @@ def validation_tables(comparisons: Sequence[Mapping[str, Any]], errors: Sequence
     off = Column("error", lambda error: f"{error:+.1%}", help="of the model, as a share of the measured figure")
     columns = (words("quantity"), number_column("measured", 4), number_column("model", 4), words("unit"), off)
     return [Table("validation", title, columns, rows)]
+
+
+def probe_table(found: Mapping[str, Any], *, title: str) -> Table:
+    """Every check of a sampler, and whether it raises an alarm; of ``probe --json``."""
+    rows = tuple(
+        (check["name"], check["value"], check["what"], check["p"], "holds" if check["p"] >= found["alarm"] else "ALARM")
+        for check in found["checks"]
+    )
+    chance = number_column("p", 2, help="probability that a perfect source looks as bad; 1 or 0 of an exact check")
+    columns = (words("check"), number_column("figure", 4), words("of"), chance, words("verdict"))
+    return Table("probe", title, columns, rows)

@@ -1,0 +1,128 @@
+"""A generator with no host: a network whose prior is a circuit, in one piece or as what lies before the decoder.
+
+In a :class:`~export.ir.Network` a circuit takes the place of the prior: what enters the decoder comes from it. The
+whole, from power-on to pixels, is a network of its own, :func:`whole_network`, into which nothing enters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+
+import numpy as np
+
+from esvae.errors import DataError
+from export.circuit.gates import GATE, WEIGHT_STEP
+from export.circuit.source import latent_synapses, source_circuit
+from export.circuit.tables import TableOptions, prior_tables
+from export.ir import CircuitLayout, CircuitPrior, Dense, Network, Prior, RecurrentDense, Unflatten
+from export.ir.labels import FIRST_GROUP
+
+__all__ = [
+    "CircuitOptions",
+    "as_written",
+    "circuit_of",
+    "circuit_prior",
+    "is_chained",
+    "source_network",
+    "whole_network",
+    "with_circuit",
+]
+
+
+@dataclass(frozen=True)
+class CircuitOptions:
+    """What can be chosen of a circuit.
+
+    Attributes:
+        seed: that the register starts from; a part of the file, as there is no host to give one.
+        tables: how the prior is rounded.
+    """
+
+    seed: int = 0
+    tables: TableOptions = field(default_factory=TableOptions)
+
+
+def circuit_prior(prior: Prior, steps: int, options: CircuitOptions = CircuitOptions()) -> CircuitPrior:
+    """A prior as neurons.
+
+    Args:
+        prior: rates in floats.
+        steps: the window.
+        options: seed and sizes.
+
+    Raises:
+        ConfigError: a window below 2 steps, a seed out of range, or too many random bits a step.
+        HardwareRangeError: logits that no weights hold.
+    """
+    tables = prior_tables(prior, options.tables)
+    source = source_circuit(tables, steps, options.seed)
+    weight, bias = latent_synapses(source, tables)
+    circuit = source.circuit
+    # netx needs an input and would have its weights not all zero. A spike there sets the register's oldest bit.
+    entering = np.zeros((len(circuit), 1), np.int16)
+    entering[circuit.names.index(f"relay.{source.feedback.p}")] = WEIGHT_STEP
+    groups = tuple((name, len(list(found))) for name, found in groupby(n.split(".")[0] for n in circuit.names))
+    layout = CircuitLayout(
+        start=source.first - 2,  # the source is the first layer, and the latents work a step after it, counted from 1
+        seed=options.seed,
+        feedback=(source.feedback.p, source.feedback.q),
+        noise=len(source.noise),
+        groups=groups,
+    )
+    recurrent = circuit.recurrent().astype(np.int16)
+    return CircuitPrior(
+        RecurrentDense(entering, recurrent, circuit.bias(), GATE),
+        Dense(weight.astype(np.int16), bias, GATE),
+        layout,
+    )
+
+
+def with_circuit(network: Network, options: CircuitOptions = CircuitOptions()) -> Network:
+    """The generator with its prior as neurons; twice gives the same.
+
+    Raises:
+        DataError: it has no prior in floats, or no window.
+    """
+    if not isinstance(network.prior, Prior) or network.time_steps is None:
+        raise DataError("only a network with a prior and a window can draw for itself; export it from its run")
+    provenance = {**network.provenance, "generator": f"chip, seed {options.seed}"}
+    prior = circuit_prior(network.prior, network.time_steps, options)
+    return as_written(replace(network, prior=prior, provenance=provenance))
+
+
+def circuit_of(network: Network) -> CircuitPrior | None:
+    """The circuit that draws for a network, or None where the host does."""
+    return network.prior if isinstance(network.prior, CircuitPrior) else None
+
+
+def is_chained(network: Network) -> bool:
+    """Whether a circuit and its decoder go into one file: netx connects no convolution behind a dense layer."""
+    dense = all(isinstance(layer, Dense | RecurrentDense) for layer in network.layers)
+    return circuit_of(network) is not None and dense
+
+
+def as_written(network: Network) -> Network:
+    """The network with its layers numbered as the file will number them that it is written to."""
+    circuit = circuit_of(network)
+    before = len(circuit.synapses) if circuit is not None and is_chained(network) else 0
+    return replace(network, first_group=FIRST_GROUP + before)
+
+
+def source_network(prior: CircuitPrior) -> Network:
+    """Source and latents alone, as a network of which nothing enters."""
+    return Network((prior.source.inputs,), prior.synapses)
+
+
+def whole_network(network: Network) -> Network:
+    """From power-on to pixels: source, latents and decoder as one network, of which nothing enters.
+
+    A generator whose prior is not a circuit is given back as it is.
+    """
+    prior = circuit_of(network)
+    if prior is None:
+        return network
+    between = () if len(network.input_shape) == 1 else (Unflatten(),)
+    layers = (*prior.synapses, *between, *network.layers)
+    entering = (prior.source.inputs,)
+    return replace(network, input_shape=entering, layers=layers, prior=None, first_group=FIRST_GROUP)

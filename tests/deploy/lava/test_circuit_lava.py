@@ -1,0 +1,70 @@
+"""Generators that draw on the chip, in stock Lava, with nothing fed in."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from circuit_networks import circuit_generator
+
+from deploy.backends import BackendJob, run_backend
+from deploy.circuit import write_beside
+from deploy.entering import InputOptions, enter
+from deploy.lava import find_lava_python
+from deploy.verify import verify
+from esvae.errors import LavaMissingError
+from export.netx import read_netx
+from export.netx.write import write_netx
+from sim.sampler import draw_latents
+from sim.twin.engine import Engine
+
+try:
+    PYTHON: Path | None = find_lava_python()
+    MISSING = ""
+except LavaMissingError as error:
+    PYTHON, MISSING = None, str(error)
+
+pytestmark = [pytest.mark.lava, pytest.mark.skipif(PYTHON is None, reason=MISSING)]
+
+
+@pytest.mark.parametrize("chained", [True, False], ids=["one file", "two files"])
+def test_every_integer_from_power_on(tmp_path: Path, chained: bool) -> None:
+    net = write_netx(circuit_generator(chained=chained), tmp_path / "gen.net")
+    verdict = verify(net, 20, against=("lava",))
+    assert verdict.equal, verdict.differences
+
+
+def test_lava_draws_and_only_the_decoder_is_shown(tmp_path: Path) -> None:
+    """Also of images that are not the first: Lava draws those before them too."""
+    net = write_netx(circuit_generator(seed=3), tmp_path / "gen.net")
+    job = BackendJob(net, enter(read_netx(net), InputOptions(6)).part(2, 5), trace=True)
+    lava, twin = (run_backend(name, job) for name in ("lava", "twin"))
+    np.testing.assert_array_equal(lava.potentials, twin.potentials)
+    assert lava.traces is not None
+    assert twin.traces is not None
+    assert lava.traces.keys() == twin.traces.keys()
+    for name, values in twin.traces.items():
+        np.testing.assert_array_equal(lava.traces[name], values)
+
+
+def test_the_script_draws_on_stock_netx_as_it_stands(tmp_path: Path) -> None:
+    network = circuit_generator(chained=False)
+    write_netx(network, tmp_path / "gen.net")
+    _, script = write_beside(network, tmp_path / "gen.net")
+    done = subprocess.run(
+        [str(PYTHON), script.name], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=True
+    )
+    latents = draw_latents(network, 0, np.arange(1)).reshape(1, -1, *network.input_shape)
+    wanted = Engine(network).final_potentials(latents)[0].ravel().tolist()
+    assert json.loads(done.stdout.strip().splitlines()[-1]) == wanted
+
+
+def test_another_seed_draws_others(tmp_path: Path) -> None:
+    network = circuit_generator(seed=8)
+    net = write_netx(replace(network), tmp_path / "gen.net")
+    job = BackendJob(net, enter(network, InputOptions(4)))
+    np.testing.assert_array_equal(run_backend("lava", job).potentials, run_backend("twin", job).potentials)
