@@ -1,4 +1,4 @@
-"""Makes ``tests/export/frontends/nir/files``: small NIR files as each framework writes them, with its own spikes.
+"""Makes ``tests/export/nir/reads``: small NIR files as each framework writes them, with its own spikes.
 
 Each network is drawn from a seed, exported by the framework's own export, and run by the framework on a seeded raster;
 ``NAME.npz`` holds the raster ``(images, steps, *shape)`` and what each layer of neurons gave, in order, ``layer_0`` and

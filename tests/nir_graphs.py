@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from export.frontends.nir.file import NirGraph, NirNode
+from export.nir.read import NirGraph, NirNode
 
 __all__ = ["chained", "node"]
 

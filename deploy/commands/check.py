@@ -33,15 +33,22 @@ def check(
     from deploy.view.console import emit_json, print_tables, say
     from deploy.view.table import plain
     from deploy.view.tables import check_tables
-    from export.frontends.nir import NirMeaning, is_nir
+    from esvae.errors import ConfigError
     from export.netx.check import check_file
-    from export.nir.check import check_nir
+    from export.nir.read import is_nir
     from sim.fit.chips import chip_named
 
     named = None if chip is None else chip_named(chip)
     more = None if named is None else lambda network: chip_findings(network, named)
-    meaning = NirMeaning(dt, reset, written_by)  # type: ignore[arg-type]
-    found = check_nir(net, meaning, more) if is_nir(net) else check_file(net, more)
+    if is_nir(net):
+        from export.frontends.nir import NirMeaning
+        from export.nir.check import check_nir
+
+        found = check_nir(net, NirMeaning(dt, reset, written_by), more)  # type: ignore[arg-type]
+    elif (dt, reset, written_by) != (None, None, None):
+        raise ConfigError(f"{net}: --dt, --reset and --written-by are for NIR graphs (.nir)")
+    else:
+        found = check_file(net, more)
     errors = sum(finding.severity == "error" for finding in found)
     if json:
         emit_json({"file": net, "errors": errors, "findings": found})

@@ -20,12 +20,12 @@ from esvae.errors import NetFileError, UnsupportedLayerError
 from export.frontends.always_firing import Drawn, with_firing
 from export.frontends.nir.chain import NEURONS_OF_NIR, ChainNode
 from export.frontends.nir.convention import Reset, TimeStep
-from export.frontends.nir.file import NirNode
 from export.frontends.nir.neurons import NirNeurons, membrane
 from export.frontends.nir.sums import Sums, array_fitting
 from export.ir import Conv, Dense, Flatten, FloatLif, Shape
 from export.ir.floats import FloatLayer
 from export.ir.limits import POINT_ELEMENTS
+from export.nir.read import NirNode
 from export.passes.lower_dense import unrolled_layer
 
 __all__ = ["NirLayers", "built"]

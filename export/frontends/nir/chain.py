@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from esvae.errors import NetFileError, UnsupportedLayerError
-from export.frontends.nir.file import NirGraph, NirNode
+from export.nir.read import NirGraph, NirNode
 
 __all__ = ["NEURONS_OF_NIR", "ChainNode", "chain"]
 

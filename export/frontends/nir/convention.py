@@ -32,7 +32,7 @@ import numpy as np
 from scipy.special import lambertw
 
 from esvae.errors import ConfigError
-from export.frontends.nir.file import NirNode
+from export.nir.read import NirNode
 
 __all__ = ["RESETS", "WRITERS", "Convention", "Reset", "TimeStep", "time_step"]
 

@@ -17,8 +17,8 @@ import numpy as np
 
 from esvae.errors import ConfigError, UnsupportedLayerError
 from export.frontends.nir.convention import CLOSE, Convention, Reset, TimeStep
-from export.frontends.nir.file import NirNode
 from export.ir import FloatLif
+from export.nir.read import NirNode
 
 __all__ = ["NirNeurons", "membrane"]
 

@@ -19,9 +19,9 @@ from esvae.errors import ConfigError, NetFileError
 from export.frontends.nir.build import built
 from export.frontends.nir.chain import NEURONS_OF_NIR, chain
 from export.frontends.nir.convention import RESETS, Reset, TimeStep, time_step
-from export.frontends.nir.file import NirGraph, NirNode, read_graph
 from export.ir import Shape
 from export.ir.floats import FloatNetwork
+from export.nir.read import NirGraph, NirNode, read_graph
 
 __all__ = ["NirMeaning", "NirSource", "from_nir", "read_nir"]
 

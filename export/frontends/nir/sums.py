@@ -12,9 +12,9 @@ from dataclasses import replace
 import numpy as np
 
 from esvae.errors import NetFileError, UnsupportedLayerError
-from export.frontends.nir.file import NirNode
 from export.frontends.nir.pooling import SumPool, conv_after, dense_after, pool_after, pooled_conv
 from export.ir import Conv, Dense, FloatLif, Pair, Shape
+from export.nir.read import NirNode
 
 __all__ = ["Sums", "array_fitting"]
 

@@ -18,11 +18,11 @@ from esvae.errors import EsvaeError, NetFileError, UnsupportedLayerError
 from export.float_simulate import simulate_float
 from export.frontends import load_source
 from export.frontends.nir import from_nir, is_nir, read_nir
-from export.frontends.nir.file import NirGraph, NirNode, read_graph
 from export.frontends.source import is_netx
 from export.ir import Conv, Dense, Flatten, FloatLif, RecurrentDense
 from export.ir.floats import FloatLayer, FloatNetwork
 from export.netx import read_netx
+from export.nir.read import NirGraph, NirNode, read_graph
 from export.nir.write import write_nir
 from nir_graphs import chained, node
 

@@ -17,7 +17,7 @@ from esvae.errors import ConfigError, UnsupportedLayerError
 from export.float_simulate import simulate_float
 from export.frontends.nir import NirMeaning, from_nir, read_nir
 from export.frontends.nir.convention import time_step
-from export.frontends.nir.file import NirGraph, NirNode
+from export.nir.read import NirGraph, NirNode
 from nir_graphs import chained, node
 
 DT = 0.25

@@ -16,7 +16,7 @@ from torch.nn import functional
 from esvae.errors import UnsupportedLayerError
 from export.float_simulate import simulate_float
 from export.frontends.nir import from_nir
-from export.frontends.nir.file import NirGraph
+from export.nir.read import NirGraph
 from nir_graphs import chained, node
 
 Nodes = list[tuple[str, dict[str, Any]]]
