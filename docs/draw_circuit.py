@@ -96,7 +96,12 @@ def _arrow(source: str, target: str, synapses: int) -> str:
         passed = (to_x - x) // (_WIDTH + _GAP_X) - 1 if y == to_y else 0
         middle = ((begin[0] + end[0]) / 2, (begin[1] + end[1]) / 2 + 0.7 * _HEIGHT * passed)
     path = f"M{begin[0]:.0f} {begin[1]:.0f} Q{middle[0]:.0f} {middle[1]:.0f} {end[0]:.0f} {end[1]:.0f}"
-    label = ((begin[0] + end[0] + 2 * middle[0]) / 4, (begin[1] + end[1] + 2 * middle[1]) / 4 - 4)
+    if x == to_x:
+        label = (middle[0] + shift, middle[1])  # beside the line
+    elif y == to_y:
+        label = (middle[0], (begin[1] + middle[1]) / 2 - 4)
+    else:
+        label = (begin[0] + 0.7 * (end[0] - begin[0]), begin[1] + 0.7 * (end[1] - begin[1]) - 4)  # clear of others
     place = f'x="{label[0]:.0f}" y="{label[1]:.0f}"'
     return (
         f'<path d="{path}" fill="none" stroke="#666" marker-end="url(#tip)"/>'
