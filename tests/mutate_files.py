@@ -38,6 +38,7 @@ __all__ = ["run_kind", "warm_up"]
 
 #: What the readers import, so that the forks need not.
 _IMPORTS = [
+    "deploy.app",
     "deploy.cli",
     "deploy.simulate",
     "deploy.generate",
@@ -80,10 +81,10 @@ def warm_up() -> None:
     from PIL import Image
     from typer.main import get_command
 
-    from deploy import cli
+    from deploy import app
 
     Image.init()
-    cli.app = get_command(cli.app)  # type: ignore[assignment]  # made anew at every call, else
+    app.app = get_command(app.app)  # type: ignore[assignment]  # made anew at every call, else
 
 
 def run_kind(judge: Judge, first: int, count: int, out: Path) -> dict[str, Any]:

@@ -84,7 +84,8 @@ def with_firing(layers: Sequence[Drawn], notes: list[str]) -> list[Drawn]:
         if layer.current_bias is None:
             continue
         if not (relayed and index == 1):
-            recurrent = None if source.recurrent is None else np.pad(source.recurrent, (0, 1))
+            more = math.prod(source.after[1:])  # a channel has as many neurons
+            recurrent = None if source.recurrent is None else np.pad(source.recurrent, (0, more))
             synapse = firing_beside(_plain(source), source.where)
             found[index - 1] = replace(source, synapse=synapse, after=_more(source.after), recurrent=recurrent)
             notes.append(f"{source.where}: one more neuron, that always fires, for the bias of {layer.where}")

@@ -36,7 +36,7 @@ from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, ImageReadou
 from export.ir.floats import FloatLayer, FloatNetwork, Norm
 from export.ir.pooling import depthwise
 
-__all__ = ["MODULES", "Cell", "ModuleSequence", "row_and_column"]
+__all__ = ["MODULES", "Cell", "ModuleSequence", "both_axes"]
 
 #: What :meth:`ModuleSequence.take` takes, for messages.
 MODULES = (
@@ -324,7 +324,7 @@ class ModuleSequence:
             raise UnsupportedLayerError(f"{place}: of what are no spikes yet; put it behind the neurons")
         kernel, stride, padding = _window(part, place)
         channels = self.channels(place)
-        dilation = row_and_column(part.dilation)
+        dilation = both_axes(part.dilation)
         conv = depthwise(np.ones(kernel), channels, RELAY, stride=stride, padding=padding, dilation=dilation)
         self._add(Drawn(conv, self._before, self._fitting(conv, place), place))
 
@@ -380,10 +380,10 @@ def _subtracting(cell: Cell, synapse: Any, place: str) -> tuple[Cell, np.ndarray
 def _window(part: Any, place: str) -> tuple[Pair, Pair, Pair]:
     if part.ceil_mode:
         raise UnsupportedLayerError(f"{place}: ceil_mode pools windows that reach over the border; use ceil_mode=False")
-    return row_and_column(part.kernel_size), row_and_column(part.stride), row_and_column(part.padding)
+    return both_axes(part.kernel_size), both_axes(part.stride), both_axes(part.padding)
 
 
-def row_and_column(value: Any) -> Pair:
+def both_axes(value: Any) -> Pair:
     """``(y, x)`` of what torch's modules hold for both axes, or for each."""
     return (int(value), int(value)) if isinstance(value, int) else (int(value[0]), int(value[1]))
 

@@ -32,7 +32,7 @@ from torch import nn
 from esvae.chip.formats import DECAY_UNITY
 from esvae.errors import ConfigError, UnsupportedLayerError
 from export.frontends.esvae_run import synapse_of
-from export.frontends.sequence import MODULES, Cell, ModuleSequence, row_and_column
+from export.frontends.sequence import MODULES, Cell, ModuleSequence, both_axes
 from export.ir import FloatLif, ImageReadout, Shape, with_values
 from export.ir.floats import FloatNetwork
 from export.ir.pooling import depthwise
@@ -143,7 +143,7 @@ def _block(sequence: ModuleSequence, block: Any, place: str) -> Iterator[str]:
         )
     synapse, scale = block.synapse, int(neuron.scale)
     if type(synapse).__name__ == "SumPool2d":
-        stride, padding, dilation = (row_and_column(getattr(synapse, key)) for key in ("stride", "padding", "dilation"))
+        stride, padding, dilation = (both_axes(getattr(synapse, key)) for key in ("stride", "padding", "dilation"))
         ones = np.full(tuple(synapse.kernel_size), float(scale))
         node: Any = depthwise(
             ones, sequence.channels(place), FloatLif(keep, math.inf), stride=stride, padding=padding, dilation=dilation
