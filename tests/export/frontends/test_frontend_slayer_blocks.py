@@ -258,7 +258,7 @@ REFUSED: dict[str, tuple[Any, type[EsvaeError], str]] = {
     "sigma-delta": (
         lambda: slayer().block.sigma_delta.Dense({"threshold": 1.0, "activation": torch.relu}, 4, 3),
         UnsupportedLayerError,
-        r"block 0 \(slayer\.block\.sigma_delta\.Dense\): not supported; supported are slayer\.block\.cuba\.Dense",
+        r"block 0 \(slayer\.block\.sigma_delta\.Dense\): not supported; .* takes sigma-delta blocks; supp",
     ),
     "resonator": (
         lambda: slayer().block.rf.Dense({"threshold": 1.0, "period": 4.0, "decay": 0.1}, 4, 3),
