@@ -290,15 +290,15 @@ class _Writer:
         u, v, fires = lif_operators(body, _total(body, entering, _ONE, kind), u_before, v_before, bias, neuron, kind)
         states: list[str] = []
         started: list[str] = []
+        if recurrent is not None:
+            states.append(body.output(body.cast(fires, np.uint8), np.uint8, each))
+            started.append(self._zeros((), np.uint8, shape))
         if remembers:
             states.append(body.output(body.op("Identity", u), kind, each))
             started.append(self._zeros((), kind, shape))
         states.append(body.output(v, np.int32, each))
         started.append(self._zeros((), np.int32, shape))
         entered = [part.value for part in sums]
-        if recurrent is not None:
-            states.insert(0, body.output(body.cast(fires, np.uint8), np.uint8, each))
-            started.insert(0, self._zeros((), np.uint8, shape))
         return self._scanned(body, states, started, entered, (u, v, fires), np.uint8, shape, last)
 
     def _messages(

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from deploy.backends import BackendJob, backend_named
 from deploy.backends.lava import Lava
 from deploy.circuit import circuit_options, wiring_script, write_beside
-from deploy.cli import app
+from deploy.app import app
 from deploy.cost import cost_of, counted_input
 from deploy.entering import InputOptions, enter, from_power_on
 from deploy.generate import generate_file

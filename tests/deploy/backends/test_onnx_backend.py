@@ -64,10 +64,10 @@ def test_verify_covers_it(net: Path) -> None:
 
 def test_verify_says_where_they_part(net: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With decays that lose a bit less, the graph is another network's: verify must see it."""
-    import export.onnx.integer
+    import export.onnx.lif
 
-    plain = export.onnx.integer._decayed
-    monkeypatch.setattr(export.onnx.integer, "_decayed", lambda b, x, decay, *rest: plain(b, x, decay - 1, *rest))
+    plain = export.onnx.lif._decayed
+    monkeypatch.setattr(export.onnx.lif, "_decayed", lambda b, x, decay, *rest: plain(b, x, decay - 1, *rest))
     verdict = verify(net, 2, against=["onnx"])
     assert not verdict.equal
     found = verdict.differences["onnx"]

@@ -213,6 +213,7 @@ def inspection() -> dict[str, Any]:
         "zeros": 0.5,
         "bias_range": [-4096, 4095],
         "delay_range": [0, 62],
+        "neuron": "sigma-delta",
         "voltage_keep": 0.899,
         "current_keep": 0.5,
         "threshold": 131_071,

@@ -98,7 +98,7 @@ AFFINE = node("w", "Affine", weight=np.eye(2), bias=[1.0, 1.0])
         ),
         (
             graph("d>w>lif>output lif>v>lif", W, node("d", "Delay", delay=[0.5]), NEURONS, V),
-            r"node 'lif' \(LIF\): delays beside synapses onto itself",
+            r"node 'lif' \(LIF\): a convolution or delays beside synapses onto itself",
         ),
     ],
 )
