@@ -10,10 +10,10 @@ import pytest
 from circuit_networks import STEPS, circuit_generator, host_generator
 from typer.testing import CliRunner
 
+from deploy.app import app
 from deploy.backends import BackendJob, backend_named
 from deploy.backends.lava import Lava
 from deploy.circuit import circuit_options, wiring_script, write_beside
-from deploy.app import app
 from deploy.cost import cost_of, counted_input
 from deploy.entering import InputOptions, enter, from_power_on
 from deploy.generate import generate_file
