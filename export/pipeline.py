@@ -173,7 +173,6 @@ PASSES: tuple[Pass, ...] = (
         lambda state: {RANGES: check_ranges(state[INTEGER])},
         lambda state: all(bounds.u_share < 1 for bounds in state[RANGES]),
     ),
-    Pass("draw", (INTEGER, OPTIONS), _draw, lambda state: state[FINAL].layers == state[INTEGER].layers),
     # Behind the ranges, as currents that wrap say nothing about rates.
     Pass(
         "judge",
@@ -181,6 +180,8 @@ PASSES: tuple[Pass, ...] = (
         _judge,
         lambda state: not any(layer.lost for layer in state[FIDELITY]),
     ),
+    # Of a network that was judged.
+    Pass("draw", (INTEGER, FIDELITY, OPTIONS), _draw, lambda state: state[FINAL].layers == state[INTEGER].layers),
 )
 
 

@@ -91,19 +91,21 @@ def spike_checks(
     ]
     both = (flat.T @ flat)[np.triu_indices(latents, 1)] / np.sqrt(len(flat))
     after = counts[1:].T @ counts[:-1] / np.sqrt(images - 1)
-    rates = probability - probability.mean(axis=0)
-    rates = rates / np.maximum(rates.std(axis=0), 1e-12)
-    told = rates[1:].T @ counts[:-1] / np.sqrt(images - 1)
-    drawn = rates[1:].T @ rates[:-1] / np.sqrt(images - 1)
-    return [
+    found = [
         _squares("spikes: rate of each latent", flat.sum(axis=0, dtype=np.float64) / np.sqrt(len(flat))),
         _squares("spikes: rate by probability", _by_probability(spikes, probability)),
         _squares("spikes: one latent within a window", np.concatenate(inside)),
         _squares("spikes: two latents at a step", both),
         _squares("images: spikes of one and the next", after.ravel()),
-        _squares("images: spikes of one, rates of the next", told.ravel()),
-        _squares("images: rates of one and the next", drawn.ravel()),
     ]
+    varying = probability[:, np.ptp(probability, axis=0) > 0]
+    if varying.size:  # rates that are the same for all images tell nothing of each other
+        rates = (varying - varying.mean(axis=0)) / varying.std(axis=0)
+        told = rates[1:].T @ counts[:-1] / np.sqrt(images - 1)
+        drawn = rates[1:].T @ rates[:-1] / np.sqrt(images - 1)
+        found.append(_squares("images: spikes of one, rates of the next", told.ravel()))
+        found.append(_squares("images: rates of one and the next", drawn.ravel()))
+    return found
 
 
 def _by_probability(spikes: np.ndarray, probability: np.ndarray, bins: int = 20) -> np.ndarray:

@@ -71,6 +71,7 @@ CASES: dict[str, Case] = {
     "inspect": Case("inspect NET --csv @i.csv"),
     "lava doctor": Case("lava doctor --no-test", steady=False),
     "plan": Case("plan NET"),
+    "probe": Case("probe NET -n 1000 --csv @p.csv"),
     "report": Case("report RUN --net NET -n 2 --against reference -o @page.html --data-root IMAGES", steady=False),
     "simulate": Case("simulate NET -n 2 -o @i.png --save-latents @z.npy --trace @t.npz"),
     "simulate, h5": Case("simulate NET -n 2 --trace @t.h5", steady=False),

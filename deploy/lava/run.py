@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from deploy.lava.environment import scratch_place
 from deploy.lava.failures import died, ended, failed
 from deploy.lava.find import find_lava_python
 from deploy.lava.inside.messages import (
@@ -100,7 +101,7 @@ def run_lava_jobs(
         job.check()
     interpreter = Path(python) if python is not None else find_lava_python()
     try:
-        folder = tempfile.TemporaryDirectory(prefix="esvae-", ignore_cleanup_errors=True)
+        folder = tempfile.TemporaryDirectory(prefix="esvae-", dir=scratch_place(), ignore_cleanup_errors=True)
     except OSError as error:
         raise LavaError(f"cannot make a temporary folder: {error.strerror}; free space or set TMPDIR") from error
     with folder as name:

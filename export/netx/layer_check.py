@@ -133,7 +133,8 @@ def _layer(group: h5py.Group, kind: str, where: str) -> Iterator[Finding]:
         text = "delay: netx delays the layer's own spikes too, and drops its weights' exponent; train it without delays"
         yield Finding("error", where, text)
     if "neuron" in group and kind != "flatten":
-        axes = 1 if kind in _DENSE else 3
+        shape = numbers_at(group, "shape") if kind == "input" else None
+        axes = 1 if kind in _DENSE or (shape is not None and np.size(shape) == 1) else 3
         yield from (replace(found, what=f"neuron: {found.what}") for found in _neuron(group, axes, where))
     elif kind in _DENSE:
         yield Finding("warning", where, "no neuron: netx makes an integrator that never fires")

@@ -35,6 +35,13 @@ def test_a_perfect_source_passes() -> None:
     assert all(check.holds for check in bits)
 
 
+def test_rates_that_never_vary_tell_nothing_of_each_other() -> None:
+    probability = np.full((4000, 3), 0.5)
+    found = spike_checks(np.random.default_rng(0).integers(0, 2, (4000, 8, 3), np.uint8), probability)
+    assert not any("rates of" in check.name for check in found)
+    assert all(check.p > 1e-6 for check in found)
+
+
 def test_rates_that_are_off() -> None:
     spikes, probability = fair()
     assert "spikes: rate of each latent" in alarms(spikes, np.clip(probability + 0.02, 0.01, 0.99))

@@ -158,7 +158,7 @@ def test_images_of_the_prior(tmp_path: Path) -> None:
 
 
 def test_what_has_no_rates() -> None:
-    with pytest.raises(DataError, match="has no prior, so there are no rates for its sampler"):
+    with pytest.raises(DataError, match="has no prior in floats, so there are no rates for its sampler"):
         rates_from_prior(small(), 0, np.arange(2))
     counted = Rates(None, initial_states(0, np.arange(2), 3), 4, 8)
     with pytest.raises(DataError, match="counted in the graph"):

@@ -102,7 +102,7 @@ def test_norses_defaults_as_its_documentation_has_them() -> None:
         ({"v_leak": torch.tensor(-65.0)}, "v_leak is -65, expected 0"),
         ({"method": "logistic"}, "'logistic' fires at random"),
         ({"tau_mem_inv": torch.tensor(2000.0)}, r"dt \* tau_mem_inv is 2, expected 0 to 1"),
-        ({"v_th": torch.ones(3)}, "v_th has 3 values; the chip has one for a layer"),
+        ({"v_th": torch.tensor([1.0, 2.0, 1.0])}, "v_th has 3 values from 1 to 2; the chip has one for a layer"),
     ],
 )
 def test_norse_neurons_that_the_chip_has_not(change: dict[str, Any], text: str) -> None:
