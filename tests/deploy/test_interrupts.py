@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -22,8 +22,7 @@ try:
     MISSING = ""
 except LavaMissingError as error:
     MISSING = str(error)
-#: One in the suite; all others with the script.
-LAVA = pytest.param("lava", marks=[pytest.mark.lava, pytest.mark.skipif(bool(MISSING), reason=MISSING)])
+LAVA_MARKS = [pytest.mark.lava, pytest.mark.skipif(bool(MISSING), reason=MISSING)]
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +31,19 @@ def bench() -> Iterator[Bench]:
         yield bench
 
 
-@pytest.mark.parametrize("name", ["generate", "train", LAVA, pytest.param("sweep", marks=pytest.mark.slow)])
-def test_nothing_is_left_and_going_on_gives_the_same(name: str, bench: Bench) -> None:
-    for number in SIGNALS:
+@pytest.mark.parametrize(
+    ("name", "signals"),
+    [
+        ("generate", SIGNALS),
+        ("train", SIGNALS),
+        pytest.param("lava", SIGNALS, marks=LAVA_MARKS),
+        pytest.param("sweep", [signal.SIGTERM], marks=pytest.mark.slow),
+    ],
+)
+def test_nothing_is_left_and_going_on_gives_the_same(
+    name: str, signals: Sequence[signal.Signals], bench: Bench
+) -> None:
+    for number in signals:
         share = random.Random(f"{name} {number}").random()
         outcome = bench.interrupt(name, number, share, fresh=False)
         assert outcome.faults == [], outcome
