@@ -52,8 +52,8 @@ SAID = {signal.SIGINT: "error: interrupted", signal.SIGTERM: "error: terminated"
 #: Seconds that processes get to be gone, and a command to end.
 GONE_SECONDS, END_SECONDS = 15.0, 600.0
 MARK = "ESVAE_INTERRUPTED"
-#: What no two runs share: seconds, hashes over them, and whether a sweep's point was there before.
-OWN = ("seconds", "source", "outcome_sha256")
+#: What no two runs share: seconds, hashes over them, whether a sweep's point was there before, and how many were.
+OWN = ("seconds", "source", "outcome_sha256", "evaluated", "kept")
 CLOCKED = re.compile(rf'"({"|".join(OWN)})"(?:: ?|, \{{"value": )[^,}}\n]*')
 
 
