@@ -65,17 +65,19 @@ class Warm:
 
     Args:
         environment: more of it, for the process and thus for its imports.
+        root: where the project lies whose commands are run.
     """
 
-    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
-        self._environment = {**os.environ, **ONE_THREAD, **(environment or {})}
+    def __init__(self, environment: Mapping[str, str] | None = None, root: Path = ROOT) -> None:
+        self._environment = {**os.environ, **ONE_THREAD, **(environment or {}), "PYTHONPATH": str(root)}
+        self._script = root / Path(__file__).relative_to(ROOT)
 
     def __enter__(self) -> Warm:
         self._socket, other = socket.socketpair()
         with other:
             self._process = subprocess.Popen(
-                [sys.executable, __file__, str(other.fileno())],
-                env={**self._environment, "PYTHONPATH": str(ROOT)},
+                [sys.executable, str(self._script), str(other.fileno())],
+                env=self._environment,
                 pass_fds=(other.fileno(),),
                 stdin=subprocess.DEVNULL,
             )
