@@ -21,7 +21,9 @@ __all__ = ["GENERATORS", "circuit_options", "print_circuit", "wiring_script", "w
 GENERATORS = ("host", "chip")
 
 
-def circuit_options(generator: str, seed: int, factors: int | None, shared: bool) -> CircuitOptions | None:
+def circuit_options(
+    generator: str, seed: int, factors: int | None, shared: bool, components: int | None
+) -> CircuitOptions | None:
     """The options of a generator on the chip; None for one on the host.
 
     Raises:
@@ -30,9 +32,9 @@ def circuit_options(generator: str, seed: int, factors: int | None, shared: bool
     if generator not in GENERATORS:
         raise ConfigError(f"--generator {generator}: expected {' or '.join(GENERATORS)}")
     if generator == "chip":
-        return CircuitOptions(seed, TableOptions(factors=factors, shared=shared))
-    if seed or factors is not None or shared:
-        raise ConfigError("--generator-seed, --factors and --shared-factor need --generator chip")
+        return CircuitOptions(seed, TableOptions(factors, shared, components=components))
+    if seed or factors is not None or shared or components is not None:
+        raise ConfigError("--generator-seed, --factors, --shared-factor and --components need --generator chip")
     return None
 
 

@@ -54,6 +54,9 @@ def export(
     shared_factor: Annotated[
         bool, typer.Option("--shared-factor", help="Of a generator on the chip: one factor for all components.")
     ] = False,
+    components: Annotated[
+        int | None, typer.Option(help="Of a generator on the chip: kinds of images; the nearest are merged.")
+    ] = None,
     chip: Annotated[
         str | None, typer.Option(help="Write only what one such chip holds (loihi2, loihi1), else say what would fit.")
     ] = None,
@@ -90,7 +93,7 @@ def export(
     from export.pipeline import LOWERINGS, Options, export_network, warnings_of
     from export.relower import relower_file
 
-    circuit = circuit_options(generator, generator_seed, factors, shared_factor)
+    circuit = circuit_options(generator, generator_seed, factors, shared_factor, components)
     if lowering not in LOWERINGS:
         raise ConfigError(f"--lowering {lowering}: expected {', '.join(LOWERINGS)}")
     if calibration not in CALIBRATIONS:

@@ -17,6 +17,8 @@ from deploy.compare.types import (
     Location,
     NoiseCurve,
     PairedFigure,
+    SamplerComparison,
+    SamplerFigure,
 )
 
 __all__ = [
@@ -37,6 +39,8 @@ __all__ = [
     "Material",
     "NoiseCurve",
     "PairedFigure",
+    "SamplerComparison",
+    "SamplerFigure",
     "check_belongs",
     "compare",
     "compare_network",

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from deploy.compare.samplers import on_the_host
 from deploy.compare.types import Comparison
 from deploy.pair import pair_of
 from deploy.view.comparison import draw_layers, draw_noise, draw_shares
@@ -20,7 +21,7 @@ from export.netx import read_netx
 from sim.sampler import draw_latents
 from sim.twin.engine import Engine
 
-__all__ = ["draw_images", "save_comparison_plots"]
+__all__ = ["draw_images", "draw_samplers", "save_comparison_plots"]
 
 _SHOWN, _COLUMNS = 32, 4
 
@@ -28,12 +29,16 @@ _SHOWN, _COLUMNS = 32, 4
 def save_comparison_plots(
     found: Comparison, run: str | os.PathLike[str], file: str | os.PathLike[str], folder: str | os.PathLike[str]
 ) -> list[Path]:
-    """Writes ``images.png``, and where they were computed ``layers.png``, ``shares.png`` and ``noise.png``."""
+    """Writes ``images.png``, and where they were computed ``samplers``, ``layers``, ``shares`` and ``noise``."""
     folder = Path(folder)
-    network = read_netx(file)
-    latents = draw_latents(network, found.seed, np.arange(min(_SHOWN, found.images)))
-    pairs = pair_of(load_run(run).model.decoder, Engine(network), latents)
+    trained, network, numbers = load_run(run), read_netx(file), np.arange(min(_SHOWN, found.images))
+    engine = Engine(network)
+    pairs = pair_of(trained.model.decoder, engine, draw_latents(network, found.seed, numbers))
     figures = {"images.png": draw_images(pairs.floats, pairs.integers)}
+    if found.samplers is not None:
+        drawn = draw_latents(on_the_host(trained, network), found.samplers.host_seed, numbers)
+        host = pair_of(trained.model.decoder, engine, drawn)
+        figures["samplers.png"] = draw_samplers(host.integers, pairs.integers)
     if any(layer.membrane_by_step for layer in found.layers):
         figures["layers.png"] = draw_layers(plain(found.layers))
     if found.attribution is not None and found.attribution.layers:
@@ -63,4 +68,16 @@ def draw_images(left: np.ndarray, right: np.ndarray) -> Figure:
         axis.set_axis_off()
     mse = float(np.mean((left - right) ** 2))
     made.suptitle(f"the same latent spikes through both decoders: mean squared difference {power(mse, 2)}")
+    return made
+
+
+@styled
+def draw_samplers(host: np.ndarray, chip: np.ndarray) -> Figure:
+    """Integer images ``(N, C, H, W)`` of the host's latent spikes and of the chip's."""
+    made, axes = figure(8, 8, 1, 2)
+    for axis, title, images in zip(axes, ("host", "chip"), (host, chip), strict=True):
+        axis.imshow(image_grid(images, _COLUMNS), interpolation="nearest")
+        axis.set_title(title)
+        axis.set_axis_off()
+    made.suptitle("the same decoder, other dice")
     return made

@@ -19,8 +19,17 @@ from deploy.compare.images import image_mse, image_ssim, quality_of
 from deploy.compare.layers import LayerStream
 from deploy.compare.material import CompareOptions, Material, load_material
 from deploy.compare.noise import decoded_errors, noise_curves
+from deploy.compare.samplers import host_stream
 from deploy.compare.statistics import mean_pair
-from deploy.compare.types import Attribution, Comparison, Distribution, ImageQuality, NoiseCurve, PairedFigure
+from deploy.compare.types import (
+    Attribution,
+    Comparison,
+    Distribution,
+    ImageQuality,
+    NoiseCurve,
+    PairedFigure,
+    SamplerComparison,
+)
 from deploy.pair import Keep, image_pairs, prior_chunks
 from deploy.posterior import encode_latents
 from deploy.stages import Stopwatch, within
@@ -115,6 +124,7 @@ def compare_network(
     reconstruction = work.reconstruction() if "reconstruction" in parts else None
     noise = work.noise() if "noise" in parts else ()
     distribution = work.distribution() if "distribution" in parts else None
+    samplers = work.samplers()
     assert network.time_steps is not None
     return Comparison(
         run=names[0],
@@ -132,6 +142,7 @@ def compare_network(
         reconstruction=reconstruction,
         distribution=distribution,
         attribution=attribution,
+        samplers=samplers,
         noise=noise,
         notes=tuple(work.notes),
         seconds=work.watch.stop(),
@@ -159,10 +170,15 @@ class _Work:
         if options.of_data and self.splits is None:
             self.notes.append(f"{', '.join(options.of_data)} left out: {material.splits or 'no images were given'}")
         self.layers = LayerStream(self._decoder, network) if "layers" in options.parts else None
-        self._sets: GeneratedSets | None = None
-        if self.splits is not None and "distribution" in options.parts:
-            net = material.features if isinstance(material.features, FeatureNet) else None
-            self._sets = GeneratedSets(net, options.protocol, pixels="inception" in options.metrics)
+        self._judged = self.splits is not None and "distribution" in options.parts
+        self._sets = self._new_sets()
+        self._hosts = host_stream(run, network, options.seed, self._new_sets())
+        self._real: RealSet | EsvaeError | None = None
+
+    def _new_sets(self) -> GeneratedSets:
+        """Keeps nothing of the images where they are not to be compared with real ones."""
+        net = self._material.features if self._judged and isinstance(self._material.features, FeatureNet) else None
+        return GeneratedSets(net, self._options.protocol, pixels=self._judged and "inception" in self._options.metrics)
 
     def _begin(self, part: str, low: float, high: float) -> Progress:
         self.watch.start(part)
@@ -184,8 +200,9 @@ class _Work:
             if self.layers is not None:
                 traces = [layer.trace for layer in pairs.activity if layer.trace is not None]
                 self.layers.add(pairs.first, self._decoder.membranes(pairs.latents), traces)
-            if self._sets is not None:
-                self._sets.add(pairs.floats, pairs.integers)
+            self._sets.add(pairs.floats, pairs.integers)
+            if self._hosts is not None:
+                self._hosts.add(pairs)
             done = pairs.first + len(pairs.latents)
             report(done / images, f"image {done} of {images}")
         if self.layers is not None:
@@ -226,29 +243,43 @@ class _Work:
         return noise_curves(self._run, self._network, shown, seed=seed, progress=lambda share: report(share, "noise"))
 
     def distribution(self) -> Distribution | None:
-        """Of the images that were drawn, with the real ones made here where nobody gave them."""
-        if self.splits is None or self._sets is None:
+        """Of the images that were drawn."""
+        if self.splits is None:
             return None
-        report = self._begin("distribution", 0.7, 1.0)
-        options, features, against = self._options, self._material.features, self._material.real
-        if against is not None and (against.protocol != options.protocol or against.net is not features):
-            raise ConfigError("the real set was made with another autoencoder or protocol; make it with the same")
-        real: RealSet | EsvaeError
-        if against is not None:
-            real = against
-        elif isinstance(features, FeatureNet):
-            report(0.0, "real images and the floor")
-            count, seed = options.images, options.seed
-            real = real_set(self.splits, features, count=count, protocol=options.protocol, seed=seed)
-        else:
-            real = features or DataError("no FAD autoencoder was given; make one with: esvae fad train DATA")
+        return self._distances(self._sets, self.splits, self._begin("distribution", 0.7, 0.9))
+
+    def samplers(self) -> SamplerComparison | None:
+        """Of the images that the host and the chip drew; None where the chip draws none."""
+        if self._hosts is None:
+            return None
+        if self.splits is None or not self._judged:
+            return self._hosts.comparison(None)
+        return self._hosts.comparison(self._distances(self._hosts.sets, self.splits, self._begin("samplers", 0.9, 1.0)))
+
+    def _distances(self, sets: GeneratedSets, splits: ImageSplits, report: Progress) -> Distribution:
+        """Of generated images from real ones."""
+        options = self._options
+        if self._real is None:
+            self._real = self._real_set(splits, report)
         return distances(
-            self._sets,
+            sets,
             options.images,
-            self.splits,
-            real,
+            splits,
+            self._real,
             options.metrics,
             protocol=options.protocol,
             seed=options.seed,
             progress=lambda share, text: report(0.4 + 0.6 * share, text),
         )
+
+    def _real_set(self, splits: ImageSplits, report: Progress) -> RealSet | EsvaeError:
+        """The one that was given, or made here; or why there is none."""
+        options, features, given = self._options, self._material.features, self._material.real
+        if given is not None:
+            if given.protocol != options.protocol or given.net is not features:
+                raise ConfigError("the real set was made with another autoencoder or protocol; make it with the same")
+            return given
+        if not isinstance(features, FeatureNet):
+            return features or DataError("no FAD autoencoder was given; make one with: esvae fad train DATA")
+        report(0.0, "real images and the floor")
+        return real_set(splits, features, count=options.images, protocol=options.protocol, seed=options.seed)

@@ -28,6 +28,8 @@ __all__ = [
     "Location",
     "NoiseCurve",
     "PairedFigure",
+    "SamplerComparison",
+    "SamplerFigure",
 ]
 
 _Number: TypeAlias = float  # where a class has a field of the name float
@@ -299,6 +301,42 @@ class CrossCheck:
 
 
 @dataclass(frozen=True)
+class SamplerFigure:
+    """A figure of the integer decoder's images, drawn by the host's sampler and by the chip.
+
+    Attributes:
+        host, chip: the figure.
+        difference: chip minus host.
+        floor, bias, larger_is_better: as in :class:`Distance`; None of a figure that is not one.
+    """
+
+    host: Estimate
+    chip: Estimate
+    difference: Estimate
+    floor: Estimate | None = None
+    bias: float | None = None
+    larger_is_better: bool | None = None
+
+
+@dataclass(frozen=True)
+class SamplerComparison:
+    """A generator that draws on the chip beside the host's sampler, which draws from the run's own prior.
+
+    Attributes:
+        images: as many of each.
+        host_seed, chip_seed: that each drew from.
+        figures: by name: ``rate``, spikes a step and latent neuron; ``silent``, share of windows in which a latent
+            neuron never fires; ``mse``, of the integer images against the float ones of the same spikes; and the
+            distances of :class:`Distribution` where these were computed.
+    """
+
+    images: int
+    host_seed: int
+    chip_seed: int
+    figures: dict[str, SamplerFigure]
+
+
+@dataclass(frozen=True)
 class Comparison:
     """All of it.
 
@@ -311,6 +349,7 @@ class Comparison:
         quality, layers, divergence: on the prior's latent spikes.
         reconstruction: MSE of test images through encoder, sampled counts and each decoder; None where not asked for.
         distribution, attribution, noise: None or empty where not asked for.
+        samplers: of a file that draws on the chip; None of others.
         cross: other backends on the first images.
         notes: what was left out, and why.
         seconds: wall clock by part.
@@ -331,6 +370,7 @@ class Comparison:
     reconstruction: PairedFigure | None = None
     distribution: Distribution | None = None
     attribution: Attribution | None = None
+    samplers: SamplerComparison | None = None
     noise: tuple[NoiseCurve, ...] = ()
     cross: tuple[CrossCheck, ...] = ()
     notes: tuple[str, ...] = ()

@@ -38,6 +38,7 @@ import numpy as np
 from deploy.backends import BACKENDS, Progress, other_backends
 from deploy.compare import CompareOptions, ComparePart, check_belongs, compare_network, load_material
 from deploy.compare.images import image_mse
+from deploy.compare.samplers import on_the_host
 from deploy.cost import cost_of, counted_input
 from deploy.entering import InputOptions
 from deploy.pair import pair_of
@@ -51,7 +52,7 @@ from esvae.data import ImageSplits
 from esvae.errors import DataError, EsvaeError, LavaMissingError
 from esvae.machine.files import sha256_file
 from esvae.run import Run, load_run, versions
-from export.circuit.generator import whole_network
+from export.circuit.generator import circuit_of, whole_network
 from export.frontends import from_run
 from export.ir import Network, all_weights
 from export.ir.ranges import layer_ranges
@@ -200,7 +201,8 @@ def _layers(run: Run, network: Network) -> dict[str, Any]:
     bits = max(2, *(weight_bits(all_weights(layer)) for layer, _, _ in network.synapses()))
     try:
         again = compiled(from_run(run), Options(bits, "none"))
-        same = any(lowered(again.plain, way)[0].content_hash() == network.content_hash() for way in ("none", "auto"))
+        hosts = network if circuit_of(network) is None else on_the_host(run, network)
+        same = any(lowered(again.plain, way)[0].content_hash() == hosts.content_hash() for way in ("none", "auto"))
     except EsvaeError:
         return sections.layers(None, ranges)
     return sections.layers(again.quantization, ranges, again.fidelity) if same else sections.layers(None, ranges)

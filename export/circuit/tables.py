@@ -24,6 +24,7 @@ from esvae.errors import ConfigError, HardwareRangeError
 from export.circuit.gates import WEIGHT_STEP
 from export.circuit.hadamard import hadamard, next_order, two_sized_rows
 from export.circuit.law import SumLaw, logistic_error
+from export.circuit.merge import merged_prior
 from export.ir import Prior
 
 __all__ = ["CHOICE_BITS", "NOISE_BITS", "PriorTables", "TableOptions", "prior_tables"]
@@ -43,18 +44,23 @@ class TableOptions:
     """What can be chosen.
 
     Attributes:
-        factors: held bits of the logits; None for as many as the prior has normals.
+        factors: held bits of the logits; None for as many as these have axes. Fewer leave the smallest axes out, more
+            come closer to normal.
         shared: one factor for all components, that of their mean covariance, instead of one for each.
         noise_bits: fresh bits to a step, a multiple of 8.
         choice_bits: held bits of the number that a component is chosen by.
+        components: how many are left when the nearest were merged; None for as many as the prior has.
     """
 
     factors: int | None = None
     shared: bool = False
     noise_bits: int = NOISE_BITS
     choice_bits: int = CHOICE_BITS
+    components: int | None = None
 
     def __post_init__(self) -> None:
+        if self.components is not None and self.components < 1:
+            raise ConfigError(f"{self.components} components: expected at least 1")
         if self.factors is not None and self.factors < 1:
             raise ConfigError(f"{self.factors} factors: expected at least 1")
         if self.noise_bits < 8 or self.noise_bits % 8:
@@ -120,6 +126,8 @@ def prior_tables(prior: Prior, options: TableOptions = TableOptions()) -> PriorT
         ConfigError: more components than the choice has numbers.
         HardwareRangeError: logits that fit in no unit.
     """
+    if options.components is not None:
+        prior = merged_prior(prior, options.components)
     share = prior.share.astype(np.float64)
     edge = np.rint(np.cumsum(share / share.sum())[:-1] * (1 << options.choice_bits)).astype(np.int64)
     if len(share) > 1 << options.choice_bits:
@@ -147,8 +155,8 @@ def _factors(weight: np.ndarray, share: np.ndarray, options: TableOptions) -> Fl
         scale, axes = np.linalg.eigh(covariance)
         weight = (axes * np.sqrt(np.maximum(scale, 0)))[None]
     left, scale, _ = np.linalg.svd(weight, full_matrices=False)
-    kept = min(options.factors or weight.shape[2], scale.shape[1])
-    order = next_order(kept)
+    order = next_order(options.factors or scale.shape[1])
+    kept = min(options.factors or order, scale.shape[1])
     # The row of ones goes to the smallest axis: it alone adds up over the signs, and must fit a weight with the mean.
     signs = hadamard(order)[:kept][::-1] / np.sqrt(order)
     factor: np.ndarray = np.einsum("kla,ka,aj->kjl", left[:, :, :kept], scale[:, :kept], signs)

@@ -120,14 +120,17 @@ def test_the_seed_cannot_be_given_later(net: Path) -> None:
 
 
 def test_options_of_export() -> None:
-    assert circuit_options("host", 0, None, False) is None
-    options = circuit_options("chip", 7, 8, True)
+    assert circuit_options("host", 0, None, False, None) is None
+    options = circuit_options("chip", 7, 8, True, 4)
     assert options is not None
     assert (options.seed, options.tables.factors, options.tables.shared) == (7, 8, True)
+    assert options.tables.components == 4
     with pytest.raises(ConfigError, match="--generator moon: expected host or chip"):
-        circuit_options("moon", 0, None, False)
+        circuit_options("moon", 0, None, False, None)
     with pytest.raises(ConfigError, match="need --generator chip"):
-        circuit_options("host", 0, 8, False)
+        circuit_options("host", 0, 8, False, None)
+    with pytest.raises(ConfigError, match="--components need --generator chip"):
+        circuit_options("host", 0, None, False, 4)
 
 
 def test_two_files_come_with_a_script(tmp_path: Path) -> None:

@@ -20,6 +20,12 @@ METRIC_TITLES = {
     "inception_score": "Inception score",
 }
 
+#: What is told of a sampler beside the metrics.
+_SAMPLER_TITLES = {
+    "rate": "spikes a step and latent",
+    "silent": "windows without a spike",
+    "mse": "MSE, integer against float",
+}
 _QUALITY = {"MSE": "mse", "PSNR, dB": "psnr", "SSIM": "ssim"}
 
 
@@ -39,6 +45,8 @@ def comparison_tables(found: Mapping[str, Any]) -> list[Table]:
     distances = _distances(found)
     if distances.rows:
         tables.append(distances)
+    if found["samplers"] is not None:
+        tables.append(_samplers(found["samplers"]))
     return [*tables, *map(_noise, found["noise"])]
 
 
@@ -136,6 +144,26 @@ def _distances(found: Mapping[str, Any]) -> Table:
             interval_column("integer − float [95 %]"),
             interval_column("floor [95 %]", help="of as many real training images: nothing can be asked to be better"),
             number_column("bias", help="by how much float, integer and floor are too large for the number of images"),
+        ),
+        tuple(rows),
+    )
+
+
+def _samplers(found: Mapping[str, Any]) -> Table:
+    rows = []
+    for key, one in found["figures"].items():
+        sides = (one[side] for side in ("host", "chip", "difference", "floor"))
+        rows.append((_SAMPLER_TITLES.get(key) or metric_name(key), *sides))
+    return Table(
+        "samplers",
+        f"Integer pictures of spikes that the host draws (seed {found['host_seed']}), and that the chip draws "
+        f"(seed {found['chip_seed']}), {found['images']:,} images each",
+        (
+            words("figure"),
+            interval_column("host [95 %]"),
+            interval_column("chip [95 %]"),
+            interval_column("chip − host [95 %]"),
+            interval_column("floor [95 %]", help="of as many real training images"),
         ),
         tuple(rows),
     )

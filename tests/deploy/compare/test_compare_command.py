@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -17,6 +18,7 @@ from esvae.data import load_images
 from esvae.metrics.features import load_features
 from esvae.run import load_run
 from export.netx import read_netx
+from sim.sampler import draw_latents
 from small_config import write_small_config
 
 
@@ -29,6 +31,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["train", config, "--out", str(folder / "run"), "--max-steps", "12"],
         ["train", config, "--out", str(folder / "other"), "--max-steps", "2"],
         ["export", str(folder / "run"), "-o", str(folder / "d.net")],
+        ["export", str(folder / "run"), "-o", str(folder / "chip.net"), "--generator", "chip", "--generator-seed", "3"],
         ["fad", "train", config, "--epochs", "1", "--data-root", str(folder / "data")],
     ):
         with pytest.raises(SystemExit) as done:
@@ -60,6 +63,46 @@ def test_everything_at_once(work: Path, tmp_path: Path, capsys: pytest.CaptureFi
     for name in ("images", "layers", "shares", "noise"):
         with Image.open(tmp_path / "plots" / f"{name}.png") as picture:
             assert min(picture.size) > 100
+
+
+def test_the_hosts_sampler_beside_the_chips(work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    places = ["--data-root", work / "data", "--plot", tmp_path / "plots"]
+    arguments = ["compare", work / "run", work / "chip.net", "-n", 300, *places, "--metrics", "fad,recall"]
+    code, out, _ = call(capsys, *arguments, "--json")
+    assert code == 0
+    found: dict[str, Any] = json.loads(out)
+    samplers = found["samplers"]
+    assert (samplers["images"], samplers["host_seed"], samplers["chip_seed"]) == (300, 0, 3)
+    assert list(samplers["figures"]) == ["rate", "silent", "mse", "fad", "recall"]
+    with Image.open(tmp_path / "plots" / "samplers.png") as picture:
+        assert min(picture.size) > 100
+    # Each side is what a comparison of its own says, on the same images.
+    figures, numbers = samplers["figures"], np.arange(300)
+    chip = found["distribution"]["distances"]["fad"]["quantized"]["value"]
+    assert figures["fad"]["chip"]["value"] == pytest.approx(chip)
+    assert figures["mse"]["chip"] == found["quality"]["mse"]["mean"]
+    assert figures["rate"]["chip"]["value"] == pytest.approx(
+        draw_latents(read_netx(work / "chip.net"), 3, numbers).mean()
+    )
+    arguments[2] = work / "d.net"
+    code, out, _ = call(capsys, *arguments, "--json")
+    host = json.loads(out)
+    assert host["samplers"] is None
+    assert figures["fad"]["host"]["value"] == pytest.approx(
+        host["distribution"]["distances"]["fad"]["quantized"]["value"]
+    )
+    assert figures["mse"]["host"] == host["quality"]["mse"]["mean"]
+    silent = (draw_latents(read_netx(work / "d.net"), 0, numbers).sum(axis=1) == 0).mean()
+    assert figures["silent"]["host"]["value"] == pytest.approx(silent)
+
+
+def test_a_chips_file_without_real_images(work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--metrics", "none", "--no-layers", "--no-attribution", "--csv", tmp_path / "c.csv"]
+    code, out, _ = call(capsys, "compare", work / "run", work / "chip.net", "-n", 20, *options)
+    assert code == 0
+    assert "that the chip draws (seed 3), 20 images each" in out
+    assert "windows without a spike" in out
+    assert (tmp_path / "c.samplers.csv").read_text("utf-8").count("\n") == 4
 
 
 def test_tables_say_what_is_missing(work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -57,6 +57,25 @@ def test_text_from_files_stays_text(work: Path, content: dict[str, Any]) -> None
     assert "&lt;script&gt;alert(1)" in page
 
 
+def test_a_generator_on_the_chip(work: Path, content: dict[str, Any]) -> None:
+    """The decoder's rounding is that of the host's file; circuit and latents are counted, and mapped to cores."""
+    assert call("export", work / "run", "-o", work / "chip.net", "--generator", "chip") == 0
+    options = ["--net", work / "chip.net", "-o", work / "chip.html", "-n", 12, "--against", "reference"]
+    assert call("report", work / "run", *options) == 0
+    found = json.loads((work / "chip.json").read_text("utf-8"))
+    assert found["belongs"] is True
+    assert found["layers"]["quantization_known"] is True
+    assert found["layers"]["rows"] == content["layers"]["rows"]
+    kinds = ["layer 1 (dense_rec)", "layer 2 (dense)"]
+    assert [row["layer"] for row in found["fit"]["layers"][:2]] == kinds
+    assert [row["layer"] for row in found["operations"]["layers"][:2]] == kinds
+    assert found["summary"]["fit"]["cores"] == content["summary"]["fit"]["cores"] + 2
+    assert found["verification"]["compared"]["layers"] == content["verification"]["compared"]["layers"] + 2
+    page = (work / "chip.html").read_text("utf-8")
+    assert "pictures of spikes that the host draws" in page
+    assert "pictures of spikes that the host draws" not in (work / "r.html").read_text("utf-8")
+
+
 def test_every_estimate_is_called_one(content: dict[str, Any]) -> None:
     assert all(one["label"] == "estimate" and one["basis"] for one in content["energy"]["estimates"])
     assert content["summary"]["energy"]["label"] == "estimate"

@@ -121,6 +121,19 @@ def test_fewer_factors_keep_the_largest_axes() -> None:
     assert kept == pytest.approx((scale[:8] ** 2).sum(), rel=0.01)
 
 
+def test_more_factors_than_axes_come_closer_to_normal() -> None:
+    """The covariance is the same; sums of more signs have less of the kurtosis that a normal has not."""
+    prior = made_up_prior(1, 8, 8)
+    few, many = (prior_tables(prior, TableOptions(factors)) for factors in (None, 48))
+    assert many.factor.shape == (1, 48, 8)
+    for tables in (few, many):
+        factor = tables.factor[0] / tables.unit
+        wanted = prior.weight[0].astype(float) @ prior.weight[0].T
+        np.testing.assert_allclose(factor.T @ factor, wanted, atol=0.02 * np.abs(wanted).max())
+    excess = [(tables.factor[0] ** 4.0).sum(0) / (tables.factor[0] ** 2.0).sum(0) ** 2 for tables in (few, many)]
+    assert excess[1].max() < excess[0].min() / 2
+
+
 def test_what_cannot_be_is_refused() -> None:
     prior = made_up_prior(5, 8, 8)
     with pytest.raises(ConfigError, match="5 components: at most 4 with 2 bits"):
