@@ -48,7 +48,8 @@ class LayerView:
         even: whether all weights are even, as mixed signs are stored on the chip.
         bias_range, delay_range: smallest and largest, or None where there are none.
         neuron: ``lif``, ``sigma-delta``, ``delta`` or ``sigma``.
-        current_keep, voltage_keep: shares that survive a step, or None of neurons without.
+        current_keep, voltage_keep: shares that survive a step, the largest where neurons differ, or None of neurons
+            without.
         threshold: mantissa; the neuron fires above 64 times it, or sends changes from 4096 times it on; None of
             ``sigma``.
     """

@@ -284,6 +284,19 @@ def _spread(tree: Items, rng: Rng) -> str | None:
     return f"{name}/{key} of shape {size}, {group[key].dtype}"
 
 
+def _decays(tree: Items, rng: Rng) -> str | None:
+    """Decays one for each neuron or channel, or as many as there are not."""
+    name, group = _of_layers(tree, rng, "input", "conv", "dense", "dense", "dense_rec") or ("", {})
+    neuron = group.get("neuron")
+    if not isinstance(neuron, dict):
+        return None
+    shape = np.atleast_1d(np.asarray(group.get("shape", 1))).tolist()
+    size = _pick(rng, [shape[0], shape[0], (1, shape[0]), (shape[0], 1), tuple(shape), tuple(shape[::-1]), 2])
+    key = _pick(rng, ["iDecay", "vDecay"])
+    neuron[key] = rng.integers(0, 4097, size).astype(_pick(rng, ["i8", "i8", "i4", "i2", "u2", "u4", "u8", "f4"]))
+    return f"{name}/neuron/{key} of shape {size}, {neuron[key].dtype}"
+
+
 CHANGES: tuple[Change, ...] = (
     _dtype,
     _axes,
@@ -298,4 +311,5 @@ CHANGES: tuple[Change, ...] = (
     _type,
     _order,
     _spread,
+    _decays,
 )

@@ -59,6 +59,19 @@ def lifs(draw: st.DrawFn) -> Lif:
 
 
 @st.composite
+def dense_lifs(draw: st.DrawFn, neurons: int) -> Lif:
+    """As :func:`lifs`, of a dense layer, whose neurons may have decays of their own."""
+    neuron = draw(lifs())
+    own = draw(st.sampled_from(["one", "one", "one", "current", "voltage", "both"]))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    for name in ("current", "voltage"):
+        if own in (name, "both"):
+            each = rng.choice([0, 1, 819, 2048, DECAY_UNITY, *rng.integers(0, DECAY_UNITY, 5)], neurons)
+            neuron = replace(neuron, **{f"{name}_decay": tuple(each.tolist())})
+    return neuron
+
+
+@st.composite
 def weights(draw: st.DrawFn, shape: Shape, *, exact_dense: bool = False) -> np.ndarray:
     """Weights that are mixed, all positive, all negative, odd or even; never all zero.
 
@@ -210,7 +223,7 @@ def recurrent_layers(draw: st.DrawFn, inputs: int, outputs: int, *, exact_dense:
     if exact_dense and not all(_loads(own, other) for own, other in ((entering, recurrent), (recurrent, entering))):
         entering, recurrent = (np.clip(values & ~1, -254, 254) for values in (entering, recurrent))
         entering[0, 0] = 2
-    return RecurrentDense(entering, recurrent, draw(biases((outputs,))), draw(lifs()))
+    return RecurrentDense(entering, recurrent, draw(biases((outputs,))), draw(dense_lifs(outputs)))
 
 
 @st.composite
@@ -240,7 +253,7 @@ def foreign_networks(draw: st.DrawFn, *, transposed: bool = False, loadable: boo
     layers = list(base.layers)
     for index, layer in enumerate(layers):
         if isinstance(layer, Dense):
-            neuron = layer.neuron
+            neuron = draw(dense_lifs(layer.outputs))
             kind = draw(st.sampled_from(["plain", "plain", "silent", "integrator", "recurrent", "recurrent"]))
             if kind == "recurrent":
                 layers[index] = draw(recurrent_layers(layer.inputs, layer.outputs, exact_dense=loadable))

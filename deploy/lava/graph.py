@@ -151,8 +151,8 @@ class Graph:
             shape=shape[::-1] if as_map else (math.prod(shape),),
             bias=self.add_array(f"{name}.bias", _biases(bias, shape, as_map=as_map)),
             bias_exp=STATE_SHIFT,
-            current_decay=neuron.current_decay,
-            voltage_decay=neuron.voltage_decay,
+            current_decay=self.add_array(f"{name}.current_decay", neuron.decays[0]),
+            voltage_decay=self.add_array(f"{name}.voltage_decay", neuron.decays[1]),
             threshold=neuron.threshold,
             synapse=synapse,
         )

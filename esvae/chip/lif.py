@@ -81,7 +81,7 @@ def _states(
     steps, shape = len(a), a.shape[1:]
     before, o = a.new_empty(steps if keep else 0, *shape), a.new_empty(steps if fires else 0, *shape)
     end = a.new_empty(shape)
-    keep_u, keep_v = float(DECAY_UNITY - neuron.current_decay), float(DECAY_UNITY - neuron.voltage_decay)
+    keep_u, keep_v = (float(DECAY_UNITY - lost) for lost in neuron.decays)
     threshold = _ALIGN * neuron.threshold
     if a.device.type == "cpu":
         _forward(a.numpy(), bias.double().numpy(), keep_u, keep_v, threshold, before.numpy(), o.numpy(), end.numpy())

@@ -28,38 +28,60 @@ One step of :class:`FloatLif`::
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Int64, Integer, Real
 
 from esvae.chip.formats import DECAY_SHIFT, DECAY_UNITY, REGISTER_BITS, STATE_LIMIT, STATE_SHIFT, STATE_WRAP
 
-__all__ = ["INTEGRATOR", "NEVER_FIRES", "FloatLif", "Lif", "decay", "lif_step", "wrap_signed"]
+__all__ = ["INTEGRATOR", "NEVER_FIRES", "Decay", "FloatLif", "Lif", "decay", "lif_step", "wrap_signed"]
+
+#: Parts of 4096 lost each step: the same of all neurons of a layer, or an int for each. (Any, since the run-time check
+#: of annotations draws random items of a tuple[int, ...], which Hypothesis does not let strategies do.)
+Decay: TypeAlias = int | tuple[Any, ...]
 
 
 @dataclass(frozen=True)
 class Lif:
-    """The chip's integer leaky integrate-and-fire neuron, one set of parameters a layer.
+    """The chip's integer leaky integrate-and-fire neurons of a layer.
 
     Attributes:
-        current_decay: ``iDecay``, parts of 4096 lost each step; 4096 means a current without memory.
+        current_decay: ``iDecay``, parts of 4096 lost each step; 4096 means a current without memory. One number, or, of
+            a dense layer, one for each neuron; where all are equal, they are made one.
         voltage_decay: ``vDecay``, likewise for the membrane potential.
         threshold: ``vThMant``; the neuron fires when its potential is above ``threshold << 6``.
     """
 
-    current_decay: int
-    voltage_decay: int
+    current_decay: Decay
+    voltage_decay: Decay
     threshold: int
+
+    def __post_init__(self) -> None:
+        for name in ("current_decay", "voltage_decay"):
+            value = getattr(self, name)
+            if isinstance(value, tuple) and len(set(value)) == 1:
+                object.__setattr__(self, name, value[0])
+
+    @property
+    def decays(self) -> tuple[Int64[np.ndarray, " ..."], Int64[np.ndarray, " ..."]]:
+        """Those of the current and of the potential: ``()``, or ``(neurons,)`` where they differ."""
+        return np.asarray(self.current_decay), np.asarray(self.voltage_decay)
+
+    @property
+    def uniform(self) -> bool:
+        """Whether all neurons of the layer are alike."""
+        return isinstance(self.current_decay, int) and isinstance(self.voltage_decay, int)
 
     @property
     def current_keep(self) -> float:
-        """The share of the synaptic current that survives a step, before it is rounded."""
-        return 1 - self.current_decay / DECAY_UNITY
+        """The share of the synaptic current that survives a step, before it is rounded; the largest of all neurons."""
+        return 1 - int(self.decays[0].min()) / DECAY_UNITY
 
     @property
     def keep(self) -> float:
-        """The share of the potential that survives a step, before it is rounded."""
-        return 1 - self.voltage_decay / DECAY_UNITY
+        """The share of the potential that survives a step, before it is rounded; the largest of all neurons."""
+        return 1 - int(self.decays[1].min()) / DECAY_UNITY
 
 
 @dataclass(frozen=True)
@@ -92,7 +114,7 @@ def wrap_signed(x: Integer[np.ndarray, "*shape"], bits: int) -> Integer[np.ndarr
     return (x + half) % (1 << bits) - half
 
 
-def decay(x: Real[np.ndarray, "*shape"], amount: int) -> Int64[np.ndarray, "*shape"]:
+def decay(x: Real[np.ndarray, "*shape"], amount: int | Integer[np.ndarray, " ..."]) -> Int64[np.ndarray, "*shape"]:
     """Keeps ``4096 - amount`` parts in 4096 of ``x``, rounded toward zero.
 
     >>> decay(np.array([5, -5]), 2048)
@@ -120,9 +142,10 @@ def lif_step(
     Returns:
         ``u``, ``v`` and the spikes ``s`` after the step.
     """
-    u = wrap_signed(decay(u, neuron.current_decay) + (a.astype(np.int64) << STATE_SHIFT), REGISTER_BITS)
+    current_decay, voltage_decay = neuron.decays
+    u = wrap_signed(decay(u, current_decay) + (a.astype(np.int64) << STATE_SHIFT), REGISTER_BITS)
     u = np.where(u > STATE_LIMIT, u - STATE_WRAP, np.where(u <= -STATE_LIMIT, u + STATE_WRAP, u))
-    drive = wrap_signed(decay(v, neuron.voltage_decay) + u + (np.int64(1) * bias << STATE_SHIFT), REGISTER_BITS)
+    drive = wrap_signed(decay(v, voltage_decay) + u + (np.int64(1) * bias << STATE_SHIFT), REGISTER_BITS)
     v = np.clip(drive, -(STATE_LIMIT - 1), STATE_LIMIT - 1)
     s = v > neuron.threshold << STATE_SHIFT
     return u, np.where(s, 0, v), s

@@ -77,6 +77,10 @@ def _float(layer: Synapse[Neuron], *, silent: bool, where: str) -> Synapse[Float
         raise UnsupportedLayerError(
             f"{where}: a neuron that cannot fire cannot be quantized again; supported are {_SUPPORTED}; {_REMEDY}"
         )
+    if not neuron.uniform:
+        raise UnsupportedLayerError(
+            f"{where}: its neurons have decays of their own, but quantizing gives a layer one; use the file as it is"
+        )
     threshold = math.inf if silent else float(neuron.threshold)
     bias = None if layer.bias is None else layer.bias.astype(np.float64)
     kept = FloatLif(neuron.keep, threshold, neuron.current_keep)

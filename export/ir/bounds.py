@@ -91,15 +91,16 @@ def largest_sum(layer: Synapse, sign: int = 0) -> int:
     return int(channel_sums(layer, sign).max())
 
 
-def largest_current(arriving: float, current_decay: int, steps: int | None) -> float:
+def largest_current(arriving: float, neuron: Lif, steps: int | None) -> float:
     """What no current is above where at most ``arriving`` comes at each step; infinite where it adds up without end.
 
     Args:
         arriving: at most so much at each step, in the current's own unit.
-        current_decay: parts of 4096 lost each step.
+        neuron: of which those that lose least count.
         steps: the window, None where it has no end.
     """
     ends = [arriving * steps] if steps is not None else []
+    current_decay = int(neuron.decays[0].min())
     if current_decay or not arriving:
         ends.append(arriving * DECAY_UNITY / max(current_decay, 1))
     return min(ends, default=math.inf)

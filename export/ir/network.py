@@ -196,12 +196,16 @@ class Network:
         return digest.hexdigest()
 
 
-def _check_neuron(neuron: Neuron | Delta, where: str) -> None:
+def _check_neuron(neuron: Neuron | Delta, where: str, neurons: Shape | None = None) -> None:
+    """Raises unless the chip holds it; ``neurons`` is the shape of those that may differ, or None."""
     if isinstance(neuron, SigmaDelta | Delta):
         SIGMA_THRESHOLD.check(neuron.threshold, where, "a sigma-delta state holds no more")
     elif isinstance(neuron, Lif):
-        DECAY.check(neuron.current_decay, f"{where} current", "parts of 4096 lost each step")
-        DECAY.check(neuron.voltage_decay, f"{where} voltage", "parts of 4096 lost each step")
+        for name, decays in zip(("current", "voltage"), neuron.decays, strict=True):
+            if decays.ndim and decays.shape != neurons:
+                given = f"{where}: {len(decays)} {name} decays"
+                raise NetFileError(f"{given}, expected one, or one for each neuron of a dense layer")
+            DECAY.check(decays, f"{where} {name}", "parts of 4096 lost each step")
         if neuron != INTEGRATOR and neuron.threshold != NEVER_FIRES:
             THRESHOLD.check(neuron.threshold, where, "use a smaller weight scale for the layer")
     elif not isinstance(neuron, Sigma):  # a caller without types
@@ -209,7 +213,7 @@ def _check_neuron(neuron: Neuron | Delta, where: str) -> None:
 
 
 def _check_synapse(layer: Synapse[Neuron], shape: Shape, behind: object, where: str) -> None:
-    _check_neuron(layer.neuron, where)
+    _check_neuron(layer.neuron, where, shape if isinstance(layer, Dense | RecurrentDense) else None)
     if isinstance(layer.neuron, Sigma) and layer.bias is not None:
         raise NetFileError(f"{where}: a sigma output with a bias, for which it has no place; netx raises TypeError")
     if isinstance(layer, RecurrentDense) and (is_graded(layer.neuron) or is_graded(behind)):

@@ -20,6 +20,7 @@ key                             format                   axes         else
 ``bias`` of conv                numbers                  (O,), (WHC)  RuntimeError, or spread along another axis
 ``delay``                       numbers                  0, 1 or 2    RuntimeError, ValueError
 ``iDecay, vDecay``              integers, not uint64     any, one     floats cannot be shifted: TypeError
+``iDecay, vDecay`` of dense     likewise                 (O,)         ValueError; one value for each neuron
 ``vThMant``                     integers                 0 or 1, one  likewise; arrays overflow in their own format
 ``messageBits``                 absent                   -            read as a group whatever it holds: TypeError
 ==============================  =======================  ===========  ==============================================
@@ -117,7 +118,7 @@ def neuron_problems(neuron: h5py.Group, axes: int) -> Iterator[str]:
         yield "'messageBits': netx reads it as a group whatever it holds, and Lava fails on that; leave it out"
     for key in (*_DECAYS, "vThMant"):
         item = _dataset(neuron, key)
-        if item is None or item.size != 1 or item.dtype.kind not in "iuf":
+        if item is None or item.dtype.kind not in "iuf" or (item.size != 1 and key not in _DECAYS):
             continue  # which the reader refuses
         wide = item.dtype.kind == "u" and item.dtype.itemsize == 8 and (key in _DECAYS or item.ndim == 0)
         if item.dtype.kind == "f" or wide:

@@ -85,7 +85,7 @@ def _dense(group: h5py.Group, where: str, clamped: dict[str, str]) -> Dense[Neur
             clamped[f"delays of {where}"] = text
             delay = np.minimum(delay, DELAY.max)
         delay = delay_from_file(delay, weight.shape, where)
-    return Dense(weight, _features(group, where, len(weight)), _neuron_or_integrator(group, where), delay)
+    return Dense(weight, _features(group, where, len(weight)), _neuron_or_integrator(group, where, len(weight)), delay)
 
 
 def _recurrent(group: h5py.Group, where: str) -> RecurrentDense[Neuron]:
@@ -96,7 +96,7 @@ def _recurrent(group: h5py.Group, where: str) -> RecurrentDense[Neuron]:
             "exponent; train it without delays"
         )
     bias = _features(group, where, len(weight))
-    return RecurrentDense(weight, recurrent, bias, _neuron_or_integrator(group, where))
+    return RecurrentDense(weight, recurrent, bias, _neuron_or_integrator(group, where, len(weight)))
 
 
 def _conv(group: h5py.Group, kind: str, where: str) -> Conv[Neuron] | ConvTranspose[Neuron]:
@@ -132,5 +132,5 @@ def _features(group: h5py.Group, where: str, outputs: int) -> np.ndarray | None:
     return np.broadcast_to(bias, (outputs,)).copy() if bias is not None and bias.size == 1 else bias
 
 
-def _neuron_or_integrator(group: h5py.Group, where: str) -> Neuron:
-    return neuron_from_file(group, where) if "neuron" in group else INTEGRATOR
+def _neuron_or_integrator(group: h5py.Group, where: str, features: int) -> Neuron:
+    return neuron_from_file(group, where, features) if "neuron" in group else INTEGRATOR

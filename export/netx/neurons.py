@@ -18,9 +18,10 @@ import h5py
 import numpy as np
 
 from esvae.chip.formats import MESSAGE_BITS
+from esvae.chip.neuron import Decay
 from esvae.errors import UnsupportedLayerError
 from export.ir import Delta, Lif, Neuron, Sigma, SigmaDelta
-from export.netx.items import flag, get_group, get_text, number
+from export.netx.items import flag, get_group, get_text, number, whole
 
 __all__ = ["input_neuron_from_file", "neuron_from_file", "neuron_to_file", "type_to_file"]
 
@@ -38,15 +39,20 @@ _REFUSED = {
 _IGNORED = {"refDelay": (0, 1), "wgtExp": (0,), "weight_exp": (0,)}
 
 
-def neuron_from_file(layer: h5py.Group, where: str) -> Neuron:
+def neuron_from_file(layer: h5py.Group, where: str, features: int | None = None) -> Neuron:
     """The neuron behind a layer's synapses.
+
+    Args:
+        layer: group of the layer.
+        where: what errors call it.
+        features: how many neurons a dense layer has: each may have decays of its own.
 
     Raises:
         UnsupportedLayerError: a type, or a key beside it, that is not modelled, or that netx passes over.
     """
     group, kind, where = _opened(layer, where)
     if kind in _LIF:
-        return _lif(group, where)
+        return _lif(group, where, features)
     if "activation" in group and (named := get_text(group, "activation", where, most=_NAME)) != "relu":
         raise UnsupportedLayerError(f"{where}/activation: '{named}': netx runs a ReLU all the same; expected relu")
     return Sigma() if "sigma_output" in group else SigmaDelta(number(group, "vThMant", where))
@@ -63,8 +69,7 @@ def neuron_to_file(layer: h5py.Group, neuron: Neuron | Delta) -> None:
     group = layer.create_group("neuron")
     if isinstance(neuron, Lif):
         type_to_file(group, "CUBA")
-        group["iDecay"] = np.int64(neuron.current_decay)
-        group["vDecay"] = np.int64(neuron.voltage_decay)
+        group["iDecay"], group["vDecay"] = neuron.decays
         group["vThMant"] = np.int64(neuron.threshold)
         group["refDelay"] = np.int64(1)
         group["gradedSpike"] = np.int64(0)
@@ -104,5 +109,14 @@ def _opened(layer: h5py.Group, where: str) -> tuple[h5py.Group, str, str]:
     return group, kind, where
 
 
-def _lif(group: h5py.Group, where: str) -> Lif:
-    return Lif(*(number(group, key, where) for key in ("iDecay", "vDecay", "vThMant")))
+def _lif(group: h5py.Group, where: str, features: int | None = None) -> Lif:
+    current, voltage = (_decay(group, key, where, features) for key in ("iDecay", "vDecay"))
+    return Lif(current, voltage, number(group, "vThMant", where))
+
+
+def _decay(group: h5py.Group, key: str, where: str, features: int | None) -> Decay:
+    """One number, or one for each neuron where netx makes neurons of them that differ."""
+    values = whole(group, key, where)
+    if features is None or values.shape != (features,):
+        return number(group, key, where)
+    return tuple(int(value) for value in values)

@@ -274,9 +274,9 @@ class _Writer:
         """
         graph, body = self.graph, self.graph.body()
         each: tuple[int | str, ...] = ("images", *shape)
-        wide = largest_current(reach << STATE_SHIFT, neuron.current_decay, self.steps) >= STATE_LIMIT
+        wide = largest_current(reach << STATE_SHIFT, neuron, self.steps) >= STATE_LIMIT
         kind = np.dtype(np.int64 if wide else np.int32)
-        remembers = neuron.current_decay != DECAY_UNITY
+        remembers = bool((neuron.decays[0] != DECAY_UNITY).any())
         # A Scan's states come before what it scans, and what is read out is the last of them.
         fired = "" if recurrent is None else body.input(body.fresh("fired"), np.uint8, each)
         u_before = body.input(body.fresh("u_before"), kind, each) if remembers else ""

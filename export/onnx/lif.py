@@ -34,12 +34,13 @@ def lif_operators(
         ``u`` of type ``kind``, ``v`` int32 and what fired, bool.
     """
     wide = kind == np.int64
-    if neuron.current_decay != DECAY_UNITY:
-        sums = body.op("Add", _decayed(body, u, neuron.current_decay, _INT32 if wide else STATE_LIMIT - 1, kind), sums)
+    current_keep, keep = (DECAY_UNITY - lost for lost in neuron.decays)
+    if current_keep.any():
+        sums = body.op("Add", _decayed(body, u, current_keep, _INT32 if wide else STATE_LIMIT - 1, kind), sums)
     u = _brought_back(body, wrapped(body, sums, REGISTER_BITS)) if wide else sums
     drive = u
-    if neuron.voltage_decay != DECAY_UNITY:
-        kept = _decayed(body, v, neuron.voltage_decay, STATE_LIMIT - 1, np.dtype(np.int32))
+    if keep.any():
+        kept = _decayed(body, v, keep, STATE_LIMIT - 1, np.dtype(np.int32))
         drive = body.op("Add", body.cast(kept, kind) if wide else kept, drive)
     if bias is not None:
         drive = body.op("Add", drive, bias)
@@ -51,19 +52,19 @@ def lif_operators(
     return u, body.op("Where", fires, body.constant(0, np.int32), v), fires
 
 
-def _decayed(body: OnnxGraph, value: str, decay: int, largest: int, kind: np.dtype[Any]) -> str:
-    """``sign(x) * (|x| * keep >> 12)`` of numbers at most ``largest`` in magnitude; keeps at least one part."""
-    keep, shift = DECAY_UNITY - decay, DECAY_SHIFT
-    while keep % 2 == 0 and shift:
+def _decayed(body: OnnxGraph, value: str, keep: np.ndarray, largest: int, kind: np.dtype[Any]) -> str:
+    """``sign(x) * (|x| * keep >> 12)`` of numbers at most ``largest`` in magnitude; one at least keeps something."""
+    shift = DECAY_SHIFT
+    while (keep % 2 == 0).all() and shift:
         keep, shift = keep // 2, shift - 1
-    if not shift:
+    if not shift and (keep == 1).all():
         return value  # nothing is lost
-    narrow = kind == np.int32 and largest * keep <= _INT32
+    narrow = kind == np.int32 and largest * int(keep.max()) <= _INT32
     signed, unsigned = (np.int32, np.uint32) if narrow else (np.int64, np.uint64)
     size = body.op("Abs", value)
     if not narrow and kind == np.int32:
         size = body.cast(size, np.int64)
-    if keep != 1:
+    if (keep != 1).any():
         size = body.op("Mul", size, body.constant(keep, signed))
     shifted = body.op("BitShift", body.cast(size, unsigned), body.constant(shift, unsigned), direction="RIGHT")
     return body.op("Mul", body.cast(shifted, kind), body.op("Sign", value))

@@ -138,7 +138,7 @@ def _bias(layer: Conv | ConvTranspose, conv: Conv, shape: Pair, after: Pair, whe
             f"{where}: its {shape[0]}x{shape[1]} neurons do not fill cells of {after[0]}x{after[1]}, and floats "
             "have no bias that holds those beyond silent; use the dense lowering"
         )
-    most = largest_current(largest_sum(conv, 1), layer.neuron.current_decay, None)  # a current that lasts adds up
+    most = largest_current(largest_sum(conv, 1), layer.neuron, None)  # a current that lasts adds up
     if most > -BIAS.min:
         raise HardwareRangeError(
             f"{where}: its {shape[0]}x{shape[1]} neurons do not fill cells of {after[0]}x{after[1]}, and those beyond "

@@ -21,7 +21,7 @@ from esvae.chip.formats import DECAY_SHIFT, DECAY_UNITY, REGISTER_BITS, STATE_LI
 from esvae.machine.jit import kernel
 from export.ir import Lif
 
-__all__ = ["NARROW_REACH", "run_lif", "wide_step"]
+__all__ = ["NARROW_REACH", "keeps", "run_lif", "wide_step"]
 
 #: Sums of weights below this leave every number of a step within 32 bit (see above).
 NARROW_REACH = STATE_LIMIT >> STATE_SHIFT
@@ -134,7 +134,8 @@ def _wide(
     v_trace: Any,
     spare: Any,
 ) -> None:
-    """64 bit, for sums that 32 bit might not hold on their way; ``spare`` bits are cut off the sums from above."""
+    """64 bit, for sums that 32 bit might not hold on their way, and for decays that differ between neurons; ``spare``
+    bits are cut off the sums from above."""
     steps, images, neurons = a.shape
     traced = u_trace.shape[0] == steps
     for n in numba.prange(images):
@@ -149,13 +150,19 @@ def _wide(
                 v[:] = _I32(0)
             for c in range(neurons):
                 arrived = (_I64(sums[c]) << spare) >> spare
-                u[c], potential = wide_step(u[c], v[c], arrived, drive[c], keep_u, keep_v)
+                u[c], potential = wide_step(u[c], v[c], arrived, drive[c], keep_u[c], keep_v[c])
                 fired = potential > threshold
                 v[c] = _I32(0) if fired else potential
                 sums[c] = 1.0 if fired else 0.0
             if traced:
                 u_trace[t, n] = u
                 v_trace[t, n] = v
+
+
+def keeps(neuron: Lif, neurons: int) -> tuple[np.ndarray, np.ndarray]:
+    """Parts of 4096 that each neuron keeps of its current and of its potential: int32 ``(neurons,)``."""
+    current, voltage = (np.full(neurons, DECAY_UNITY - lost, np.int32) for lost in neuron.decays)
+    return current, voltage
 
 
 def run_lif(
@@ -187,16 +194,16 @@ def run_lif(
     v_end = np.empty(a.shape[1:], np.int32)
     resets = np.zeros(len(a), bool) if resets is None else resets
     drive = np.ascontiguousarray(bias.astype(np.int32) << _SHIFT)
-    keep_u, keep_v = (_I32(DECAY_UNITY - d) for d in (neuron.current_decay, neuron.voltage_decay))
     threshold = _I32(neuron.threshold << STATE_SHIFT)
-    narrow = reach < NARROW_REACH and a.dtype == np.float32
-    if narrow and keep_u == 0 and not trace:
-        _memoryless(a, drive, keep_v, threshold, resets, v_end)
+    keep_u, keep_v = keeps(neuron, a.shape[2])
+    narrow = reach < NARROW_REACH and a.dtype == np.float32 and neuron.uniform
+    if narrow and keep_u[0] == 0 and not trace:
+        _memoryless(a, drive, keep_v[0], threshold, resets, v_end)
         return v_end, None, None
     kept = a.shape if trace else (0, 0, 0)
     u_trace, v_trace = np.empty(kept, np.int32), np.empty(kept, np.int32)
     if narrow:
-        _narrow(a, drive, keep_u, keep_v, threshold, resets, v_end, u_trace, v_trace)
+        _narrow(a, drive, keep_u[0], keep_v[0], threshold, resets, v_end, u_trace, v_trace)
     else:
         _wide(a, drive, keep_u, keep_v, threshold, resets, v_end, u_trace, v_trace, _I64(_WORD - bits))
     return v_end, *((u_trace, v_trace) if trace else (None, None))

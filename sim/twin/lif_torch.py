@@ -16,10 +16,8 @@ def _wrapped(x: torch.Tensor, bits: int) -> torch.Tensor:
     return (x + half).remainder_(1 << bits).sub_(half)
 
 
-def _decayed(x: torch.Tensor, decay: int) -> torch.Tensor:
-    if decay == DECAY_UNITY:
-        return torch.zeros_like(x)
-    return x.sign() * ((x.abs() * (DECAY_UNITY - decay)) >> DECAY_SHIFT)
+def _decayed(x: torch.Tensor, keep: torch.Tensor, forgets: bool) -> torch.Tensor:
+    return torch.zeros_like(x) if forgets else x.sign() * ((x.abs() * keep) >> DECAY_SHIFT)
 
 
 def run_lif_torch(
@@ -43,6 +41,8 @@ def run_lif_torch(
     u = torch.zeros(a.shape[1:], dtype=torch.int64, device=a.device)
     v = torch.zeros_like(u)
     drive = bias << STATE_SHIFT
+    forget_u, forget_v = (bool((lost == DECAY_UNITY).all()) for lost in neuron.decays)
+    keep_u, keep_v = (torch.as_tensor(DECAY_UNITY - lost, device=a.device) for lost in neuron.decays)
     kept: tuple[list[torch.Tensor], list[torch.Tensor]] = ([], [])
     for t in range(len(a)):
         if resets[t]:
@@ -50,9 +50,9 @@ def run_lif_torch(
         if recurrent is not None and t:
             a[t] += a[t - 1] @ recurrent
         sums = _wrapped(a[t].to(torch.int64), bits)
-        u = _wrapped(_decayed(u, neuron.current_decay) + (sums << STATE_SHIFT), REGISTER_BITS)
+        u = _wrapped(_decayed(u, keep_u, forget_u) + (sums << STATE_SHIFT), REGISTER_BITS)
         u = torch.where(u > STATE_LIMIT, u - STATE_WRAP, torch.where(u <= -STATE_LIMIT, u + STATE_WRAP, u))
-        v = _wrapped(_decayed(v, neuron.voltage_decay) + u + drive, REGISTER_BITS)
+        v = _wrapped(_decayed(v, keep_v, forget_v) + u + drive, REGISTER_BITS)
         v = v.clamp_(1 - STATE_LIMIT, STATE_LIMIT - 1)
         fired = v > neuron.threshold << STATE_SHIFT
         v = v.masked_fill(fired, 0)

@@ -13,10 +13,10 @@ import numba
 import numpy as np
 import torch
 
-from esvae.chip.formats import DECAY_UNITY, STATE_SHIFT
+from esvae.chip.formats import STATE_SHIFT
 from esvae.machine.jit import kernel
 from export.ir import Lif
-from sim.twin.lif_kernel import wide_step
+from sim.twin.lif_kernel import keeps, wide_step
 
 __all__ = ["Loop"]
 
@@ -53,7 +53,7 @@ def _run(
                 u[:] = _I32(0)
                 v[:] = _I32(0)
             for c in range(neurons):
-                u[c], potential = wide_step(u[c], v[c], _I64(sums[c]) + sent[c], drive[c], keep_u, keep_v)
+                u[c], potential = wide_step(u[c], v[c], _I64(sums[c]) + sent[c], drive[c], keep_u[c], keep_v[c])
                 fired = potential > threshold
                 v[c] = _I32(0) if fired else potential
                 sums[c] = 1.0 if fired else 0.0
@@ -91,15 +91,13 @@ class Loop:
         v_end = np.empty(a.shape[1:], np.int32)
         kept = a.shape if trace else (0, 0, 0)
         u_trace, v_trace = np.empty(kept, np.int32), np.empty(kept, np.int32)
-        keep_u, keep_v = (_I32(DECAY_UNITY - d) for d in (neuron.current_decay, neuron.voltage_decay))
         _run(
             a,
             np.ascontiguousarray(bias.astype(np.int32) << STATE_SHIFT),
             self._first,
             self._targets,
             self._weight,
-            keep_u,
-            keep_v,
+            *keeps(neuron, a.shape[2]),
             _I32(neuron.threshold << STATE_SHIFT),
             resets,
             v_end,

@@ -214,7 +214,7 @@ class LayerNode(Node):
         name: in traces.
         title: in messages.
         bias, bias_exp: mantissa and exponent.
-        current_decay, voltage_decay, threshold: as the chip has them.
+        current_decay, voltage_decay, threshold: as the chip has them; decays one number, or one for each neuron.
     """
 
     name: str
@@ -222,8 +222,8 @@ class LayerNode(Node):
     shape: tuple[int, ...]
     bias: str
     bias_exp: int
-    current_decay: int
-    voltage_decay: int
+    current_decay: str
+    voltage_decay: str
     threshold: int
     synapse: ConvSynapse | SparseSynapse | None
 

@@ -116,8 +116,8 @@ class _Chain:
         """Lava's LIF neurons, reset at the start of each window."""
         given = {
             "shape": node.shape,
-            "du": node.current_decay - 1,  # Lava's model takes one part in 4096 more than it is told
-            "dv": node.voltage_decay,
+            "du": self._array(node.current_decay)[()] - 1,  # Lava's model takes one part in 4096 more than it is told
+            "dv": self._array(node.voltage_decay)[()],
             "vth": node.threshold,
             "bias_exp": node.bias_exp,
         }

@@ -60,8 +60,8 @@ def _layers(found: Mapping[str, Any]) -> Table:
         f"Layers of the file; input {n.shape(found['input_shape'])}, window {window}",
         tuple(column for k, column in enumerate(columns) if k not in dropped),
         tuple(tuple(cell for k, cell in enumerate(row) if k not in dropped) for row in rows),
-        caption="keeps v, keeps u: share of the potential, and of the current, that survives a step; threshold: in "
-        "units of weights",
+        caption="keeps v, keeps u: share of the potential, and of the current, that survives a step, the largest where "
+        "neurons differ; threshold: in units of weights",
     )
 
 
@@ -151,5 +151,11 @@ def network_table(network: Mapping[str, Any]) -> Table:
         for row in network["layers"]
     )
     shapes = (Column(name, n.shape) for name in ("input", "output", "kernel"))
-    counts = map(count_column, ("weights", "current decay", "voltage decay", "threshold"))
-    return Table("network", "Layers of the file; decays in 1/4096 a step", (layer(), *shapes, *counts), rows)
+    decays = (Column(name, _decay) for name in ("current decay", "voltage decay"))
+    columns = (layer(), *shapes, count_column("weights"), *decays, count_column("threshold"))
+    return Table("network", "Layers of the file; decays in 1/4096 a step", columns, rows)
+
+
+def _decay(value: int | list[int]) -> str:
+    """Of all neurons, or from the smallest to the largest."""
+    return n.ends((min(value), max(value))) if isinstance(value, list) else n.whole(value)

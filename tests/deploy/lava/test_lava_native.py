@@ -51,7 +51,7 @@ def small(**more: object) -> Network:
         ),
         Conv(weight(2, 2, 3, 2), None, Lif(4096, 1024, 300), padding=(1, 0), groups=2),
         Flatten(),
-        Dense(weight(5, 40), rng.integers(-30, 30, 5), Lif(4096, 819, 131071)),
+        Dense(weight(5, 40), rng.integers(-30, 30, 5), Lif((4096, 0, 2048, 4096, 1), 819, 131071)),
     )
     return Network((6, 1, 1), layers, time_steps=5, **more)  # type: ignore[arg-type]
 

@@ -130,7 +130,7 @@ def test_no_run_leaves_the_ranges(data: st.DataObject) -> None:
     ],
 )
 def test_largest_current(arriving: int, decay: int, steps: int | None, expected: float) -> None:
-    assert largest_current(arriving, decay, steps) == expected
+    assert largest_current(arriving, Lif(decay, 0, 1), steps) == expected
 
 
 @settings(max_examples=80, deadline=None)
