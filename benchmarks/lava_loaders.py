@@ -71,7 +71,7 @@ def tuned(network: Network) -> Network:
             layers[k] = replace(layers[k], neuron=replace(LIF, threshold=threshold))  # type: ignore[type-var]
             tried = Network(network.input_shape, tuple(layers), network.time_steps)
             activity = next(iter(Engine(tried).run(spikes(tried, 2))))
-            if float(activity[k].spikes.mean()) < 0.125:
+            if float(activity[k].spikes.float().mean()) < 0.125:
                 break
     return Network(network.input_shape, tuple(layers), network.time_steps)
 
@@ -154,7 +154,7 @@ def compare(name: str, network: Network, images: int, stock: bool) -> dict[str, 
     expected = Engine(network).final_potentials(entering).reshape(images, -1)
     entry: dict[str, Any] = {"network": name, "images": images, "steps": network.time_steps, "twin": {}}
     activity = next(iter(Engine(network).run(entering)))
-    entry["firing"] = [round(float(layer.spikes.mean()), 3) for layer in activity[:-1]]
+    entry["firing"] = [round(float(layer.spikes.float().mean()), 3) for layer in activity[:-1]]
     started = time.perf_counter()
     Engine(network).final_potentials(entering)
     entry["twin"] = {"seconds_an_image": round((time.perf_counter() - started) / images, 4)}

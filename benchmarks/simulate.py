@@ -34,6 +34,7 @@ from benchmarks.report import write_report
 from export.ir import Conv, ConvTranspose, Lif, Network
 from export.netx.write import write_netx
 from sim.twin.engine import Engine
+from sim.twin.sums import LayerSums
 from sim.twin.synapses import map_sums
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -46,13 +47,13 @@ def best(*functions: Callable[[], object], repeats: int = REPEATS) -> list[float
     return turns(*functions, repeats=repeats).min(axis=0).tolist()
 
 
-def turns(*functions: Callable[[], object], repeats: int) -> np.ndarray:
+def turns(*functions: Callable[[], object], repeats: int, clock: Callable[[], float] = time.perf_counter) -> np.ndarray:
     """Seconds of each function in each turn, ``(repeats, functions)``."""
     times = np.empty((repeats + 1, len(functions)))
     for repeat, k in itertools.product(range(repeats + 1), range(len(functions))):
-        start = time.perf_counter()
+        start = clock()
         functions[k]()
-        times[repeat, k] = time.perf_counter() - start
+        times[repeat, k] = clock() - start
     return times[1:]
 
 
@@ -87,7 +88,7 @@ def measure_limit() -> list[dict[str, Any]]:
     for threads, (name, make) in itertools.product(sorted({1, torch.get_num_threads()}), DECODERS.items()):
         use_threads(threads)
         network = make()
-        engine, dense = Engine(network), Engine(network, path="dense")
+        engine, dense, floats = Engine(network), Engine(network, path="dense"), Engine(network, path="float")
         chunk = engine._chunk(network.time_steps or 1, kept=False, trace=False)
         spikes = latents(network, chunk)
         literal = bare_convolutions(network, chunk, first_as_matrix=False)
@@ -95,13 +96,15 @@ def measure_limit() -> list[dict[str, Any]]:
         times = turns(
             lambda e=engine, s=spikes: e.final_potentials(s),
             lambda e=dense, s=spikes: e.final_potentials(s),
+            lambda e=floats, s=spikes: e.final_potentials(s),
             literal,
             spared,
             repeats=5 * REPEATS,
+            clock=time.process_time if threads == 1 else time.perf_counter,
         )
-        auto, full, literal_time, spared_time = np.median(times, axis=0) / chunk * 1e3
-        ratio, strict, strictest = np.median(times[:, [2, 3, 3]] / times[:, [0, 0, 1]], axis=0)
-        activity = [float(layer.spikes.mean()) for layer in next(engine.run(spikes[: min(chunk, 8)]))][:-1]
+        auto, full, floating, literal_time, spared_time = np.median(times, axis=0) / chunk * 1e3
+        ratio, strict, strictest, gain = np.median(times[:, [3, 4, 4, 2]] / times[:, [0, 0, 1, 0]], axis=0)
+        activity = [float(layer.spikes.float().mean()) for layer in next(engine.run(spikes[: min(chunk, 8)]))][:-1]
         stages = stage_times(dense, spikes)
         rows.append(
             {
@@ -111,11 +114,13 @@ def measure_limit() -> list[dict[str, Any]]:
                 "activity": activity,
                 "twin ms": auto,
                 "twin dense ms": full,
+                "twin float ms": floating,
                 "convolutions ms": literal_time,
                 "convolutions, first as matrix, ms": spared_time,
                 "ratio": ratio,
                 "ratio, first as matrix": strict,
                 "ratio dense, first as matrix": strictest,
+                "ratio float": gain,
                 **stages,
             }
         )
@@ -138,16 +143,17 @@ def stage_times(engine: Engine, spikes: np.ndarray) -> dict[str, float]:
             found = [float("inf")] * 2
             for _ in range(REPEATS):
                 start = time.perf_counter()
-                a = stage.sums(raster)
+                assert isinstance(stage.sums, LayerSums)
+                a, places = stage.sums.placed(raster)
                 middle = time.perf_counter()
-                stage._neurons.run(a, stage._bias, resets, False)
+                fired, _ = stage._neurons.run(a, stage._largest, stage._bias, resets, False, places)
                 found = [min(found[0], middle - start), min(found[1], time.perf_counter() - middle)]
-            sums, neurons, raster = sums + found[0], neurons + found[1], a.to(torch.float32)
+            sums, neurons, raster = sums + found[0], neurons + found[1], fired
     return {"sums ms": sums / len(spikes) * 1e3, "neurons ms": neurons / len(spikes) * 1e3}
 
 
 def measure_events() -> list[dict[str, Any]]:
-    """Dense sums against event-driven ones of one layer, at several activities, on one thread."""
+    """Sums in floating point against event-driven ones of one layer, at several activities, on one thread."""
     use_threads(1)
     rng = np.random.default_rng(0)
     neuron = Lif(4096, 3072, 100)
@@ -170,10 +176,10 @@ def measure_events() -> list[dict[str, Any]]:
     rows = []
     for name, (layer, shape) in shapes.items():
         network = Network(shape, (layer,), time_steps=16)
-        dense, events = (Engine(network, path=path)._stages[0] for path in ("dense", "events"))
+        dense, events = (Engine(network, path=path)._stages[0] for path in ("float", "events"))
         row: dict[str, Any] = {"layer": name}
         for activity in (0.02, 0.05, 0.1, 0.3):
-            raster = (torch.rand(16, 16, int(np.prod(shape))) < activity).float()
+            raster = (torch.rand(16, 16, int(np.prod(shape))) < activity).to(torch.uint8)
             with torch.inference_mode():
                 slow, fast = best(partial(dense.sums, raster), partial(events.sums, raster))
             row[f"{activity:.0%}"] = slow / fast
@@ -252,8 +258,11 @@ def measure_lava(images: int = 4) -> list[dict[str, Any]]:
 def machine() -> dict[str, Any]:
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+    flags = next((line.split() for line in lines if line.startswith("flags")), [])
+    known = {"avx2": "AVX2", "avx512f": "AVX-512", "avx_vnni": "VNNI", "avx512_vnni": "VNNI", "amx_int8": "AMX"}
     return {
         "processor": model,
+        "instructions": list(dict.fromkeys(name for flag, name in known.items() if flag in flags)),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),

@@ -59,10 +59,11 @@ from export.ir import (
 )
 from export.ir.bounds import largest_current, largest_sum
 from export.ir.geometry import matrix
+from export.ir.phases import phases
 from export.onnx.graph import OnnxGraph, image_from, metadata, save_model
 from export.onnx.lif import lif_operators
 from export.onnx.messages import check_delays, message_bytes, send, state_names, sum_bits
-from export.onnx.sums import byte_kernels, delayed, interleaved, phases, sliced, wrapped
+from export.onnx.sums import byte_kernels, delayed, interleaved, sliced, wrapped
 
 __all__ = ["integer_model", "write_onnx"]
 

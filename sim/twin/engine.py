@@ -28,7 +28,7 @@ __all__ = ["DEFAULT_MEMORY", "Engine", "LayerActivity"]
 
 #: Bytes that a chunk of images may take, where the caller does not say.
 DEFAULT_MEMORY = 1 << 29
-#: Bytes of the widest layer's raster that still lie in a processor's last cache together with the next one's.
+#: Bytes of the widest layer's sums that still lie in a processor's caches together with the spikes beside them.
 _CACHED = 1 << 23
 _FLOAT = 4
 
@@ -194,7 +194,7 @@ class Engine:
         images, steps = spikes.shape[:2]
         turned = np.moveaxis(spikes, 2, -1) if spikes.ndim == 5 else spikes
         rows = turned.reshape(images, steps, -1).swapaxes(0, 1)
-        return torch.from_numpy(np.ascontiguousarray(rows)).to(self._device, torch.float32)
+        return torch.from_numpy(np.ascontiguousarray(rows)).to(self._device, torch.uint8)
 
     def _activities(self, part: Stimulus, trace: bool) -> Iterator[LayerActivity]:
         synapses = [(stage.layer, stage.input_shape, stage.shape) for stage in self._stages]

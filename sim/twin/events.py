@@ -101,7 +101,7 @@ class EventSums:
         return EventSums(layer, input_shape, output_shape)
 
     def __call__(self, raster: torch.Tensor) -> torch.Tensor:
-        """Spikes float32 ``(steps, images, inputs)`` to sums ``(steps, images, neurons)``."""
+        """Spikes uint8 ``(steps, images, inputs)`` to sums ``(steps, images, neurons)``."""
         steps, images, inputs = raster.shape
         sums = np.empty((steps * images, self._neurons), np.float32)
         rows = raster.reshape(steps * images, inputs).contiguous().numpy()

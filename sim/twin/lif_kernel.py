@@ -12,16 +12,18 @@ exactly where Lava's int32 registers do.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numba
 import numpy as np
+import torch
 
 from esvae.chip.formats import DECAY_SHIFT, DECAY_UNITY, REGISTER_BITS, STATE_LIMIT, STATE_SHIFT, STATE_WRAP
 from esvae.machine.jit import kernel
 from export.ir import Lif
 
-__all__ = ["NARROW_REACH", "keeps", "run_lif", "wide_step"]
+__all__ = ["NARROW_REACH", "Places", "keeps", "run_lif", "wide_step"]
 
 #: Sums of weights below this leave every number of a step within 32 bit (see above).
 NARROW_REACH = STATE_LIMIT >> STATE_SHIFT
@@ -33,6 +35,7 @@ _LIMIT, _WRAP = _I32(STATE_LIMIT), _I32(STATE_WRAP)
 _TOP = _I32(STATE_LIMIT - 1)
 _SHIFT, _DECAY_SHIFT, _LOW = _I32(STATE_SHIFT), _I32(DECAY_SHIFT), _I32(DECAY_UNITY - 1)
 _WORD = 64
+_FIRED, _SILENT = np.uint8(1), np.uint8(0)
 
 
 @numba.njit(inline="always")
@@ -61,75 +64,103 @@ def wide_step(u: Any, v: Any, arrived: Any, drive: Any, keep_u: Any, keep_v: Any
 
 
 @kernel(parallel=True)
-def _memoryless(a: Any, bias: Any, keep_v: Any, threshold: Any, resets: Any, v_end: Any) -> None:
+def _memoryless(
+    a: Any, source: Any, run: Any, bias: Any, keep_v: Any, threshold: Any, resets: Any, v_end: Any, spikes: Any
+) -> None:
     """32 bit, and a current that is gone after a step: the neuron of every ESVAE."""
     steps, images, neurons = a.shape
-    blocks = (neurons + _BLOCK - 1) // _BLOCK
+    segments, per = len(source), max(1, _BLOCK // run)
+    blocks = (segments + per - 1) // per
     for job in numba.prange(images * blocks):
-        n, low = job // blocks, (job % blocks) * _BLOCK
-        high = min(neurons, low + _BLOCK)
-        v = v_end[n, low:high]
-        drive = bias[n % bias.shape[0], low:high]
-        v[:] = _I32(0)
+        n, first = job // blocks, (job % blocks) * per
+        last = min(segments, first + per)
+        v_end[n, first * run : min(neurons, last * run)] = _I32(0)
         for t in range(steps):
-            sums = a[t, n, low:high]
             if resets[t]:
-                v[:] = _I32(0)
-            for c in range(high - low):
-                current = _I32(_I32(sums[c]) << _SHIFT)
-                potential = _I32(_I32(_decayed(v[c], keep_v) + current) + drive[c])
-                potential = min(max(potential, _I32(-_TOP)), _TOP)
-                fired = potential > threshold
-                v[c] = _I32(0) if fired else potential
-                sums[c] = np.float32(1.0) if fired else np.float32(0.0)
+                v_end[n, first * run : min(neurons, last * run)] = _I32(0)
+            for k in range(first, last):
+                low = k * run
+                length = min(neurons, low + run) - low
+                sums = a[t, n, source[k] : source[k] + length]
+                drive = bias[n % bias.shape[0], low : low + length]
+                v = v_end[n, low : low + length]
+                out = spikes[t, n, low : low + length]
+                for c in range(length):
+                    current = _I32(_I32(sums[c]) << _SHIFT)
+                    potential = _I32(_I32(_decayed(v[c], keep_v) + current) + drive[c])
+                    potential = min(max(potential, _I32(-_TOP)), _TOP)
+                    fired = potential > threshold
+                    v[c] = _I32(0) if fired else potential
+                    out[c] = _FIRED if fired else _SILENT
 
 
 @kernel(parallel=True)
 def _narrow(
-    a: Any, bias: Any, keep_u: Any, keep_v: Any, threshold: Any, resets: Any, v_end: Any, u_trace: Any, v_trace: Any
-) -> None:
-    """32 bit, with a current that remembers, traced or not."""
-    steps, images, neurons = a.shape
-    traced = u_trace.shape[0] == steps
-    blocks = (neurons + _BLOCK - 1) // _BLOCK
-    for job in numba.prange(images * blocks):
-        n, low = job // blocks, (job % blocks) * _BLOCK
-        high = min(neurons, low + _BLOCK)
-        v = v_end[n, low:high]
-        u = np.zeros(high - low, np.int32)
-        drive = bias[n % bias.shape[0], low:high]
-        v[:] = _I32(0)
-        for t in range(steps):
-            sums = a[t, n, low:high]
-            if resets[t]:
-                u[:] = _I32(0)
-                v[:] = _I32(0)
-            for c in range(high - low):
-                current = _I32(_decayed(u[c], keep_u) + _I32(_I32(sums[c]) << _SHIFT))
-                if current > _LIMIT:
-                    current = _I32(current - _WRAP)
-                elif current <= -_LIMIT:
-                    current = _I32(current + _WRAP)
-                u[c] = current
-                potential = _I32(_I32(_decayed(v[c], keep_v) + current) + drive[c])
-                potential = min(max(potential, _I32(-_TOP)), _TOP)
-                fired = potential > threshold
-                v[c] = _I32(0) if fired else potential
-                sums[c] = np.float32(1.0) if fired else np.float32(0.0)
-            if traced:
-                u_trace[t, n, low:high] = u
-                v_trace[t, n, low:high] = v
-
-
-@kernel(parallel=True)
-def _wide(
     a: Any,
+    source: Any,
+    run: Any,
     bias: Any,
     keep_u: Any,
     keep_v: Any,
     threshold: Any,
     resets: Any,
     v_end: Any,
+    spikes: Any,
+    u_trace: Any,
+    v_trace: Any,
+) -> None:
+    """32 bit, with a current that remembers, traced or not."""
+    steps, images, neurons = a.shape
+    traced = u_trace.shape[0] == steps
+    segments, per = len(source), max(1, _BLOCK // run)
+    blocks = (segments + per - 1) // per
+    for job in numba.prange(images * blocks):
+        n, first = job // blocks, (job % blocks) * per
+        last = min(segments, first + per)
+        start, stop = first * run, min(neurons, last * run)
+        current_of = np.zeros(stop - start, np.int32)
+        v_end[n, start:stop] = _I32(0)
+        for t in range(steps):
+            if resets[t]:
+                current_of[:] = _I32(0)
+                v_end[n, start:stop] = _I32(0)
+            for k in range(first, last):
+                low = k * run
+                length = min(neurons, low + run) - low
+                sums = a[t, n, source[k] : source[k] + length]
+                drive = bias[n % bias.shape[0], low : low + length]
+                u = current_of[low - start : low - start + length]
+                v = v_end[n, low : low + length]
+                out = spikes[t, n, low : low + length]
+                for c in range(length):
+                    current = _I32(_decayed(u[c], keep_u) + _I32(_I32(sums[c]) << _SHIFT))
+                    if current > _LIMIT:
+                        current = _I32(current - _WRAP)
+                    elif current <= -_LIMIT:
+                        current = _I32(current + _WRAP)
+                    u[c] = current
+                    potential = _I32(_I32(_decayed(v[c], keep_v) + current) + drive[c])
+                    potential = min(max(potential, _I32(-_TOP)), _TOP)
+                    fired = potential > threshold
+                    v[c] = _I32(0) if fired else potential
+                    out[c] = _FIRED if fired else _SILENT
+            if traced:
+                u_trace[t, n, start:stop] = current_of
+                v_trace[t, n, start:stop] = v_end[n, start:stop]
+
+
+@kernel(parallel=True)
+def _wide(
+    a: Any,
+    source: Any,
+    run: Any,
+    bias: Any,
+    keep_u: Any,
+    keep_v: Any,
+    threshold: Any,
+    resets: Any,
+    v_end: Any,
+    spikes: Any,
     u_trace: Any,
     v_trace: Any,
     spare: Any,
@@ -144,16 +175,18 @@ def _wide(
         drive = bias[n % bias.shape[0]]
         v[:] = _I32(0)
         for t in range(steps):
-            sums = a[t, n]
+            out = spikes[t, n]
             if resets[t]:
                 u[:] = _I32(0)
                 v[:] = _I32(0)
-            for c in range(neurons):
-                arrived = (_I64(sums[c]) << spare) >> spare
-                u[c], potential = wide_step(u[c], v[c], arrived, drive[c], keep_u[c], keep_v[c])
-                fired = potential > threshold
-                v[c] = _I32(0) if fired else potential
-                sums[c] = 1.0 if fired else 0.0
+            for k in range(len(source)):
+                ahead = source[k] - k * run
+                for c in range(k * run, min(neurons, (k + 1) * run)):
+                    arrived = (_I64(a[t, n, ahead + c]) << spare) >> spare
+                    u[c], potential = wide_step(u[c], v[c], arrived, drive[c], keep_u[c], keep_v[c])
+                    fired = potential > threshold
+                    v[c] = _I32(0) if fired else potential
+                    out[c] = _FIRED if fired else _SILENT
             if traced:
                 u_trace[t, n] = u
                 v_trace[t, n] = v
@@ -165,6 +198,29 @@ def keeps(neuron: Lif, neurons: int) -> tuple[np.ndarray, np.ndarray]:
     return current, voltage
 
 
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Where sums lie that are not in the order of the neurons: pieces of them are, one after the other.
+
+    Attributes:
+        source: of each piece of the neurons, the place of its first sum, int64.
+        run: neurons to a piece; the last may have fewer.
+    """
+
+    source: np.ndarray
+    run: int
+
+    @staticmethod
+    def in_order(neurons: int) -> Places:
+        """Sums in the order of the neurons, in pieces that stay in the first cache."""
+        return Places(np.arange(0, neurons, _BLOCK), _BLOCK)
+
+    def in_order_of_neurons(self, sums: torch.Tensor) -> torch.Tensor:
+        """Sums ``(..., neurons)`` that lie at these places, in the order of the neurons."""
+        places = (self.source[:, None] + np.arange(self.run)).reshape(-1)
+        return sums[..., torch.from_numpy(places[: sums.shape[-1]])]
+
+
 def run_lif(
     a: np.ndarray,
     bias: np.ndarray,
@@ -174,36 +230,40 @@ def run_lif(
     resets: np.ndarray | None = None,
     bits: int = REGISTER_BITS,
     trace: bool = False,
-) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+    places: Places | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]:
     """Runs the neurons of one layer from rest over a window.
 
     Args:
-        a: sums of weights, whole numbers in float32 or float64, contiguous ``(steps, images, neurons)``;
-            **overwritten** with the spikes, 0.0 or 1.0.
+        a: sums of weights, whole numbers in float32 or float64, contiguous ``(steps, images, neurons)``.
         bias: bias mantissas, int32 ``(1 or images, neurons)``.
         neuron: decays and threshold.
         reach: what no ``|a|`` is above, whatever spikes arrive.
         resets: bool ``(steps,)``: where current and potential are set to zero before the update; None for nowhere.
         bits: width to which sums are wrapped.
         trace: also return the states after every step.
+        places: where the neurons' sums lie among ``a``; None for the neurons' order.
 
     Returns:
-        Membrane potential after the last step, int32 ``(images, neurons)``; and, where traced, ``u`` and ``v`` after
-        every step, int32 ``(steps, images, neurons)``.
+        Spikes, uint8 0 or 1 ``(steps, images, neurons)``; membrane potential after the last step, int32 ``(images,
+        neurons)``; and, where traced, ``u`` and ``v`` after every step, int32 ``(steps, images, neurons)``.
     """
-    v_end = np.empty(a.shape[1:], np.int32)
+    places = places or Places.in_order(a.shape[2])
+    given = (a, places.source, places.run)
+    spikes, v_end = np.empty(a.shape, np.uint8), np.empty(a.shape[1:], np.int32)
     resets = np.zeros(len(a), bool) if resets is None else resets
     drive = np.ascontiguousarray(bias.astype(np.int32) << _SHIFT)
     threshold = _I32(neuron.threshold << STATE_SHIFT)
     keep_u, keep_v = keeps(neuron, a.shape[2])
     narrow = reach < NARROW_REACH and a.dtype == np.float32 and neuron.uniform
     if narrow and keep_u[0] == 0 and not trace:
-        _memoryless(a, drive, keep_v[0], threshold, resets, v_end)
-        return v_end, None, None
+        _memoryless(*given, drive, keep_v[0], threshold, resets, v_end, spikes)
+        return spikes, v_end, None, None
     kept = a.shape if trace else (0, 0, 0)
     u_trace, v_trace = np.empty(kept, np.int32), np.empty(kept, np.int32)
+    rest = (threshold, resets, v_end, spikes, u_trace, v_trace)
     if narrow:
-        _narrow(a, drive, keep_u[0], keep_v[0], threshold, resets, v_end, u_trace, v_trace)
+        _narrow(*given, drive, keep_u[0], keep_v[0], *rest)
     else:
-        _wide(a, drive, keep_u, keep_v, threshold, resets, v_end, u_trace, v_trace, _I64(_WORD - bits))
-    return v_end, *((u_trace, v_trace) if trace else (None, None))
+        _wide(*given, drive, keep_u, keep_v, *rest, _I64(_WORD - bits))
+    return spikes, v_end, *((u_trace, v_trace) if trace else (None, None))

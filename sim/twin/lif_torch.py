@@ -29,11 +29,11 @@ def run_lif_torch(
     bits: int = REGISTER_BITS,
     trace: bool = False,
     recurrent: torch.Tensor | None = None,
-) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
     """As :func:`sim.twin.lif_kernel.run_lif`, on whatever device ``a`` lies, in 64 bit throughout.
 
     Args:
-        a: sums of weights, whole numbers in a float type, ``(steps, images, neurons)``; **overwritten** with spikes.
+        a: sums of weights, whole numbers in a float type, ``(steps, images, neurons)``; **overwritten**.
         bias: bias mantissas, int64 ``(1 or images, neurons)``.
         neuron, resets, bits, trace: as there.
         recurrent: weights from the layer's neurons of the step before, ``(from, to)``, of a's type, or None.
@@ -61,4 +61,4 @@ def run_lif_torch(
             kept[0].append(u.to(torch.int32))
             kept[1].append(v.to(torch.int32))
     traces = tuple(torch.stack(states) for states in kept) if trace else (None, None)
-    return v.to(torch.int32), traces[0], traces[1]
+    return a.to(torch.uint8), v.to(torch.int32), traces[0], traces[1]

@@ -35,6 +35,7 @@ def _run(
     threshold: Any,
     resets: Any,
     v_end: Any,
+    spikes: Any,
     u_trace: Any,
     v_trace: Any,
 ) -> None:
@@ -48,7 +49,7 @@ def _run(
         drive = bias[n % bias.shape[0]]
         v[:] = _I32(0)
         for t in range(steps):
-            sums = a[t, n]
+            sums, out = a[t, n], spikes[t, n]
             if resets[t]:
                 u[:] = _I32(0)
                 v[:] = _I32(0)
@@ -56,10 +57,10 @@ def _run(
                 u[c], potential = wide_step(u[c], v[c], _I64(sums[c]) + sent[c], drive[c], keep_u[c], keep_v[c])
                 fired = potential > threshold
                 v[c] = _I32(0) if fired else potential
-                sums[c] = 1.0 if fired else 0.0
+                out[c] = np.uint8(1) if fired else np.uint8(0)
             sent[:] = _I64(0)
             for j in range(neurons):
-                if sums[j] != 0:
+                if out[j] != 0:
                     for k in range(first[j], first[j + 1]):
                         sent[targets[k]] += weight[k]
             if traced:
@@ -86,9 +87,9 @@ class Loop:
 
     def run(
         self, a: np.ndarray, bias: np.ndarray, neuron: Lif, *, resets: np.ndarray, trace: bool
-    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]:
         """As :func:`sim.twin.lif_kernel.run_lif`; ``a`` holds what comes from the layer before."""
-        v_end = np.empty(a.shape[1:], np.int32)
+        spikes, v_end = np.empty(a.shape, np.uint8), np.empty(a.shape[1:], np.int32)
         kept = a.shape if trace else (0, 0, 0)
         u_trace, v_trace = np.empty(kept, np.int32), np.empty(kept, np.int32)
         _run(
@@ -101,7 +102,8 @@ class Loop:
             _I32(neuron.threshold << STATE_SHIFT),
             resets,
             v_end,
+            spikes,
             u_trace,
             v_trace,
         )
-        return v_end, *((u_trace, v_trace) if trace else (None, None))
+        return spikes, v_end, *((u_trace, v_trace) if trace else (None, None))

@@ -1,7 +1,7 @@
 """One layer with neurons, made ready to run: its weights where torch wants them, its biases neuron by neuron.
 
 Rasters between layers are ``(steps, images, neurons)`` with the neurons of a map in the order ``H W C``: the layout in
-which convolutions are fastest, and which a dense layer meets by the order of its columns. Spikes are float32, 0 or 1;
+which convolutions are fastest, and which a dense layer meets by the order of its columns. Spikes are uint8, 0 or 1;
 messages are int32, and their sums of the narrowest type that the largest message of a raster allows.
 """
 
@@ -15,9 +15,9 @@ import torch
 
 from esvae.chip.formats import ACCUMULATOR_BITS, REGISTER_BITS
 from export.ir import Delta, Dense, InputNeurons, Lif, Neuron, RecurrentDense, Shape, Synapse, is_graded
-from export.ir.bounds import largest_sum
+from export.ir.bounds import all_firing, largest_sum
 from export.netx.rules import filling_shift
-from sim.twin.lif_kernel import run_lif
+from sim.twin.lif_kernel import Places, run_lif
 from sim.twin.lif_torch import run_lif_torch
 from sim.twin.recurrent import Loop
 from sim.twin.sigma_kernel import run_graded, run_graded_torch
@@ -46,21 +46,38 @@ class _Neurons:
         self.neuron, self.bits = neuron, bits
         self.device, self.portable, self.loop = device, portable, loop
 
-    def run(self, a: torch.Tensor, reach: int, bias: torch.Tensor, resets: np.ndarray, trace: bool) -> States:
-        """Overwrites the sums ``a``, none above ``reach``, with spikes."""
+    def run(
+        self,
+        a: torch.Tensor,
+        reach: int,
+        bias: torch.Tensor,
+        resets: np.ndarray,
+        trace: bool,
+        places: Places | None = None,
+    ) -> tuple[torch.Tensor, States]:
+        """The spikes that the sums ``a``, none above ``reach``, give, and the states; ``a`` may be overwritten."""
         assert isinstance(self.neuron, Lif)
         if self.portable:
             back = None if self.loop is None else self.loop.matrix(a)
-            return run_lif_torch(a, bias, self.neuron, resets=resets, bits=self.bits, trace=trace, recurrent=back)
-        if self.loop is not None:
-            states = self.loop.run(a.numpy(), bias.numpy(), self.neuron, resets=resets, trace=trace)
-        else:
-            states = run_lif(
-                a.numpy(), bias.numpy(), self.neuron, reach=reach, resets=resets, bits=self.bits, trace=trace
+            spikes, v_end, u, v = run_lif_torch(
+                a, bias, self.neuron, resets=resets, bits=self.bits, trace=trace, recurrent=back
             )
-        v_end, u, v = (None if x is None else torch.from_numpy(x) for x in states)
-        assert v_end is not None
-        return v_end, u, v
+            return spikes, (v_end, u, v)
+        if self.loop is not None:
+            found = self.loop.run(a.numpy(), bias.numpy(), self.neuron, resets=resets, trace=trace)
+        else:
+            found = run_lif(
+                a.numpy(),
+                bias.numpy(),
+                self.neuron,
+                reach=reach,
+                resets=resets,
+                bits=self.bits,
+                trace=trace,
+                places=places,
+            )
+        kept = [None if x is None else torch.from_numpy(x) for x in found[2:]]
+        return torch.from_numpy(found[0]), (torch.from_numpy(found[1]), kept[0], kept[1])
 
     def send(
         self, a: torch.Tensor | None, bias: torch.Tensor, shape: tuple[int, int, int], trace: bool
@@ -96,7 +113,7 @@ class InputStage:
         if framed:
             return self._neurons.send(None, bias, (steps, *bias.shape[1:]), trace)
         a = torch.zeros(steps, *bias.shape, device=bias.device)
-        return a, self._neurons.run(a, 0, bias, resets, trace)
+        return self._neurons.run(a, 0, bias, resets, trace)
 
 
 class Stage:
@@ -129,7 +146,8 @@ class Stage:
     ) -> None:
         self.graded = graded
         self.layer, self.input_shape, self.shape = layer, input_shape, output_shape
-        self._largest = largest_sum(layer)
+        # Of messages, which are signed, magnitudes add up; of spikes only weights of one sign, and those that meet.
+        self._largest = largest_sum(layer) if graded else _largest_of_spikes(layer, input_shape)
         bits = ACCUMULATOR_BITS
         if isinstance(layer, Dense | RecurrentDense):
             bits = REGISTER_BITS - filling_shift(layer.weight)
@@ -149,13 +167,19 @@ class Stage:
     def run(self, raster: torch.Tensor, resets: np.ndarray, trace: bool) -> tuple[torch.Tensor, States]:
         """Spikes or messages ``(steps, images, inputs)`` to spikes or messages ``(steps, images, neurons)``, and the
         neurons' states."""
-        reach, a = self._largest, self.sums(raster)
-        if isinstance(self.sums, MessageSums):
-            reach *= self.sums.message
         if is_graded(self.layer.neuron):
+            a = self.sums(raster)
             return self._neurons.send(a, self._bias[None], (a.shape[0], a.shape[1], a.shape[2]), trace)
-        states = self._neurons.run(a, reach, self._bias, resets, trace)
-        return a.to(torch.float32), states
+        if isinstance(self.sums, MessageSums):
+            a = self.sums(raster)
+            return self._neurons.run(a, self._largest * self.sums.message, self._bias, resets, trace)
+        a, places = self.sums.placed(raster)
+        return self._neurons.run(a, self._largest, self._bias, resets, trace, places)
+
+
+def _largest_of_spikes(layer: Synapse, input_shape: Shape) -> int:
+    """What no ``|a|`` is above, whatever spikes arrive."""
+    return int(max((sign * all_firing(layer, input_shape, sign=sign)).max() for sign in (1, -1)))
 
 
 def _bias(layer: Synapse, shape: Shape) -> np.ndarray:

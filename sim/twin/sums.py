@@ -10,15 +10,19 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable
-from functools import cache
+from dataclasses import replace
+from functools import cache, cached_property
 from typing import Literal, TypeAlias
 
+import numpy as np
 import torch
 
-from export.ir import Dense, RecurrentDense, Shape, Synapse
+from export.ir import Conv, ConvTranspose, Dense, RecurrentDense, Shape, Synapse
 from export.ir.geometry import matrix
 from export.ir.limits import columns
 from sim.twin.events import EventSums
+from sim.twin.int8 import ByteSums, byte_sums
+from sim.twin.lif_kernel import Places
 from sim.twin.synapses import (
     DenseSums,
     exact_type,
@@ -32,8 +36,9 @@ from sim.twin.synapses import (
 
 __all__ = ["LayerSums", "MessageSums", "Path"]
 
-#: ``dense`` computes every product, ``events`` only those of spikes, ``auto`` chooses by the activity that it meets.
-Path: TypeAlias = Literal["auto", "dense", "events"]
+#: ``events`` computes only the products of spikes, ``dense`` every one, of 8 bit where those are faster (see
+#: :mod:`sim.twin.int8`), ``float`` every one in floating point; ``auto`` chooses by the activity that it meets.
+Path: TypeAlias = Literal["auto", "dense", "float", "events"]
 
 #: Numbers of the matrix that an unfolded convolution makes at a time of a raster's rows, a kernel's worth of each.
 _UNFOLDED = 1 << 24
@@ -72,28 +77,49 @@ class LayerSums:
         elif isinstance(layer, RecurrentDense):  # what it sends itself is added step by step
             self._matrix = DenseSums(Dense(layer.weight, None, layer.neuron), self.columns, dtype, device)
         elif input_shape[1:] == (1, 1):
-            # On a 1x1 map the layer is a matrix: what each input alone would send.
-            sent = matrix(layer, input_shape)[memory_order(output_shape)]
-            self._matrix = DenseSums(Dense(sent, None, layer.neuron), None, dtype, device)
+            self._matrix = DenseSums(_on_a_point(layer, input_shape, output_shape), None, dtype, device)
         else:
             self._weight = torch.from_numpy(layer.weight).to(device, dtype)
             self._unfold = portable or not is_direct(layer, output_shape)
             if not self._unfold:
                 self._weight = self._weight.contiguous(memory_format=torch.channels_last)
         self.events: EventSums | None = None
-        driven = dtype is torch.float32 and not portable and path != "dense"
+        self._bytewise = dtype is torch.float32 and not self._unfold and path in ("auto", "dense")
+        driven = dtype is torch.float32 and not portable and path in ("auto", "events")
         if driven and not isinstance(layer, Dense | RecurrentDense) and self._weight is not None:
             self.events = EventSums.of(layer, input_shape, output_shape)
         if self.events is not None and path == "events":
             self.events.activity = 1.0
 
     def __call__(self, raster: torch.Tensor) -> torch.Tensor:
-        """Spikes ``(steps, images, inputs)`` to sums, whole numbers ``(steps, images, neurons)`` in memory of their
-        own."""
-        # The last step tells well enough how active the window is, and the sums do not depend on the choice.
-        if self.events is not None and float(raster[-1].mean()) <= self.events.activity:
-            return self.events(raster)
-        return self.products(raster)
+        """Spikes ``(steps, images, inputs)``, uint8, to sums, whole numbers ``(steps, images, neurons)``."""
+        sums, places = self.placed(raster)
+        return sums if places is None else places.in_order_of_neurons(sums)
+
+    def placed(self, raster: torch.Tensor) -> tuple[torch.Tensor, Places | None]:
+        """As a call, in memory of their own; and where they lie there, if not in the order of the neurons."""
+        if self.events is not None:
+            # The last step tells well enough how active the window is, and the sums do not depend on the choice.
+            share = np.count_nonzero(raster[-1].numpy().view(bool)) / raster[-1].numel()
+            if share * (1.0 if self.bytes is None else self.bytes.gain) <= self.events.activity:
+                return self.events(raster), None
+        if self.bytes is not None:
+            return self.bytes(raster), self.bytes.places
+        return self.products(raster), None
+
+    @cached_property
+    def bytes(self) -> ByteSums | None:
+        """The sums by 8-bit products, where they hold and are faster."""
+        layer = self.layer
+        if not self._bytewise or isinstance(layer, RecurrentDense):
+            return None
+        if not isinstance(layer, Dense) and self._weight is not None:
+            return byte_sums(layer, self.input_shape, self.shape, self.products)
+        if not isinstance(layer, Dense):
+            layer = _on_a_point(layer, self.input_shape, self.shape)
+        elif self.columns is not None:
+            layer = replace(layer, weight=layer.weight[:, self.columns])
+        return byte_sums(layer, (layer.weight.shape[1],), (len(layer.weight),), self.products)
 
     def products(self, raster: torch.Tensor) -> torch.Tensor:
         """As a call, with every product."""
@@ -112,6 +138,11 @@ class LayerSums:
             with _without_nnpack():
                 sums = map_sums(self.layer, maps, self._weight)
         return sums.permute(0, 2, 3, 1).contiguous().reshape(steps, images, -1)
+
+
+def _on_a_point(layer: Conv | ConvTranspose, input_shape: Shape, output_shape: Shape) -> Dense:
+    """On a 1x1 map a layer is a matrix: what each input alone would send."""
+    return Dense(matrix(layer, input_shape)[memory_order(output_shape)], None, layer.neuron)
 
 
 class MessageSums:

@@ -29,7 +29,7 @@ def test_every_kernel_gives_the_references_sums(path: str, portable: bool, data:
     after = layer.output_shape(shape)
     images = data.draw(st.integers(1, 17))
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
-    spikes = (rng.random((2 * images, *shape)) < 0.5).astype(np.float32)
+    spikes = (rng.random((2 * images, *shape)) < 0.5).astype(np.uint8)
     stage = Stage(layer, shape, shape, after, CPU, portable, path)  # type: ignore[arg-type]
     rows = np.ascontiguousarray(spikes.transpose(0, 2, 3, 1)).reshape(2, images, -1)
     sums = logical(stage.sums(torch.from_numpy(rows)).reshape(2 * images, math.prod(after)), after)
