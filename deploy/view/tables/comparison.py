@@ -45,8 +45,9 @@ def comparison_tables(found: Mapping[str, Any]) -> list[Table]:
     distances = _distances(found)
     if distances.rows:
         tables.append(distances)
-    if found["samplers"] is not None:
-        tables.append(_samplers(found["samplers"]))
+    samplers = found.get("samplers")  # which older records do not have
+    if samplers is not None:
+        tables.append(_samplers(samplers))
     return [*tables, *map(_noise, found["noise"])]
 
 

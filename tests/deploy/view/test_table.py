@@ -161,6 +161,8 @@ def comparison() -> dict[str, Any]:
     ]
     pair = {"float": ESTIMATE, "quantized": ESTIMATE, "difference": ESTIMATE, "images": 10_000}
     attribution = [{"name": name, "alone": ESTIMATE, "upto": ESTIMATE, "share": 0.5, "added": 0.25} for name in LABELS]
+    drawn = {"host": ESTIMATE, "chip": ESTIMATE, "difference": ESTIMATE, "floor": ESTIMATE}
+    figures = {name: {**drawn, "bias": None, "larger_is_better": None} for name in ("rate", "silent", "mse", "fad")}
     return {
         "quality": {"images": 10_000, "identical": 1, "mse": SPREAD, "psnr": SPREAD, "ssim": SPREAD},
         "layers": layers,
@@ -172,6 +174,7 @@ def comparison() -> dict[str, Any]:
             "distances": {"fad": {**pair, "floor": ESTIMATE, "bias": 1e-5, "larger_is_better": False}},
         },
         "data": "fashion_mnist",
+        "samplers": {"images": 10_000, "host_seed": 0, "chip_seed": 3, "figures": figures},
         "noise": [{"kind": "latent", "images": 500, "levels": [0.1], "loss": [pair], "analogue": [ESTIMATE]}],
     }
 
@@ -299,3 +302,11 @@ def test_one_digit_more_is_not_lost_in_records() -> None:
     table = Table("t", "T", (words("a"), number_column("b")), (("x", 0.123456789),))
     assert table.texts() == [["x", "0.123"]]
     assert table.to_records() == [{"a": "x", "b": 0.123456789}]
+
+
+def test_records_from_before_a_part_was_added_still_make_tables() -> None:
+    new = comparison()
+    old = {key: value for key, value in new.items() if key != "samplers"}
+    assert [table.name for table in comparison_tables(new) if table.name != "samplers"] == [
+        table.name for table in comparison_tables(old)
+    ]
