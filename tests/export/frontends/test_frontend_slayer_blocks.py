@@ -16,7 +16,7 @@ from torch import nn
 
 from esvae.errors import ConfigError, EsvaeError, HardwareRangeError, UnsupportedLayerError
 from export.frontends import from_slayer
-from export.ir import Conv, Dense, ImageReadout, RecurrentDense
+from export.ir import Conv, ConvTranspose, Dense, ImageReadout, RecurrentDense
 from sim.twin.engine import Engine
 
 pytestmark = [
@@ -64,6 +64,42 @@ def test_pools_between_convolutions_with_odd_sizes() -> None:
     pool = ours.layers[1]
     assert isinstance(pool, Conv)
     assert pool.groups == 4
+    fires_the_same(stack, ours, 1)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    kernel=PAIRS, stride=st.none() | PAIRS, padding=st.integers(0, 1), dilation=PAIRS,
+    size=st.tuples(st.integers(1, 4), st.integers(2, 4)), seed=st.integers(0, 99),
+)  # fmt: skip
+def test_an_unpool_is_a_transposed_convolution_or_refused(
+    kernel: Any, stride: Any, padding: int, dilation: Any, size: Any, seed: int
+) -> None:
+    geometry = {"stride": stride, "padding": (0, padding), "dilation": dilation}
+    block = slayer().block.cuba.Unpool(dict(NEURON), kernel, weight_scale=1.5, **geometry)
+    shape = (3, *size)
+    ours, told = None, ""
+    try:
+        ours = network(nn.ModuleList([block]), shape)
+    except EsvaeError as error:
+        told = str(error)
+    if ours is None:
+        assert "windows do not end with them" in told or "empty output" in told
+        return
+    spikes = raster(seed, *shape)
+    (theirs,) = layer_spikes(nn.ModuleList([block]), spikes)
+    (trace,) = Engine(ours).traces(spikes)
+    assert np.array_equal(theirs[:, 1:], trace.s[:, :-1])
+
+
+def test_an_unpool_between_convolutions() -> None:
+    cuba = slayer().block.cuba
+    stack = trained(
+        cuba.Conv(dict(NEURON), 2, 4, 3, padding=1, weight_scale=4), cuba.Unpool(dict(NEURON), 2, weight_scale=2),
+        cuba.Conv(dict(NEURON), 4, 3, 2, weight_scale=4), shape=(2, 3, 4),
+    )  # fmt: skip
+    ours = network(stack, (2, 3, 4))
+    assert isinstance(ours.layers[1], ConvTranspose)
     fires_the_same(stack, ours, 1)
 
 
