@@ -26,7 +26,8 @@ __all__ = ["ONE_THREAD", "ROOT", "Child", "Warm"]
 ROOT = Path(__file__).resolve().parents[1]
 #: Environment of what may be forked, and of what is run beside others.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
-#: What is imported, where it is installed; of one thread each.
+#: What is imported, where it is installed; of one thread each, as a fork keeps no other (onnxruntime has begun to start
+#: one).
 HEAVY = (
     *(
         "numpy",
@@ -39,7 +40,7 @@ HEAVY = (
         "sklearn.datasets",
     ),
     *("pydantic", "yaml", "safetensors.torch", "jaxtyping", "PIL.Image", "typer", "rich.progress", "rich.table"),
-    *("onnx", "onnxruntime", "nir", "jinja2", "concurrent.futures.process", "multiprocessing.managers"),
+    *("onnx", "nir", "jinja2", "concurrent.futures.process", "multiprocessing.managers"),
 )
 _MOST = 1 << 20
 
@@ -65,17 +66,19 @@ class Warm:
 
     Args:
         environment: more of it, for the process and thus for its imports.
+        root: where the project lies whose commands are run.
     """
 
-    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
-        self._environment = {**os.environ, **ONE_THREAD, **(environment or {})}
+    def __init__(self, environment: Mapping[str, str] | None = None, root: Path = ROOT) -> None:
+        self._environment = {**os.environ, **ONE_THREAD, **(environment or {}), "PYTHONPATH": str(root)}
+        self._script = root / Path(__file__).relative_to(ROOT)
 
     def __enter__(self) -> Warm:
         self._socket, other = socket.socketpair()
         with other:
             self._process = subprocess.Popen(
-                [sys.executable, __file__, str(other.fileno())],
-                env={**self._environment, "PYTHONPATH": str(ROOT)},
+                [sys.executable, str(self._script), str(other.fileno())],
+                env=self._environment,
                 pass_fds=(other.fileno(),),
                 stdin=subprocess.DEVNULL,
             )
@@ -178,6 +181,8 @@ if __name__ == "__main__":
     for module in HEAVY:
         with contextlib.suppress(ImportError):
             importlib.import_module(module)
+            if len(list(Path("/proc/self/task").iterdir())) > 1:
+                raise RuntimeError(f"{module} starts a thread when it is imported, which forks would miss")
     if serve(socket.socket(fileno=int(sys.argv[1]))) is not None:
         from deploy.cli import main
 

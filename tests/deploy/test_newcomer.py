@@ -1,4 +1,8 @@
-"""The newcomer's path: the README's own commands on a fresh clone, and the demo, with the training cut short."""
+"""The newcomer's path: the README's own commands on a fresh clone, and the demo, with the training cut short.
+
+The first two commands and the demo are processes of their own, as the newcomer's are; the others are forks of a process
+that has imported what does not belong to the project (see :mod:`warm`).
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +22,7 @@ from official_network import official
 from PIL import Image
 
 from shortened import lava_is_here, shortened
+from warm import ONE_THREAD, Warm
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,11 +45,15 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
+def surroundings(clone: Path, work: Path) -> dict[str, str]:
+    """The environment of a command: without a data set, without a network."""
+    proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
+    return {**os.environ, **proxies, "PYTHONPATH": str(clone), "ESVAE_DATA": str(work / "data")}
+
+
 def run(clone: Path, *arguments: str, work: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(clone), "ESVAE_DATA": str(work / "data")}  # no data set
-    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
-        environment[name] = "http://127.0.0.1:9"  # no network
     command = [sys.executable, "-m", "deploy.cli", *arguments]
+    environment = surroundings(clone, work)
     return subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, timeout=600)
 
 
@@ -62,18 +72,20 @@ def verb(line: str) -> str:
     return line.split()[1]
 
 
-def run_all(clone: Path, lines: list[str], work: Path) -> None:
-    for line in lines:
-        done = run(clone, *shortened(line), work=work)
-        assert done.returncode == 0, f"{line}: {done.stderr}"
-
-
 @pytest.fixture(scope="module")
 def begun(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder where the first block's first two commands have been run."""
     work = tmp_path_factory.mktemp("begun")
-    run_all(clone, FIRST[:2], work)
+    for line in FIRST[:2]:
+        done = run(clone, *shortened(line), work=work)
+        assert done.returncode == 0, f"{line}: {done.stderr}"
     return work
+
+
+@pytest.fixture(scope="module")
+def warm(clone: Path) -> Iterator[Warm]:
+    with Warm(root=clone) as warm:
+        yield warm
 
 
 def test_the_readme_shows_every_step() -> None:
@@ -83,10 +95,16 @@ def test_the_readme_shows_every_step() -> None:
 
 
 @pytest.mark.parametrize("block", [FIRST[2:], *OTHERS], ids=lambda block: f"esvae {verb(block[0])} and so on")
-def test_the_readmes_commands_work(clone: Path, begun: Path, block: list[str], tmp_path: Path) -> None:
-    shutil.copytree(begun, tmp_path, dirs_exist_ok=True)
-    torch.save(official(large=False).state_dict(), tmp_path / "checkpoint.pth")
-    run_all(clone, block, tmp_path)
+def test_the_readmes_commands_work(clone: Path, warm: Warm, begun: Path, block: list[str], tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    shutil.copytree(begun, work)
+    torch.save(official(large=False).state_dict(), work / "checkpoint.pth")
+    for line in block:
+        with (tmp_path / "said").open("wb") as said:
+            descriptor = said.fileno()
+            environment = surroundings(clone, work) | ONE_THREAD
+            child = warm.start(shortened(line), folder=work, environment=environment, out=descriptor, errors=descriptor)
+        assert child.wait() == 0, f"{line}: {(tmp_path / 'said').read_text('utf-8')[-2000:]}"
 
 
 def test_the_demo_goes_the_whole_way(clone: Path, tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def test_onnx_fires_as_the_float_network() -> None:
     np.testing.assert_allclose(got["potentials"], last.v[:, -1] * (1 - last.s[:, -1]), atol=1e-4)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.data())
 def test_onnx_holds_the_references_integers(data: st.DataObject) -> None:
     pytest.importorskip("onnx")

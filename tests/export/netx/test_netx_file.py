@@ -42,7 +42,7 @@ def generator() -> Network:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(network=networks(loadable=True))
 def test_write_read_write_is_identical(network: Network, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("net")

@@ -71,7 +71,7 @@ def test_random_networks_have_the_references_integers(data: st.DataObject) -> No
     assert_equal(network, data.draw(spikes_for(network)))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.data())
 def test_delays_integrators_and_input_neurons_too(data: st.DataObject) -> None:
     network = data.draw(foreign_networks(transposed=True, loadable=False))
