@@ -36,15 +36,16 @@ from esvae.errors import ConfigError, NetFileError, UnsupportedLayerError
 from export.frontends.slayer_block import NORMS, BlockNorm, delays_of, neuron_of, norm_of, weights_of
 from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, ImageReadout, Pair, RecurrentDense, Shape, Synapse
 from export.ir.floats import FloatLayer, FloatNetwork
-from export.ir.pooling import slayer_pool
+from export.ir.pooling import slayer_pool, slayer_unpool
 
 __all__ = ["convolution_of", "from_slayer"]
 
 _BLOCKS = "lava.lib.dl.slayer.block."
-_SYNAPTIC = ("Dense", "Conv", "ConvT", "Pool", "Recurrent", "Affine")
+_POOLS = ("Pool", "Unpool")
+_SYNAPTIC = ("Dense", "Conv", "ConvT", *_POOLS, "Recurrent", "Affine")
 _KINDS = ("Input", "Flatten", *_SYNAPTIC)
 _SUPPORTED = (
-    "slayer.block.cuba.Dense, Conv, ConvT, Pool, Recurrent, Flatten, Input without neuron, Affine at the end, "
+    "slayer.block.cuba.Dense, Conv, ConvT, Pool, Unpool, Recurrent, Flatten, Input without neuron, Affine at the end, "
     f"weight norm, {' and '.join(NORMS)}"
 )
 #: Blocks that hold no synapses of the chip, and why.
@@ -52,7 +53,6 @@ _REASONS = {
     "Average": "it averages spikes into rates, which no spike carries; end with the block before it",
     "TimeDecimation": "it makes one step of several, where all layers of a chip share their steps",
     "KWTA": "its neurons inhibit each other in slayer's own loop, which slayer writes nowhere",
-    "Unpool": "use ConvT with the same kernel and stride, groups as many as channels",
 }
 
 
@@ -198,7 +198,7 @@ def _synapse(walk: _Walk, block: Any, kind: str, where: str) -> tuple[Synapse[Fl
     if kind == "Affine" and not block.dynamics:  # what enters the neurons, not what they make of it
         norm, lif = BlockNorm(), FloatLif(0.0, math.inf)
     else:
-        outputs = walk.shape[0] if kind == "Pool" else int(block.synapse.out_channels)
+        outputs = walk.shape[0] if kind in _POOLS else int(block.synapse.out_channels)
         norm = norm_of(block.neuron, where, outputs, on_grid=weights.on_grid)
         lif = neuron_of(block.neuron, where, norm.divisor, on_grid=weights.on_grid)
     if kind == "Affine":
@@ -244,7 +244,7 @@ def convolution_of(
     Args:
         shape: of what enters.
         synapse: slayer's.
-        kind: ``Conv``, ``ConvT`` or ``Pool``.
+        kind: ``Conv``, ``ConvT``, ``Pool`` or ``Unpool``.
         weight: in slayer's layout, the time axis last.
         bias, lif: of the node.
         where: what errors call the block.
@@ -257,10 +257,11 @@ def convolution_of(
         raise UnsupportedLayerError(f"{where}: a kernel over {weight.shape[-1]} steps; expected 1")
     stride, padding, dilation = (_pair(getattr(synapse, key)) for key in ("stride", "padding", "dilation"))
     weight = weight[..., 0]
-    if kind == "Pool":
+    if kind in _POOLS:
         if len(shape) != 3:
-            raise NetFileError(f"{where}: pool takes (C, H, W) inputs, got {shape}")
-        return slayer_pool(weight[0, 0], shape, lif, where, stride=stride, padding=padding, dilation=dilation)
+            raise NetFileError(f"{where}: takes (C, H, W) inputs, got {shape}")
+        make = slayer_pool if kind == "Pool" else slayer_unpool
+        return make(weight[0, 0], shape, lif, where, stride=stride, padding=padding, dilation=dilation)
     node = Conv if kind == "Conv" else ConvTranspose
     return node(weight, bias, lif, stride, padding, dilation, groups=int(synapse.groups))
 

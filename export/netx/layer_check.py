@@ -150,6 +150,9 @@ def _weights(group: h5py.Group, kind: str, where: str) -> Iterator[Finding]:
         if found is None:
             return
         present[key], counts[key] = found
+    if kind == "dense_rec" and group["weight"].ndim != 1 and group["weight_rec"].ndim == 1:
+        text = "weight_rec is flat beside a weight that is not: netx raises ValueError; store (outputs, outputs)"
+        yield Finding("error", where, text)
     both = np.concatenate(list(present.values()))
     if not both.any():
         does = "the layer passes nothing on" if kind == "conv" else "netx raises OverflowError"

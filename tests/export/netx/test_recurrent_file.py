@@ -79,3 +79,17 @@ def test_a_recurrent_matrix_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedLayerError, match="without 'weight_rec'"):
         read_netx_unguarded(path)
     assert any(found.severity == "error" and "weight_rec" in found.what for found in check_file(path))
+
+
+@pytest.mark.parametrize(("flat", "found"), [(("weight_rec",), 1), (("weight",), 0), (("weight", "weight_rec"), 0)])
+def test_a_flat_recurrent_matrix_beside_one_that_is_not_is_found(
+    tmp_path: Path, flat: tuple[str, ...], found: int
+) -> None:
+    path = write_netx(network(), tmp_path / "r.net")
+    values = {"weight": ENTERING, "weight_rec": BACK}
+    with h5py.File(path, "r+") as file:
+        del file["esvae"]
+        for key in flat:
+            del file["layer/1"][key]
+            file["layer/1"][key] = values[key].reshape(-1)
+    assert sum("is flat beside" in error.what for error in check_file(path) if error.severity == "error") == found
