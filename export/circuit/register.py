@@ -8,6 +8,7 @@ of the two bits, whose difference is it; the bits of earlier steps wait in relay
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,7 @@ from jaxtyping import UInt8
 from esvae.errors import ConfigError
 from export.circuit.gates import Circuit, Signal
 
-__all__ = ["TRINOMIALS", "Trinomial", "seed_bits", "shift_register", "trinomial_for"]
+__all__ = ["TRINOMIALS", "Trinomial", "register_for", "seed_bits", "shift_register"]
 
 
 @dataclass(frozen=True)
@@ -31,16 +32,39 @@ class Trinomial:
 TRINOMIALS = (Trinomial(521, 168), Trinomial(1279, 418), Trinomial(2281, 1029))
 
 
-def trinomial_for(lanes: int) -> Trinomial:
-    """The shortest register that can make so many bits a step: all that a step needs must be there the step before.
+def register_for(lanes: int, held: Sequence[tuple[int, range]], steps: int) -> tuple[Trinomial, int]:
+    """The shortest register, and the fewest lanes a step, of which two held bits never decide a third bit.
+
+    Any bit is the exclusive or of two others. Where two of the three are held, the third, read as noise, would tell
+    what they are together: the component and a factor of an image, or of the next one. More lanes move them apart.
+
+    Args:
+        lanes: that are needed; all that a step needs must be there the step before.
+        held: step of the window at which bits are taken, and the lanes that they are.
+        steps: of the window.
+
+    Returns:
+        The feedback, and how many lanes to make.
 
     Raises:
-        ConfigError: none can.
+        ConfigError: no register makes so many, or keeps them apart.
     """
     for trinomial in TRINOMIALS:
-        if lanes <= trinomial.q:
-            return trinomial
-    raise ConfigError(f"{lanes} random bits a step: at most {TRINOMIALS[-1].q}; use a prior with fewer factors")
+        for made in range(lanes, trinomial.q + 1):
+            if not _tied(trinomial, made, held, steps):
+                return trinomial, made
+    raise ConfigError(
+        f"{lanes} random bits a step in windows of {steps} steps: no register makes so many (at most "
+        f"{TRINOMIALS[-1].q}) and keeps those that are held apart; use a prior with fewer factors, or longer windows"
+    )
+
+
+def _tied(trinomial: Trinomial, lanes: int, held: Sequence[tuple[int, range]], steps: int) -> bool:
+    """Whether two held bits, of one window or several, are as far apart as two of a bit and its summands."""
+    taken = np.array([step * lanes + lane for step, chosen in held for lane in chosen], np.int64)
+    window = steps * lanes
+    apart = (taken[:, None] - taken) % window
+    return any((apart == distance % window).any() for distance in (trinomial.p, trinomial.q, trinomial.p - trinomial.q))
 
 
 def seed_bits(seed: int, trinomial: Trinomial) -> UInt8[np.ndarray, " p"]:

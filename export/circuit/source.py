@@ -23,7 +23,7 @@ from jaxtyping import Int32
 
 from export.circuit.choice import CHOICE_DELAY, one_hot_choice
 from export.circuit.gates import WEIGHT_STEP, Circuit, Signal, and_gate, relay
-from export.circuit.register import Trinomial, seed_bits, shift_register, trinomial_for
+from export.circuit.register import Trinomial, register_for, seed_bits, shift_register
 from export.circuit.tables import PriorTables
 from export.circuit.window import held_bit, power_on, ring
 
@@ -36,7 +36,7 @@ class CircuitSource:
 
     Attributes:
         circuit: all neurons.
-        lanes: all lanes of the register: noise first, then those that are held.
+        lanes: all lanes of the register: noise first, then those that are held, and some that nobody reads.
         noise: fresh bits at every step.
         held: factor bits, where all components share them.
         means: of each component, one at a time; empty where there is one component.
@@ -58,7 +58,8 @@ class CircuitSource:
 def source_circuit(tables: PriorTables, steps: int, seed: int = 0) -> CircuitSource:
     """Wires a source for windows of ``steps``.
 
-    No lane that is held for the next image is read as noise: the last steps of an image would know the next one.
+    No lane that is held for the next image is read as noise: the last steps of an image would know the next one. Nor
+    do two held bits decide one that is (:func:`~export.circuit.register.register_for`).
 
     Raises:
         ConfigError: a window below 2 steps, a seed out of range, or more random bits a step than a register makes.
@@ -66,17 +67,19 @@ def source_circuit(tables: PriorTables, steps: int, seed: int = 0) -> CircuitSou
     circuit = Circuit()
     bits, factors = len(tables.noise), tables.factor.shape[1]
     choice_bits = tables.choice_bits if tables.components > 1 else 0
-    lanes = bits + choice_bits + factors
-    feedback = trinomial_for(lanes)
-    start = power_on(circuit)
-    phases = ring(circuit, steps, start)
-    register = shift_register(circuit, lanes, feedback, seed_bits(seed, feedback), start)
-    noise, choice, drawn = register[:bits], register[bits : bits + choice_bits], register[bits + choice_bits :]
-    components: list[Signal] = []
+    held_from, lanes = bits + choice_bits, bits + choice_bits + factors
     loaded = 0  # phase of the ring at which the factors are loaded
     if tables.components > 1:
-        components = one_hot_choice(circuit, choice, tables.edge.tolist(), phases[0])
         loaded = CHOICE_DELAY if tables.shared else CHOICE_DELAY - 1
+    taken = [(0, range(bits, held_from)), (loaded % steps, range(held_from, lanes))]
+    feedback, made = register_for(lanes, taken, steps)
+    start = power_on(circuit)
+    phases = ring(circuit, steps, start)
+    register = shift_register(circuit, made, feedback, seed_bits(seed, feedback), start)
+    noise, choice, drawn = register[:bits], register[bits:held_from], register[held_from:lanes]
+    components: list[Signal] = []
+    if tables.components > 1:
+        components = one_hot_choice(circuit, choice, tables.edge.tolist(), phases[0])
     held = [held_bit(circuit, f"factor.{j}", bit, phases[loaded % steps]) for j, bit in enumerate(drawn)]
     means = [relay(circuit, f"mean.{k}", component) for k, component in enumerate(components)]
     terms = []

@@ -8,7 +8,7 @@ from threshold_gates import gate_spikes, values_of
 
 from esvae.errors import ConfigError
 from export.circuit.gates import Circuit
-from export.circuit.register import TRINOMIALS, Trinomial, seed_bits, shift_register, trinomial_for
+from export.circuit.register import TRINOMIALS, Trinomial, register_for, seed_bits, shift_register
 from export.circuit.window import power_on
 
 
@@ -76,11 +76,31 @@ def test_seeds() -> None:
 
 
 def test_the_register_grows_with_the_lanes() -> None:
-    assert trinomial_for(168).p == 521
-    assert trinomial_for(169).p == 1279
-    with pytest.raises(ConfigError, match="1030 random bits a step: at most 1029"):
-        trinomial_for(1030)
+    assert register_for(168, (), 8) == (TRINOMIALS[0], 168)
+    assert register_for(169, (), 8) == (TRINOMIALS[1], 169)
+    with pytest.raises(ConfigError, match=r"1030 random bits a step in windows of 8 steps: .* \(at most 1029\)"):
+        register_for(1030, (), 8)
     circuit = Circuit()
     start, seed = power_on(circuit), seed_bits(0, TRINOMIALS[0])
     with pytest.raises(ConfigError, match="169 lanes: expected 1 to 168"):
         shift_register(circuit, 169, TRINOMIALS[0], seed, start)
+
+
+@pytest.mark.parametrize(("factors", "load", "made"), [(32, 2, 106), (8, 2, 84), (16, 2, 92), (32, 3, 118)])
+def test_two_held_bits_decide_no_third(factors: int, load: int, made: int) -> None:
+    """Counted bit by bit, over windows: of a bit and its two summands at most one is held."""
+    needed, steps = 74 + factors, 8
+    held = [(0, range(64, 74)), (load, range(74, needed))]
+    trinomial, lanes = register_for(needed, held, steps)
+    assert (trinomial, lanes) == (TRINOMIALS[0], made)
+
+    def most(lanes: int) -> int:
+        taken = np.zeros((40, lanes), int)
+        for step, chosen in held:
+            taken[step::steps, chosen] = 1
+        bits = taken.ravel()
+        p, q = trinomial.p, trinomial.q
+        return int((bits[p:] + bits[p - q : -q] + bits[:-p]).max())
+
+    assert most(lanes) == 1
+    assert all(most(fewer) > 1 for fewer in range(needed, lanes))

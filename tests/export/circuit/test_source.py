@@ -44,7 +44,7 @@ def plain_latents(tables: PriorTables, source: CircuitSource, seed: int, images:
         at = 2 + image * steps
         number = lanes_at(at)[noise : noise + chosen] @ (1 << np.arange(chosen))
         component = tables.component(np.array([number]))
-        [logits] = tables.logits(component, lanes_at(at + load)[None, noise + chosen :])
+        [logits] = tables.logits(component, lanes_at(at + load)[None, noise + chosen :][:, : tables.factor.shape[1]])
         for step in range(steps):
             signs = 2 * lanes_at(first + image * steps + step - 1)[:noise] - 1
             spikes[image, step] = logits + signs @ tables.noise > 0
