@@ -32,11 +32,11 @@ NODES = (
     SourceNode(1, (2, 3, 4), False, "latent"),
     LayerNode(
         2,
-        *("layer0", "layer 0", (1, 2, 3), "bias.npy", 6, 4096, 819, 100),
+        *("layer0", "layer 0", (1, 2, 3), "bias.npy", 6, "du.npy", "dv.npy", 100),
         ConvSynapse("weight.npy", (2, 3, 4), (1, 2), (0, 1), (1, 1), 2),
     ),
-    LayerNode(3, "layer1", "layer 1", (6,), "bias.npy", 6, 4096, 819, 100, SparseSynapse("d", "i", "p", (6, 6))),
-    LayerNode(4, "layer2", "layer 2", (6,), "bias.npy", 6, 4096, 819, 100, None),
+    LayerNode(3, "layer1", "1", (6,), "bias.npy", 6, "du.npy", "dv.npy", 100, SparseSynapse("d", "i", "p", (6, 6))),
+    LayerNode(4, "layer2", "layer 2", (6,), "bias.npy", 6, "du.npy", "dv.npy", 100, None),
 )
 MESSAGES = [
     WindowsWork("0", 2, 5, True, "a.net", False, (2, 3, 4), "entering.npy", None),
