@@ -48,7 +48,7 @@ def replace_part(name: str, lines: list[str], target: Path) -> None:
 def _machine(about: dict[str, Any]) -> str:
     instructions = "".join(f", {name}" for name in about.get("instructions", ()))
     return (
-        f"Measured on {about['cores']} cores of {about['processor']}{instructions}, {about['threads']} threads, "
+        f"Measured on {about['cores']} cores of {about['processor']}{instructions}, {_threads(about)}, "
         f"Python {about['python']}, torch {about['torch']}, {about['date']}."
     )
 

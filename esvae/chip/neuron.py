@@ -71,7 +71,7 @@ class Lif:
     @property
     def uniform(self) -> bool:
         """Whether all neurons of the layer are alike."""
-        return isinstance(self.current_decay, int) and isinstance(self.voltage_decay, int)
+        return not (isinstance(self.current_decay, tuple) or isinstance(self.voltage_decay, tuple))
 
     @property
     def current_keep(self) -> float:

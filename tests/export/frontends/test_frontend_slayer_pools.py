@@ -23,31 +23,40 @@ pytestmark = [
 ]
 
 PAIRS = st.tuples(st.integers(1, 3), st.integers(1, 3))
+GEOMETRIES = st.fixed_dictionaries(
+    {
+        "kernel_size": PAIRS,
+        "stride": st.none() | PAIRS,
+        "padding": st.tuples(st.just(0), st.integers(0, 1)),
+        "dilation": PAIRS,
+    }
+)
 
 
-@settings(max_examples=40, deadline=None)
-@given(
-    kernel=PAIRS, stride=st.none() | PAIRS, padding=st.integers(0, 1), dilation=PAIRS,
-    size=st.tuples(st.integers(2, 7), st.integers(2, 7)), seed=st.integers(0, 99),
-)  # fmt: skip
-def test_a_pool_is_a_convolution_or_refused(
-    kernel: Any, stride: Any, padding: int, dilation: Any, size: Any, seed: int
+def same_or_refused(
+    name: str, geometry: dict[str, Any], size: tuple[int, int], seed: int, reasons: tuple[str, ...]
 ) -> None:
-    geometry = {"stride": stride, "padding": (0, padding), "dilation": dilation}
-    block = slayer().block.cuba.Pool(dict(NEURON), kernel, weight_scale=1.5, **geometry)
-    shape = (3, *size)
+    """slayer's block of this name fires the same in the twin, or is refused with one of the reasons."""
+    block = getattr(slayer().block.cuba, name)(dict(NEURON), weight_scale=1.5, **geometry)
+    stack, shape = nn.ModuleList([block]), (3, *size)
     ours, told = None, ""
     try:
-        ours = network(nn.ModuleList([block]), shape)
+        ours = network(stack, shape)
     except EsvaeError as error:
         told = str(error)
     if ours is None:
-        assert any(reason in told for reason in ("see two at once", "zeros at the far end", "empty output"))
+        assert any(reason in told for reason in reasons)
         return
     spikes = raster(seed, *shape)
-    (theirs,) = layer_spikes(nn.ModuleList([block]), spikes)
+    (theirs,) = layer_spikes(stack, spikes)
     (trace,) = Engine(ours).traces(spikes)
     assert np.array_equal(theirs[:, 1:], trace.s[:, :-1])
+
+
+@settings(max_examples=40, deadline=None)
+@given(GEOMETRIES, st.tuples(st.integers(2, 7), st.integers(2, 7)), st.integers(0, 99))
+def test_a_pool_is_a_convolution_or_refused(geometry: dict[str, Any], size: tuple[int, int], seed: int) -> None:
+    same_or_refused("Pool", geometry, size, seed, ("see two at once", "zeros at the far end", "empty output"))
 
 
 def test_pools_between_convolutions_with_odd_sizes() -> None:
@@ -65,28 +74,11 @@ def test_pools_between_convolutions_with_odd_sizes() -> None:
 
 
 @settings(max_examples=30, deadline=None)
-@given(
-    kernel=PAIRS, stride=st.none() | PAIRS, padding=st.integers(0, 1), dilation=PAIRS,
-    size=st.tuples(st.integers(1, 4), st.integers(2, 4)), seed=st.integers(0, 99),
-)  # fmt: skip
+@given(GEOMETRIES, st.tuples(st.integers(1, 4), st.integers(2, 4)), st.integers(0, 99))
 def test_an_unpool_is_a_transposed_convolution_or_refused(
-    kernel: Any, stride: Any, padding: int, dilation: Any, size: Any, seed: int
+    geometry: dict[str, Any], size: tuple[int, int], seed: int
 ) -> None:
-    geometry = {"stride": stride, "padding": (0, padding), "dilation": dilation}
-    block = slayer().block.cuba.Unpool(dict(NEURON), kernel, weight_scale=1.5, **geometry)
-    shape = (3, *size)
-    ours, told = None, ""
-    try:
-        ours = network(nn.ModuleList([block]), shape)
-    except EsvaeError as error:
-        told = str(error)
-    if ours is None:
-        assert "windows do not end with them" in told or "empty output" in told
-        return
-    spikes = raster(seed, *shape)
-    (theirs,) = layer_spikes(nn.ModuleList([block]), spikes)
-    (trace,) = Engine(ours).traces(spikes)
-    assert np.array_equal(theirs[:, 1:], trace.s[:, :-1])
+    same_or_refused("Unpool", geometry, size, seed, ("windows do not end with them", "empty output"))
 
 
 def test_an_unpool_between_convolutions() -> None:
