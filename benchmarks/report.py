@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from deploy.view.style import figure, line, log_axis, save_png, styled
+
 __all__ = ["replace_part", "table", "write_report"]
 
 
@@ -161,17 +163,16 @@ def _scaling(result: dict[str, list[dict[str, float]]]) -> list[str]:
     return [*lines, "![Time an image over steps, channels and images](benchmarks_scaling.png)"]
 
 
+@styled
 def _plot(result: dict[str, list[dict[str, float]]], target: Path) -> None:
-    import matplotlib
-
-    matplotlib.use("agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(1, len(result), figsize=(9, 3), sharey=True, layout="constrained")
+    made, axes = figure(9, 3, 1, len(result), sharey=True)
+    times = [row["ms"] for rows in result.values() for row in rows]
     for axis, (name, rows) in zip(axes, result.items(), strict=True):
-        axis.loglog([r[name] for r in rows], [r["ms"] for r in rows], "o-", color="black")
+        measured = [row[name] for row in rows]
+        axis.plot(measured, [row["ms"] for row in rows], **line(0, name))
+        log_axis(axis.xaxis, min(measured), max(measured))
+        axis.set_xticks(measured)
         axis.set_xlabel(name)
-        axis.grid(True, which="both", alpha=0.3)
+    log_axis(axes[0].yaxis, min(times), max(times))
     axes[0].set_ylabel("ms an image")
-    figure.savefig(target, dpi=120)
-    pyplot.close(figure)
+    save_png(made, target)
