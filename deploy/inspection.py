@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from esvae.errors import EsvaeError
-from export.circuit.generator import whole_network
 from export.ir import (
     INPUT_LABEL,
     CircuitPrior,
@@ -24,6 +23,7 @@ from export.ir import (
     Synapse,
     all_weights,
 )
+from export.ir.circuit import whole_network
 from export.netx import read_netx
 from export.netx.rules import present_weights
 from export.netx.survey import Item, survey

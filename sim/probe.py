@@ -14,9 +14,9 @@ from typing import TypeAlias
 import numpy as np
 
 from esvae.errors import DataError
-from export.circuit.generator import circuit_of
 from export.circuit.law import SumLaw, logistic_error
 from export.ir import CircuitPrior, Network, Prior
+from export.ir.circuit import circuit_of
 from sim.circuit import circuit_windows
 from sim.randomness import RandomnessCheck, bit_checks, exact_check, spike_checks
 from sim.sampler import advance, check_circuit_seed, codes_from_rates, draw_latents, initial_states, prior_rates

@@ -15,7 +15,6 @@ import numpy as np
 
 from esvae.machine.files import write_bytes
 from esvae.machine.hdf5 import hdf5_image
-from export.circuit.generator import is_chained, source_network, whole_network
 from export.ir import (
     INTEGRATOR,
     CircuitPrior,
@@ -28,6 +27,7 @@ from export.ir import (
     RecurrentDense,
     Synapse,
 )
+from export.ir.circuit import is_chained, source_network, whole_network
 from export.ir.labels import FIRST_GROUP
 from export.netx.circuit import CIRCUIT, write_layout
 from export.netx.layout import bias_to_file, delay_to_file

@@ -11,16 +11,10 @@ import pytest
 from circuit_networks import LATENTS, STEPS, circuit_generator, host_generator
 
 from esvae.errors import DataError, HardwareRangeError, NetFileError, UnsupportedLayerError
-from export.circuit.generator import (
-    CircuitOptions,
-    circuit_of,
-    is_chained,
-    source_network,
-    whole_network,
-    with_circuit,
-)
+from export.circuit.generator import CircuitOptions, with_circuit
 from export.frontends.netx_file import from_netx
 from export.ir import CircuitLayout, CircuitPrior, Network, Unflatten
+from export.ir.circuit import circuit_of, is_chained, source_network, whole_network
 from export.netx import read_netx
 from export.netx.write import write_netx
 from export.relower import relower_file
