@@ -151,6 +151,8 @@ def _fingerprint(config: Config, total: int, initial: Run | None) -> dict[str, A
         content["train"]["epochs or max_steps"] = total
     if config.model.quantization is None:
         del content["model"]["quantization"]  # so that checkpoints whose config knows no such key can be continued
+    if config.model.sampler == "poisson":
+        del content["model"]["sampler"]
     if initial is not None:
         content["from"] = initial.weights_hash
     return content
