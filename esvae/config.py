@@ -20,6 +20,7 @@ __all__ = [
     "Config",
     "DataConfig",
     "DecoderConfig",
+    "FinishConfig",
     "ModelConfig",
     "NeuronConfig",
     "PriorConfig",
@@ -141,6 +142,21 @@ class ModelConfig(_Section):
     """Train the decoder in the chip's integers; None trains it in floats and rounds when exporting."""
 
 
+class FinishConfig(_Section):
+    """What follows the training: the decoder alone goes on learning, on rates that the encoder gives once; then the
+    mixture is fitted."""
+
+    epochs: int = Field(5, ge=1)
+    """Over the images below."""
+    images: int = Field(20_000, ge=2)
+    """Training images whose rates are kept, at most."""
+    learning_rate: float = Field(1e-3, gt=0)
+    """Falls to zero with a cosine."""
+    gain: bool = False
+    """Drawn pictures get more contrast: the readout's potential is multiplied by what brings them closest to training
+    images. Reconstructions are not."""
+
+
 class TrainConfig(_Section):
     """Loss and optimizer (ESVAE, section 5.1)."""
 
@@ -169,6 +185,8 @@ class TrainConfig(_Section):
     """Taken from the end of the training set, never trained on, to stop early and to keep the best epoch by."""
     patience: int | None = Field(None, ge=1)
     """Stop after so many epochs without a better reconstruction of the validation images."""
+    finish: FinishConfig | None = None
+    """A last stage for the decoder alone; the paper has none."""
     seed: int = Field(0, ge=0, lt=2**32)
 
     @model_validator(mode="after")

@@ -113,8 +113,11 @@ class ESVAE(nn.Module):
 
     def forward(self, images: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
         """Reconstructions ``(N, C, H, W)`` through sampled posterior spikes."""
-        reconstruction: torch.Tensor = self.decoder(self.sample(self.posterior_rates(images), generator))
-        return reconstruction
+        return self.reconstruction(self.posterior_rates(images), generator)
+
+    def reconstruction(self, rates: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
+        """Images ``(N, C, H, W)`` of posterior rates ``(N, latent)``, without the gain of drawn ones."""
+        return torch.tanh(self.decoder.potentials(self.sample(rates, generator)))
 
     @torch.no_grad()
     def generate(self, count: int, generator: torch.Generator | None = None) -> torch.Tensor:
@@ -130,13 +133,12 @@ class ESVAE(nn.Module):
         """
         settings = self.config.train
         posterior = self.posterior_rates(images)
-        spikes = self.sample(posterior, generator)
         if settings.activity_weight:
             with recording(self.decoder) as record:
-                output = self.decoder.read(self.decoder.hidden(spikes)[-1])
-            activity = record.used()
+                spikes = self.decoder.hidden(self.sample(posterior, generator))[-1]
+            output, activity = torch.tanh(self.decoder.integrated(spikes)), record.used()
         else:
-            output, activity = self.decoder(spikes), posterior.new_zeros(())
+            output, activity = self.reconstruction(posterior, generator), posterior.new_zeros(())
         reconstruction = torch.nn.functional.mse_loss(output, images)
         distance = mmd(all_rows(posterior), all_rows(self.prior(len(images), generator)))
         total = reconstruction + settings.mmd_weight * distance + settings.activity_weight * activity

@@ -40,7 +40,7 @@ def from_run(run: Run) -> FloatNetwork:
         layers=tuple(layers),
         time_steps=config.model.time_steps,
         prior=Prior(weight, bias, share, config.model.rate_bits, config.model.sampler, levels),
-        readout=ImageReadout(1.0, (config.data.image_channels, size, size), decoder.upscale),
+        readout=ImageReadout(1.0 / float(decoder.gain), (config.data.image_channels, size, size), decoder.upscale),
         provenance={
             "name": config.name,
             "config": config_to_yaml(config),
