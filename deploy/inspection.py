@@ -135,7 +135,8 @@ def _prior(network: Network) -> dict[str, Any] | None:
         neurons = dict(layout.groups)
         return {"neurons": neurons, "latents": prior.latents.outputs, "start": layout.start, "seed": layout.seed}
     components, latents, noise = prior.weight.shape
-    return {"components": components, "latents": latents, "noise": noise, "rate_bits": prior.rate_bits}
+    sizes = {"components": components, "latents": latents, "noise": noise}
+    return {**sizes, "rate_bits": prior.rate_bits, "sampler": prior.sampler, "levels": prior.levels}
 
 
 def _views(network: Network) -> list[LayerView]:

@@ -7,7 +7,7 @@ from itertools import groupby
 
 import numpy as np
 
-from esvae.errors import DataError
+from esvae.errors import ConfigError, DataError
 from export.circuit.gates import GATE, WEIGHT_STEP
 from export.circuit.source import latent_synapses, source_circuit
 from export.circuit.tables import TableOptions, prior_tables
@@ -46,6 +46,11 @@ def circuit_prior(prior: Prior, steps: int, options: CircuitOptions = CircuitOpt
         ConfigError: a window below 2 steps, a seed out of range, or too many random bits a step.
         HardwareRangeError: logits that no weights hold.
     """
+    if prior.sampler != "poisson" or prior.levels is not None:
+        raise ConfigError(
+            "a circuit draws each spike anew from rates as they are: it has neither the systematic sampler nor snapped "
+            "rates; draw on the host, or train with sampler: poisson and prior.snap: false"
+        )
     tables = prior_tables(prior, options.tables)
     source = source_circuit(tables, steps, options.seed)
     weight, bias = latent_synapses(source, tables)

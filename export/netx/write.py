@@ -141,6 +141,10 @@ def _write_generator(group: h5py.Group, network: Network) -> None:
         prior["bias"] = network.prior.bias.astype(np.float32)
         prior["share"] = network.prior.share.astype(np.float32)
         prior["rate_bits"] = np.int64(network.prior.rate_bits)
+        if network.prior.sampler != "poisson":  # what older versions know is written as they wrote it
+            prior["sampler"] = network.prior.sampler
+        if network.prior.levels is not None:
+            prior["levels"] = np.int64(network.prior.levels)
     if network.readout is not None:
         readout = group.create_group("readout")
         readout["unit"] = np.float64(network.readout.unit)
