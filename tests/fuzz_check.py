@@ -151,7 +151,8 @@ def _stimulus(network: Network | str, path: Path, number: int) -> Stimulus:
         shape = tuple(int(n) for n in np.atleast_1d(np.asarray(first.get("shape", 3))) if 0 < n < 1 << 10) or (3,)
         driven = "neuron" in first
     if driven:
-        return Stimulus(None, rng.integers(-50, 300, (1, *shape)).astype(np.int32), _STEPS, Timing())
+        found = Stimulus(None, rng.integers(-50, 300, (1, *shape)).astype(np.int32), _STEPS, Timing())
+        return as_stimulus(network, found) if isinstance(network, Network) else found
     return Stimulus((rng.random((1, _STEPS, *shape)) < 0.6).astype(np.uint8), None, _STEPS, Timing())
 
 
