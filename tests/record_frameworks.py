@@ -31,6 +31,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "Flatten": (),
     "Leaky": ("inhibition", "state_quant", "reset_mechanism", "reset_delay"),
     "Synaptic": ("inhibition", "state_quant", "reset_mechanism", "reset_delay"),
+    "RLeaky": ("inhibition", "state_quant", "reset_mechanism", "reset_delay"),
     "IFNode": ("v_threshold", "v_reset"),
     "LIFNode": ("tau", "decay_input", "v_threshold", "v_reset"),
     "ParametricLIFNode": ("decay_input", "v_threshold", "v_reset"),
@@ -54,7 +55,7 @@ def described(module: nn.Module) -> dict[str, Any]:
 def arrays_of(module: nn.Module, prefix: str) -> dict[str, np.ndarray]:
     """Parameters and buffers by name, the neurons' states left out."""
     named = [*module.named_parameters(), *module.named_buffers()]
-    keep = [(name, value) for name, value in named if name.rpartition(".")[2] not in ("mem", "syn")]
+    keep = [(name, value) for name, value in named if name.rpartition(".")[2] not in ("mem", "syn", "spk")]
     return {f"{prefix}.{name}": value.detach().numpy() for name, value in keep}
 
 
@@ -101,6 +102,16 @@ def snntorch_networks() -> Iterator[tuple[str, list[nn.Module], np.ndarray]]:
         [nn.Linear(7, 9), snn.Synaptic(0.6, 0.8, threshold=0.9, **zero)],
         raster(3, 4, 20, 7),
     )
+    now = {"reset_delay": False, **zero}
+    yield (
+        "snntorch_recurrent",
+        [
+            nn.Linear(7, 9), snn.RLeaky(0.8, linear_features=9, threshold=0.5, **now),
+            nn.Linear(9, 6), snn.RLeaky(0.9, torch.linspace(-0.5, 0.5, 6), all_to_all=False, threshold=0.4, **now),
+            nn.Linear(6, 5), snn.RLeaky(0.7, linear_features=5, threshold=0.5),
+        ],
+        raster(7, 4, 20, 7),
+    )  # fmt: skip
 
 
 def spikingjelly_networks() -> Iterator[tuple[str, list[nn.Module], np.ndarray]]:
@@ -147,7 +158,8 @@ def run(modules: list[nn.Module], spikes: np.ndarray) -> list[np.ndarray]:
         for index, module in enumerate(modules):
             found = module(x, *states.get(index, ()))
             x, *rest = found if isinstance(found, tuple) else (found,)
-            states[index], x = tuple(rest), x.double()  # spikes of snnTorch are float32, whatever enters
+            x = x.double()  # spikes of snnTorch are float32, whatever enters
+            states[index] = (x, *rest) if hasattr(module, "recurrent") else tuple(rest)
             seen[index].append(x)
     return [torch.stack(steps, 1).numpy() for steps in seen]
 

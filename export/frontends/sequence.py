@@ -125,13 +125,16 @@ class ModuleSequence:
         else:
             raise UnsupportedLayerError(f"{place}: not supported; supported are {self._supported}")
 
-    def neurons(self, cell: Cell, place: str, recurrent: np.ndarray | None = None) -> None:
+    def neurons(
+        self, cell: Cell, place: str, recurrent: np.ndarray | None = None, bias: np.ndarray | None = None
+    ) -> None:
         """Adds the neurons behind the synapses, or behind a pool, that were taken last.
 
         Args:
             cell: what they are.
             place: what errors call them.
             recurrent: ``(outputs, outputs)``, synapses of the neurons onto each other, a step later; or None.
+            bias: ``(outputs,)``, enters with what comes over those, or None.
 
         Raises:
             UnsupportedLayerError: no synapses to be behind.
@@ -140,17 +143,20 @@ class ModuleSequence:
         self._check_open(place)
         synapse, norm, where = self._sums(place)
         after = self._fitting(synapse, where)
+        if bias is not None:
+            synapse, norm = _biased(synapse, norm, bias)
         if cell.subtracted is not None:
-            cell, recurrent = _subtracting(cell, synapse, place)
+            cell, own = _subtracting(cell, synapse, place)
+            recurrent = own if recurrent is None else recurrent + own
         synapse = replace(synapse, neuron=cell.neuron)
         current_bias = None
         if norm is not None and cell.neuron.current_keep:
             synapse, norm = _folded(synapse, norm), None
         if norm is None:
-            bias = None if synapse.bias is None else cell.gain * synapse.bias
+            total = None if synapse.bias is None else cell.gain * synapse.bias
             if cell.neuron.current_keep:
-                current_bias, bias = bias if bias is not None and bias.any() else None, None
-            synapse = replace(synapse, weight=cell.gain * synapse.weight, bias=bias)
+                current_bias, total = total if total is not None and total.any() else None, None
+            synapse = replace(synapse, weight=cell.gain * synapse.weight, bias=total)
         else:
             norm = Norm(cell.gain * norm.scale, cell.gain * norm.shift)
         back = None if recurrent is None else cell.gain * recurrent
@@ -163,6 +169,12 @@ class ModuleSequence:
         if self._pending is not None:
             raise UnsupportedLayerError(f"{place}: follows synapses with no neurons between; put a LIF cell there")
         self._pending = _Pending(synapse, place)
+
+    @property
+    def count(self) -> int:
+        """How many neurons the synapses, or the pool, that were taken last lead to."""
+        synapse = None if self._pending is None else self._pending.synapse
+        return synapse.outputs if isinstance(synapse, Dense) else math.prod(self._shape)
 
     def channels(self, place: str) -> int:
         """How many channels the map has that enters next; raises NetFileError where it is none."""
@@ -351,6 +363,13 @@ class ModuleSequence:
         self._map_shape = self._before = self._shape = shape
         drawn, norm, scale = self._layers[0]
         self._layers[0] = replace(drawn, after=shape), norm, scale
+
+
+def _biased(synapse: Any, norm: Norm | None, bias: np.ndarray) -> tuple[Any, Norm | None]:
+    """With a bias that no norm scales."""
+    if norm is not None:
+        return synapse, Norm(norm.scale, norm.shift + bias)
+    return replace(synapse, bias=bias if synapse.bias is None else synapse.bias + bias), None
 
 
 def _folded(synapse: Any, norm: Norm) -> Any:

@@ -1,4 +1,4 @@
-"""The frontend for snnTorch (snntorch 1.0): sequences of torch's modules and ``Leaky`` or ``Synaptic`` neurons.
+"""The frontend for snnTorch (snntorch 1.0): sequences of torch's modules and its leaky neurons.
 
 =============================  ======================================================================================
 there                          here
@@ -6,14 +6,17 @@ there                          here
 torch's modules                as in :mod:`export.frontends.sequence`
 ``Leaky``                      current without memory, ``keep`` is ``beta``
 ``Synaptic``                   current that lasts, by ``alpha``; a bias before it comes from a neuron that always fires
+``RLeaky``                     the same as ``Leaky``, with ``recurrent``: a ``Linear``, or one weight a neuron (``V``)
 ``reset_mechanism="zero"``     the chip's own reset
-``"subtract"``                 of ``Leaky`` behind ``Linear``: a synapse of each neuron onto itself
+``"subtract"``                 of both behind ``Linear``: a synapse of each neuron onto itself
 ``"none"``                     the readout, at the end alone: potentials, not spikes
 =============================  ======================================================================================
 
-``Synaptic`` with ``reset_delay=True`` (its default) puts the potential of the step *behind* a spike to zero, and with
-it what entered in that step; no neuron of the chip does. With ``reset_delay=False``, which can also be set afterwards,
-it goes on from zero in that step.
+``Synaptic`` and ``RLeaky`` with ``reset_delay=True`` (their default) put the potential of the step *behind* a spike to
+zero, and with it what entered in that step; no neuron of the chip does. With ``reset_delay=False``, which can also be
+set afterwards, they go on from zero in that step. ``RSynaptic`` loses it with either setting. A reset that subtracts is
+snnTorch's with ``reset_delay=True``, the default; with ``False`` it is so while no potential passes two thresholds:
+above them snnTorch takes the next spike for one that was subtracted already, which is said at conversion.
 
 Modules are told by their class's name and module, and read by their attributes: snnTorch need not be installed.
 """
@@ -21,21 +24,24 @@ Modules are told by their class's name and module, and read by their attributes:
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
-from esvae.errors import ConfigError, UnsupportedLayerError
+from esvae.errors import ConfigError, NetFileError, UnsupportedLayerError
 from export.frontends.sequence import MODULES, Cell, ModuleSequence
 from export.ir import FloatLif, ImageReadout, Shape
 from export.ir.floats import FloatNetwork
 
 __all__ = ["from_snntorch"]
 
-_SUPPORTED = f"{MODULES}, Sequential, and snntorch's Leaky and Synaptic"
-_NEURONS = ("Leaky", "Synaptic")
+_SUPPORTED = f"{MODULES}, Sequential, and snntorch's Leaky, RLeaky and Synaptic"
+_NEURONS = ("Leaky", "RLeaky", "Synaptic", "RSynaptic")
+_LOSES = "loses what enters in the step behind a spike"
 
 
 def from_snntorch(
@@ -63,12 +69,17 @@ def from_snntorch(
 
     Example: see ``docs/frontends.md``.
     """
-    sequence = ModuleSequence(input_shape, _SUPPORTED)
+    sequence, differs = ModuleSequence(input_shape, _SUPPORTED), list[str]()
     for place, part in _parts(modules, ""):
         if type(part).__module__.startswith("snntorch.") and type(part).__name__ in _NEURONS:
-            sequence.neurons(_cell(part, place), place)
+            sequence.neurons(_cell(part, place), place, *_recurrence(part, sequence.count, place))
+            if part.reset_mechanism == "subtract" and not part.reset_delay:
+                differs.append(f"{place}: where a potential passes two thresholds; train with reset_delay=True")
         else:
             sequence.take(part, place)
+    if differs:
+        provenance = {"differs from snntorch": "; ".join(differs), **(provenance or {})}
+        warnings.warn(f"spikes will differ from snnTorch's: {'; '.join(differs)}", stacklevel=2)
     return sequence.network("snntorch", time_steps, readout, provenance)
 
 
@@ -94,18 +105,42 @@ def _cell(part: Any, place: str) -> Cell:
             raise UnsupportedLayerError(f"{place}: {what}, is not supported; train without it")
     reset = part.reset_mechanism
     keep, threshold = _share(part, "beta", place), _one(part, "threshold", place)
-    current = _share(part, "alpha", place) if type(part).__name__ == "Synaptic" else 0.0
+    kind = type(part).__name__
+    current = _share(part, "alpha", place) if kind in ("Synaptic", "RSynaptic") else 0.0
     if reset == "none":
         return Cell(FloatLif(keep, math.inf, current))
     if not hasattr(part, "reset_delay"):
         raise UnsupportedLayerError(f"{place}: of a snnTorch that resets otherwise; update it: pip install -U snntorch")
     if reset == "subtract":
         return Cell(FloatLif(keep, threshold, current), subtracted=threshold * (1.0 if part.reset_delay else keep))
-    if type(part).__name__ == "Synaptic" and part.reset_delay:
-        raise UnsupportedLayerError(
-            f"{place}: with reset_delay=True it loses what enters in the step behind a spike; set reset_delay=False"
-        )
+    if kind == "RSynaptic":
+        raise UnsupportedLayerError(f"{place}: it {_LOSES}; use RLeaky, or Synaptic, with reset_delay=False")
+    if kind != "Leaky" and part.reset_delay:
+        raise UnsupportedLayerError(f"{place}: with reset_delay=True it {_LOSES}; set reset_delay=False")
     return Cell(FloatLif(keep, threshold, current))
+
+
+def _recurrence(part: Any, count: int, place: str) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Synapses of the neurons onto each other, and the bias that comes with them."""
+    back = getattr(part, "recurrent", None)
+    if back is None:
+        return None, None
+    if isinstance(back, nn.Linear):
+        return _array(back.weight), None if back.bias is None else _array(back.bias)
+    if not hasattr(back, "V"):
+        raise UnsupportedLayerError(
+            f"{place}: its spikes come back through {type(back).__name__}; supported are linear_features, and "
+            "all_to_all=False"
+        )
+    own = _array(torch.as_tensor(back.V)).reshape(-1)
+    if own.size not in (1, count):
+        raise NetFileError(f"{place}: V has {own.size} values, expected 1 or {count}, as it has neurons")
+    return np.diag(np.broadcast_to(own, (count,))), None
+
+
+def _array(values: torch.Tensor) -> np.ndarray:
+    found: np.ndarray = values.detach().double().cpu().numpy().copy()
+    return found
 
 
 def _one(part: Any, name: str, place: str) -> float:

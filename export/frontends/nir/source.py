@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from esvae.errors import ConfigError, NetFileError
 from export.frontends.nir.build import built
 from export.frontends.nir.chain import NEURONS_OF_NIR, chain
 from export.frontends.nir.convention import RESETS, Reset, TimeStep, time_step
-from export.ir import Shape
+from export.ir import ImageReadout, Shape
 from export.ir.floats import FloatNetwork
 from export.nir.read import NirGraph, NirNode, read_graph
 
@@ -100,7 +100,8 @@ def read_nir(graph: str | os.PathLike[str] | Any, meaning: NirMeaning = NirMeani
     if isinstance(graph, str | os.PathLike):
         provenance["name"] = Path(graph).stem
     network = FloatNetwork(layers.input_shape, layers.layers, steps, provenance=provenance)
-    warnings = tuple(_unsaid(step, neurons, meaning))
+    network, unread = _with_picture(network, found)
+    warnings = (*_unsaid(step, neurons, meaning), *unread)
     return NirSource(network, step, warnings, (*_read_as(step, meaning), *layers.notes))
 
 
@@ -133,6 +134,22 @@ def _read_as(step: TimeStep, meaning: NirMeaning) -> Iterator[str]:
 def _steps(graph: NirGraph) -> int | None:
     held = np.asarray(graph.metadata.get("time_steps", ()), np.float64).reshape(-1)
     return int(held[0]) if held.size == 1 and held[0] >= 1 else None
+
+
+def _with_picture(network: FloatNetwork, graph: NirGraph) -> tuple[FloatNetwork, tuple[str, ...]]:
+    """With the readout that this project's own files say, or a warning why it is left out."""
+    if "image_shape" not in graph.metadata:
+        return network, ()
+    held = [graph.metadata.get(key) for key in ("image_shape", "unit", "upscale")]
+    numbers = [value.reshape(-1) for value in held if isinstance(value, np.ndarray)]
+    if [value.size for value in numbers] != [3, 1, 1] or not all(np.isfinite(value).all() for value in numbers):
+        return network, ("metadata: expected image_shape, unit and upscale as numbers; the picture is left out",)
+    shape, (unit,), (upscale,) = numbers
+    picture = ImageReadout(float(unit), tuple(int(n) for n in shape), int(upscale))
+    try:
+        return replace(network, readout=picture), ()
+    except NetFileError as error:
+        return network, (f"metadata: {error}; the picture is left out",)
 
 
 #: Axes of what enters nodes that say it.

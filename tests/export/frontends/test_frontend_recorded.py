@@ -17,7 +17,7 @@ import record_frameworks
 import torch
 from torch import nn
 
-from esvae.errors import ConfigError, EsvaeError, UnsupportedLayerError
+from esvae.errors import ConfigError, EsvaeError, NetFileError, UnsupportedLayerError
 from export.float_simulate import simulate_float
 from export.frontends import from_snntorch, from_spikingjelly
 from export.ir import Conv, ImageReadout, RecurrentDense
@@ -25,7 +25,10 @@ from export.passes import fold_norm, quantize
 from sim.twin.engine import Engine
 
 FOLDER = Path(__file__).parent / "recorded"
-FIRING = ("snntorch_conv", "snntorch_synaptic", "snntorch_subtract", "spikingjelly_conv", "spikingjelly_subtract")
+FIRING = (
+    "snntorch_conv", "snntorch_synaptic", "snntorch_subtract", "snntorch_recurrent", "spikingjelly_conv",
+    "spikingjelly_subtract",
+)  # fmt: skip
 FRONTENDS: dict[str, Callable[..., Any]] = {"snntorch": from_snntorch, "spikingjelly": from_spikingjelly}
 
 
@@ -66,7 +69,14 @@ class Recorded:
             return made.double().eval()
         made = stand_in(kind, module)
         for name, value in (layer | own).items():
-            setattr(made, name, value)
+            if "." not in name:
+                setattr(made, name, value)
+        if "recurrent.weight" in own:
+            made.recurrent = nn.Linear(*own["recurrent.weight"].shape).double()
+            made.recurrent.load_state_dict({name: own[f"recurrent.{name}"] for name in ("weight", "bias")})
+        elif kind == "RLeaky":
+            made.recurrent = stand_in("RecurrentOneToOne", module)
+            made.recurrent.V = own["V"]
         if kind == "CubaLIFNode":
             made.quantize_8bit = lambda x: (torch.round(x * made.scale / 2) * 2).clamp(-256, 255) / made.scale
         return made
@@ -95,6 +105,7 @@ def assert_alike(described: Any, spikes: np.ndarray, outs: list[np.ndarray]) -> 
         assert trace.s[:, :, channels:].all()
 
 
+@pytest.mark.filterwarnings("ignore:spikes will differ from snnTorch's.*two thresholds:UserWarning")
 @pytest.mark.parametrize("name", FIRING)
 def test_every_layer_fires_as_recorded(name: str) -> None:
     recorded = Recorded(name)
@@ -131,14 +142,22 @@ def test_a_reset_that_loses_its_input_is_refused_and_does_differ() -> None:
 
 
 def test_resets_that_subtract_are_synapses_of_neurons_onto_themselves() -> None:
-    described = Recorded("snntorch_subtract").frontend()
+    with pytest.warns(UserWarning, match=r"differ from snnTorch's: module '5' \(Leaky\): where a potential passes two"):
+        described = Recorded("snntorch_subtract").frontend()
+    assert "module '5'" in described.provenance["differs from snntorch"]
     last = described.synapses[-1].synapse
     assert isinstance(last, RecurrentDense)
     np.testing.assert_allclose(np.diag(last.recurrent), -0.7 * 0.3, rtol=1e-6)
 
 
-def leaky(**more: Any) -> Any:
-    made = stand_in("Leaky", "snntorch._neurons.leaky")
+def one_to_one(weight: torch.Tensor) -> Any:
+    made = stand_in("RecurrentOneToOne", "snntorch._neurons.rleaky")
+    made.V = weight
+    return made
+
+
+def leaky(kind: str = "Leaky", **more: Any) -> Any:
+    made = stand_in(kind, f"snntorch._neurons.{kind.lower()}")
     plain = {
         "beta": 0.5, "threshold": 1.0, "inhibition": False, "state_quant": False, "reset_mechanism": "zero",
         "graded_spikes_factor": 1.0, "reset_delay": True,
@@ -166,7 +185,21 @@ REFUSED: dict[str, tuple[str, Callable[[], list[Any]], type[EsvaeError], str]] =
     "old": ("snntorch", lambda: [leaky(reset_delay=...)], UnsupportedLayerError, "update it: pip install -U snntorch"),
     "other neurons": (
         "snntorch", lambda: [stand_in("Alpha", "snntorch._neurons.alpha")], UnsupportedLayerError,
-        r"module '1' \(Alpha\): not supported; .*Leaky and Synaptic",
+        r"module '1' \(Alpha\): not supported; .*Leaky, RLeaky and Synaptic",
+    ),
+    "both currents": (
+        "snntorch", lambda: [leaky("RSynaptic", alpha=0.5)], UnsupportedLayerError,
+        "loses what enters in the step behind a spike; use RLeaky, or Synaptic, with reset_delay=False",
+    ),
+    "recurrent, late": ("snntorch", lambda: [leaky("RLeaky")], UnsupportedLayerError, "set reset_delay=False"),
+    "recurrent maps": (
+        "snntorch", lambda: [leaky("RLeaky", reset_delay=False, recurrent=nn.Conv2d(1, 1, 1))], UnsupportedLayerError,
+        "come back through Conv2d; supported are linear_features, and all_to_all=False",
+    ),
+    "one to one": (
+        "snntorch",
+        lambda: [leaky("RLeaky", reset_delay=False, recurrent=one_to_one(torch.ones(2)))], NetFileError,
+        "V has 2 values, expected 1 or 3, as it has neurons",
     ),
     "always firing": (
         "spikingjelly", lambda: [node(v_threshold=0.0, v_reset=0.5)], ConfigError, "is not above v_reset 0.5",
@@ -223,6 +256,7 @@ def test_neurons_that_are_not_reset_end_the_network_as_a_readout() -> None:
         from_snntorch(parts[:2], (4,), readout=ImageReadout(1.0, (3, 1, 1)))
 
 
+@pytest.mark.filterwarnings("ignore:spikes will differ from snnTorch's.*two thresholds:UserWarning")
 @pytest.mark.parametrize(("package", "networks"), [
     ("snntorch", record_frameworks.snntorch_networks), ("spikingjelly", record_frameworks.spikingjelly_networks),
 ])  # fmt: skip
