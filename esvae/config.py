@@ -166,7 +166,7 @@ class TrainConfig(_Section):
     learning_rate: float = Field(3e-3, gt=0)
     schedule: Literal["constant", "cosine", "stable_decay"] = "constant"
     """``cosine`` lets the learning rate fall to zero over all steps; ``stable_decay`` keeps it and lets it fall to zero
-    over the last third (warmup-stable-decay: how long to train may be decided late); the paper keeps it constant."""
+    over the last quarter (warmup-stable-decay: how long to train may be decided late); the paper keeps it constant."""
     warmup_steps: int = Field(0, ge=0)
     """Steps over which the learning rate first rises in a straight line; none in the paper."""
     weight_decay: float = Field(1e-3, ge=0)

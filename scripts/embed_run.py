@@ -17,7 +17,7 @@ from esvae.config import config_to_yaml
 from esvae.machine.files import write_bytes, write_text
 from esvae.run import load_run
 
-LIMIT = 1_000_000  # bytes of weights
+LIMIT = 2_000_000  # bytes of weights
 
 
 def main(run: str, name: str) -> None:

@@ -16,7 +16,7 @@ def evaluate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
     images: Annotated[int, typer.Option("-n", "--images", min=1, help="Images to generate.")] = 5000,
     seed: Annotated[int, typer.Option(min=0, help="Of all draws.")] = 0,
-    metrics: Annotated[str, typer.Option(help="Of mse, fad, kid, precision, recall, inception; or all.")] = "all",
+    metrics: Annotated[str, typer.Option(help="Of mse, fad, kid, precision, recall, nearest, inception; all.")] = "all",
     protocol: Annotated[str, typer.Option(help="Of FAD's batch norm: eval, or published (batch statistics).")] = "eval",
     features: Annotated[
         Path | None, typer.Option(help="FAD's autoencoder; else the one below the data root. Takes published weights.")
@@ -35,6 +35,7 @@ def evaluate(
     from esvae.errors import ConfigError, EsvaeError
     from esvae.metrics.features import PROTOCOLS, FeatureNet, load_features
     from esvae.metrics.generator import METRICS, measure_generator
+    from esvae.metrics.paper import PAPER_FIGURES
     from esvae.metrics.train_features import features_path
     from esvae.run import load_run
 
@@ -45,8 +46,9 @@ def evaluate(
     with bar("evaluate") as report:
         splits = load_images(trained.config.data, data_root, report)
         net: FeatureNet | EsvaeError
+        autoencoder = features or features_path(trained.config.data, data_root)
         try:
-            net = load_features(features or features_path(trained.config.data, data_root))
+            net = load_features(autoencoder)
         except EsvaeError as error:
             if features is not None:
                 raise
@@ -61,11 +63,14 @@ def evaluate(
             metrics=wanted,
             report=report,
         )
+    data = trained.config.data.name
+    measured = {**vars(done), "paper": PAPER_FIGURES.get(data, {})}
     if json:
-        emit_json({"run": run, "weights_hash": trained.weights_hash, "data": trained.config.data.name, **vars(done)})
+        emit_json({"run": run, "weights_hash": trained.weights_hash, "data": data, **measured})
         return
-    of = f"{len(splits.test):,} of {trained.config.data.name}'s test set"
-    title = f"{run}: {done.images:,} generated images against {of}"
-    print_tables(evaluation_tables(plain(done), title=title))
+    title = f"{run}: {done.images:,} generated images against {len(splits.test):,} of {data}'s test set"
+    if "fad" in done.values:
+        title += f"; FAD in the code of {autoencoder.name}, protocol {protocol}"
+    print_tables(evaluation_tables(plain(measured), title=title))
     for name, reason in done.missing.items():
         say(f"{metric_name(name)}: {reason}")

@@ -8,7 +8,14 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float64, Integer, Real
 
-__all__ = ["Moments", "frechet_distance", "kernel_distance", "moments", "precision_recall"]
+__all__ = [
+    "Moments",
+    "frechet_distance",
+    "kernel_distance",
+    "moments",
+    "nearest_distances",
+    "precision_recall",
+]
 
 _ROWS = 1000  # of a distance matrix at a time, which bounds the memory
 
@@ -95,6 +102,19 @@ def precision_recall(
     """
     g, r = torch.from_numpy(generated).double(), torch.from_numpy(real).double()
     return _covered(g, r, _radii(r, neighbours)), _covered(r, g, _radii(g, neighbours))
+
+
+def nearest_distances(
+    rows: Real[np.ndarray, "n features"], others: Real[np.ndarray, "m features"]
+) -> Float64[np.ndarray, " n"]:
+    """Of each row, the root mean square difference from the nearest of the others.
+
+    Of generated images from training images, beside that of test images from the same: a generator that replays its
+    training images is nearer to them than new images are.
+    """
+    x, y = torch.from_numpy(rows).float(), torch.from_numpy(others).float()
+    nearest = torch.cat([torch.cdist(part, y).amin(1) for part in x.split(_ROWS)]).double()
+    return (nearest / rows.shape[1] ** 0.5).numpy()  # type: ignore[no-any-return]
 
 
 def _radii(points: torch.Tensor, neighbours: int) -> torch.Tensor:

@@ -11,16 +11,24 @@ import torch
 
 from esvae.data import ImageSet, ImageSplits
 from esvae.errors import DataError, EsvaeError
-from esvae.metrics.distances import precision_recall
+from esvae.metrics.distances import nearest_distances, precision_recall
 from esvae.metrics.features import FeatureNet, Protocol, extract
 from esvae.metrics.inception import inception_scores
-from esvae.metrics.uncertainty import Estimate, frechet_estimate, kernel_estimate, mean_estimate, share_estimate
+from esvae.metrics.uncertainty import (
+    Estimate,
+    frechet_estimate,
+    kernel_estimate,
+    mean_estimate,
+    share_estimate,
+    unbiased_frechet_estimate,
+)
 from esvae.model import ESVAE
 
 __all__ = ["METRICS", "GeneratorMeasures", "compare_sets", "measure_generator", "reconstruction_errors"]
 
-#: What can be asked for; all of one code except ``inception``, which stands for FID and Inception score.
-METRICS = ("mse", "fad", "kid", "precision", "recall", "inception")
+#: What can be asked for; all of one code except ``inception``, which stands for FID and Inception score. ``fad`` stands
+#: for ``fad_unbiased`` too, and ``nearest`` for ``nearest_code`` and ``nearest_pixels``.
+METRICS = ("mse", "fad", "kid", "precision", "recall", "nearest", "inception")
 
 _BATCH = 256
 _FEWEST = 100  # images that a distance between distributions needs at the least
@@ -34,8 +42,10 @@ class GeneratorMeasures:
     Attributes:
         images: how many were generated, and compared with all test images.
         protocol: of the autoencoder's batch norm.
-        values: by metric; FAD, KID, precision and recall of generated images against the test set.
-        floor: the same of as many training images against the test set: what a perfect generator would get.
+        values: by metric; FAD, KID, precision and recall of generated images against the test set; mean distance from
+            the nearest training image.
+        floor: the same of as many training images against the test set: what a perfect generator would get; and of test
+            images from the nearest training image.
         missing: metrics that could not be computed, with the reason.
     """
 
@@ -92,10 +102,12 @@ def measure_generator(
         say(0.2 + 0.3 * start / count, "generated images")
         parts.append(model.generate(min(_BATCH, count - start), draws).cpu())
     generated = ImageSet(torch.cat(parts))
-    wanted = [name for name in metrics if name in ("fad", "kid", "precision", "recall")]
+    wanted = [name for name in metrics if name in ("fad", "kid", "precision", "recall", "nearest")]
     if isinstance(net, EsvaeError):
         result.missing.update(dict.fromkeys(wanted, str(net)))
     elif wanted:
+        if "fad" in wanted:
+            wanted.insert(wanted.index("fad") + 1, "fad_unbiased")
         say(0.5, "features")
         sets = (generated, images.train.head(count), images.test)
         codes, real, test = (extract(net, part.split(_BATCH), protocol) for part in sets)
@@ -103,6 +115,13 @@ def measure_generator(
         result.values.update(compare_sets(codes, test, wanted, seed))
         say(0.8, "floor")
         result.floor.update(compare_sets(real, test, wanted, seed))
+        if "nearest" in wanted:
+            say(0.85, "nearest training images")
+            training = extract(net, images.train.split(_BATCH), protocol)
+            pixels = _pixels(images.train)
+            for found, code, part in ((result.values, codes, generated), (result.floor, test, images.test)):
+                found["nearest_code"] = mean_estimate(nearest_distances(code, training))
+                found["nearest_pixels"] = mean_estimate(nearest_distances(_pixels(part), pixels))
     if "inception" in metrics:
         say(0.9, "Inception")
         device = next(model.parameters()).device
@@ -118,11 +137,18 @@ def measure_generator(
     return result
 
 
+def _pixels(images: ImageSet) -> np.ndarray:
+    """A row an image."""
+    return images.tensor().flatten(1).numpy()  # type: ignore[no-any-return]
+
+
 def compare_sets(features: np.ndarray, real: np.ndarray, metrics: list[str], seed: int = 0) -> dict[str, Estimate]:
-    """FAD, KID, precision and recall, those that are asked for, of features ``(N, D)`` against ``(M, D)``."""
+    """Those metrics of one code that are asked for, of features ``(N, D)`` against ``(M, D)``."""
     found: dict[str, Estimate] = {}
     if "fad" in metrics:
         found["fad"] = frechet_estimate(features, real, seed)
+    if "fad_unbiased" in metrics:
+        found["fad_unbiased"] = unbiased_frechet_estimate(features, real, seed)
     if "kid" in metrics:
         found["kid"] = kernel_estimate(features, real, seed)
     if {"precision", "recall"} & set(metrics):

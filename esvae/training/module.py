@@ -19,7 +19,7 @@ from esvae.training.resume import optimizer_state
 
 __all__ = ["OptimizationModule", "Trainable", "rate_factor"]
 
-_DECAY = 1 / 3  # share of the steps over which ``stable_decay`` lets the learning rate fall
+_DECAY = 1 / 4  # share of the steps over which ``stable_decay`` lets the learning rate fall
 _SYNC_STEPS = 20  # on a GPU, steps between looks at the loss, each of which waits for the device
 
 

@@ -15,9 +15,12 @@ __all__ = ["METRIC_TITLES", "comparison_tables", "metric_name"]
 METRIC_TITLES = {
     "mse": "reconstruction MSE",
     "fad": "FAD",
+    "fad_unbiased": "FAD, unbiased",
     "kid": "KID",
     "fid": "FID",
     "inception_score": "Inception score",
+    "nearest_code": "nearest training image, code",
+    "nearest_pixels": "nearest training image, pixels",
 }
 
 #: What is told of a sampler beside the metrics.

@@ -66,16 +66,16 @@ def verification_tables(found: Mapping[str, Any]) -> list[Table]:
 
 
 def evaluation_tables(done: Mapping[str, Any], *, title: str = "Against real images") -> list[Table]:
-    """Metrics of a run beside those of real images; of ``evaluate --json``."""
-    rows = tuple((metric_name(key), value, done["floor"].get(key)) for key, value in done["values"].items())
-    return [
-        Table(
-            "metrics",
-            title,
-            (words("metric"), interval_column("value [95 %]"), interval_column("real images [95 %]")),
-            rows,
-        ),
-    ]
+    """Metrics of a run beside those of real images and the paper's; of ``evaluate --json``."""
+    paper = done.get("paper") or {}
+    columns = [words("metric"), interval_column("value [95 %]"), interval_column("real images [95 %]")]
+    if paper:
+        columns.append(number_column("paper", 4, help="FAD: of the published autoencoder and protocol alone"))
+    rows = tuple(
+        (metric_name(key), value, done["floor"].get(key), paper.get(key))[: len(columns)]
+        for key, value in done["values"].items()
+    )
+    return [Table("metrics", title, tuple(columns), rows)]
 
 
 def training_table(epochs: Sequence[Mapping[str, Any]]) -> Table:

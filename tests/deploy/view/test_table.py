@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from deploy.view.numbers import NONE
 from deploy.view.table import (
     Table,
     count_column,
@@ -270,7 +271,7 @@ def every_table() -> list[Table]:
         *check_tables([finding]),
         *diff_tables([difference]),
         *verification_tables({"backends": [{**backends[0], "about": {"lava-nc": "0.10.0"}}]}),
-        *evaluation_tables({"values": {"fad": ESTIMATE}, "floor": {}}),
+        *evaluation_tables({"values": {"fad": ESTIMATE}, "floor": {}, "paper": {"fad": 10.99}}),
         *plan_tables(plan),
         *sweep(),
         training_table([epoch] * 12),
@@ -296,6 +297,15 @@ def test_every_table_has_records(table: Table) -> None:
     names = list(records[0])
     assert len(set(names)) == len(names)
     assert next(csv.reader(io.StringIO(table.to_csv()))) == names
+
+
+def test_the_papers_figures_stand_beside_where_there_are_any() -> None:
+    done = {"values": {"fad": ESTIMATE, "kid": ESTIMATE}, "floor": {"kid": ESTIMATE}}
+    (plain,) = evaluation_tables(done)
+    (beside,) = evaluation_tables({**done, "paper": {"fad": 10.99}})
+    assert [column.name for column in plain.columns] == ["metric", "value [95 %]", "real images [95 %]"]
+    assert [row[-1] for row in beside.texts()] == ["10.99", NONE]
+    assert [row[:-1] for row in beside.texts()] == plain.texts()
 
 
 def test_one_digit_more_is_not_lost_in_records() -> None:
