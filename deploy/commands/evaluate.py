@@ -35,7 +35,7 @@ def evaluate(
     from esvae.errors import ConfigError, EsvaeError
     from esvae.metrics.features import PROTOCOLS, FeatureNet, load_features
     from esvae.metrics.generator import METRICS, measure_generator
-    from esvae.metrics.train_features import features_path
+    from esvae.metrics.train_features import features_of
     from esvae.run import load_run
 
     wanted = METRICS if metrics == "all" else tuple(name.strip() for name in metrics.split(","))
@@ -46,7 +46,7 @@ def evaluate(
         splits = load_images(trained.config.data, data_root, report)
         net: FeatureNet | EsvaeError
         try:
-            net = load_features(features or features_path(trained.config.data, data_root))
+            net = features_of(trained.config.data, data_root) if features is None else load_features(features)
         except EsvaeError as error:
             if features is not None:
                 raise

@@ -17,7 +17,7 @@ __all__ = ["draw_front", "save_front"]
 _NAMES = {
     "reconstruction": "reconstruction MSE of held-out images",
     "image_mse": "MSE against the float decoder with the window of the training",
-    "fad": "FAD",
+    "fad": "FAD (Fréchet autoencoder distance)",
 }
 
 
@@ -41,7 +41,8 @@ def draw_front(found: Sweep, width: float = WIDE) -> Figure:
                 look = {"color": colour, "markerfacecolor": colour if on_front else PAPER}
                 _points(axis, mine, found, fmt=mark, zorder=3 if on_front else 2, **look)
         axis.plot([], [], mark, color=colour, markersize=7, label=f"{steps} steps")
-    axis.plot([], [], "o", color=INK, markerfacecolor=PAPER, markersize=7, label="dominated")
+    if len(front) < len(there):
+        axis.plot([], [], "o", color=INK, markerfacecolor=PAPER, markersize=7, label="dominated: another is better")
     for number, (at, entry) in enumerate(front, 1):
         # Below to the left, as no point lies there: it would be better for less energy.
         place: dict[str, Any] = {"xytext": (-5, -5), "textcoords": "offset points", "ha": "right", "va": "top"}
