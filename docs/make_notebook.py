@@ -1,4 +1,4 @@
-"""Executes the cells below, in order, in one namespace, and writes them with what they gave as a notebook.
+"""Executes the cells of each notebook, in order, in one namespace, and writes them with what they gave.
 
     python docs/make_notebook.py demo/decoder.net
 
@@ -18,9 +18,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from notebook_norse import CELLS as NORSE
+
 from esvae.machine.files import write_text
 
-CELLS = [
+DRAWING = [
     "# Drawing with a network file\n\nThe file that `esvae demo` leaves, loaded and run in the chip's integers. "
     "Three lines are enough:",
     'import deploy\nmodel = deploy.load("decoder.net")\nmodel.generate(n=64, seed=0)',
@@ -59,15 +61,15 @@ def executed(source: str, names: dict[str, Any]) -> list[dict[str, Any]]:
     return outputs
 
 
-def notebook(net: Path) -> dict[str, Any]:
-    """All cells, executed in a folder of their own that holds the file."""
+def notebook(sources: list[str], net: Path) -> dict[str, Any]:
+    """Cells, executed in a folder of their own that holds the file."""
     cells: list[dict[str, Any]] = []
     names: dict[str, Any] = {}
     count = 0
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "decoder.net").write_bytes(net.read_bytes())
         os.chdir(folder)
-        for index, source in enumerate(CELLS):
+        for index, source in enumerate(sources):
             cell: dict[str, Any] = {"id": f"cell{index}", "metadata": {}, "source": source}
             try:
                 ast.parse(source)
@@ -91,5 +93,6 @@ def notebook(net: Path) -> dict[str, Any]:
 
 if __name__ == "__main__":
     here = Path(__file__).resolve().parent
-    made = notebook(Path(sys.argv[1]).resolve())
-    write_text(here / "notebook.ipynb", json.dumps(made, indent=1) + "\n")
+    net = Path(sys.argv[1]).resolve()
+    for name, sources in {"notebook": DRAWING, "notebook_norse": NORSE}.items():
+        write_text(here / f"{name}.ipynb", json.dumps(notebook(sources, net), indent=1) + "\n")

@@ -133,11 +133,8 @@ class Browser:
         page = Page(self, session)
         for domain in ("Page", "Runtime", "Network", "Log", "Accessibility", "DOM"):
             page.call(f"{domain}.enable")
-        page.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 500
-        )
-        scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
-        page.call("Emulation.setEmulatedMedia", media="", features=scheme)
+        page.resize(width, height)
+        page.show_as("dark" if dark else "light")
         self.events.clear()
         page.call("Page.navigate", url=file.resolve().as_uri())
         self.wait_for("Page.loadEventFired")
@@ -155,8 +152,8 @@ class Page:
         return self._browser.call(method, self._session, **params)
 
     def run(self, script: str) -> Any:
-        """The value of a JavaScript expression."""
-        result = self.call("Runtime.evaluate", expression=script, returnByValue=True)
+        """The value of a JavaScript expression, awaited where it is a promise."""
+        result = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         if "exceptionDetails" in result:
             raise RuntimeError(result["exceptionDetails"]["exception"]["description"])
         return result["result"].get("value")
@@ -181,6 +178,16 @@ class Page:
         self.run("1")
         sent = [event["params"]["request"]["url"] for event in self._browser.events if event["method"] == _REQUEST]
         return [address for address in sent if not address.startswith("data:")]
+
+    def resize(self, width: int, height: int = 900) -> None:
+        """Gives the window another size."""
+        sizes = {"width": width, "height": height, "deviceScaleFactor": 1}
+        self.call("Emulation.setDeviceMetricsOverride", **sizes, mobile=width < 500)
+
+    def show_as(self, scheme: str, media: str = "") -> None:
+        """Shows it in the scheme ``light`` or ``dark``, on the medium ``print`` or the screen."""
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.call("Emulation.setEmulatedMedia", media=media, features=features)
 
     def screenshot(self, file: Path, *, whole: bool = False) -> None:
         """A PNG of what is in view, or of the whole page."""

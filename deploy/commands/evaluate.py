@@ -36,7 +36,7 @@ def evaluate(
     from esvae.metrics.features import PROTOCOLS, FeatureNet, load_features
     from esvae.metrics.generator import METRICS, measure_generator
     from esvae.metrics.paper import PAPER_FIGURES
-    from esvae.metrics.train_features import features_path
+    from esvae.metrics.train_features import features_of, features_path
     from esvae.run import load_run
 
     wanted = METRICS if metrics == "all" else tuple(name.strip() for name in metrics.split(","))
@@ -48,7 +48,7 @@ def evaluate(
         net: FeatureNet | EsvaeError
         autoencoder = features or features_path(trained.config.data, data_root)
         try:
-            net = load_features(autoencoder)
+            net = features_of(trained.config.data, data_root) if features is None else load_features(features)
         except EsvaeError as error:
             if features is not None:
                 raise

@@ -12,7 +12,7 @@ from esvae.data import ImageSplits, load_images
 from esvae.errors import ConfigError, DataError, EsvaeError
 from esvae.metrics.features import FeatureNet, Protocol, load_features
 from esvae.metrics.generator import METRICS
-from esvae.metrics.train_features import features_path
+from esvae.metrics.train_features import features_of
 from esvae.run import Run
 
 __all__ = ["ALL_PARTS", "DEFAULT_PARTS", "CompareOptions", "ComparePart", "Material", "load_material"]
@@ -103,7 +103,7 @@ def load_material(
     except EsvaeError as error:
         splits = error
     try:
-        net = load_features(features or features_path(data, root))
+        net = features_of(data, root) if features is None else load_features(features)
     except EsvaeError as error:
         if features is not None:
             raise

@@ -280,6 +280,6 @@ class _Work:
                 raise ConfigError("the real set was made with another autoencoder or protocol; make it with the same")
             return given
         if not isinstance(features, FeatureNet):
-            return features or DataError("no FAD autoencoder was given; make one with: esvae fad train DATA")
+            return features or DataError("no FAD autoencoder was given; make one with: esvae fad train CONFIG")
         report(0.0, "real images and the floor")
         return real_set(splits, features, count=options.images, protocol=options.protocol, seed=options.seed)

@@ -202,7 +202,9 @@ def _layers(run: Run, network: Network) -> dict[str, Any]:
     try:
         again = compiled(from_run(run), Options(bits, "none"))
         hosts = network if circuit_of(network) is None else on_the_host(run, network)
-        same = any(lowered(again.plain, way)[0].content_hash() == hosts.content_hash() for way in ("none", "auto"))
+        same = any(
+            lowered(again.plain, way)[0].content_hash() == hosts.content_hash() for way in ("none", "auto", "dense")
+        )
     except EsvaeError:
         return sections.layers(None, ranges)
     return sections.layers(again.quantization, ranges, again.fidelity) if same else sections.layers(None, ranges)

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ def render_html(content: dict[str, Any]) -> str:
     )
     for name in ("whole", "rounded", "interval", "between", "percent", "energy", "seconds", "shape"):
         environment.filters[name] = getattr(numbers, name)
+    environment.filters.update(metric_name=tables.metric_name, filled=_filled, unbroken=_unbroken)
     style, script = palette_css() + _part("style.css"), _part("script.js")
     policy = "; ".join(
         (
@@ -77,6 +79,16 @@ def _tables(content: dict[str, Any]) -> list[Table]:
         tables.versions_table(*versions),
         tables.training_table(content["training"]["epochs"]),
     ]
+
+
+def _filled(table: Table) -> list[int]:
+    """Numbers of the columns that hold a value in some row."""
+    return [k for k in range(len(table.columns)) if any(row[k] is not None for row in table.rows)]
+
+
+def _unbroken(text: str) -> str:
+    """A number with its unit on one line, its interval may go to the next; with a minus for a hyphen."""
+    return re.sub(r"(?<![\w.])-(?=\d)", "−", text).replace(" ", "\u00a0").replace("\u00a0[", " [")
 
 
 def write_report(content: dict[str, Any], target: str | os.PathLike[str]) -> tuple[Path, Path]:

@@ -9,6 +9,11 @@ for (const slide of document.querySelectorAll("input.slide")) {
   slide.addEventListener("input", show);
   show();
 }
+const cue = () => {
+  for (const box of document.querySelectorAll(".scroll")) box.classList.toggle("more", box.scrollWidth > box.clientWidth + 1);
+};
+addEventListener("resize", cue);
+cue();
 addEventListener("beforeprint", () => {
   for (const folded of document.querySelectorAll("details")) folded.open = true;
 });

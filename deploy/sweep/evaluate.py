@@ -16,8 +16,8 @@ from deploy.sweep.window import readout_gain, with_window
 from esvae.data import ImageSplits, load_images
 from esvae.errors import EsvaeError
 from esvae.machine.threads import threads
-from esvae.metrics.features import FeatureNet, load_features
-from esvae.metrics.train_features import features_path
+from esvae.metrics.features import FeatureNet
+from esvae.metrics.train_features import features_of
 from esvae.run import Run, load_run
 from export.frontends import from_run
 from export.ir import Network
@@ -88,7 +88,7 @@ def _quality(trained: Run, shortened: Run, network: Network, protocol: SweepProt
     if protocol.metrics:
         images = _images(data.model_dump_json(), protocol.data_root)
     if "fad" in protocol.metrics:
-        features = load_features(features_path(data, protocol.data_root))
+        features = features_of(data, protocol.data_root)
     found = image_quality(trained, shortened, network, protocol.images, protocol.seed, features=features, real=images)
     if images is not None and "reconstruction" in protocol.metrics:
         shown = images.test.head(protocol.test_images).tensor().numpy()

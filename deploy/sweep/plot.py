@@ -14,10 +14,13 @@ from deploy.view.style import COLOURS, INK, MARKS, PAPER, SOFT, WIDE, figure, lo
 
 __all__ = ["draw_front", "save_front"]
 
+#: Share by which two points may differ in both figures before their numbers stand apart.
+_CLOSE = 0.025
+
 _NAMES = {
     "reconstruction": "reconstruction MSE of held-out images",
     "image_mse": "MSE against the float decoder with the window of the training",
-    "fad": "FAD",
+    "fad": "FAD (Fréchet autoencoder distance)",
 }
 
 
@@ -41,11 +44,13 @@ def draw_front(found: Sweep, width: float = WIDE) -> Figure:
                 look = {"color": colour, "markerfacecolor": colour if on_front else PAPER}
                 _points(axis, mine, found, fmt=mark, zorder=3 if on_front else 2, **look)
         axis.plot([], [], mark, color=colour, markersize=7, label=f"{steps} steps")
-    axis.plot([], [], "o", color=INK, markerfacecolor=PAPER, markersize=7, label="dominated")
-    for number, (at, entry) in enumerate(front, 1):
+    if len(front) < len(there):
+        axis.plot([], [], "o", color=INK, markerfacecolor=PAPER, markersize=7, label="dominated: another is better")
+    for numbers, at in _apart([at for at, _ in front]):
         # Below to the left, as no point lies there: it would be better for less energy.
         place: dict[str, Any] = {"xytext": (-5, -5), "textcoords": "offset points", "ha": "right", "va": "top"}
-        axis.annotate(str(number), at, fontsize=7, zorder=4, **place)
+        axis.annotate(", ".join(map(str, numbers)), at, fontsize=7, zorder=4, **place)
+    for number, (_, entry) in enumerate(front, 1):
         axis.plot([], [], " ", label=f"{number}  {entry.point.label}")
     energies, qualities = zip(*(_at(entry, found) for entry in there), strict=True)
     log_axis(axis.xaxis, min(energies), max(energies), "J")
@@ -56,6 +61,17 @@ def draw_front(found: Sweep, width: float = WIDE) -> Figure:
     made.legend(loc="outside right upper", handlelength=1.2)
     made.suptitle(f"{Path(found.run).name}: quality against energy, {len(there)} exports")
     return made
+
+
+def _apart(places: Sequence[tuple[float, float]]) -> list[tuple[list[int], tuple[float, float]]]:
+    """Numbers from 1 and where they go: those of neighbours that lie on top of each other stand together."""
+    groups: list[tuple[list[int], tuple[float, float]]] = []
+    for number, place in enumerate(places, 1):
+        if groups and all(abs(a - b) <= _CLOSE * abs(b) for a, b in zip(place, groups[-1][1], strict=True)):
+            groups[-1] = ([*groups[-1][0], number], place)
+        else:
+            groups.append(([number], place))
+    return groups
 
 
 def _points(axis: Any, entries: Sequence[Entry], found: Sweep, **look: Any) -> None:

@@ -11,9 +11,9 @@ from deploy.sweep.grid import Point
 from deploy.sweep.quality import POINT_METRICS
 from deploy.sweep.types import SweepProtocol
 from esvae.data import ImageSet, ImageSplits, load_images
-from esvae.errors import ConfigError, DataError, EsvaeError
+from esvae.errors import CheckpointError, ConfigError, DataError, EsvaeError
 from esvae.machine.files import sha256_file
-from esvae.metrics.train_features import features_path
+from esvae.metrics.train_features import features_of, features_path
 from esvae.run import Run
 from sim.energy.profile import load_profile
 
@@ -89,10 +89,11 @@ def _check(protocol: SweepProtocol, quality: str | None) -> None:
 
 def _measure_fad(run: Run, protocol: SweepProtocol, images: ImageSplits, measured: dict[str, Any]) -> str | None:
     """Adds what FAD depends on, or says what is missing and how to make it."""
-    path = features_path(run.config.data, protocol.data_root)
-    if not path.is_file():
-        return f"{path}: no FAD autoencoder; make one with: esvae fad train {run.config.data.name}"
-    measured["fad_autoencoder"] = sha256_file(path)
+    try:
+        features_of(run.config.data, protocol.data_root)
+    except CheckpointError as error:
+        return str(error)
+    measured["fad_autoencoder"] = sha256_file(features_path(run.config.data, protocol.data_root))
     measured["test_set"] = _hash_of_images(images.test)
     return None
 

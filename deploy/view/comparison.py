@@ -36,13 +36,14 @@ def draw_errors(quality: Mapping[str, Any], width: float = WIDE) -> Figure:
     bins = int(np.clip(2 * np.sqrt(len(values)), 5, 24))
     axis.hist(values, bins, color=COLOURS[0], rwidth=0.94)
     top = axis.get_ylim()[1]
-    marks = {"median": quality["mse"]["median"], "95 %": quality["mse"]["p95"]}
+    marks = {"median": quality["mse"]["median"], "95 % quantile": quality["mse"]["p95"]}
     for row, (name, value) in enumerate(marks.items()):
         axis.axvline(value, color=COLOURS[1], linestyle="--", linewidth=1.2)
-        text = f" {name} {rounded(value)}"
-        axis.text(value, top * (1.16 - 0.09 * row), text, ha="left", va="top", fontsize=7)
+        text = f"{name} {rounded(value)}"
+        beside: dict[str, Any] = {"xytext": (3, 0), "textcoords": "offset points", "ha": "left", "va": "top"}
+        axis.annotate(text, (value, top * (1.16 - 0.09 * row)), fontsize=7, **beside)
     axis.set_ylim(0, top * 1.18)
-    axis.set_xlim(right=max(values.max(), marks["95 %"] + 0.22 * (NARROW / width + 0.3) * np.ptp(values)))
+    axis.set_xlim(right=max(values.max(), marks["95 % quantile"] + 0.34 * (NARROW / width + 0.3) * np.ptp(values)))
     linear_axis(axis.xaxis, ticks=6 if width > NARROW else 3)
     linear_axis(axis.yaxis, ticks=4, whole=True)
     axis.grid(axis="x", visible=False)
@@ -83,8 +84,9 @@ def draw_shares(attribution: Mapping[str, Any], width: float = WIDE) -> Figure:
         places = at + (k - 0.5) * 0.4
         axis.barh(places, values, 0.36, color=COLOURS[k], label=name)
         for place, value in zip(places, values, strict=True):
+            away = 3 if value >= 0 else -3
             side: dict[str, Any] = {"ha": "left" if value >= 0 else "right", "va": "center", "fontsize": 7}
-            axis.text(value, place, f" {percent(value / 100)} ", **side)
+            axis.annotate(percent(value / 100), (value, place), xytext=(away, 0), textcoords="offset points", **side)
     axis.axvline(0, color=SOFT, linewidth=0.8)
     axis.margins(x=0.14 if width > NARROW else 0.3)
     axis.set_yticks(at, [layer["name"] for layer in layers])

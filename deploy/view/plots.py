@@ -144,7 +144,9 @@ def draw_synops(operations: Mapping[str, Any], width: float = WIDE) -> Figure:
     texts = []
     for row in layers:
         full = row["synapses"] * operations["steps"]
-        texts.append(f"{whole(round(row['synops']))}\n{percent(row['synops'] / full if full else 0, 0)} of all spiking")
+        texts.append(
+            f"{whole(round(row['synops']))}\n{percent(row['synops'] / full if full else 0, 0)} of the most possible"
+        )
     made, (axis,) = figure(width, 0.7 + 0.42 * len(layers))
     _bars(axis, [row["layer"] for row in layers], mean, low, high, texts)
     linear_axis(axis.xaxis, "", ticks=4 if width > NARROW else 3)
@@ -180,8 +182,10 @@ def draw_energy(energy: Mapping[str, Any], width: float = WIDE) -> Figure:
     value, low, high = (np.array([one["energy"][end] for one in estimates]) for end in ("value", "low", "high"))
     shown = low > 0
     if shown.any():
-        log_axis(totals.xaxis, low[shown].min(), high[shown].max(), "J", ticks=5 if width > NARROW else 3)
-        totals.set_xlim(low[shown].min() / 1.6, high[shown].max() * 1.6)
+        room = 1.6 if width > NARROW else 4.0
+        ends = low[shown].min() / room, high[shown].max() * room
+        log_axis(totals.xaxis, *ends, "J", ticks=5 if width > NARROW else 3)
+        totals.set_xlim(*ends)
     totals.hlines(at[shown], low[shown], high[shown], color=COLOURS[0], alpha=0.4, linewidth=4)
     totals.plot(value[shown], at[shown], "o", color=COLOURS[0], markersize=6)
     for place, one in zip(at, value, strict=True):
@@ -223,7 +227,7 @@ def _stack(axis: Any, estimates: Sequence[Mapping[str, Any]], names: Sequence[st
 def draw_cores(fit: Mapping[str, Any], width: float = WIDE) -> Figure:
     """How full each core is, in the order in which they are filled: a panel a limit, a colour a layer."""
     layers, chip = fit["layers"], fit["chip"]
-    made, axes = figure(width, 4.2, len(_LIMITS), sharex=True)
+    made, axes = figure(width, 4.6, len(_LIMITS), sharex=True)
     for axis, (limit, title) in zip(axes, _LIMITS.items(), strict=True):
         first = 1
         for k, layer in enumerate(layers):
@@ -238,7 +242,7 @@ def draw_cores(fit: Mapping[str, Any], width: float = WIDE) -> Figure:
         axis.set_ylim(0, 108)
         axis.set_yticks([0, 50, 100])
         axis.grid(axis="x", visible=False)
-        axis.set_ylabel(title)
+        axis.set_title(title, loc="left")
         axis.set_xlim(0.5, max(first - 0.5, 1.5))
     limit, cores = chip["usable_cores"], sum(len(layer["core_use"]) for layer in layers)
     if cores > limit:

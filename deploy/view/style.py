@@ -140,6 +140,8 @@ def log_axis(axis: Any, low: float, high: float, unit: str | None = None, *, tic
     at: Any = LogLocator(numticks=ticks + 1)
     if high < 5 * low:
         at = FixedLocator([tick for tick in MaxNLocator(ticks).tick_values(low, high) if tick > 0])
+    elif ticks <= 3:
+        at = LogLocator(subs=(1,) if high >= 100 * low else (1, 3), numticks=2 * ticks)
     elif high < 500 * low:
         at = LogLocator(subs=(1, 2, 5) if high < 50 * low else (1, 3), numticks=2 * ticks)
     axis.set_major_locator(at)

@@ -128,7 +128,7 @@ def load_features(path: str | os.PathLike[str]) -> FeatureNet:
     """
     path = Path(path)
     if not path.exists():
-        raise CheckpointError(f"{path}: no such autoencoder; make one with: esvae fad train DATA")
+        raise CheckpointError(f"{path}: no such autoencoder; make one with: esvae fad train CONFIG")
     try:
         state = load_tensors(path).tensors if path.suffix == ".safetensors" else read_torch_archive(path)
         code, image_channels = len(state["latent_layer.weight"]), state["encoder.0.0.weight"].shape[1]

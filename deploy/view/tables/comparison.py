@@ -70,7 +70,7 @@ def _quality(quality: Mapping[str, Any]) -> Table:
             words("figure"),
             interval_column("mean [95 %]"),
             *map(number_column, ("5 %", "median", "95 %", "worst")),
-            count_column("in image", help="number of the worst image"),
+            count_column("worst image", help="its number, from 0"),
         ),
         tuple(rows),
     )
@@ -122,8 +122,16 @@ def _attribution(found: Mapping[str, Any]) -> Table:
             share("adds", help="to the MSE of the whole file"),
         ),
         rows,
-        caption=f"All layers together, less the sum of the single ones: {percent(found['remainder'])} of the whole.",
+        caption=_remainder(found["remainder"]),
     )
+
+
+def _remainder(share_of_whole: float) -> str:
+    """How far the layers' errors, each alone, are from adding up to the whole."""
+    rest = (
+        "errors partly cancel where all layers are integer" if share_of_whole < 0 else "the rest comes of them together"
+    )
+    return f"Alone, the layers' shares add up to {percent(1 - share_of_whole)} of the whole: {rest}."
 
 
 def _distances(found: Mapping[str, Any]) -> Table:

@@ -68,7 +68,7 @@ def energy_tables(energy: Mapping[str, Any]) -> list[Table]:
     estimates = energy["estimates"]
     rows = []
     for one in estimates:
-        energies = (one["energy"], _value(one["energy"]), _value(one["static_share"]))
+        energies = (_value(one["energy"]), one["energy"], _value(one["static_share"]))
         times = (*(_value(one[key]) for key in ("step_time", "interval", "latency")), one["latency"])
         rows.append((one["profile"], *energies, *times, one["basis"]))
     parts = []
@@ -81,11 +81,11 @@ def energy_tables(energy: Mapping[str, Any]) -> list[Table]:
             "Energy and time by profile: estimates from the exact counts above, not readings of an instrument",
             (
                 words("profile"),
-                range_of("energy range", "J", help="all figures at their low, or at their high end"),
-                joules("an image takes"),
-                share("static", 0, help="share of the energy that is taken without any spike"),
-                seconds_column("a step lasts"),
-                seconds_column("an image each", help="from image to image, one after another"),
+                joules("energy an image"),
+                range_of("its range", "J", help="all figures at their low, or at their high end"),
+                share("static share", 0, help="share of the energy that is taken without any spike"),
+                seconds_column("time a step"),
+                seconds_column("time an image", help="from image to image, one after another"),
                 seconds_column("latency", help="from the first spike of an image to its picture"),
                 range_of("latency range", "s"),
                 words("basis", help="of the weakest figure in the estimate"),

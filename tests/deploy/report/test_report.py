@@ -13,7 +13,6 @@ import pytest
 from browser import browser
 from deploy.cli import main
 from deploy.report.render import render_html, write_report
-from small_config import write_small_config
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -23,17 +22,6 @@ def call(*arguments: object) -> int:
         main([str(a) for a in arguments])
     assert isinstance(done.value.code, int)
     return done.value.code
-
-
-@pytest.fixture(scope="module")
-def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with two short runs of a small config with a hostile name, and the report of the first."""
-    folder = tmp_path_factory.mktemp("report")
-    config = write_small_config(folder, name=HOSTILE)
-    for name, seed in (("run", 0), ("other", 1)):
-        assert call("train", config, "--out", folder / name, "--max-steps", 8, "--seed", seed) == 0
-    assert call("report", folder / "run", "-o", folder / "r.html", "-n", 12, "--against", "reference") == 0
-    return folder
 
 
 @pytest.fixture

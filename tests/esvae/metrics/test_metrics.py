@@ -194,7 +194,7 @@ def test_what_is_no_autoencoder(name: str, content: bytes, tmp_path: Path) -> No
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match="not the weights of a FAD autoencoder"):
         load_features(path)
-    with pytest.raises(CheckpointError, match="no such autoencoder; make one with: esvae fad train DATA"):
+    with pytest.raises(CheckpointError, match="no such autoencoder; make one with: esvae fad train CONFIG"):
         load_features(tmp_path / "none.pth")
 
 
