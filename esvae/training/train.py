@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from esvae.config import Config, config_from_dict
+from esvae.config import Config, config_from_dict, load_config
 from esvae.data import ImageSet, ImageSplits, load_images
 from esvae.errors import ConfigError
 from esvae.machine.allocator import keep_large_blocks
@@ -45,7 +45,7 @@ def fine_tuning(config: Config, weight_bits: int | None) -> Config:
 
 
 def train(
-    config: Config,
+    config: Config | str,
     directory: str | os.PathLike[str],
     *,
     initial: Run | None = None,
@@ -59,7 +59,8 @@ def train(
     with the same number of threads.
 
     Args:
-        config: what to train; ``config.train.seed`` decides the initial weights, the order and all draws.
+        config: what to train, or the name or path of a config; ``config.train.seed`` decides the initial weights, the
+            order and all draws.
         directory: the run directory.
         initial: a run whose weights training starts from, of the same model; its scales are not taken over.
         images: the data set; the config's where None.
@@ -76,6 +77,7 @@ def train(
         ConfigError: the batch does not fit the data or the processes; ``initial`` is of another model.
     """
     keep_large_blocks()
+    config = load_config(config) if isinstance(config, str) else config
     machine = machine or Machine()
     with only_writer(directory if rank() == 0 else None):
         place, settings = training_place(directory, resume=resume, overwrite=overwrite), config.train
