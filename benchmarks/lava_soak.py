@@ -13,6 +13,7 @@ import gc
 import json
 import os
 import platform
+import re
 import sys
 import tempfile
 import time
@@ -37,6 +38,9 @@ WAYS = [
     LavaSettings("native", "host"),
 ]
 WARM_UP = 4  # runs after which this process has imported and cached what it ever will
+
+
+LOKY = re.compile(r"sem\.loky-(\d+)-")
 
 
 @dataclass(frozen=True)
@@ -107,9 +111,14 @@ def names(folder: str) -> set[str]:
 
 
 def orphans(before: set[str]) -> set[str]:
-    """Shared memory that was not there before and that no living process has mapped: others at work here map theirs."""
-    new = {each for each in names("/dev/shm") - before if each.startswith(("psm_", "sem."))}
-    return new - shared_segments(int(each) for each in names("/proc") if each.isdigit())
+    """Shared memory that was not there before and that no living process has mapped: others at work here map theirs.
+
+    joblib's semaphores, which their maker need not have mapped, name it.
+    """
+    new = {each for each in names("/dev/shm") - before if each.startswith(("psm_", "sem.", "__KMP"))}
+    living = {each for each in names("/proc") if each.isdigit()}
+    new = {each for each in new if not ((maker := LOKY.match(each)) and maker[1] in living)}
+    return new - shared_segments(map(int, living))
 
 
 def resident_mib() -> float:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from esvae.errors import ConfigError
 from esvae.machine.files import write_text
-from export.circuit.generator import CircuitOptions, circuit_of, is_chained, source_network
+from export.circuit.generator import CircuitOptions
 from export.circuit.tables import TableOptions
 from export.ir import CircuitPrior, Network
+from export.ir.circuit import circuit_of, is_chained, source_network
 from export.netx.write import write_netx
 
 __all__ = ["GENERATORS", "circuit_options", "print_circuit", "wiring_script", "write_beside"]

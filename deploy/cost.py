@@ -11,8 +11,8 @@ import torch
 from deploy.backends import Progress
 from deploy.entering import Entering, InputOptions, at_rate, drawable, enter, made_up
 from esvae.errors import ConfigError, DataError
-from export.circuit.generator import circuit_of, whole_network
 from export.ir import CircuitPrior, Network
+from export.ir.circuit import circuit_of, whole_network
 from sim.circuit import circuit_windows
 from sim.counts.ops import Activity, Counter, Counts, Rasters
 from sim.energy.estimate import EnergyEstimate, estimate_all

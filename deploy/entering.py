@@ -21,8 +21,8 @@ from deploy.plan import plan
 from esvae.chip.formats import DEFAULT_RATE_BITS
 from esvae.errors import ConfigError, DataError
 from esvae.machine.arrays import load_array, save_array
-from export.circuit.generator import circuit_of, source_network, whole_network
 from export.ir import Network, Shape
+from export.ir.circuit import circuit_of, source_network, whole_network
 from sim.sampler import check_circuit_seed, draw_latents, initial_states
 from sim.stimulus import Stimulus, Timing, as_stimulus, check_kind, takes_frames
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from esvae.errors import EsvaeError
-from export.circuit.generator import whole_network
 from export.ir import (
     INPUT_LABEL,
     CircuitPrior,
@@ -24,6 +23,7 @@ from export.ir import (
     Synapse,
     all_weights,
 )
+from export.ir.circuit import whole_network
 from export.netx import read_netx
 from export.netx.rules import present_weights
 from export.netx.survey import Item, survey
@@ -135,7 +135,8 @@ def _prior(network: Network) -> dict[str, Any] | None:
         neurons = dict(layout.groups)
         return {"neurons": neurons, "latents": prior.latents.outputs, "start": layout.start, "seed": layout.seed}
     components, latents, noise = prior.weight.shape
-    return {"components": components, "latents": latents, "noise": noise, "rate_bits": prior.rate_bits}
+    sizes = {"components": components, "latents": latents, "noise": noise}
+    return {**sizes, "rate_bits": prior.rate_bits, "sampler": prior.sampler, "levels": prior.levels}
 
 
 def _views(network: Network) -> list[LayerView]:

@@ -186,7 +186,7 @@ class LoadedNetwork:
         Raises:
             ConfigError: no such chip.
         """
-        from export.circuit.generator import whole_network
+        from export.ir.circuit import whole_network
         from sim.fit.adviser import fit_network
         from sim.fit.chips import chip_named
 

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from esvae.errors import DataError, UnsupportedLayerError
-from export.circuit.generator import circuit_of, source_network
 from export.ir import INPUT_LABEL, Dense, Network, RecurrentDense
+from export.ir.circuit import circuit_of, source_network
 
 __all__ = ["LayerPlan", "Plan", "plan", "steps_of"]
 

@@ -10,7 +10,7 @@ from deploy.entering import InputOptions, drawable, enter, made_up
 from deploy.opening import network_file
 from deploy.verdict import Difference, Verdict, verify_spikes
 from deploy.verify_circuit import verify_circuit
-from export.circuit.generator import circuit_of
+from export.ir.circuit import circuit_of
 from export.netx import read_netx
 
 __all__ = ["Difference", "Verdict", "verify", "verify_spikes"]

@@ -20,8 +20,8 @@ from deploy.backends import LavaSettings, Progress
 from deploy.entering import Entering, InputOptions, at_hand, enter, from_power_on
 from deploy.plan import steps_of
 from deploy.verdict import Difference, Verdict, verify_spikes
-from export.circuit.generator import is_chained, whole_network
 from export.ir import Network
+from export.ir.circuit import is_chained, whole_network
 from export.netx.write import write_netx
 
 __all__ = ["verify_circuit"]

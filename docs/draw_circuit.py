@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from export.circuit import circuit_of
 from export.ir import CircuitPrior
+from export.ir.circuit import circuit_of
 from export.netx import read_netx
 
 #: Column and row of each group's box, and what it does.

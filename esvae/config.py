@@ -10,7 +10,7 @@ from typing import Annotated, Literal, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from esvae.chip.formats import DEFAULT_RATE_BITS
+from esvae.chip.formats import DEFAULT_RATE_BITS, SpikeLaw
 from esvae.chip.neuron import FloatLif
 from esvae.errors import ConfigError
 from esvae.machine.documents import load_yaml
@@ -20,6 +20,7 @@ __all__ = [
     "Config",
     "DataConfig",
     "DecoderConfig",
+    "FinishConfig",
     "ModelConfig",
     "NeuronConfig",
     "PriorConfig",
@@ -101,6 +102,8 @@ class PriorConfig(_Section):
     """Of the mixture."""
     images: int = Field(20_000, ge=1)
     """Training images that the mixture is fitted to, at most; the time that it takes grows with them."""
+    snap: bool = False
+    """Drawn rates become whole numbers of spikes over the window, as the posterior's are; the paper's are not."""
 
 
 class QuantizationConfig(_Section):
@@ -128,12 +131,30 @@ class ModelConfig(_Section):
     sampling_gradient: Literal["straight_through", "rectangular"] = "straight_through"
     """How the gradient of a sampled spike ``r > U`` reaches the rate r: as it is; or, as in the official code, only
     where ``|r - U| < 0.5``."""
+    sampler: SpikeLaw = "poisson"
+    """How a rate becomes spikes: ``poisson``, the paper's, draws every step anew; ``systematic`` spaces the spikes
+    evenly from a random start, so that their number over the window is that of the rate (Madow and Madow, 1944)."""
     readout_keep: float = Field(0.8, ge=0, le=1)
     """Share of the readout's potential that survives a step: ``tanh(sum_t 0.8^(T-1-t) x_t)``."""
     rate_bits: int = Field(DEFAULT_RATE_BITS, ge=1, le=16)
     """Fractional bits of the integer rate codes that the chip's sampler compares against."""
     quantization: QuantizationConfig | None = None
     """Train the decoder in the chip's integers; None trains it in floats and rounds when exporting."""
+
+
+class FinishConfig(_Section):
+    """What follows the training: the decoder alone goes on learning, on rates that the encoder gives once; then the
+    mixture is fitted."""
+
+    epochs: int = Field(5, ge=1)
+    """Over the images below."""
+    images: int = Field(20_000, ge=2)
+    """Training images whose rates are kept, at most."""
+    learning_rate: float = Field(1e-3, gt=0)
+    """Falls to zero with a cosine."""
+    gain: bool = False
+    """Drawn pictures get more contrast: the readout's potential is multiplied by what brings them closest to training
+    images. Reconstructions are not."""
 
 
 class TrainConfig(_Section):
@@ -143,8 +164,9 @@ class TrainConfig(_Section):
     batch_size: int = Field(64, ge=2)
     """Images to a step, over all processes."""
     learning_rate: float = Field(3e-3, gt=0)
-    schedule: Literal["constant", "cosine"] = "constant"
-    """``cosine`` lets the learning rate fall to zero over all steps; the paper keeps it constant."""
+    schedule: Literal["constant", "cosine", "stable_decay"] = "constant"
+    """``cosine`` lets the learning rate fall to zero over all steps; ``stable_decay`` keeps it and lets it fall to zero
+    over the last third (warmup-stable-decay: how long to train may be decided late); the paper keeps it constant."""
     warmup_steps: int = Field(0, ge=0)
     """Steps over which the learning rate first rises in a straight line; none in the paper."""
     weight_decay: float = Field(1e-3, ge=0)
@@ -163,6 +185,8 @@ class TrainConfig(_Section):
     """Taken from the end of the training set, never trained on, to stop early and to keep the best epoch by."""
     patience: int | None = Field(None, ge=1)
     """Stop after so many epochs without a better reconstruction of the validation images."""
+    finish: FinishConfig | None = None
+    """A last stage for the decoder alone; the paper has none."""
     seed: int = Field(0, ge=0, lt=2**32)
 
     @model_validator(mode="after")

@@ -9,8 +9,8 @@ import os
 from collections.abc import Callable
 
 from esvae.chip.rounding import MAX_WEIGHT_BITS
-from export.circuit.generator import as_written
 from export.ir import Network
+from export.ir.circuit import as_written
 from export.ir.ranges import layer_ranges
 from export.netx import read_netx
 from export.passes import check_ranges

@@ -87,6 +87,7 @@ def autoencode(encoder: IntegerEncoder, decoder: Network, images: np.ndarray, se
     steps, bits = check_pair(encoder, decoder)
     latent = encode(encoder, images)
     codes = codes_from_counts(latent.sum(axis=1, dtype=np.int64), steps, bits)
-    sampled = sample_spikes(codes, initial_states(seed, np.arange(len(images)), codes.shape[1]), steps, bits)
+    states = initial_states(seed, np.arange(len(images)), codes.shape[1])
+    sampled = sample_spikes(codes, states, steps, bits, decoder.sampler)
     entering = sampled.reshape(*sampled.shape[:2], *decoder.input_shape)
     return Autoencoded(latent, codes, sampled, Engine(decoder).final_potentials(entering))

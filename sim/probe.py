@@ -14,12 +14,12 @@ from typing import TypeAlias
 import numpy as np
 
 from esvae.errors import DataError
-from export.circuit.generator import circuit_of
 from export.circuit.law import SumLaw, logistic_error
 from export.ir import CircuitPrior, Network, Prior
+from export.ir.circuit import circuit_of
 from sim.circuit import circuit_windows
 from sim.randomness import RandomnessCheck, bit_checks, exact_check, spike_checks
-from sim.sampler import advance, check_circuit_seed, codes_from_rates, draw_latents, initial_states, prior_rates
+from sim.sampler import advance, check_circuit_seed, draw_latents, initial_states, prior_codes
 
 __all__ = ["FEWEST_PROBED", "Probe", "nearest_logistic", "probe_generator"]
 
@@ -88,7 +88,9 @@ def probe_generator(
         facts, bits, spikes, probability = _chip(circuit, network.time_steps, images, report)
         law_error = nearest_logistic(_law(circuit, 0))
     report(0.8, "battery")
-    checks = [*facts, *bit_checks(bits), *spike_checks(spikes, np.clip(probability, _CERTAIN, 1 - _CERTAIN))]
+    checks = [*facts, *bit_checks(bits)]
+    if network.sampler == "poisson":  # evenly spaced spikes are no independent ones, and need not be
+        checks += spike_checks(spikes, np.clip(probability, _CERTAIN, 1 - _CERTAIN))
     silent = float((spikes.sum(axis=1) == 0).mean())
     drawn, steps, latents = spikes.shape
     sampler = "host" if circuit is None else "chip"
@@ -155,13 +157,24 @@ def _host(network: Network, seed: int, images: int, report: Callable[[float, str
     for first in range(0, images, _CHUNK):
         numbers = np.arange(first, min(first + _CHUNK, images))
         spikes.append(draw_latents(network, seed, numbers))
-        codes.append(codes_from_rates(prior_rates(prior, seed, numbers), prior.rate_bits))
+        codes.append(prior_codes(prior, seed, numbers))
         report(0.8 * (numbers[-1] + 1) / images, "draw")
-    looked = min(images, _HOST_BITS // (steps * latents * prior.rate_bits))
+    systematic = prior.sampler == "systematic"
+    numbers_drawn = 1 if systematic else steps  # by each register, of each image
+    looked = min(images, _HOST_BITS // (numbers_drawn * latents * prior.rate_bits))
     states, bits = initial_states(seed, np.arange(looked), latents), []
-    for _ in range(steps):
+    for _ in range(numbers_drawn):
         states = advance(states, prior.rate_bits)
         bits.append((states[..., None] >> np.arange(prior.rate_bits, dtype=np.uint32)) & np.uint32(1))
     # Step after step of one image, then of the next one.
-    raw = np.stack(bits, axis=1).astype(np.uint8).reshape(looked * steps, -1)
-    return [], raw, np.concatenate(spikes), np.concatenate(codes) / (1 << prior.rate_bits)
+    raw = np.stack(bits, axis=1).astype(np.uint8).reshape(looked * numbers_drawn, -1)
+    drawn, whole = np.concatenate(spikes), np.concatenate(codes)
+    facts = [_count_check(drawn, whole, prior.rate_bits)] if systematic else []
+    return facts, raw, drawn, whole / (1 << prior.rate_bits)
+
+
+def _count_check(spikes: np.ndarray, codes: np.ndarray, rate_bits: int) -> RandomnessCheck:
+    """That every latent fires as often as its rate says, rounded up or down."""
+    counts, wanted = spikes.sum(axis=1, dtype=np.int64), codes * spikes.shape[1]
+    wrong = (counts < wanted >> rate_bits) | (counts > -(-wanted >> rate_bits))
+    return exact_check("counts: the rate's, rounded up or down", int(wrong.sum()), wrong.size)

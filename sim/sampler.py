@@ -1,11 +1,20 @@
-"""The Poisson sampler that a chip could hold: a counter and a linear feedback shift register for each latent neuron.
+"""The samplers that a chip could hold: a counter and a linear feedback shift register for each latent neuron.
 
-Integers only. A rate ``r`` in [0, 1] becomes the code ``c = round(r * 2^B)``; at each step the neuron's 32 bit Galois
-LFSR advances ``B`` bits, its low ``B`` bits are ``x``, and the neuron spikes iff ``x < c``. The LFSR starts from a hash
-of (seed, image, neuron), so any image can be drawn alone, in any order, on any backend, with the same spikes.
+Integers only. A rate ``r`` in [0, 1] becomes the code ``c = round(r * 2^B)``. The neuron's 32 bit Galois LFSR starts
+from a hash of (seed, image, neuron), so any image can be drawn alone, in any order, on any backend, with the same
+spikes. Each time that it advances ``B`` bits, its low ``B`` bits are the next ``x``::
+
+    poisson      at each step the next x;  s = x < c
+    systematic   before the first step v = the next x, no other is drawn;
+                 at each step v <- v + c;  s = v >= 2^B;  v <- v - s * 2^B
+
+The systematic neuron integrates and fires: its spikes are evenly spaced, their number over T steps is ``c T / 2^B``
+rounded up or down, its mean over all ``x`` exactly that (systematic sampling, Madow and Madow 1944). A rate that is a
+multiple of 1/T, as counted ones are, gives its count exactly where T divides ``2^B``.
 
 Prior: ``r = sigmoid(W n + b)``, ``n`` standard normal (and a component where the prior is a mixture), from one
-generator for each (seed, image). Posterior: counted spikes.
+generator for each (seed, image), rounded to a multiple of ``1 / levels`` where the prior has levels. Posterior: counted
+spikes.
 """
 
 from __future__ import annotations
@@ -15,6 +24,7 @@ import math
 import numpy as np
 from jaxtyping import Float64, Int64, Integer, Real, UInt8, UInt32
 
+from esvae.chip.formats import SpikeLaw
 from esvae.errors import DataError
 from export.ir import CircuitPrior, Network, Prior
 from export.ir.limits import SPIKES
@@ -29,6 +39,7 @@ __all__ = [
     "draw_latents",
     "initial_states",
     "posterior_latents",
+    "prior_codes",
     "prior_rates",
     "sample_spikes",
 ]
@@ -92,6 +103,7 @@ def sample_spikes(
     states: UInt32[np.ndarray, "images neurons"],
     steps: int,
     rate_bits: int,
+    sampler: SpikeLaw = "poisson",
 ) -> UInt8[np.ndarray, "images steps neurons"]:
     """Draws spikes.
 
@@ -99,13 +111,22 @@ def sample_spikes(
         codes: rate codes 0 to 2^rate_bits.
         states: LFSR states before the first step.
         steps: length of the window.
-        rate_bits: bits by which the LFSR advances each step.
+        rate_bits: bits by which the LFSR advances for each number that is drawn.
+        sampler: the law, see above.
 
     Returns:
         0 and 1.
     """
     spikes = np.empty((codes.shape[0], steps, codes.shape[1]), np.uint8)
-    mask = np.uint32((1 << rate_bits) - 1)
+    unit = 1 << rate_bits
+    mask = np.uint32(unit - 1)
+    if sampler == "systematic":
+        potential = (advance(states, rate_bits) & mask).astype(np.int64)
+        for t in range(steps):
+            potential += codes
+            spikes[:, t] = potential >= unit
+            potential -= spikes[:, t].astype(np.int64) << rate_bits
+        return spikes
     for t in range(steps):
         states = advance(states, rate_bits)
         spikes[:, t] = (states & mask).astype(np.int64) < codes
@@ -136,6 +157,14 @@ def prior_rates(
     return 1.0 / (1.0 + np.exp(-logits))
 
 
+def prior_codes(prior: Prior, seed: int, images: Integer[np.ndarray, " images"]) -> Int64[np.ndarray, "images latents"]:
+    """The generator's rate codes, 0 to 2^rate_bits, for the given image numbers."""
+    rates = prior_rates(prior, seed, images)
+    if prior.levels is None:
+        return codes_from_rates(rates, prior.rate_bits)
+    return codes_from_counts(np.rint(rates * prior.levels).astype(np.int64), prior.levels, prior.rate_bits)
+
+
 def draw_latents(
     network: Network, seed: int, images: Integer[np.ndarray, " images"]
 ) -> UInt8[np.ndarray, "images steps latents"]:
@@ -156,10 +185,9 @@ def draw_latents(
     if isinstance(network.prior, CircuitPrior):
         check_circuit_seed(network.prior, seed)
         return circuit_latents(network.prior, network.time_steps, images)
-    bits = network.prior.rate_bits
-    codes = codes_from_rates(prior_rates(network.prior, seed, images), bits)
+    codes = prior_codes(network.prior, seed, images)
     states = initial_states(seed, images, codes.shape[1])
-    return sample_spikes(codes, states, network.time_steps, bits)
+    return sample_spikes(codes, states, network.time_steps, network.rate_bits, network.sampler)
 
 
 def check_circuit_seed(prior: CircuitPrior, seed: int) -> None:
@@ -201,4 +229,5 @@ def posterior_latents(
         raise DataError(f"counts must be whole numbers from 0 to {network.time_steps}, the steps of the window")
     bits = network.rate_bits
     codes = codes_from_counts(counts, network.time_steps, bits)
-    return sample_spikes(codes, initial_states(seed, images, counts.shape[1]), network.time_steps, bits)
+    states = initial_states(seed, images, counts.shape[1])
+    return sample_spikes(codes, states, network.time_steps, bits, network.sampler)

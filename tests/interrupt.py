@@ -40,7 +40,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deploy.lava.inside.cleanup import living_members, shared_segments
+from benchmarks.lava_soak import names, orphans
+from deploy.lava.inside.cleanup import living_members
 from esvae.machine.tensors import load_tensors
 from every_command import write_tiny
 from warm import ONE_THREAD, ROOT, Warm
@@ -50,7 +51,7 @@ __all__ = ["JOBS", "SIGNALS", "Bench", "Job", "Outcome"]
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 SAID = {signal.SIGINT: "error: interrupted", signal.SIGTERM: "error: terminated"}
 #: Seconds that processes get to be gone, and a command to end.
-GONE_SECONDS, END_SECONDS = 15.0, 600.0
+GONE_SECONDS, END_SECONDS = 120.0, 600.0
 MARK = "ESVAE_INTERRUPTED"
 #: What no two runs share: seconds, hashes over them, whether a sweep's point was there before, and how many were.
 OWN = ("seconds", "source", "outcome_sha256", "evaluated", "kept")
@@ -149,25 +150,26 @@ class Bench:
             raise RuntimeError(f"{command}: ended with {ended.code}: {ended.errors[-1000:]}")
         return ended
 
-    def measure(self, name: str) -> tuple[dict[str, str], dict[bool, float]]:
-        """What a job leaves undisturbed, and how long it takes, warm and fresh."""
-        if name not in self.undisturbed:
-            seconds = {}
-            for fresh in (False, True, False):  # the first one fills the caches
-                place = self.place()
-                if JOBS[name].before:
-                    self.whole(JOBS[name].before, place)
-                seconds[fresh] = self.whole(JOBS[name].command, place, fresh=fresh).seconds
-                content = digests(place)
-                shutil.rmtree(place)
+    def measure(self, name: str, *, fresh: bool) -> tuple[dict[str, str], float]:
+        """What a job leaves undisturbed, and how many seconds it takes."""
+        content, seconds = self.undisturbed.get(name, ({}, {}))
+        if fresh not in seconds:
+            place = self.place()
+            if JOBS[name].before:
+                self.whole(JOBS[name].before, place)
+            seconds[fresh] = self.whole(JOBS[name].command, place, fresh=fresh).seconds
+            content = content or digests(place)
+            if digests(place) != content:
+                raise RuntimeError(f"{JOBS[name].command}: two undisturbed runs left other content")
             self.undisturbed[name] = content, seconds
-        return self.undisturbed[name]
+            shutil.rmtree(place)
+        return content, seconds[fresh]
 
     def interrupt(self, name: str, number: signal.Signals, share: float, *, fresh: bool) -> Outcome:
         """Interrupts a job after a share of its time, and goes on."""
         job = JOBS[name]
-        wanted, seconds = self.measure(name)
-        outcome = Outcome(name, number.name, round(share * seconds[fresh], 3), fresh)
+        wanted, seconds = self.measure(name, fresh=fresh)
+        outcome = Outcome(name, number.name, round(share * seconds, 3), fresh)
         place = self.place()
         if job.before:
             self.whole(job.before, place)
@@ -267,12 +269,6 @@ def sent(kill: Any, pid: int, number: signal.Signals) -> None:
         kill(pid, number)
 
 
-def names(folder: str) -> set[str]:
-    with contextlib.suppress(OSError):
-        return {each.name for each in Path(folder).iterdir()}
-    return set()
-
-
 def members(session: int, mark: str) -> set[int]:
     """Living processes of a command: of its session, and those that it started in others, which have its mark."""
     found = set(living_members(session))
@@ -288,8 +284,7 @@ def leftover(session: int, mark: str, shared: set[str], temporary: Path) -> list
     end = time.monotonic() + GONE_SECONDS
     while True:
         processes = sorted(members(session, mark))
-        new = {name for name in names("/dev/shm") - shared if name.startswith(("psm_", "sem.", "__KMP"))}
-        segments = sorted(new - shared_segments(int(each) for each in names("/proc") if each.isdigit()))
+        segments = sorted(orphans(shared))
         files = sorted(path.name for path in temporary.rglob("*"))
         left = [
             *(f"left process {pid} ({describe(pid)})" for pid in processes),

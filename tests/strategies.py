@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 from hypothesis import strategies as st
 
-from esvae.chip.formats import BIAS, DECAY_UNITY, DELAY, FRAME, SIGMA_THRESHOLD, THRESHOLD, WEIGHT
+from esvae.chip.formats import BIAS, DECAY_UNITY, DELAY, FRAME, SIGMA_THRESHOLD, THRESHOLD, WEIGHT, SpikeLaw
 from export.ir import (
     INTEGRATOR,
     NEVER_FIRES,
@@ -307,6 +308,8 @@ def generators(draw: st.DrawFn, *, transposed: bool = False) -> Network:
         rng.normal(size=(components, latents)).astype(np.float32),
         (rng.random(components) + 0.1).astype(np.float32),
         draw(st.integers(1, 16)),
+        draw(st.sampled_from(get_args(SpikeLaw))),
+        draw(st.none() | st.integers(1, 64)),
     )
     readout, shape = None, base.shapes[-1]
     if len(shape) == 3:

@@ -9,8 +9,8 @@ from deploy.lava import GraphJob, LavaJob, LavaProgress, PowerOn, SamplesJob, Wi
 from deploy.lava.graph import UNROLL_BELOW, generator_graph, image_graph
 from deploy.plan import plan
 from esvae.errors import ConfigError, LavaMissingError
-from export.circuit.generator import is_chained, whole_network
 from export.ir import Dense, RecurrentDense
+from export.ir.circuit import is_chained, whole_network
 from export.netx.rules import check_loadable, loads_sparse
 from sim.stimulus import Timing
 

@@ -41,7 +41,7 @@ def fit(
     from deploy.view.tables import fit_tables
     from esvae.machine.locks import only_writer
     from esvae.machine.outputs import output_folder
-    from export.circuit.generator import whole_network
+    from export.ir.circuit import whole_network
     from sim.fit.adviser import fit_network
     from sim.fit.board import crossings
     from sim.fit.chips import chip_named

@@ -56,7 +56,8 @@ def _print(found: Inspection, tables: list[Table]) -> None:
         say(f"prior on the chip: {groups}; {p['latents']} latents, seed {p['seed']}, images from step {p['start'] + 1}")
     elif found.prior is not None:
         p = found.prior
-        say(f"prior: {p['components']} components, {p['latents']} latents, rate codes of {p['rate_bits']} bits")
+        rates = f"rate codes of {p['rate_bits']} bits" + ("" if p["levels"] is None else f", {p['levels']} levels")
+        say(f"prior: {p['components']} components, {p['latents']} latents, {rates}, {p['sampler']} spikes")
     if found.readout is not None:
         r = found.readout
         say(f"picture: {shape(r['image_shape'])}, tanh(v / {r['unit']:g}), cells of {r['upscale']}x{r['upscale']}")

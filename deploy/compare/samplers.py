@@ -17,9 +17,9 @@ from deploy.compare.statistics import mean_pair
 from deploy.compare.types import Distribution, SamplerComparison, SamplerFigure
 from deploy.pair import ImagePairs, pair_of
 from esvae.run import Run
-from export.circuit import circuit_of
 from export.frontends import from_run
 from export.ir import CircuitPrior, Network
+from export.ir.circuit import circuit_of
 from export.ir.labels import FIRST_GROUP
 from sim.sampler import draw_latents
 from sim.twin.engine import Engine

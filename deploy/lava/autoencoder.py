@@ -45,7 +45,8 @@ def autoencoder_graph(
     coding, latents = encoder.coding, encoder.latents
     currents = coding.currents(images)
     states = initial_states(seed, np.arange(len(currents)), latents)
-    graph = Graph(len(currents), steps, sampler=Rates(None, states, steps, bits), unroll_below=unroll_below)
+    rates = Rates(None, states, steps, bits, decoder.sampler)
+    graph = Graph(len(currents), steps, sampler=rates, unroll_below=unroll_below)
     flat = graph.add_array("currents", currents.reshape(len(currents), -1))
     graph.nodes.append(CurrentsNode(1, flat))
     graph.add_neurons(coding.neuron, coding.shape, "encoder0", 1)

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from deploy.lava.inside.messages import SamplerInput
+from esvae.chip.formats import SpikeLaw
 from esvae.errors import DataError
 from export.ir import Network, Prior
-from sim.sampler import LFSR_TAPS, codes_from_rates, initial_states, prior_rates, sample_spikes
+from sim.sampler import LFSR_TAPS, initial_states, prior_codes, sample_spikes
 
 __all__ = ["Rates", "rates_from_prior"]
 
@@ -23,13 +24,15 @@ class Rates:
         codes: rate codes 0 to ``2^rate_bits``, ``(images, neurons)``; None where a counter in the graph gives them.
         states: of the shift registers at the start of each image, uint32 ``(images, neurons)``.
         steps: window of an image.
-        rate_bits: by which the registers advance each step.
+        rate_bits: by which the registers advance for each number.
+        sampler: how a code becomes spikes, see :mod:`sim.sampler`.
     """
 
     codes: np.ndarray | None
     states: np.ndarray
     steps: int
     rate_bits: int
+    sampler: SpikeLaw = "poisson"
 
     @property
     def images(self) -> int:
@@ -44,7 +47,7 @@ class Rates:
         """
         if self.codes is None:
             raise DataError("these rates are counted in the graph, so their spikes are not known before it has run")
-        return sample_spikes(self.codes, self.states, self.steps, self.rate_bits)
+        return sample_spikes(self.codes, self.states, self.steps, self.rate_bits, self.sampler)
 
     def write(self, folder: Path) -> SamplerInput:
         """Writes both arrays into a folder and says where they are."""
@@ -52,7 +55,7 @@ class Rates:
         states_file, codes_file = folder / "sampler.states.npy", folder / "sampler.codes.npy"
         np.save(states_file, self.states.astype(np.int64))
         np.save(codes_file, codes)
-        return SamplerInput(str(states_file), str(codes_file), self.rate_bits, LFSR_TAPS)
+        return SamplerInput(str(states_file), str(codes_file), self.rate_bits, LFSR_TAPS, self.sampler == "systematic")
 
 
 def rates_from_prior(network: Network, seed: int, images: np.ndarray) -> Rates:
@@ -65,6 +68,6 @@ def rates_from_prior(network: Network, seed: int, images: np.ndarray) -> Rates:
         raise DataError(
             "this network has no prior in floats, so there are no rates for its sampler; use --sampler host"
         )
-    bits = network.prior.rate_bits
-    codes = codes_from_rates(prior_rates(network.prior, seed, images), bits)
-    return Rates(codes, initial_states(seed, images, codes.shape[1]), network.time_steps, bits)
+    codes = prior_codes(network.prior, seed, images)
+    states = initial_states(seed, images, codes.shape[1])
+    return Rates(codes, states, network.time_steps, network.rate_bits, network.sampler)

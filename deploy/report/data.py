@@ -52,9 +52,9 @@ from esvae.data import ImageSplits
 from esvae.errors import DataError, EsvaeError, LavaMissingError
 from esvae.machine.files import sha256_file
 from esvae.run import Run, load_run, versions
-from export.circuit.generator import circuit_of, whole_network
 from export.frontends import from_run
 from export.ir import Network, all_weights
+from export.ir.circuit import circuit_of, whole_network
 from export.ir.ranges import layer_ranges
 from export.netx import read_netx
 from export.passes.judge import SHARE

@@ -21,7 +21,7 @@ from esvae.metrics.features import FeatureNet, extract
 from esvae.metrics.uncertainty import Estimate, frechet_estimate, mean_estimate
 from esvae.run import Run
 from export.ir import Network, Prior
-from sim.sampler import codes_from_counts, codes_from_rates, initial_states, prior_rates, sample_spikes
+from sim.sampler import codes_from_counts, initial_states, prior_codes, sample_spikes
 from sim.twin.engine import Engine
 
 __all__ = ["POINT_METRICS", "image_quality", "reconstruction_quality"]
@@ -65,10 +65,9 @@ def image_quality(
     prior = network.prior
     if not isinstance(prior, Prior):
         raise DataError("a sweep draws on the host, and this network has no rates for it")
-    bits = prior.rate_bits
     for numbers in _chunks(images):
-        rates = codes_from_rates(prior_rates(prior, seed, numbers), bits)
-        whole, short = _spikes(trained, network, rates, seed, numbers, bits)
+        rates = prior_codes(prior, seed, numbers)
+        whole, short = _spikes(trained, network, rates, seed, numbers)
         wanted = float_images(trained.model.decoder, whole)
         pairs = pair_of(shortened.model.decoder, engine, short)
         for name, figures in (
@@ -101,12 +100,11 @@ def reconstruction_quality(
     """
     errors: dict[str, list[np.ndarray]] = {}
     engine = Engine(network)
-    bits = network.rate_bits
     for numbers in _chunks(len(images)):
         shown = images[numbers]
         counts = encode_counts(trained, shown)
-        rates = codes_from_counts(counts, trained.config.model.time_steps, bits)
-        whole, short = _spikes(trained, network, rates, seed, numbers, bits)
+        rates = codes_from_counts(counts, trained.config.model.time_steps, network.rate_bits)
+        whole, short = _spikes(trained, network, rates, seed, numbers)
         pairs = pair_of(shortened.model.decoder, engine, short)
         for name, drawn in (
             ("reconstruction", pairs.integers),
@@ -123,12 +121,12 @@ def _chunks(images: int) -> Iterator[np.ndarray]:
 
 
 def _spikes(
-    trained: Run, network: Network, rates: np.ndarray, seed: int, numbers: np.ndarray, bits: int
+    trained: Run, network: Network, rates: np.ndarray, seed: int, numbers: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Latent spikes ``(images, steps, latents)`` for the window of the training and for the network's."""
     steps = network.time_steps
     assert steps is not None
     full = trained.config.model.time_steps
     states = initial_states(seed, numbers, rates.shape[1])
-    spikes = sample_spikes(rates, states, max(steps, full), bits)
+    spikes = sample_spikes(rates, states, max(steps, full), network.rate_bits, network.sampler)
     return spikes[:, :full], spikes[:, :steps]

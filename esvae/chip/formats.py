@@ -7,6 +7,7 @@ and mirrors from Loihi; weights and delays those of lava-dl 0.6.0's netx loader.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -32,6 +33,7 @@ __all__ = [
     "THRESHOLD",
     "WEIGHT",
     "IntFormat",
+    "SpikeLaw",
 ]
 
 
@@ -96,3 +98,6 @@ FRAME = IntFormat("frame value", -(1 << (REGISTER_BITS - 1 - SIGMA_EXP)), (1 << 
 
 #: Fractional bits of a rate code where nobody says otherwise: the sampler compares so many bits of its shift register.
 DEFAULT_RATE_BITS = 8
+
+#: How a rate code becomes the spikes of a window; ``sim.sampler`` defines both.
+SpikeLaw = Literal["poisson", "systematic"]

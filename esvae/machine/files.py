@@ -15,6 +15,11 @@ from typing import BinaryIO
 
 from esvae.errors import EsvaeError
 
+try:
+    import fcntl
+except ImportError:  # Windows, where every file has a name from the first
+    fcntl = None  # type: ignore[assignment]
+
 __all__ = [
     "MOST_WEIGHTS",
     "atomic_file",
@@ -57,7 +62,8 @@ def atomic_file(target: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Gives a new binary file beside ``target``; on a clean exit it is flushed to disk and renamed to ``target``.
 
     On any exception it is removed and ``target`` keeps what it held before. On Linux it has no name until it is
-    complete, so that a process that is killed leaves nothing behind either.
+    complete. A process that is killed leaves nothing behind either, or the complete file under the name of
+    :func:`_put`, which the next to write ``target`` clears away.
 
     Raises:
         EsvaeError: ``target`` is no regular file, the folder cannot be written, or the disk is full.
@@ -66,16 +72,18 @@ def atomic_file(target: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     try:
         final = final_place(target)
         final.parent.mkdir(parents=True, exist_ok=True)
-        temporary = final.with_name(f".{secrets.token_hex(8)}.part")  # short: the name may be as long as names can be
         # Open for reading too, numpy writes through Python's file and sees every error, which C's buffers would hide.
         nameless = _nameless(final.parent)
-        with nameless or temporary.open("xb+") as handle:
+        if nameless is None:
+            temporary = final.with_name(f".{secrets.token_hex(8)}.part")  # the name may be as long as names can be
+        with nameless or temporary.open("xb+") as handle:  # type: ignore[union-attr]
             yield handle
             handle.flush()
             os.fsync(handle.fileno())
             if nameless is not None:
-                os.link(_OPEN / str(handle.fileno()), temporary, src_dir_fd=0)  # so that Python follows the link
-        temporary.replace(final)
+                _put(handle, final)
+        if temporary is not None:
+            temporary.replace(final)
     except OSError as error:
         reason = error.strerror or (str(error).splitlines() or [type(error).__name__])[0]
         raise EsvaeError(f"cannot write {target}: {reason}; free space or choose another place") from error
@@ -85,17 +93,53 @@ def atomic_file(target: str | os.PathLike[str]) -> Iterator[BinaryIO]:
                 temporary.unlink()
 
 
+def _put(handle: BinaryIO, final: Path) -> None:
+    """Moves a complete file without a name to its place.
+
+    A link to it replaces no other file, so that it takes a name for a moment. That name is always the same of one
+    place, and whoever has it holds a lock on the file that it names (``flock``): a name that nobody holds is one that
+    a process was killed with.
+    """
+    temporary = final.with_name(f".{hashlib.sha256(os.fsencode(final.name)).hexdigest()[:16]}.part")
+    try:
+        while True:
+            try:
+                os.link(_OPEN / str(handle.fileno()), temporary, src_dir_fd=0)  # so that Python follows the link
+                break
+            except FileExistsError:
+                _clear_away(temporary)
+        temporary.replace(final)
+    finally:
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.fstat(handle.fileno()), temporary.stat()):
+                temporary.unlink()
+
+
+def _clear_away(temporary: Path) -> None:
+    """Waits until nobody holds what has this name; takes it away if it still has it."""
+    with contextlib.suppress(FileNotFoundError), temporary.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        if os.path.samestat(os.fstat(other.fileno()), temporary.stat()):
+            temporary.unlink()
+
+
 def _nameless(folder: Path) -> BinaryIO | None:
-    """A new file in ``folder`` without a name, which is gone with the process, however that ends; None where the
+    """A new file in ``folder`` without a name, held, which is gone with the process, however that ends; None where the
     system or the file system has none."""
-    if not hasattr(os, "O_TMPFILE") or not _OPEN.is_dir():
+    if fcntl is None or not hasattr(os, "O_TMPFILE") or not _OPEN.is_dir():
         return None
     try:
-        return os.fdopen(os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o666), "wb+")
+        handle = os.fdopen(os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o666), "wb+")
     except OSError as error:
         if error.errno in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT):
             return None
         raise
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    except OSError:  # a file system that keeps no locks
+        handle.close()
+        return None
+    return handle
 
 
 def write_bytes(target: str | os.PathLike[str], content: bytes | memoryview) -> None:

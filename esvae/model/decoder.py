@@ -27,7 +27,10 @@ class Decoder(nn.Module):
             :class:`~esvae.model.expand.Expand` convolution (``subpixel``).
         readout: the last convolution, whose sums the readout neurons integrate.
         upscale: the readout's maps are interleaved by this factor (torch's ``pixel_shuffle``).
+        gain: of drawn pictures, which multiplies the potential; 1 unless ``train.finish`` chose another.
     """
+
+    gain: torch.Tensor
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -56,6 +59,8 @@ class Decoder(nn.Module):
         self.layers = SpikingLayers([first, *later])
         self.readout = nn.Conv2d(channels[-1], config.data.image_channels * self.upscale**2, 3, padding=1)
         self.readout_rounding = rounding(FloatLif(model.readout_keep, math.inf))
+        finish = config.train.finish
+        self.register_buffer("gain", torch.ones(()), persistent=finish is not None and finish.gain)
 
     @property
     def in_integers(self) -> bool:
@@ -71,8 +76,8 @@ class Decoder(nn.Module):
         self.readout_rounding.start(self.readout, None)
 
     def forward(self, spikes: torch.Tensor) -> torch.Tensor:
-        """Images in [-1, 1], ``(N, C, H, W)``, from latent spikes ``(T, N, latent)``."""
-        return torch.tanh(self.potentials(spikes))
+        """Drawn images in [-1, 1], ``(N, C, H, W)``, from latent spikes ``(T, N, latent)``."""
+        return torch.tanh(self.gain * self.potentials(spikes))
 
     def potentials(self, spikes: torch.Tensor) -> torch.Tensor:
         """The readout's potential after the last step, as image: ``(N, C, H, W)``, before tanh."""
@@ -87,11 +92,15 @@ class Decoder(nn.Module):
         return self._read(self._layer(last, x, steps, shares), shares)
 
     def read(self, spikes: torch.Tensor) -> torch.Tensor:
-        """Images ``(N, C, H, W)`` from spikes of the last spiking layer ``(T * N, *layer shape)``."""
+        """Drawn images ``(N, C, H, W)`` from spikes of the last spiking layer ``(T * N, *layer shape)``."""
+        return torch.tanh(self.gain * self.integrated(spikes))
+
+    def integrated(self, spikes: torch.Tensor) -> torch.Tensor:
+        """:meth:`potentials` from spikes of the last spiking layer ``(T * N, *layer shape)``."""
         if self.in_integers:
-            return torch.tanh(self._integrated(spikes, self.time_steps))
+            return self._integrated(spikes, self.time_steps)
         shares = self._shares(self.time_steps, spikes)
-        return torch.tanh(self._read(torch.tensordot(shares, spikes.unflatten(0, (len(shares), -1)), 1), shares))
+        return self._read(torch.tensordot(shares, spikes.unflatten(0, (len(shares), -1)), 1), shares)
 
     def hidden(self, spikes: torch.Tensor) -> list[torch.Tensor]:
         """Spikes of every spiking layer, each ``(T * N, *layer shape)``, from latent spikes ``(T, N, latent)``."""

@@ -93,24 +93,31 @@ class ESVAE(nn.Module):
         return self.encoder(images).mean(0)
 
     def sample(self, rates: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
-        """Poisson spikes ``(T, N, latent)`` of rates ``(N, latent)``; ``model.sampling_gradient`` says what of the
-        gradient passes through."""
-        steps = self.config.model.time_steps
-        shape = (steps, *rates.shape)
+        """Spikes ``(T, N, latent)`` of rates ``(N, latent)``, as ``model.sampler`` draws them;
+        ``model.sampling_gradient`` says what of the gradient passes through."""
+        model, drawn = self.config.model, rates.detach()
+        systematic = model.sampler == "systematic"
+        shape = (1 if systematic else model.time_steps, *rates.shape)
         uniform = draw_rows(torch.rand, shape, rates, generator, axis=1, shared=self.training)
-        if self.decoder.in_integers:  # the chip's sampler compares whole numbers of so many bits
-            unit = 1 << self.config.model.rate_bits
-            rates, uniform = rates + ((rates * unit).round() / unit - rates).detach(), (uniform * unit).floor() / unit
-        spikes = (rates > uniform).to(rates.dtype)
+        if systematic or self.decoder.in_integers:  # the chip's sampler computes with whole numbers of so many bits
+            unit = 1 << model.rate_bits
+            drawn, uniform = (drawn * unit).round() / unit, (uniform * unit).floor() / unit
+        if systematic:  # a membrane that starts anywhere, keeps all and gives off 1 with each spike
+            before = torch.arange(model.time_steps, device=rates.device, dtype=rates.dtype)[:, None, None]
+            uniform = 1 - (uniform + before * drawn) % 1
+        spikes = ((drawn >= uniform) if systematic else (drawn > uniform)).to(rates.dtype)
         through = rates - rates.detach()  # zero, with the gradient of the rates
-        if self.config.model.sampling_gradient == "rectangular":
-            through = ((rates - uniform).abs() < 0.5) * through
+        if model.sampling_gradient == "rectangular":
+            through = ((drawn - uniform).abs() < 0.5) * through
         return spikes + through
 
     def forward(self, images: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
         """Reconstructions ``(N, C, H, W)`` through sampled posterior spikes."""
-        reconstruction: torch.Tensor = self.decoder(self.sample(self.posterior_rates(images), generator))
-        return reconstruction
+        return self.reconstruction(self.posterior_rates(images), generator)
+
+    def reconstruction(self, rates: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
+        """Images ``(N, C, H, W)`` of posterior rates ``(N, latent)``, without the gain of drawn ones."""
+        return torch.tanh(self.decoder.potentials(self.sample(rates, generator)))
 
     @torch.no_grad()
     def generate(self, count: int, generator: torch.Generator | None = None) -> torch.Tensor:
@@ -126,13 +133,12 @@ class ESVAE(nn.Module):
         """
         settings = self.config.train
         posterior = self.posterior_rates(images)
-        spikes = self.sample(posterior, generator)
         if settings.activity_weight:
             with recording(self.decoder) as record:
-                output = self.decoder.read(self.decoder.hidden(spikes)[-1])
-            activity = record.used()
+                spikes = self.decoder.hidden(self.sample(posterior, generator))[-1]
+            output, activity = torch.tanh(self.decoder.integrated(spikes)), record.used()
         else:
-            output, activity = self.decoder(spikes), posterior.new_zeros(())
+            output, activity = self.reconstruction(posterior, generator), posterior.new_zeros(())
         reconstruction = torch.nn.functional.mse_loss(output, images)
         distance = mmd(all_rows(posterior), all_rows(self.prior(len(images), generator)))
         total = reconstruction + settings.mmd_weight * distance + settings.activity_weight * activity

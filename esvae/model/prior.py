@@ -38,7 +38,7 @@ class LearnedPrior(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         latent, components = config.latent, config.prior.components
-        self.mixture, self.steps = config.prior.kind == "mixture", config.time_steps
+        self.mixture, self.steps, self.snap = config.prior.kind == "mixture", config.time_steps, config.prior.snap
         self.bottleneck = nn.Linear(latent, latent)
         if self.mixture:
             self.register_buffer("weight", torch.zeros(components, latent, latent))
@@ -65,7 +65,7 @@ class LearnedPrior(nn.Module):
         return torch.sigmoid(self.bottleneck(noise))
 
     def draw(self, count: int, generator: torch.Generator | None = None) -> Float[torch.Tensor, "count latents"]:
-        """Rates in (0, 1) as the generator draws them, of the mixture where there is one."""
+        """Rates in [0, 1] as the generator draws them, of the mixture where there is one."""
         weight, bias, share = self.components()
         chosen = torch.multinomial(share.cpu().double(), count, replacement=True, generator=generator).to(weight.device)
         noise = torch.randn(count, weight.shape[2], generator=generator, dtype=weight.dtype).to(weight.device)
@@ -73,7 +73,8 @@ class LearnedPrior(nn.Module):
         for index in chosen.unique():  # one product a component
             rows = chosen == index
             logits[rows] = noise[rows] @ weight[index].T + bias[index]
-        return torch.sigmoid(logits)
+        rates = torch.sigmoid(logits)
+        return (rates * self.steps).round() / self.steps if self.snap else rates
 
     def fit(self, rates: Float[torch.Tensor, "images latents"], seed: int) -> None:
         """Fits the mixture to the posterior's rates, by expectation maximization on their logits.

@@ -6,11 +6,11 @@ So nothing of it has to be stored for a run to continue where it stopped, and an
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 import torch
 
-from esvae.data import ImageSet
 from esvae.errors import ConfigError
 
 __all__ = ["Batches", "step_generator"]
@@ -22,6 +22,14 @@ def step_generator(seed: int, step: int, purpose: int = _DRAWS) -> torch.Generat
     """A generator of its own for one step (or epoch) of one seed."""
     state = np.random.SeedSequence([seed, purpose, step]).generate_state(1, np.uint64)
     return torch.Generator().manual_seed(int(state[0]))
+
+
+class Rows(Protocol):
+    """What batches are taken of; an :class:`~esvae.data.ImageSet` is one."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, indices: torch.Tensor, flip: torch.Tensor | None = None) -> torch.Tensor: ...
 
 
 class Batches:
@@ -41,7 +49,7 @@ class Batches:
     """
 
     def __init__(
-        self, images: ImageSet, size: int, seed: int, *, flip: bool = False, first: int = 0, total: int | None = None
+        self, images: Rows, size: int, seed: int, *, flip: bool = False, first: int = 0, total: int | None = None
     ) -> None:
         if len(images) < size:
             raise ConfigError(f"train.batch_size {size} is more than the {len(images)} training images; lower it")

@@ -7,18 +7,24 @@ import torch
 from esvae.data import ImageSet
 from esvae.model import ESVAE
 
-__all__ = ["evaluate_mse", "fit_prior"]
+__all__ = ["evaluate_mse", "fit_prior", "posterior_rates"]
 
 Images = torch.Tensor | ImageSet
 
 
 @torch.no_grad()
-def fit_prior(model: ESVAE, images: Images, *, batch: int = 256) -> None:
-    """Fits the model's mixture to the posterior rates of training images ``(N, C, H, W)``."""
+def posterior_rates(model: ESVAE, images: Images, *, batch: int = 256) -> torch.Tensor:
+    """Rates ``(N, latent)`` that the encoder gives, in evaluation mode, of images ``(N, C, H, W)``."""
     was_training = model.training
     model.eval()
-    model.prior.fit(torch.cat([model.posterior_rates(part) for part in images.split(batch)]), model.config.train.seed)
+    rates = torch.cat([model.posterior_rates(part) for part in images.split(batch)])
     model.train(was_training)
+    return rates
+
+
+def fit_prior(model: ESVAE, images: Images) -> None:
+    """Fits the model's mixture to the posterior rates of training images ``(N, C, H, W)``."""
+    model.prior.fit(posterior_rates(model, images), model.config.train.seed)
 
 
 @torch.no_grad()

@@ -19,6 +19,7 @@ from esvae.training.resume import optimizer_state
 
 __all__ = ["OptimizationModule", "Trainable", "rate_factor"]
 
+_DECAY = 1 / 3  # share of the steps over which ``stable_decay`` lets the learning rate fall
 _SYNC_STEPS = 20  # on a GPU, steps between looks at the loss, each of which waits for the device
 
 
@@ -31,13 +32,15 @@ class Trainable(Protocol):
 
 
 def rate_factor(settings: TrainConfig, step: int, total: int) -> float:
-    """The learning rate of a step over the config's: warm-up, then constant or a half cosine down to zero."""
+    """The learning rate of a step over the config's: warm-up, then constant, and where the schedule says so a half
+    cosine down to zero."""
     if step < settings.warmup_steps:
         return (step + 1) / settings.warmup_steps
     if settings.schedule == "constant":
         return 1.0
-    done = (step - settings.warmup_steps) / max(1, total - settings.warmup_steps)
-    return (1 + math.cos(math.pi * min(1.0, done))) / 2
+    first = settings.warmup_steps if settings.schedule == "cosine" else total - round(total * _DECAY)
+    done = (step - first) / max(1, total - first)
+    return (1 + math.cos(math.pi * min(1.0, max(0.0, done)))) / 2
 
 
 class OptimizationModule(lightning.LightningModule):

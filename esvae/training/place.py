@@ -11,12 +11,13 @@ from esvae.errors import CheckpointError, EsvaeError
 from esvae.machine.distributed import rank
 from esvae.run import holds_run, read_record
 from esvae.shipped import RUN_FILES
+from esvae.training.finish import FOLDER
 from esvae.training.fit import CHECKPOINT
 
 __all__ = ["Place", "training_place"]
 
 #: What belongs to a run and goes with it; anything else in its directory is somebody's and stays.
-_OWN = {*RUN_FILES, CHECKPOINT, "metrics.csv", "samples", "tensorboard"}
+_OWN = {*RUN_FILES, CHECKPOINT, FOLDER, "metrics.csv", "samples", "tensorboard"}
 
 
 @dataclass(frozen=True)
@@ -77,4 +78,5 @@ def training_place(directory: str | os.PathLike[str], *, resume: bool, overwrite
         if work != directory and work.exists():
             shutil.rmtree(work)
         (work / CHECKPOINT).unlink(missing_ok=True)
+        shutil.rmtree(work / FOLDER, ignore_errors=True)
     return Place(directory, work)

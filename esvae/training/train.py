@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from esvae.model import ESVAE
 from esvae.run import Run, load_run, read_record, save_record, save_run
 from esvae.training.batches import Batches
 from esvae.training.evaluate import fit_prior
+from esvae.training.finish import FOLDER, choose_gain, tune_decoder
 from esvae.training.fit import Keeping, Machine, TrainingProgress, fit
 from esvae.training.monitor import WATCHED, Monitor
 from esvae.training.place import training_place
@@ -74,11 +76,14 @@ def train(
     Raises:
         EsvaeError: the loss is not finite, the directory cannot be written, or another process writes there.
         CheckpointError: ``directory`` holds a run that may not be replaced, or, to be resumed, one of other settings.
-        ConfigError: the batch does not fit the data or the processes; ``initial`` is of another model.
+        ConfigError: the batch does not fit the data or the processes; ``initial`` is of another model; a finish over
+            several processes.
     """
     keep_large_blocks()
     config = load_config(config) if isinstance(config, str) else config
     machine = machine or Machine()
+    if config.train.finish is not None and machine.devices > 1:
+        raise ConfigError("train.finish tunes the decoder in one process; leave --devices out, or set it to null")
     with only_writer(directory if rank() == 0 else None):
         place, settings = training_place(directory, resume=resume, overwrite=overwrite), config.train
         work = place.work
@@ -95,10 +100,12 @@ def train(
         total = total if machine.max_steps is None else min(machine.max_steps, total)
         watched = training.head(WATCHED).tensor()
         mixture = config.model.prior.kind == "mixture"
+        last = mixture or settings.finish is not None  # a stage that makes the run what it is to be
 
         def save(record: dict[str, Any], weights: bool) -> None:
-            record["finished"] = record["finished"] and not mixture
+            record["finished"] = record["finished"] and not last
             if weights:
+                shutil.rmtree(work / FOLDER, ignore_errors=True)  # of other weights
                 save_run(work, model, record)
             else:
                 save_record(work, record)
@@ -109,10 +116,18 @@ def train(
 
         keeping = Keeping(work, save, _fingerprint(config, total, initial), resume)
         fit(model, settings, batches, keeping, total=total, machine=machine, monitor=monitor, progress=progress)
-        if mixture and rank() == 0 and not read_record(work).get("finished"):
+        if last and rank() == 0 and not read_record(work).get("finished"):
             run = load_run(work)
-            fit_prior(run.model, training.head(config.model.prior.images))
-            save_run(work, run.model, {**run.record, "finished": True})
+            record = dict(run.record)
+            if settings.finish is not None:
+                course = {**_fingerprint(config, total, initial), "of": run.weights_hash}
+                record["finish"] = tune_decoder(run.model, training, work, course, resume=resume, progress=progress)
+            if mixture:
+                fit_prior(run.model, training.head(config.model.prior.images))
+            if settings.finish is not None and settings.finish.gain:
+                record["finish"]["gain"] = choose_gain(run.model, training)
+            save_run(work, run.model, {**record, "finished": True})
+            shutil.rmtree(work / FOLDER, ignore_errors=True)
         place.finish()
         if processes() > 1:
             torch.distributed.barrier()
@@ -149,10 +164,13 @@ def _fingerprint(config: Config, total: int, initial: Run | None) -> dict[str, A
     the length shapes it."""
     content = config.model_dump(mode="json")
     del content["name"], content["train"]["epochs"]
+    del content["train"]["finish"], content["model"]["prior"]["snap"]  # of what follows the training
     if config.train.schedule != "constant" or config.model.quantization is not None:
         content["train"]["epochs or max_steps"] = total
     if config.model.quantization is None:
         del content["model"]["quantization"]  # so that checkpoints whose config knows no such key can be continued
+    if config.model.sampler == "poisson":
+        del content["model"]["sampler"]
     if initial is not None:
         content["from"] = initial.weights_hash
     return content

@@ -1,21 +1,6 @@
 """Circuits out of stock neurons: a generator that draws its own random bits, components and latent spikes."""
 
-from export.circuit.generator import (
-    CircuitOptions,
-    circuit_of,
-    is_chained,
-    source_network,
-    whole_network,
-    with_circuit,
-)
+from export.circuit.generator import CircuitOptions, with_circuit
 from export.circuit.tables import TableOptions
 
-__all__ = [
-    "CircuitOptions",
-    "TableOptions",
-    "circuit_of",
-    "is_chained",
-    "source_network",
-    "whole_network",
-    "with_circuit",
-]
+__all__ = ["CircuitOptions", "TableOptions", "with_circuit"]

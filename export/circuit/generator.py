@@ -1,8 +1,4 @@
-"""A generator with no host: a network whose prior is a circuit, in one piece or as what lies before the decoder.
-
-In a :class:`~export.ir.Network` a circuit takes the place of the prior: what enters the decoder comes from it. The
-whole, from power-on to pixels, is a network of its own, :func:`whole_network`, into which nothing enters.
-"""
+"""A generator with no host: its prior as a circuit of neurons, before the decoder."""
 
 from __future__ import annotations
 
@@ -11,21 +7,16 @@ from itertools import groupby
 
 import numpy as np
 
-from esvae.errors import DataError
+from esvae.errors import ConfigError, DataError
 from export.circuit.gates import GATE, WEIGHT_STEP
 from export.circuit.source import latent_synapses, source_circuit
 from export.circuit.tables import TableOptions, prior_tables
-from export.ir import CircuitLayout, CircuitPrior, Dense, Network, Prior, RecurrentDense, Unflatten
-from export.ir.labels import FIRST_GROUP
+from export.ir import CircuitLayout, CircuitPrior, Dense, Network, Prior, RecurrentDense
+from export.ir.circuit import as_written
 
 __all__ = [
     "CircuitOptions",
-    "as_written",
-    "circuit_of",
     "circuit_prior",
-    "is_chained",
-    "source_network",
-    "whole_network",
     "with_circuit",
 ]
 
@@ -55,6 +46,11 @@ def circuit_prior(prior: Prior, steps: int, options: CircuitOptions = CircuitOpt
         ConfigError: a window below 2 steps, a seed out of range, or too many random bits a step.
         HardwareRangeError: logits that no weights hold.
     """
+    if prior.sampler != "poisson" or prior.levels is not None:
+        raise ConfigError(
+            "a circuit draws each spike anew from rates as they are: it has neither the systematic sampler nor snapped "
+            "rates; draw on the host, or train with sampler: poisson and prior.snap: false"
+        )
     tables = prior_tables(prior, options.tables)
     source = source_circuit(tables, steps, options.seed)
     weight, bias = latent_synapses(source, tables)
@@ -89,40 +85,3 @@ def with_circuit(network: Network, options: CircuitOptions = CircuitOptions()) -
     provenance = {**network.provenance, "generator": f"chip, seed {options.seed}"}
     prior = circuit_prior(network.prior, network.time_steps, options)
     return as_written(replace(network, prior=prior, provenance=provenance))
-
-
-def circuit_of(network: Network) -> CircuitPrior | None:
-    """The circuit that draws for a network, or None where the host does."""
-    return network.prior if isinstance(network.prior, CircuitPrior) else None
-
-
-def is_chained(network: Network) -> bool:
-    """Whether a circuit and its decoder go into one file: netx connects no convolution behind a dense layer."""
-    dense = all(isinstance(layer, Dense | RecurrentDense) for layer in network.layers)
-    return circuit_of(network) is not None and dense
-
-
-def as_written(network: Network) -> Network:
-    """The network with its layers numbered as the file will number them that it is written to."""
-    circuit = circuit_of(network)
-    before = len(circuit.synapses) if circuit is not None and is_chained(network) else 0
-    return replace(network, first_group=FIRST_GROUP + before)
-
-
-def source_network(prior: CircuitPrior) -> Network:
-    """Source and latents alone, as a network of which nothing enters."""
-    return Network((prior.source.inputs,), prior.synapses)
-
-
-def whole_network(network: Network) -> Network:
-    """From power-on to pixels: source, latents and decoder as one network, of which nothing enters.
-
-    A generator whose prior is not a circuit is given back as it is.
-    """
-    prior = circuit_of(network)
-    if prior is None:
-        return network
-    between = () if len(network.input_shape) == 1 else (Unflatten(),)
-    layers = (*prior.synapses, *between, *network.layers)
-    entering = (prior.source.inputs,)
-    return replace(network, input_shape=entering, layers=layers, prior=None, first_group=FIRST_GROUP)

@@ -34,12 +34,13 @@ def from_run(run: Run) -> FloatNetwork:
     layers.append(FloatLayer(readout, scale=_scale(decoder.readout_rounding)))
     size = config.data.image_size
     weight, bias, share = (values.numpy().copy() for values in model.prior.components())
+    levels = config.model.time_steps if config.model.prior.snap else None
     return FloatNetwork(
         input_shape=(config.model.latent,) if decoder.linear else (config.model.latent, 1, 1),
         layers=tuple(layers),
         time_steps=config.model.time_steps,
-        prior=Prior(weight, bias, share, config.model.rate_bits),
-        readout=ImageReadout(1.0, (config.data.image_channels, size, size), decoder.upscale),
+        prior=Prior(weight, bias, share, config.model.rate_bits, config.model.sampler, levels),
+        readout=ImageReadout(1.0 / float(decoder.gain), (config.data.image_channels, size, size), decoder.upscale),
         provenance={
             "name": config.name,
             "config": config_to_yaml(config),

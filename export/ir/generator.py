@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import get_args
 
 import numpy as np
 
-from esvae.chip.formats import DEFAULT_RATE_BITS
+from esvae.chip.formats import DEFAULT_RATE_BITS, SpikeLaw
 from esvae.chip.neuron import Lif
 from esvae.errors import NetFileError
 from export.ir import limits
-from export.ir.nodes import Dense, RecurrentDense, Shape
+from export.ir.nodes import UNHASHED_DEFAULT, Dense, RecurrentDense, Shape
 
 __all__ = ["CircuitLayout", "CircuitPrior", "ImageReadout", "Prior", "check_circuit", "check_prior", "check_readout"]
 
@@ -25,12 +26,16 @@ class Prior:
         bias: ``(components, latents)`` float32.
         share: ``(components,)`` float32, the probability of each component.
         rate_bits: fractional bits of the integer rate code that the sampler compares against.
+        sampler: how a rate code becomes spikes, see :mod:`sim.sampler`.
+        levels: drawn rates are rounded to multiples of ``1 / levels``, as counted ones are; None leaves them.
     """
 
     weight: np.ndarray
     bias: np.ndarray
     share: np.ndarray
     rate_bits: int = DEFAULT_RATE_BITS
+    sampler: SpikeLaw = field(default="poisson", metadata=UNHASHED_DEFAULT)
+    levels: int | None = field(default=None, metadata=UNHASHED_DEFAULT)
 
 
 @dataclass(frozen=True)
@@ -111,6 +116,10 @@ def check_prior(prior: Prior, input_shape: Shape) -> None:
         raise NetFileError("prior share: expected one probability for each component")
     if not 1 <= prior.rate_bits <= limits.RATE_BITS:
         raise NetFileError(f"rate_bits {prior.rate_bits}: expected 1 to {limits.RATE_BITS}")
+    if prior.sampler not in get_args(SpikeLaw):
+        raise NetFileError(f"sampler '{prior.sampler}': expected {' or '.join(get_args(SpikeLaw))}")
+    if prior.levels is not None and not 1 <= prior.levels <= limits.STEPS:
+        raise NetFileError(f"prior levels {prior.levels}: expected 1 to {limits.STEPS}")
 
 
 def check_circuit(prior: CircuitPrior, input_shape: Shape) -> None:

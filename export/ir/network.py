@@ -26,6 +26,7 @@ from esvae.chip.formats import (
     STATE_LIMIT,
     THRESHOLD,
     WEIGHT,
+    SpikeLaw,
 )
 from esvae.chip.neuron import INTEGRATOR, NEVER_FIRES, Lif
 from esvae.chip.sigma_delta import Delta, Sigma, SigmaDelta
@@ -36,6 +37,7 @@ from export.ir.checks import check_bias, check_entry, shape_behind
 from export.ir.generator import CircuitPrior, ImageReadout, Prior, check_circuit, check_prior, check_readout
 from export.ir.labels import FIRST_GROUP, INPUT_LABEL, in_short, layer_labels
 from export.ir.nodes import (
+    UNHASHED_DEFAULT,
     Dense,
     Flatten,
     InputNeurons,
@@ -172,6 +174,11 @@ class Network:
         return self.prior.rate_bits if isinstance(self.prior, Prior) else DEFAULT_RATE_BITS
 
     @property
+    def sampler(self) -> SpikeLaw:
+        """How rate codes become spikes."""
+        return self.prior.sampler if isinstance(self.prior, Prior) else "poisson"
+
+    @property
     def depth(self) -> int:
         """Number of layers with neurons, input neurons included."""
         return sum(not isinstance(layer, Flatten) for layer in self.layers) + (self.input_neurons is not None)
@@ -190,8 +197,8 @@ class Network:
             digest.update(type(node).__name__.encode())
             for item in fields(node) if node is not None else ():
                 value = getattr(node, item.name)
-                if item.name == "delay" and value is None:
-                    continue  # left out where it changes nothing, so that files whose hash knows no delays stay valid
+                if item.metadata == UNHASHED_DEFAULT and not isinstance(value, np.ndarray) and value == item.default:
+                    continue
                 digest.update(item.name.encode())
                 if isinstance(value, np.ndarray):
                     digest.update(json.dumps(value.shape).encode())

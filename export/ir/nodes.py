@@ -8,7 +8,7 @@ in a :class:`~export.ir.floats.FloatNetwork`; so do the other nodes.  Axis order
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
 import numpy as np
@@ -20,6 +20,7 @@ from esvae.errors import NetFileError, UnsupportedLayerError
 __all__ = [
     "INTEGRATOR",
     "NEVER_FIRES",
+    "UNHASHED_DEFAULT",
     "Conv",
     "ConvTranspose",
     "Delta",
@@ -44,6 +45,10 @@ __all__ = [
     "unlooped",
     "with_values",
 ]
+
+#: Of a field that is left out of the hash where it has its default, so that files whose hash knows no such field stay
+#: valid.
+UNHASHED_DEFAULT = {"hashed": "unless default"}
 
 Shape: TypeAlias = tuple[int, ...]
 Pair: TypeAlias = tuple[int, int]
@@ -73,7 +78,7 @@ class Dense(Generic[N]):
     weight: np.ndarray
     bias: np.ndarray | None
     neuron: N
-    delay: np.ndarray | None = None
+    delay: np.ndarray | None = field(default=None, metadata=UNHASHED_DEFAULT)
 
     @property
     def inputs(self) -> int:

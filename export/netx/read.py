@@ -194,7 +194,14 @@ def _generator(group: h5py.Group) -> dict[str, Any]:
         prior = get_group(group, "prior", f"{GROUP}/")
         where = f"{GROUP}/prior"
         weight, bias, share = (real(prior, key, where, PRIOR_ELEMENTS) for key in ("weight", "bias", "share"))
-        found["prior"] = Prior(weight, bias, share, number(prior, "rate_bits", where))
+        found["prior"] = Prior(
+            weight,
+            bias,
+            share,
+            number(prior, "rate_bits", where),
+            get_text(prior, "sampler", where) if "sampler" in prior else "poisson",  # type: ignore[arg-type]
+            number(prior, "levels", where) if "levels" in prior else None,
+        )
     if "readout" in group:
         readout = get_group(group, "readout", f"{GROUP}/")
         where = f"{GROUP}/readout"

@@ -15,7 +15,6 @@ import numpy as np
 
 from esvae.machine.files import write_bytes
 from esvae.machine.hdf5 import hdf5_image
-from export.circuit.generator import is_chained, source_network, whole_network
 from export.ir import (
     INTEGRATOR,
     CircuitPrior,
@@ -28,6 +27,7 @@ from export.ir import (
     RecurrentDense,
     Synapse,
 )
+from export.ir.circuit import is_chained, source_network, whole_network
 from export.ir.labels import FIRST_GROUP
 from export.netx.circuit import CIRCUIT, write_layout
 from export.netx.layout import bias_to_file, delay_to_file
@@ -141,6 +141,10 @@ def _write_generator(group: h5py.Group, network: Network) -> None:
         prior["bias"] = network.prior.bias.astype(np.float32)
         prior["share"] = network.prior.share.astype(np.float32)
         prior["rate_bits"] = np.int64(network.prior.rate_bits)
+        if network.prior.sampler != "poisson":  # what older versions know is written as they wrote it
+            prior["sampler"] = network.prior.sampler
+        if network.prior.levels is not None:
+            prior["levels"] = np.int64(network.prior.levels)
     if network.readout is not None:
         readout = group.create_group("readout")
         readout["unit"] = np.float64(network.readout.unit)

@@ -21,7 +21,7 @@ from deploy.plan import plan
 from deploy.simulate import OutputFiles, simulate_file
 from deploy.verify import verify
 from esvae.errors import ConfigError, DataError
-from export.circuit import circuit_of
+from export.ir.circuit import circuit_of
 from export.netx import read_netx
 from export.netx.write import write_netx
 from sim.circuit import circuit_windows

@@ -25,18 +25,28 @@ WRITERS = [name for name, case in CASES.items() if case.writes]
 
 
 @dataclass(frozen=True)
+class Undisturbed:
+    """What became of a command: exit code, output, errors, and its files by path."""
+
+    code: int
+    out: str
+    errors: str
+    files: dict[str, bytes]
+
+
+@dataclass(frozen=True)
 class Place:
     """Where commands are run.
 
     Attributes:
         warm: that runs them.
         inputs: of :func:`every_command.write_inputs`, in a folder of an awkward name.
-        whole: what each command writes where nothing stands in its way: bytes by path.
+        whole: commands where nothing stands in their way.
     """
 
     warm: Warm
     inputs: dict[str, Path]
-    whole: dict[str, dict[str, bytes]]
+    whole: dict[str, Undisturbed]
 
 
 @pytest.fixture(scope="module")
@@ -106,13 +116,22 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def whole(place: Place, name: str, folder: Path) -> dict[str, bytes]:
-    """What a command writes undisturbed."""
+#: No home, an ASCII terminal of 40 columns, and names with blanks, a newline, a dash before and letters beyond.
+NARROW = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "TERM": "dumb", "COLUMNS": "40", "HOME": "/proc/none"}
+OUT = "-x/-ö "
+
+
+def room(folder: Path) -> Path:
+    """A folder of an awkward name, with one in it for what a command writes."""
+    (folder / AWKWARD / "-x").mkdir(parents=True)
+    return folder / AWKWARD
+
+
+def whole(place: Place, name: str, folder: Path) -> Undisturbed:
+    """A command where nothing stands in its way; run once."""
     if name not in place.whole:
-        (folder / "whole").mkdir()
-        code, _, errors = run(place, name, folder / "whole")
-        assert code == CASES[name].code, errors
-        place.whole[name] = files(folder / "whole")
+        made = room(folder / "whole")
+        place.whole[name] = Undisturbed(*run(place, name, made, OUT, **NARROW), files(made))
     return place.whole[name]
 
 
@@ -148,17 +167,13 @@ def every(command: object, before: str = "") -> Iterator[tuple[str, object]]:
 
 @pytest.mark.parametrize("name", CASES)
 def test_anywhere(name: str, place: Place, tmp_path: Path) -> None:
-    """No home, an ASCII terminal of 40 columns, and names with blanks, a newline, a dash before and letters beyond."""
-    folder = tmp_path / AWKWARD
-    (folder / "-x").mkdir(parents=True)
-    narrow = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "TERM": "dumb", "COLUMNS": "40", "HOME": "/proc/none"}
-    code, out, errors = run(place, name, folder, "-x/-ö ", **narrow)
-    assert code == CASES[name].code, errors
-    assert "Traceback" not in out + errors
-    assert not error_lines(errors)
-    assert "\x1b" not in out + errors
-    assert (out + errors).isascii()
-    assert {path.partition("/")[0] for path in files(folder)} <= {"-x"}
+    done = whole(place, name, tmp_path)
+    assert done.code == CASES[name].code, done.errors
+    assert "Traceback" not in done.out + done.errors
+    assert not error_lines(done.errors)
+    assert "\x1b" not in done.out + done.errors
+    assert (done.out + done.errors).isascii()
+    assert {path.partition("/")[0] for path in done.files} <= {"-x"}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -181,10 +196,9 @@ def test_closed_standard_error(name: str, place: Place, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", WRITERS)
 def test_a_full_disk(name: str, place: Place, tmp_path: Path) -> None:
     """No file may be larger than half of the largest: one line says so, and all that is there is whole."""
-    wanted = whole(place, name, tmp_path)
-    folder = tmp_path / "half"
-    folder.mkdir()
-    code, _, errors = run(place, name, folder, file_bytes=max(map(len, wanted.values())) // 2)
+    wanted = whole(place, name, tmp_path).files
+    folder = room(tmp_path / "half")
+    code, _, errors = run(place, name, folder, OUT, file_bytes=max(map(len, wanted.values())) // 2)
     assert code == 1, errors
     assert "Traceback" not in errors
     assert len(error_lines(errors)) == 1, errors
@@ -198,15 +212,15 @@ def test_a_full_disk(name: str, place: Place, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", WRITERS)
 def test_what_stood_there_is_kept_by_a_full_disk(name: str, place: Place, tmp_path: Path) -> None:
     """Not a byte can be written; what refuses what stands there does so here too."""
-    before = whole(place, name, tmp_path)
+    before, folder = whole(place, name, tmp_path).files, room(tmp_path / "again")
     for path, content in before.items():
-        (tmp_path / "again" / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "again" / path).write_bytes(content)
-    code, _, errors = run(place, name, tmp_path / "again", file_bytes=0)
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
+    code, _, errors = run(place, name, folder, OUT, file_bytes=0)
     assert code == (0 if name == "generate" else 1), errors
     assert "Traceback" not in errors
     assert len(error_lines(errors)) == code, errors
-    assert files(tmp_path / "again") == before
+    assert files(folder) == before
 
 
 def test_the_locale_of_computers_without_one(place: Place, tmp_path: Path) -> None:

@@ -36,8 +36,7 @@ def bench() -> Iterator[Bench]:
     [
         ("generate", SIGNALS),
         ("train", SIGNALS),
-        pytest.param("lava", SIGNALS, marks=LAVA_MARKS),
-        pytest.param("sweep", [signal.SIGTERM], marks=pytest.mark.slow),
+        pytest.param("lava", [signal.SIGINT, signal.SIGKILL], marks=LAVA_MARKS),
     ],
 )
 def test_nothing_is_left_and_going_on_gives_the_same(

@@ -49,20 +49,19 @@ def on_lavas_clock(network: Network, made: Plan, spikes: np.ndarray, late: int =
     Returns:
         Potential and spikes of every layer after every time step, ``(time steps, 2, layers, neurons)``.
     """
-    synapses = [layer for layer, _, _ in network.synapses()]
-    u, v, held = (np.zeros((len(synapses), WIDTH), np.int64) for _ in range(3))
+    layers = [layer for layer, _, _ in network.synapses()]
+    weight, bias = (np.stack([getattr(layer, name) for layer in layers]) for name in ("weight", "bias"))
+    phases = np.array([layer.reset_phase for layer in made.layers])
+    u, v, held = (np.zeros((len(layers), WIDTH), np.int64) for _ in range(3))
     history = []
     for time in range(1, made.total + 1):
         at = time - made.start
-        sent = spikes.reshape(-1, WIDTH)[at] if 0 <= at < made.images * made.steps else np.zeros(WIDTH, np.int64)
-        fired = []
-        for k, layer in enumerate(synapses):
-            arriving, held[k] = held[k].copy(), reference.synapse_sum(layer, sent[None])[0]
-            if (time - late) % made.reset_interval == made.layers[k].reset_phase:
-                u[k], v[k] = 0, 0
-            u[k], v[k], sent = lif_step(u[k], v[k], arriving, layer.bias, layer.neuron)
-            fired.append(sent)
-        history.append([v.copy(), np.array(fired)])
+        entering = spikes.reshape(-1, WIDTH)[at] if 0 <= at < made.images * made.steps else np.zeros(WIDTH, np.int64)
+        reset = (time - late) % made.reset_interval == phases
+        u[reset], v[reset] = 0, 0
+        u, v, fired = lif_step(u, v, held, bias, layers[0].neuron)
+        held = np.einsum("koi,ki->ko", weight, np.concatenate((entering[None], fired[:-1])), dtype=np.int64)
+        history.append([v.copy(), fired])
     return np.array(history)
 
 

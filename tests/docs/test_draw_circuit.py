@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from circuit_networks import circuit_generator, host_generator
 
-from export.circuit.generator import CircuitOptions, circuit_of, with_circuit
+from export.circuit.generator import CircuitOptions, with_circuit
 from export.circuit.tables import TableOptions
 from export.ir import Network
+from export.ir.circuit import circuit_of
 from export.netx.write import write_netx
 
 #: The script's own names.

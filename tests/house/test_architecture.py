@@ -180,7 +180,7 @@ RULES: dict[Rule, list[tuple[str, str]]] = {
         ("deploy/lava/inside/netx.py", "from ..rates import Rates"),
     ],
     inside_from_outside: [
-        ("deploy/lava/graph.py", "from deploy.lava.inside.processes.sampler import PoissonSampler"),
+        ("deploy/lava/graph.py", "from deploy.lava.inside.processes.sampler import RateSampler"),
         ("deploy/lava/run.py", "from .inside.worker import main"),
     ],
     torchvision_at_import: [
@@ -213,7 +213,7 @@ ALLOWED: dict[Rule, list[tuple[str, str]]] = {
     ],
     absent_from_lavas_interpreter: [
         ("deploy/lava/inside/processes/sampler.py", "import os, numpy, lava"),
-        ("deploy/lava/inside/nodes.py", "from . import netx\nfrom .processes.sampler import PoissonSampler"),
+        ("deploy/lava/inside/nodes.py", "from . import netx\nfrom .processes.sampler import RateSampler"),
         ("deploy/lava/graph.py", "import sim"),
     ],
     inside_from_outside: [

@@ -9,8 +9,8 @@ import pytest
 from circuit_networks import LATENTS, STEPS, circuit_generator
 
 from esvae.errors import DataError, UnsupportedLayerError
-from export.circuit.generator import circuit_of, source_network
 from export.ir import CircuitPrior, Lif, Network
+from export.ir.circuit import circuit_of, source_network
 from sim import reference
 from sim.circuit import CircuitRun, circuit_latents, circuit_windows
 from sim.sampler import draw_latents

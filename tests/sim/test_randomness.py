@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from circuit_networks import circuit_generator, host_generator
 
 from esvae.errors import DataError
 from export.circuit.law import SumLaw
+from export.ir import Prior
 from sim.probe import nearest_logistic, probe_generator
 from sim.randomness import ALARM, bit_checks, exact_check, spike_checks
 
@@ -40,6 +43,16 @@ def test_rates_that_never_vary_tell_nothing_of_each_other() -> None:
     found = spike_checks(np.random.default_rng(0).integers(0, 2, (4000, 8, 3), np.uint8), probability)
     assert not any("rates of" in check.name for check in found)
     assert all(check.p > 1e-6 for check in found)
+
+
+def test_a_systematic_sampler_is_judged_by_its_counts() -> None:
+    host = host_generator()
+    assert isinstance(host.prior, Prior)
+    found = probe_generator(replace(host, prior=replace(host.prior, sampler="systematic")), 2000)
+    assert found.holds
+    names = [check.name for check in found.checks]
+    assert "counts: the rate's, rounded up or down" in names
+    assert not any("spikes:" in name for name in names)
 
 
 def test_rates_that_are_off() -> None:

@@ -21,6 +21,7 @@ from sim.sampler import (
     codes_from_rates,
     draw_latents,
     initial_states,
+    prior_codes,
     prior_rates,
     sample_spikes,
 )
@@ -152,6 +153,56 @@ def test_codes() -> None:
     assert codes_from_rates(np.array([0, 1, 0.5, 1 / 512, 3 / 512]), 8).tolist() == [0, 256, 128, 0, 2]
     assert codes_from_counts(np.arange(4), 3, 8).tolist() == [0, 85, 170, 256]
     assert codes_from_counts(np.array([16]), 16, 8).tolist() == [256]
+
+
+@st.composite
+def rate_codes(draw: st.DrawFn) -> tuple[int, int, int]:
+    """Bits of a code, the code, and a window."""
+    bits = draw(st.integers(1, 6))
+    return bits, draw(st.integers(0, 1 << bits)), draw(st.integers(1, 40))
+
+
+def every_start(bits: int) -> np.ndarray:
+    """One state for each number that a register may give first, ``(1, 2^bits)``."""
+    states = np.arange(1, 1 << 16, dtype=np.uint32)
+    _, at = np.unique(advance(states, bits) & np.uint32((1 << bits) - 1), return_index=True)
+    return states[None, at]
+
+
+@given(rate_codes())
+def test_systematic_counts_are_the_rates_and_unbiased(drawn: tuple[int, int, int]) -> None:
+    """The count is c T / 2^B rounded up or down, over all starts exactly that in the mean, as is each step's rate; the
+    gaps between spikes differ by one at most."""
+    bits, code, steps = drawn
+    states = every_start(bits)
+    spikes = sample_spikes(np.full(states.shape, code), states, steps, bits, "systematic")[0]
+    counts = spikes.sum(axis=0, dtype=np.int64)
+    assert set(counts.tolist()) <= {code * steps >> bits, -(-code * steps >> bits)}
+    assert counts.sum() == code * steps
+    assert (spikes.sum(axis=1) == code).all()
+    for fired in spikes.T:
+        gaps = np.diff(fired.nonzero()[0])
+        assert gaps.size == 0 or gaps.max() - gaps.min() <= 1
+
+
+@given(st.integers(0, 2**64 - 1), st.sampled_from([1, 2, 4, 8, 16, 32]))
+def test_systematic_spikes_of_counted_rates_have_their_counts(seed: int, steps: int) -> None:
+    counts = np.arange(steps + 1)[None]
+    states = initial_states(seed, np.arange(1), steps + 1)
+    spikes = sample_spikes(codes_from_counts(counts, steps, BITS), states, steps, BITS, "systematic")
+    np.testing.assert_array_equal(spikes.sum(axis=1), counts)
+
+
+def test_a_prior_with_levels_draws_whole_counts() -> None:
+    rng = np.random.default_rng(0)
+    weight, bias = (rng.normal(size=shape).astype(np.float32) for shape in ((2, 5, 5), (2, 5)))
+    prior = Prior(weight, bias, np.ones(2, np.float32), BITS, "systematic", 16)
+    network = Network((5,), (Dense(np.full((1, 5), 2), None, Lif(4096, 3072, 5)),), time_steps=16, prior=prior)
+    images = np.arange(50)
+    counts = np.rint(prior_rates(prior, 3, images) * 16)
+    np.testing.assert_array_equal(prior_codes(prior, 3, images), counts * 16)
+    np.testing.assert_array_equal(draw_latents(network, 3, images).sum(axis=1), counts)
+    assert np.unique(counts).size > 10
 
 
 def test_prior_rates_have_the_mean_of_the_sigmoid_of_a_normal() -> None:

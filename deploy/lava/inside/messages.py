@@ -71,12 +71,14 @@ class BoardError(RuntimeError):
 
 @dataclass(frozen=True)
 class SamplerInput:
-    """A sampler in the graph: files with the registers' first states and the rate codes, ``(images, neurons)``."""
+    """A sampler in the graph: files with the registers' first states and the rate codes, ``(images, neurons)``; whether
+    it is the systematic one."""
 
     states: str
     codes: str
     rate_bits: int
     taps: int
+    systematic: bool
 
 
 @dataclass(frozen=True)

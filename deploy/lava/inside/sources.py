@@ -47,10 +47,10 @@ def source(
     import numpy as np
 
     if work.sampler is not None:
-        from .processes.sampler import PoissonSampler
+        from .processes.sampler import RateSampler
 
         given = work.sampler
-        sampler = PoissonSampler(
+        sampler = RateSampler(
             states=np.load(given.states),
             codes=np.load(given.codes),
             counted=counted,
@@ -58,6 +58,7 @@ def source(
             steps=work.steps,
             rate_bits=given.rate_bits,
             taps=given.taps,
+            systematic=given.systematic,
             first=first,
         )
         return sampler, "sampler"

@@ -12,7 +12,7 @@ import torch
 from deploy.cli import main
 from deploy.lava import GraphJob, find_lava_python, run_lava
 from deploy.lava.autoencoder import autoencoder_graph
-from esvae.chip.formats import BIAS
+from esvae.chip.formats import BIAS, SpikeLaw
 from esvae.config import config_from_dict
 from esvae.errors import DataError, LavaMissingError
 from esvae.model import ESVAE
@@ -34,7 +34,7 @@ except LavaMissingError as error:
 STEPS = 4
 
 
-def untrained(kind: str = "subpixel", steps: int = STEPS) -> Run:
+def untrained(kind: str = "subpixel", steps: int = STEPS, sampler: SpikeLaw = "poisson") -> Run:
     """A run whose norms have seen data, so that its layers fire."""
     decoder = {
         "subpixel": {"kind": "subpixel", "base_size": 4, "channels": [4]},
@@ -44,7 +44,13 @@ def untrained(kind: str = "subpixel", steps: int = STEPS) -> Run:
         {
             "name": "tiny",
             "data": {"image_size": 8},
-            "model": {"latent": 6, "time_steps": steps, "encoder_channels": [4, 5], "decoder": decoder},
+            "model": {
+                "latent": 6,
+                "time_steps": steps,
+                "encoder_channels": [4, 5],
+                "decoder": decoder,
+                "sampler": sampler,
+            },
         },
         "test",
     )
@@ -128,11 +134,19 @@ def test_what_does_not_fit(pair: tuple[IntegerEncoder, Network]) -> None:
 
 @pytest.mark.lava
 @pytest.mark.skipif(bool(WHY), reason=WHY)
-@pytest.mark.parametrize(("kind", "steps"), [("subpixel", STEPS), ("transposed", 1), ("transposed", 6)])
+@pytest.mark.parametrize(
+    ("kind", "steps", "sampler"),
+    [
+        ("subpixel", STEPS, "poisson"),
+        ("subpixel", STEPS, "systematic"),
+        ("transposed", 1, "poisson"),
+        ("transposed", 6, "poisson"),
+    ],
+)
 @pytest.mark.parametrize("unroll_below", [0, 1 << 20])
-def test_one_lava_graph(kind: str, steps: int, unroll_below: int) -> None:
+def test_one_lava_graph(kind: str, steps: int, sampler: SpikeLaw, unroll_below: int) -> None:
     """Image to image inside Lava: nothing but images and the registers' first states enters."""
-    run = untrained(kind, steps)
+    run = untrained(kind, steps, sampler)
     encoder, decoder = integer_encoder(run), integer_network(run, lowering="none")[0]
     images = pictures(3)
     twin = autoencode(encoder, decoder, images, seed=2)
@@ -142,6 +156,8 @@ def test_one_lava_graph(kind: str, steps: int, unroll_below: int) -> None:
     np.testing.assert_array_equal(done.trace["encoder0.s"], first_spikes(encoder.coding, images, steps))
     np.testing.assert_array_equal(done.trace[f"encoder{encoder.depth - 1}.s"].reshape(twin.latent.shape), twin.latent)
     np.testing.assert_array_equal(done.trace["sampled.s"].reshape(twin.sampled.shape), twin.sampled)
+    if sampler == "systematic":  # where 2^8 is a multiple of the window, what fired is what was counted
+        np.testing.assert_array_equal(twin.sampled.sum(axis=1), twin.latent.sum(axis=1))
     np.testing.assert_array_equal(done.readout, twin.potentials)
     entering = twin.sampled.reshape(3, steps, *decoder.input_shape)
     for k, layer in enumerate(reference.simulate(decoder, entering)):

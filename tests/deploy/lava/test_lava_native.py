@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from deploy.lava import GraphJob, WindowsJob, find_lava_python, run_lava
 from deploy.lava.graph import generator_graph, image_graph
 from deploy.lava.rates import Rates, rates_from_prior
+from esvae.chip.formats import SpikeLaw
 from esvae.errors import DataError, LavaMissingError, UnsupportedLayerError
 from export.ir import Conv, ConvTranspose, Dense, Flatten, InputNeurons, Lif, Network, Prior
 from export.netx.write import write_netx
@@ -116,15 +119,16 @@ def test_random_networks(data: st.DataObject) -> None:
     assert_equal(network, spikes, run_lava(GraphJob(generator_graph(network, spikes, unroll_below=below), trace=True)))
 
 
+@pytest.mark.parametrize("sampler", get_args(SpikeLaw))
 @pytest.mark.parametrize(("seed", "steps", "bits"), [(0, 5, 8), (2**64 - 1, 1, 16), (77, 16, 1)])
-def test_the_sampler_draws_what_its_definition_says(seed: int, steps: int, bits: int) -> None:
+def test_the_sampler_draws_what_its_definition_says(seed: int, steps: int, bits: int, sampler: SpikeLaw) -> None:
     """Every code of interest, every step, images with large numbers: one comparison of every spike."""
     images, neurons = np.array([0, 5, 10**9]), 40
     codes = np.linspace(0, 1 << bits, 3 * neurons).round().astype(np.int64).reshape(3, neurons)
-    rates = Rates(codes, initial_states(seed, images, neurons), steps, bits)
+    rates = Rates(codes, initial_states(seed, images, neurons), steps, bits, sampler)
     network = Network((neurons,), (Dense(np.eye(neurons, dtype=np.int32) * 2, None, Lif(4096, 0, 131071)),), steps)
     run = run_lava(GraphJob(generator_graph(network, rates), trace=True))
-    expected = sample_spikes(codes, rates.states, steps, bits)
+    expected = sample_spikes(codes, rates.states, steps, bits, sampler)
     assert run.trace is not None
     np.testing.assert_array_equal(run.trace["latent.s"], expected)
     np.testing.assert_array_equal(run.readout, expected.astype(np.int64).sum(axis=1) * 2 << 6)
@@ -133,7 +137,8 @@ def test_the_sampler_draws_what_its_definition_says(seed: int, steps: int, bits:
     assert not by_neuron[codes == 0].any()
 
 
-def test_images_of_the_prior(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("sampler", "levels"), [("poisson", None), ("systematic", 3)])
+def test_images_of_the_prior(sampler: SpikeLaw, levels: int | None, tmp_path: Path) -> None:
     """The same pictures from the host's sampler and the graph's, in stock netx and in the native graph."""
     rng = np.random.default_rng(2)
     plain = Network(
@@ -145,6 +150,7 @@ def test_images_of_the_prior(tmp_path: Path) -> None:
         time_steps=4,
     )
     network = with_prior(plain)
+    network = replace(network, prior=replace(network.prior, sampler=sampler, levels=levels))
     path = write_netx(network, tmp_path / "generator.net")
     numbers = np.array([0, 1, 7])
     rates = rates_from_prior(network, 3, numbers)

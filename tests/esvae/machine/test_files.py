@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import h5py
@@ -181,3 +184,54 @@ def test_folders_are_folders(tmp_path: Path) -> None:
     for name in ("file", "file/below"):
         with pytest.raises(ConfigError, match=r"--out .*(Not a directory|is no folder)"):
             output_folder(tmp_path / name, option="--out")
+
+
+def link_name(monkeypatch: pytest.MonkeyPatch, target: Path) -> Path:
+    """The name that a complete file has for a moment before it is moved to ``target``."""
+    seen: list[Path] = []
+    link = os.link
+
+    def noting(source: Path, name: Path, **more: int) -> None:
+        seen.append(name)
+        link(source, name, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", noting)
+        write_text(target, "first")
+    if not seen:
+        pytest.skip("no files without a name here")
+    return seen[0]
+
+
+def test_what_a_process_was_killed_with_is_cleared_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "x.json"
+    stray = link_name(monkeypatch, target)
+    stray.write_text("of one that was killed")
+    write_text(target, "second")
+    assert target.read_text() == "second"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_writer_that_lives_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "x.json"
+    name = link_name(monkeypatch, target)
+    name.write_text("of one at work")
+    with name.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        other = threading.Thread(target=write_text, args=(target, "second"))
+        other.start()
+        other.join(0.05)
+        assert other.is_alive()
+        assert target.read_text() == "first"
+        name.replace(target)  # as the one at work does
+    other.join()
+    assert target.read_text() == "second"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_many_writers_of_one_place_leave_one_whole_file(tmp_path: Path) -> None:
+    target, contents = tmp_path / "x.json", [str(k) * 50_000 for k in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda text: [write_text(target, text) for _ in range(10)], contents))
+    assert target.read_text() in contents
+    assert list(tmp_path.iterdir()) == [target]

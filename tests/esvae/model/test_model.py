@@ -151,3 +151,24 @@ def test_sampled_spikes_have_the_rates_and_pass_gradients_straight_through() -> 
     spikes.sum().backward()
     assert rates.grad is not None
     assert (rates.grad == 4).all()
+
+
+@pytest.mark.parametrize("gradient", ["straight_through", "rectangular"])
+def test_systematic_spikes_are_an_integrate_and_fire_neurons(gradient: str) -> None:
+    """Against the neuron one step after the other, from the starts that the generator gives."""
+    base = make("subpixel").config
+    changed = {"sampler": "systematic", "sampling_gradient": gradient, "time_steps": 6, "rate_bits": 5}
+    model = ESVAE(base.model_copy(update={"model": base.model.model_copy(update=changed)})).eval()
+    rates = torch.linspace(0, 1, 45).repeat(20, 1).requires_grad_()
+    spikes = model.sample(rates, torch.Generator().manual_seed(3))
+    starts = (torch.rand(1, 20, 45, generator=torch.Generator().manual_seed(3))[0] * 32).floor()
+    codes, potential, inside = (rates.detach() * 32).round(), starts, []
+    for step in range(6):
+        inside.append((codes - (32 - potential)).abs() < 16)
+        potential = potential + codes
+        fired = (potential >= 32).float()
+        potential = potential - 32 * fired
+        torch.testing.assert_close(spikes[step].detach(), fired, atol=0, rtol=0)
+    spikes.sum().backward()
+    passed = torch.stack(inside).sum(0).float() if gradient == "rectangular" else torch.full_like(codes, 6)
+    torch.testing.assert_close(rates.grad, passed, atol=0, rtol=0)

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 import pytest
 from circuit_networks import LATENTS, STEPS, circuit_generator, host_generator
 
-from esvae.errors import DataError, HardwareRangeError, NetFileError, UnsupportedLayerError
-from export.circuit.generator import (
-    CircuitOptions,
-    circuit_of,
-    is_chained,
-    source_network,
-    whole_network,
-    with_circuit,
-)
+from esvae.errors import ConfigError, DataError, HardwareRangeError, NetFileError, UnsupportedLayerError
+from export.circuit.generator import CircuitOptions, with_circuit
 from export.frontends.netx_file import from_netx
-from export.ir import CircuitLayout, CircuitPrior, Network, Unflatten
+from export.ir import CircuitLayout, CircuitPrior, Network, Prior, Unflatten
+from export.ir.circuit import circuit_of, is_chained, source_network, whole_network
 from export.netx import read_netx
 from export.netx.write import write_netx
 from export.relower import relower_file
@@ -168,3 +163,11 @@ def test_its_prior_cannot_be_quantized_again(tmp_path: Path) -> None:
 def test_options_have_defaults() -> None:
     assert CircuitOptions().seed == 0
     assert CircuitLayout(1, 0, (521, 168), 64, (("ring", 3),)).group("ring") == slice(0, 3)
+
+
+@pytest.mark.parametrize("changes", [{"sampler": "systematic"}, {"levels": 8}])
+def test_what_a_circuit_does_not_draw_is_refused(changes: dict[str, Any]) -> None:
+    host = host_generator()
+    assert isinstance(host.prior, Prior)
+    with pytest.raises(ConfigError, match="draw on the host, or train with sampler: poisson"):
+        with_circuit(replace(host, prior=replace(host.prior, **changes)))

@@ -1,8 +1,9 @@
-"""The Poisson sampler as a Lava process: rate codes go in, spikes come out, by integers alone.
+"""The samplers as a Lava process: rate codes go in, spikes come out, by integers alone.
 
-Each neuron has a 32 bit Galois linear feedback shift register. At each step it advances ``rate_bits`` bits, the low
-``rate_bits`` of it are ``x``, and the neuron spikes iff ``x`` is below its code. ``sim/sampler.py`` is the definition;
-the registers' first states and the taps come from there.
+Each neuron has a 32 bit Galois linear feedback shift register, which gives numbers ``x`` of ``rate_bits`` bits.
+Poisson: at each step the neuron spikes iff the next ``x`` is below its code. Systematic: an integrate-and-fire neuron
+that starts from one ``x``. ``sim/sampler.py`` is the definition; the registers' first states and the taps come from
+there.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 
-class PoissonSampler(AbstractProcess):  # type: ignore[misc]
+class RateSampler(AbstractProcess):  # type: ignore[misc]
     """Spikes at rates that are given for each image, or that another process counts.
 
     Args:
@@ -30,8 +31,9 @@ class PoissonSampler(AbstractProcess):  # type: ignore[misc]
         counted: take the codes from ``rate_in`` instead, where they must be the step before an image starts.
         shape: of the spikes, in Lava's axis order; neurons are counted with the last axis slowest.
         steps: window of an image.
-        rate_bits: by which the registers advance each step.
+        rate_bits: by which the registers advance for each number.
         taps: of the registers.
+        systematic: spikes evenly spaced from a random start, instead of each drawn anew.
         first: time step, from 1, at which the first image starts; silent before it and after the last image.
     """
 
@@ -45,19 +47,21 @@ class PoissonSampler(AbstractProcess):  # type: ignore[misc]
         steps: int,
         rate_bits: int,
         taps: int,
+        systematic: bool,
         first: int,
     ) -> None:
-        super().__init__(counted=counted, steps=steps, rate_bits=rate_bits, taps=taps, first=first, out_shape=shape)
+        given = {"steps": steps, "rate_bits": rate_bits, "taps": taps, "systematic": systematic, "first": first}
+        super().__init__(counted=counted, out_shape=shape, **given)
         self.states = Var(shape=states.shape, init=states)
         self.codes = Var(shape=codes.shape, init=codes)
         self.rate_in = InPort(shape=states.shape[1:])
         self.s_out = OutPort(shape=shape)
 
 
-@implements(proc=PoissonSampler, protocol=LoihiProtocol)
+@implements(proc=RateSampler, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("fixed_pt", "bit_accurate_loihi")
-class PyPoissonSamplerModel(PyLoihiProcessModel):  # type: ignore[misc]
+class PyRateSamplerModel(PyLoihiProcessModel):  # type: ignore[misc]
     """Bit-exact: whole numbers of at most 32 bits, shifts, exclusive or, and a comparison."""
 
     states: np.ndarray = LavaPyType(np.ndarray, np.int64, precision=32)
@@ -71,9 +75,11 @@ class PyPoissonSamplerModel(PyLoihiProcessModel):  # type: ignore[misc]
         self.steps = int(proc_params["steps"])
         self.rate_bits = int(proc_params["rate_bits"])
         self.taps = np.uint32(proc_params["taps"])
+        self.systematic = bool(proc_params["systematic"])
         self.first = int(proc_params["first"])
         self.out_shape = tuple(proc_params["out_shape"])
         self.register: Any = None
+        self.potential: Any = None
         self.code: Any = None
 
     def run_spk(self) -> None:
@@ -85,12 +91,21 @@ class PyPoissonSamplerModel(PyLoihiProcessModel):  # type: ignore[misc]
                 self.register = self.states[image].astype(np.uint32)
                 if not self.counted:
                     self.code = self.codes[image]
-            for _ in range(self.rate_bits):
-                self.register = (self.register >> np.uint32(1)) ^ (self.register & np.uint32(1)) * self.taps
-            x = self.register & np.uint32((1 << self.rate_bits) - 1)
-            fired = (x.astype(np.int64) < self.code).astype(np.int32)
+            if not self.systematic:
+                fired = (self._drawn() < self.code).astype(np.int32)
+            else:
+                self.potential = (self._drawn() if step == 0 else self.potential) + self.code
+                fired = (self.potential >= 1 << self.rate_bits).astype(np.int32)
+                self.potential = self.potential - (fired.astype(np.int64) << self.rate_bits)
         self.s_out.send(fired.reshape(self.out_shape[::-1]).transpose())
         if self.counted:
             code = self.rate_in.recv()
             if step == self.steps - 1:
                 self.code = code.astype(np.int64)
+
+    def _drawn(self) -> np.ndarray:
+        """The next number of each register, int64."""
+        for _ in range(self.rate_bits):
+            self.register = (self.register >> np.uint32(1)) ^ (self.register & np.uint32(1)) * self.taps
+        x: np.ndarray = (self.register & np.uint32((1 << self.rate_bits) - 1)).astype(np.int64)
+        return x

@@ -1,0 +1,53 @@
+"""A network whose prior is a circuit: in one piece, or as what lies before the decoder.
+
+In a :class:`~export.ir.Network` a circuit takes the place of the prior: what enters the decoder comes from it. The
+whole, from power-on to pixels, is a network of its own, :func:`whole_network`, into which nothing enters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from export.ir.generator import CircuitPrior
+from export.ir.labels import FIRST_GROUP
+from export.ir.network import Network
+from export.ir.nodes import Dense, RecurrentDense, Unflatten
+
+__all__ = ["as_written", "circuit_of", "is_chained", "source_network", "whole_network"]
+
+
+def circuit_of(network: Network) -> CircuitPrior | None:
+    """The circuit that draws for a network, or None where the host does."""
+    return network.prior if isinstance(network.prior, CircuitPrior) else None
+
+
+def is_chained(network: Network) -> bool:
+    """Whether a circuit and its decoder go into one file: netx connects no convolution behind a dense layer."""
+    dense = all(isinstance(layer, Dense | RecurrentDense) for layer in network.layers)
+    return circuit_of(network) is not None and dense
+
+
+def as_written(network: Network) -> Network:
+    """The network with its layers numbered as the file will number them that it is written to."""
+    circuit = circuit_of(network)
+    before = len(circuit.synapses) if circuit is not None and is_chained(network) else 0
+    return replace(network, first_group=FIRST_GROUP + before)
+
+
+def source_network(prior: CircuitPrior) -> Network:
+    """Source and latents alone, as a network of which nothing enters."""
+    return Network((prior.source.inputs,), prior.synapses)
+
+
+def whole_network(network: Network) -> Network:
+    """From power-on to pixels: source, latents and decoder as one network, of which nothing enters.
+
+    A generator whose prior is not a circuit is given back as it is.
+    """
+    prior = circuit_of(network)
+    if prior is None:
+        return network
+    between = () if len(network.input_shape) == 1 else (Unflatten(),)
+    layers = (*prior.synapses, *between, *network.layers)
+    entering = (prior.source.inputs,)
+    return replace(network, input_shape=entering, layers=layers, prior=None, first_group=FIRST_GROUP)

@@ -1,0 +1,120 @@
+"""The last stage of a training: what it changes and what not, that it can be killed, and the gain of drawn pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from esvae.config import Config, config_from_dict
+from esvae.data import load_images
+from esvae.errors import ConfigError
+from esvae.run import load_run, read_record
+from esvae.training import Machine, fine_tuning, train
+from export.pipeline import integer_network
+from sim.readout import images_from_potentials
+
+
+class Stop(Exception):
+    """What a test ends a training with."""
+
+
+def tiny(finish: dict[str, Any] | None, **model: Any) -> Config:
+    content = {
+        "name": "tiny",
+        "data": {"image_size": 8},
+        "model": {
+            "latent": 6,
+            "time_steps": 4,
+            "encoder_channels": [4, 4],
+            "decoder": {"kind": "subpixel", "base_size": 4, "channels": [4, 4]},
+            "prior": {"kind": "mixture", "components": 2, "images": 200, "snap": True},
+            "sampler": "systematic",
+            **model,
+        },
+        "train": {"epochs": 1, "batch_size": 64, "finish": finish},
+    }
+    return config_from_dict(content, "test")
+
+
+FINISH = {"epochs": 2, "images": 256, "learning_rate": 3e-3, "gain": True}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("finish")
+    train(tiny(None), folder / "plain")
+    train(tiny(FINISH), folder / "finished")
+    return folder / "plain", folder / "finished"
+
+
+def test_the_decoder_alone_learns(runs: tuple[Path, Path]) -> None:
+    plain, finished = (load_run(run) for run in runs)
+    before, after = plain.model.state_dict(), finished.model.state_dict()
+    assert set(after) - set(before) == {"decoder.gain"}
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    learned = {name for name, _ in plain.model.decoder.named_parameters(prefix="decoder")}
+    statistics = {name for name in before if name.startswith("decoder.") and name not in learned}
+    assert learned <= changed <= learned | statistics
+    told = finished.record["finish"]["epochs"]
+    assert [epoch["step"] for epoch in told] == [4, 8]
+    assert told[-1]["reconstruction_mse"] < plain.record["epochs"][-1]["reconstruction_mse"]
+    assert finished.record["finished"]
+    assert not (runs[1] / "finish").exists()
+
+
+def test_a_finish_that_was_stopped_goes_on_to_the_same_weights(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    steps = 0
+
+    def stop(step: int, total: int, mse: float) -> None:
+        nonlocal steps
+        steps += 1
+        if total == 8 and step == 6:
+            raise Stop
+
+    with pytest.raises(Stop):
+        train(tiny(FINISH), tmp_path / "run", progress=stop)
+    assert not read_record(tmp_path / "run")["finished"]
+    done = train(tiny(FINISH), tmp_path / "run", resume=True)
+    wanted = load_run(runs[1])
+    assert done.weights_hash == wanted.weights_hash
+    assert done.record["finish"]["gain"] == wanted.record["finish"]["gain"]
+    assert train(tiny(FINISH), tmp_path / "run", resume=True).weights_hash == wanted.weights_hash
+
+
+def test_the_gain_is_of_drawn_pictures_and_in_the_file(runs: tuple[Path, Path]) -> None:
+    run = load_run(runs[1])
+    told = run.record["finish"]["gain"]
+    assert told["distances"][f"{told['chosen']:.2f}"] == min(told["distances"].values())
+    assert float(run.model.decoder.gain) == pytest.approx(told["chosen"])
+    run.model.decoder.gain.fill_(1.25)
+    images = load_images(run.config.data).test.head(4).tensor()
+    rates = run.model.posterior_rates(images)
+    spikes = run.model.sample(rates, torch.Generator().manual_seed(0))
+    plain = run.model.reconstruction(rates, torch.Generator().manual_seed(0))
+    drawn = run.model.decoder(spikes)
+    torch.testing.assert_close(torch.atanh(drawn), 1.25 * torch.atanh(plain), rtol=1e-4, atol=1e-5)
+    exact = integer_network(run)[0]
+    run.model.decoder.gain.fill_(1.0)
+    without = integer_network(run)[0]
+    potentials = np.arange(-2000, 2000, 1000)[:, None, None, None] * np.ones((1, *exact.shapes[-1]), np.int64)
+    np.testing.assert_allclose(
+        np.arctanh(images_from_potentials(exact, potentials)),
+        1.25 * np.arctanh(images_from_potentials(without, potentials)),
+        rtol=1e-4,
+    )
+
+
+def test_weights_of_few_bits_are_finished_in_integers(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    base = load_run(runs[1])
+    done = train(fine_tuning(base.config, 3), tmp_path / "run", initial=base)
+    assert done.model.decoder.in_integers
+    assert [epoch["step"] for epoch in done.record["finish"]["epochs"]] == [4, 8]
+
+
+def test_a_finish_needs_one_process(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="in one process; leave --devices out"):
+        train(tiny(FINISH), tmp_path / "run", machine=Machine(devices=2))
