@@ -10,7 +10,7 @@ __all__ = ["pretrained"]
 def pretrained(csv: Csv = None, json: Json = False) -> None:
     """List the runs that come with the project, to be named pretrained:NAME where a run or a network file is taken.
 
-    [bold]Example:[/] esvae simulate pretrained:fashion_mnist_fast -n 64 -o images.png
+    [bold]Example:[/] esvae pretrained --csv runs.csv
     """
     from deploy.pretrained import pretrained_runs
     from deploy.view.console import emit_json, print_tables, say_written, write_csv
