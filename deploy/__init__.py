@@ -1,20 +1,26 @@
 """Running and judging exported networks: Lava, verification, pictures, the command line.
 
-For notebooks: ``deploy.load("decoder.net").generate(n=64)``.
+For notebooks: ``import esvae; esvae.load("decoder.net").generate(n=64)``.
 """
 
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from deploy.api import Generator, Pictures, load
+from esvae.own_packages import claim
 
-__all__ = ["Generator", "Pictures", "load"]
+if TYPE_CHECKING:
+    from deploy.api import load
+    from deploy.loaded import LoadedNetwork
+    from deploy.pictures import Pictures
+
+__all__ = ["LoadedNetwork", "Pictures", "load"]
+
+claim(quiet=True)
 
 
 def __getattr__(name: str) -> Any:
     """Imports the interface for notebooks, and with it torch, only when it is asked for."""
-    if name in __all__:
-        from deploy import api
+    if name not in __all__:
+        raise AttributeError(f"module 'deploy' has no attribute {name!r}")
+    from deploy import api, loaded, pictures
 
-        return getattr(api, name)
-    raise AttributeError(f"module 'deploy' has no attribute {name!r}")
+    return getattr({"load": api, "LoadedNetwork": loaded, "Pictures": pictures}[name], name)

@@ -1,128 +1,68 @@
-"""Three lines in a notebook::
+"""Functions for a notebook, which ``import esvae`` offers too::
 
-import deploy
+import esvae
 
-model = deploy.load("decoder.net")
-model.generate(n=64, seed=0)
+network = esvae.load("decoder.net")
+network.generate(n=64, seed=0)
 """
 
 from __future__ import annotations
 
-import io
 import os
-from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Any
 
-import numpy as np
-from PIL import Image
+from deploy.cost import Cost
+from deploy.loaded import LoadedNetwork
+from deploy.notebook import show_in_notebooks
+from deploy.traces import Traces
+from export.frontends import load_source
+from export.ir import FloatNetwork
+from export.pipeline import Exported, export_network
 
-from deploy.backends import BackendJob, LavaSettings, Loader, Progress, SamplerPlace, Target, run_backend
-from deploy.entering import InputOptions, enter
-from deploy.plan import Plan, plan
-from deploy.verify import Verdict, verify
-from esvae.errors import DataError
-from esvae.pictures import image_grid, save_grid
-from export.ir import Network
-from export.netx import read_netx
-from sim.readout import images_from_potentials
+__all__ = ["energy", "export", "load", "simulate"]
 
-__all__ = ["Generator", "Pictures", "load"]
+show_in_notebooks()
 
 
-@dataclass(frozen=True, eq=False)
-class Pictures:
-    """Drawn images; a notebook shows them as a grid.
+def load(source: str | os.PathLike[str]) -> LoadedNetwork:
+    """Reads a network.
 
-    Attributes:
-        images: float32 ``(N, C, H, W)`` in [-1, 1].
-        potentials: what the chip's readout neurons hold, int32 ``(N, *layer shape)``.
-        backend: that drew them.
-        seconds: that took, loading included.
-    """
-
-    images: np.ndarray = field(repr=False)
-    potentials: np.ndarray = field(repr=False)
-    backend: str
-    seconds: float
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def save(self, target: str | os.PathLike[str]) -> None:
-        """Writes the grid as PNG, whole or not at all."""
-        save_grid(self.images, target)
-
-    def _repr_png_(self) -> bytes:
-        buffer = io.BytesIO()
-        Image.fromarray(image_grid(self.images)).save(buffer, format="PNG")
-        return buffer.getvalue()
-
-
-class Generator:
-    """A network file that draws images.
-
-    Attributes:
-        path: the file.
-        network: the integer network in it.
-    """
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
-        self.network: Network = read_netx(path)
-
-    def __repr__(self) -> str:
-        shapes = " -> ".join("x".join(map(str, shape)) for shape in (self.network.input_shape, *self.network.shapes))
-        return f"Generator({str(self.path)!r}: {shapes}, {self.network.time_steps} steps)"
-
-    def generate(
-        self,
-        n: int = 64,
-        seed: int = 0,
-        backend: str = "twin",
-        *,
-        loader: Loader = "stock",
-        sampler: SamplerPlace = "host",
-        target: Target = "cpu",
-        first: int = 0,
-        progress: Progress | None = None,
-    ) -> Pictures:
-        """Draws images ``first`` to ``first + n - 1`` of a seed; every backend and setting gives the same integers.
-
-        Args:
-            n: how many.
-            seed: of the prior and of the sampler.
-            backend: one of :data:`deploy.backends.BACKENDS`.
-            loader, sampler, target: of Lava, see :class:`deploy.backends.LavaSettings`.
-            first: number of the first image.
-            progress: called with the share done and what is being done.
-
-        Raises:
-            DataError: fewer than one image, a file without a prior or without a readout.
-            EsvaeError: the backend failed.
-        """
-        if n < 1 or first < 0:
-            raise DataError(f"{n} images from {first} on: expected at least 1, from 0 on")
-        if self.network.readout is None:
-            images_from_potentials(self.network, np.zeros(0))  # says so
-        entering = enter(self.network, InputOptions(first + n, seed)).part(first, first + n)
-        lava = LavaSettings(loader, sampler, target)
-        run = run_backend(backend, BackendJob(self.path, entering, lava=lava, progress=progress))
-        images = images_from_potentials(self.network, run.potentials)
-        return Pictures(images, run.potentials, backend, round(run.seconds, 3))
-
-    def plan(self, n: int = 1) -> Plan:
-        """The time steps of ``n`` back-to-back images, see :func:`deploy.plan.plan`."""
-        return plan(self.network, n)
-
-    def verify(self, n: int = 4, seed: int = 0) -> Verdict:
-        """Compares every integer across backends, see :func:`deploy.verify.verify`."""
-        return verify(self.path, n, seed=seed)
-
-
-def load(path: str | os.PathLike[str]) -> Generator:
-    """Reads a ``.net`` file.
+    Args:
+        source: a ``.net`` file; a run directory or ``pretrained:NAME``, which is exported once and kept in the cache.
 
     Raises:
         NetFileError: missing, damaged or not understood.
+        CheckpointError: no such run.
+
+    Example:
+        >>> import esvae
+        >>> esvae.load("pretrained:fashion_mnist_fast").plan(n=2).total
+        18
     """
-    return Generator(path)
+    return LoadedNetwork(source)
+
+
+def export(source: FloatNetwork | str | os.PathLike[str], target: str | os.PathLike[str], **options: Any) -> Exported:
+    """Quantizes a network and writes it as a Lava-DL netx file.
+
+    Args:
+        source: what a frontend such as ``esvae.from_norse`` gives; a run directory, ``pretrained:NAME``, an official
+            state dict, a NIR graph or a ``.net`` file.
+        target: the ``.net`` file.
+        options: of :func:`export.pipeline.export_network`: ``weight_bits``, ``lowering``, ``calibration``, ``spikes``,
+            ``circuit``.
+
+    Raises:
+        EsvaeError: the source cannot be read, or the chip's registers do not hold the network.
+    """
+    return export_network(source if isinstance(source, FloatNetwork) else load_source(source), target, **options)
+
+
+def simulate(source: str | os.PathLike[str], n: int = 4, seed: int = 0, **given: Any) -> Traces:
+    """Loads a network and records every step; arguments as of :meth:`deploy.loaded.LoadedNetwork.trace`."""
+    return load(source).trace(n, seed, **given)
+
+
+def energy(source: str | os.PathLike[str], n: int = 64, seed: int = 0, **given: Any) -> Cost:
+    """Loads a network and counts its operations; arguments as of :meth:`deploy.loaded.LoadedNetwork.energy`."""
+    return load(source).energy(n, seed, **given)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from deploy.backends import LavaSettings, Progress
 from deploy.entering import InputOptions, drawable, enter, made_up
+from deploy.opening import network_file
 from deploy.verdict import Difference, Verdict, verify_spikes
 from deploy.verify_circuit import verify_circuit
 from export.ir.circuit import circuit_of
@@ -29,7 +30,7 @@ def verify(
     """Runs a file on the twin and on other backends with the same input spikes.
 
     Args:
-        path: the ``.net`` file.
+        path: the ``.net`` file; a run directory or ``pretrained:NAME``, which is exported once.
         images: how many.
         seed: of the latent spikes, which come from the file's prior, or fire at half the steps where it has none; of
             the pixels where the input layer has neurons.
@@ -45,6 +46,7 @@ def verify(
         ConfigError: no such backend, or one that cannot do this; names the option.
         LavaError: Lava is missing, died or hung.
     """
+    path = network_file(path)
     network = read_netx(path, layers=layers)
     if circuit_of(network) is not None:
         enter(network, InputOptions(images, seed))  # says where the seed is not its own

@@ -19,7 +19,6 @@ import json
 import os
 import platform
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -33,26 +32,22 @@ from esvae.machine.documents import load_json, load_yaml
 from esvae.machine.files import write_bytes, write_text
 from esvae.machine.tensors import check_state, load_tensors
 from esvae.model import ESVAE
+from esvae.shipped import RUN_FILES, run_folder
 
 __all__ = [
-    "RUN_FILES",
     "Run",
     "checked_record",
     "holds_run",
     "load_run",
-    "pretrained_names",
     "read_record",
     "save_record",
     "save_run",
     "versions",
 ]
 
-_PRETRAINED = "pretrained:"
-_CONFIG, _WEIGHTS, _RECORD = "config.yaml", "weights.safetensors", "training.json"
+_CONFIG, _WEIGHTS, _RECORD = RUN_FILES
 #: What the record says of the weights, and of those before them, which a run that was killed may still have.
 _HASH, _HASH_BEFORE = "weights_sha256", "weights_sha256_before"
-#: Without these three a directory is no run.
-RUN_FILES = (_CONFIG, _WEIGHTS, _RECORD)
 
 
 @dataclass(frozen=True)
@@ -138,16 +133,7 @@ def load_run(directory: str | os.PathLike[str]) -> Run:
     Raises:
         CheckpointError: missing, of another project, damaged, or weights that do not belong to the config.
     """
-    directory = _place(directory)
-    if not directory.is_dir():
-        raise CheckpointError(
-            f"{directory}: no such run directory; make one with: esvae train digits --out {directory}"
-        )
-    for name in RUN_FILES:
-        if not (directory / name).is_file():
-            raise CheckpointError(
-                f"{directory}: no {name}, so this is no finished run; train again with --out {directory}"
-            )
+    directory = run_folder(directory)
     weights = directory / _WEIGHTS
     try:
         config = config_from_dict(load_yaml(directory / _CONFIG).content, _CONFIG)
@@ -186,19 +172,3 @@ def _is_epoch(epoch: Any) -> bool:
         return False
     groups = [value.values() if isinstance(value, dict) else (value,) for value in epoch.values()]
     return all(value is None or isinstance(value, int | float) for group in groups for value in group)
-
-
-def pretrained_names() -> list[str]:
-    """Runs that come with the project, to be named ``pretrained:NAME``."""
-    folder = Path(str(resources.files("esvae"))) / "pretrained"
-    return sorted(path.parent.name for path in folder.glob(f"*/{_WEIGHTS}"))
-
-
-def _place(directory: str | os.PathLike[str]) -> Path:
-    name = os.fspath(directory)
-    if not name.startswith(_PRETRAINED):
-        return Path(directory)
-    name = name.removeprefix(_PRETRAINED)
-    if name not in pretrained_names():
-        raise CheckpointError(f"{_PRETRAINED}{name}: there is none of that name, but {', '.join(pretrained_names())}")
-    return Path(str(resources.files("esvae"))) / "pretrained" / name

@@ -72,6 +72,7 @@ CASES: dict[str, Case] = {
     "inspect": Case("inspect NET --csv @i.csv"),
     "lava doctor": Case("lava doctor --no-test", code=0 if lava_is_here() else 1, steady=False),
     "plan": Case("plan NET"),
+    "pretrained": Case("pretrained --csv @p.csv"),
     "probe": Case("probe NET -n 1000 --csv @p.csv"),
     "report": Case("report RUN --net NET -n 2 --against reference -o @page.html --data-root IMAGES", steady=False),
     "simulate": Case("simulate NET -n 2 -o @i.png --save-latents @z.npy --trace @t.npz"),

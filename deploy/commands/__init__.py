@@ -15,6 +15,7 @@ from deploy.commands.import_official import import_official
 from deploy.commands.inspect import inspect
 from deploy.commands.lava import lava
 from deploy.commands.plan import plan
+from deploy.commands.pretrained import pretrained
 from deploy.commands.probe import probe
 from deploy.commands.report import report
 from deploy.commands.simulate import simulate
@@ -38,6 +39,7 @@ __all__ = [
     "inspect",
     "lava",
     "plan",
+    "pretrained",
     "probe",
     "report",
     "simulate",

@@ -13,7 +13,12 @@ __all__ = ["autoencode"]
 
 
 def autoencode(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory; its data set's test images are used.")],
+    run: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN", help="A run directory, or pretrained:NAME; test images of its data set are used."
+        ),
+    ],
     out: Annotated[Path | None, typer.Option("-o", "--out", help="PNG: the images, and what came back.")] = None,
     images: Annotated[int, typer.Option("-n", "--images", help="How many.")] = 4,
     seed: Seed = 0,
@@ -27,6 +32,7 @@ def autoencode(
     """
     from deploy.autoencode import autoencode_run
     from deploy.view.console import bar, emit_json, say
+    from deploy.view.prose import counted
     from esvae.machine.outputs import output_file
 
     if out is not None:
@@ -38,7 +44,8 @@ def autoencode(
     if json:
         emit_json(done)
     else:
-        say(f"{done.images} images, reconstruction MSE {done.mse:.4f}, {done.seconds:.2f} s on {done.backend}")
+        drawn = counted(done.images, "image")
+        say(f"{drawn}, reconstruction MSE {done.mse:.4f}, {done.seconds:.2f} s on {done.backend}")
         if done.integers:
             say(f"twin {'=' if done.equal else '≠'} lava: {done.integers:,} integers compared")
     if not done.equal:

@@ -101,6 +101,7 @@ def compare(
 def print_comparison(found: Comparison, tables: list[Table]) -> None:
     """The tables, and what no table says."""
     from deploy.view.console import print_tables, say
+    from deploy.view.prose import counted
     from deploy.view.tables import metric_name
 
     if not found.belongs:
@@ -114,7 +115,9 @@ def print_comparison(found: Comparison, tables: list[Table]) -> None:
         for note in found.distribution.notes:
             say(note)
     for check in found.cross:
-        equal = f"the twin's integers, {check.images} images" if check.equal else f"differs: {check.difference}"
+        equal = (
+            f"the twin's integers, {counted(check.images, 'image')}" if check.equal else f"differs: {check.difference}"
+        )
         say(f"{check.backend}: {equal if check.skipped is None else f'skipped: {check.skipped}'}")
     for note in found.notes:
         say(note)
@@ -122,14 +125,16 @@ def print_comparison(found: Comparison, tables: list[Table]) -> None:
 
 def _parting(first: Divergence, names: list[str]) -> str:
     """Where the spikes of both sides part first."""
-    text = f"spikes part in {first.images - first.never} of {first.images} images"
+    from deploy.view.prose import counted
+
+    text = f"spikes part in {first.images - first.never} of {counted(first.images, 'image')}"
     if (at := first.earliest) is not None:
-        steps = ", ".join(f"{step}: {count}" for step, count in enumerate(first.by_step) if count)
+        steps = ", ".join(f"{count:,} at step {step}" for step, count in enumerate(first.by_step) if count)
         by_layer = zip(names, first.by_layer, strict=False)  # the readout has no spikes
-        where = ", ".join(f"{name.removeprefix('layer ')}: {count}" for name, count in by_layer if count)
+        where = ", ".join(f"{count:,} in {name}" for name, count in by_layer if count)
         who = "float" if at.float_fired else "integer"
         text += (
-            f"; first by step {{{steps}}} and by layer {{{where}}}; earliest at image {at.image}, step {at.step}, "
+            f", of which {steps} and {where}; earliest in image {at.image} at step {at.step}, "
             f"{names[at.layer]}, neuron {at.neuron}, where only {who} fired at {at.float_potential:.4f} thresholds"
         )
     return text

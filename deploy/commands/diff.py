@@ -7,14 +7,17 @@ from typing import Annotated
 
 import typer
 
-from deploy.commands.options import Json
+from deploy.commands.options import Json, network_argument
 
 __all__ = ["diff"]
 
 
 def diff(
-    first: Annotated[Path, typer.Argument(metavar="A.net", help="A network file.")],
-    second: Annotated[Path, typer.Argument(metavar="B.net", help="Another.")],
+    first: Annotated[
+        Path,
+        typer.Argument(metavar="A.net", help="A network file, a run, or pretrained:NAME.", parser=network_argument),
+    ],
+    second: Annotated[Path, typer.Argument(metavar="B.net", help="Another.", parser=network_argument)],
     json: Json = False,
 ) -> None:
     """List all that differs between two network files; exit 1 if anything does.

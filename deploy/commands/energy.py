@@ -18,7 +18,10 @@ __all__ = ["energy"]
 
 def energy(
     net: Annotated[
-        Path | None, typer.Argument(metavar="F.net", help="A network file, or a run directory; not with --validate.")
+        Path | None,
+        typer.Argument(
+            metavar="F.net", help="A network file, a run directory, or pretrained:NAME; not with --validate."
+        ),
     ] = None,
     images: Annotated[int, typer.Option("-n", "--images", help="How many.")] = 64,
     seed: Seed = 0,
@@ -58,6 +61,7 @@ def energy(
     from deploy.opening import open_network
     from deploy.report import sections
     from deploy.view.console import bar, emit_json, print_tables, say, say_written, write_csv
+    from deploy.view.prose import counted
     from deploy.view.tables import cost_tables
     from esvae.machine.locks import only_writer
     from esvae.machine.outputs import output_folder
@@ -91,7 +95,7 @@ def energy(
             }
         )
         return
-    say(f"{net}: {cost.counts.images} images of {cost.counts.steps} steps; {entering.about}")
+    say(f"{net}: {counted(cost.counts.images, 'image')} of {counted(cost.counts.steps, 'step')}; {entering.about}")
     print_tables(tables)
     for one in cost.estimates:
         say(_about(one, operations["products"]))
@@ -125,10 +129,11 @@ def _validate(folder: Path, json: bool) -> None:
 def _about(one: EnergyEstimate, products: float) -> str:
     """What a profile leaves out and rests on, in sentences."""
     from deploy.view.numbers import si
+    from deploy.view.prose import counted
 
     about = [one.about, *(f"{note}." for note in one.notes)]
     if one.float_energy is not None:
         about.append(f"The float equivalent: {products:,} products, {si(one.float_energy.value, 'J')}.")
     if one.busiest is not None:
-        about.append(f"{one.cores} cores, the busiest in {one.busiest}.")
+        about.append(f"{counted(one.cores or 0, 'core')}, the busiest in {one.busiest}.")
     return f"{one.profile} (estimate, basis: {one.basis}): {' '.join(about)}"

@@ -13,7 +13,7 @@ __all__ = ["evaluate"]
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, or pretrained:NAME.")],
     images: Annotated[int, typer.Option("-n", "--images", min=1, help="Images to generate.")] = 5000,
     seed: Annotated[int, typer.Option(min=0, help="Of all draws.")] = 0,
     metrics: Annotated[str, typer.Option(help="Of mse, fad, kid, precision, recall, nearest, inception; all.")] = "all",
@@ -29,6 +29,7 @@ def evaluate(
     [bold]Example:[/] esvae evaluate runs/digits --metrics mse,fad,kid -n 1000
     """
     from deploy.view.console import bar, emit_json, print_tables, say
+    from deploy.view.prose import counted
     from deploy.view.table import plain
     from deploy.view.tables import evaluation_tables, metric_name
     from esvae.data import load_images
@@ -68,9 +69,10 @@ def evaluate(
     if json:
         emit_json({"run": run, "weights_hash": trained.weights_hash, "data": data, **measured})
         return
-    title = f"{run}: {done.images:,} generated images against {len(splits.test):,} of {data}'s test set"
-    if "fad" in done.values:
-        title += f"; FAD in the code of {autoencoder.name}, protocol {protocol}"
+    title = (
+        f"{run}: {counted(done.images, 'generated image')} against {len(splits.test):,} of {data}'s test set"
+        + f"; FAD in the code of {autoencoder.name}, protocol {protocol}" * ("fad" in done.values)
+    )
     print_tables(evaluation_tables(plain(measured), title=title))
     for name, reason in done.missing.items():
         say(f"{metric_name(name)}: {reason}")

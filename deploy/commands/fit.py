@@ -22,7 +22,7 @@ _FIELDS = ("layer", "kind", "shape", "neurons", "weight_bits", "words", "binding
 
 
 def fit(
-    net: Annotated[Path, typer.Argument(metavar="F.net", help="A network file, or a run directory.")],
+    net: Annotated[Path, typer.Argument(metavar="F.net", help="A network file, a run directory, or pretrained:NAME.")],
     chip: Annotated[str, typer.Option(help="loihi2 or loihi1.")] = "loihi2",
     chips: Annotated[int, typer.Option(min=1, help="On the board: 8 on Kapoho Point, 32 on Alia Point.")] = 1,
     plot: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for pictures.")] = None,
@@ -100,6 +100,7 @@ def fit(
 def _print_fit(answer: Fit, tables: list[Table], chips: int, links: Sequence[Crossing]) -> None:
     from deploy.view.console import print_tables, say
     from deploy.view.numbers import si
+    from deploy.view.prose import counted
 
     mapping, chip = answer.mapping, answer.mapping.chip
     print_tables(tables)
@@ -107,7 +108,7 @@ def _print_fit(answer: Fit, tables: list[Table], chips: int, links: Sequence[Cro
         say("every layer is dense or unrolled; give the run directory to compare with shared kernels")
     fits = mapping.chips is not None and mapping.chips <= chips
     verdict = "fits" if fits else "does not fit"
-    room = f"{chips * chip.usable_cores:,} usable cores" + (f" of {chips} chips" if chips > 1 else "")
+    room = f"{chips * chip.usable_cores:,} usable cores" + (f" of {counted(chips, 'chip')}" if chips > 1 else "")
     least = "" if answer.least is None else f" (as the compiler cuts it; {answer.least:,} would do by capacity)"
     say(f"{verdict}: {mapping.cores:,} of {room}{least}; {mapping.binding} binds")
     for link in links:

@@ -32,6 +32,7 @@ def generate(
     from deploy.backends import LavaSettings
     from deploy.generate import generate_file
     from deploy.view.console import bar, emit_json, say
+    from deploy.view.prose import counted
     from esvae.machine.outputs import output_folder
 
     output_folder(out, option="--out")
@@ -41,6 +42,6 @@ def generate(
     if json:
         emit_json(done)
     else:
-        say(f"{done.images} images in {done.folder}, {done.drawn} of them drawn now in {done.seconds:.2f} s")
+        say(f"{counted(done.images, 'image')} in {done.folder}, {done.drawn} of them drawn now in {done.seconds:.2f} s")
         if done.damaged:
             say(f"damaged, so drawn again: {', '.join(done.damaged)}")

@@ -20,6 +20,7 @@ __all__ = [
     "Seed",
     "StallTimeout",
     "TargetOption",
+    "network_argument",
     "with_data",
 ]
 
@@ -38,7 +39,22 @@ TargetOption = Annotated[str, typer.Option(help="What Lava runs on: cpu or loihi
 StallTimeout = Annotated[
     float, typer.Option(help="Seconds for which Lava may neither tell of progress nor compute before it is given up.")
 ]
-Net = Annotated[Path, typer.Argument(metavar="F.net", help="A network file.")]
+
+
+def network_argument(name: str) -> Path:
+    """A network file for what a command was given; where one has to be made of a run first, says so."""
+    from deploy.opening import network_file
+    from deploy.view.console import tell
+
+    return network_file(name, lambda made: tell(f"exporting {name} to {made}, where it is found from now on"))
+
+
+Net = Annotated[
+    Path,
+    typer.Argument(
+        metavar="F.net", help="A network file, a run directory, or pretrained:NAME.", parser=network_argument
+    ),
+]
 
 NirStep = Annotated[
     float | None,

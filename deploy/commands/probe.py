@@ -23,6 +23,7 @@ def probe(
     [bold]Example:[/] esvae probe generator.net -n 100000
     """
     from deploy.view.console import bar, emit_json, print_tables, say, say_written, write_csv
+    from deploy.view.prose import counted
     from deploy.view.table import plain
     from deploy.view.tables import probe_table
     from export.netx import read_netx
@@ -33,7 +34,7 @@ def probe(
     with bar("probe") as report:
         found = probe_generator(network, images, seed, report)
     table = probe_table(
-        {**plain(found), "alarm": ALARM}, title=f"{net}: {found.images:,} images drawn on the {found.sampler}"
+        {**plain(found), "alarm": ALARM}, title=f"{net}: {counted(found.images, 'image')} drawn on the {found.sampler}"
     )
     written = write_csv([table], csv)
     if json:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.commands.options import DataRoot, Json, Seed
+from deploy.commands.options import DataRoot, Json, Seed, network_argument
 
 __all__ = ["report"]
 
@@ -17,7 +17,8 @@ def report(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run directory, or pretrained:NAME.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="The HTML file; the same as JSON goes beside it.")],
     net: Annotated[
-        Path | None, typer.Option(help="Its network file; else the run is exported beside the page.")
+        Path | None,
+        typer.Option(help="Its network file; else the run is exported beside the page.", parser=network_argument),
     ] = None,
     images: Annotated[int, typer.Option("-n", "--images", help="Images to draw, compare and count.")] = 256,
     seed: Seed = 0,
@@ -36,7 +37,7 @@ def report(
     from deploy.report import Wanted, gather, write_report
     from deploy.view.console import bar, emit_json, say
     from esvae.machine.outputs import output_file
-    from esvae.run import RUN_FILES
+    from esvae.shipped import RUN_FILES
 
     read = (net, *(Path(run, name) for name in RUN_FILES))
     output_file(out, (".html", ".htm"), option="-o", inputs=read)

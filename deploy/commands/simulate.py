@@ -53,6 +53,7 @@ def simulate(
     from deploy.entering import InputOptions
     from deploy.simulate import OutputFiles, simulate_file
     from deploy.view.console import bar, emit_json, say
+    from deploy.view.prose import counted
     from esvae.machine.outputs import output_file
     from sim.stimulus import Timing
 
@@ -79,4 +80,4 @@ def simulate(
         emit_json(result)
     else:
         where = ", ".join(map(str, result.files.values())) or "nothing written (give -o, --trace or --save-latents)"
-        say(f"{result.images} images in {result.seconds:.2f} s on {result.backend}: {where}")
+        say(f"{counted(result.images, 'image')} in {result.seconds:.2f} s on {result.backend}: {where}")

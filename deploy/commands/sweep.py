@@ -63,6 +63,7 @@ def sweep(
     )
     from deploy.sweep import sweep as run_sweep
     from deploy.view.console import bar, emit_json, print_tables, say, say_written, write_csv
+    from deploy.view.prose import counted
     from deploy.view.table import plain
     from deploy.view.tables import sweep_tables
     from esvae.machine.locks import only_writer
@@ -90,7 +91,7 @@ def sweep(
         )
         written = save_summary(found, out)
     title = (
-        f"{run}: {len(found.points)} points, {found.counted('evaluated')} evaluated, "
+        f"{run}: {counted(len(found.points), 'point')}, {found.counted('evaluated')} evaluated, "
         f"{found.counted('kept')} kept, {found.counted('failed')} failed"
     )
     tables = sweep_tables(plain(as_json(found)), [entry.point.label for entry in found.points], title=title)

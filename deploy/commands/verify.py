@@ -57,9 +57,11 @@ def verify(
 
 def print_verdict(verdict: Any) -> None:
     from deploy.view.console import say
+    from deploy.view.prose import counted
 
     for name, difference in verdict.differences.items():
-        what = f"{verdict.images} images x {verdict.steps} steps x {verdict.layers} layers"
+        sizes = {"image": verdict.images, "step": verdict.steps, "layer": verdict.layers}
+        what = " x ".join(counted(size, noun) for noun, size in sizes.items())
         versions = [f"{k} {verdict.about[name][k]}" for k in _TOLD if k in verdict.about[name]]
         about = " with " + ", ".join(versions) if versions else ""
         if difference is None:

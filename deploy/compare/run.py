@@ -30,6 +30,7 @@ from deploy.compare.types import (
     PairedFigure,
     SamplerComparison,
 )
+from deploy.opening import network_file
 from deploy.pair import Keep, image_pairs, prior_chunks
 from deploy.posterior import encode_latents
 from deploy.stages import Stopwatch, within
@@ -66,7 +67,7 @@ def compare(
     """Compares a run directory (or ``pretrained:NAME``) with the ``.net`` file that was made of it.
 
     Args:
-        run, file: where they are.
+        run, file: where they are; what may be a run is exported once where it is given as the file.
         options: what to compare.
         data_root: folder of the data sets (see :func:`esvae.data.data_root`).
         features: the FAD autoencoder's weights; those below the data root where None.
@@ -79,6 +80,7 @@ def compare(
         DataError: they do not belong together.
         CheckpointError, NetFileError: one of them cannot be read.
     """
+    file = network_file(file)
     trained, network = load_run(run), read_netx(file)
     check_belongs(trained, network, file=str(file), force=options.force)
     material = load_material(trained, data_root, features, progress) if options.of_data else Material()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # each section shows what others have computed, and takes non
     from sim.fit.adviser import Fit
     from sim.fit.mapping import Mapping as ChipMapping
 
-__all__ = ["cores", "energy", "fit", "layers", "network", "operations", "verification"]
+__all__ = ["cores", "counts", "energy", "fit", "layers", "network", "operations", "verification"]
 
 
 def network(net: Network) -> dict[str, Any]:
@@ -63,18 +63,23 @@ def layers(
 
 
 def operations(cost: Cost, entering: Entering) -> dict[str, Any]:
+    """Exact counts by layer, and over the steps of the window; and what entered."""
+    about = {"kind": entering.kind, "about": entering.about, "seed": entering.options.seed}
+    return {**counts(cost), "input": about}
+
+
+def counts(cost: Cost) -> dict[str, Any]:
     """Exact counts by layer, and over the steps of the window."""
-    counts = cost.counts
-    rows = plain(list(counts.layers))
+    found = cost.counts
+    rows = plain(list(found.layers))
     names = ("neurons", "synapses", "spikes_in", "synops", "spikes", "updates")
     return {
-        "images": counts.images,
-        "steps": counts.steps,
-        "input": {"kind": entering.kind, "about": entering.about, "seed": entering.options.seed},
+        "images": found.images,
+        "steps": found.steps,
         "layers": rows,
         "all_layers": {name: sum(row[name] for row in rows) for name in names},
-        "totals": counts.totals,
-        "products": sum(layer.macs.effective for layer in counts.layers),
+        "totals": found.totals,
+        "products": sum(layer.macs.effective for layer in found.layers),
     }
 
 

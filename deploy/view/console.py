@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from deploy.view.prose import in_lines
 from deploy.view.table import Table, save_csv
 from deploy.view.terminal import blocks
 
 if TYPE_CHECKING:
     from deploy.backends import Progress as Report
 
-__all__ = ["bar", "emit_json", "print_tables", "say", "say_written", "stages", "warn", "write_csv"]
+__all__ = ["bar", "emit_json", "print_tables", "say", "say_written", "stages", "tell", "warn", "write_csv"]
 
 #: Width of what does not go to a terminal, unless COLUMNS says another.
 _FILE_WIDTH = 120
@@ -33,18 +34,25 @@ class _Console(Console):
         raise BrokenPipeError
 
 
-_out = _Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _FILE_WIDTH)
+#: Whether somebody reads it in columns; a file gets each sentence as one line.
+_in_columns = sys.stdout.isatty() or "COLUMNS" in os.environ
+_out = _Console(highlight=False, width=None if _in_columns else _FILE_WIDTH)
 _err = _Console(stderr=True, highlight=False)
 
 
 def say(text: str) -> None:
-    """Prints one line on standard output, however long, as it is."""
-    _out.print(text, markup=False, soft_wrap=True)
+    """Prints a line on standard output: at a terminal broken at words, elsewhere as it is, however long."""
+    _out.print(in_lines(text, _out.width) if _in_columns else text, markup=False, soft_wrap=True)
+
+
+def tell(text: str) -> None:
+    """Prints one line on the error stream."""
+    _err.print(text, markup=False, soft_wrap=True)
 
 
 def warn(text: str) -> None:
-    """Prints one line on the error stream."""
-    _err.print(f"warning: {text}", markup=False, soft_wrap=True)
+    """Prints one line on the error stream, as a warning."""
+    tell(f"warning: {text}")
 
 
 def emit_json(result: Any) -> None:
@@ -77,9 +85,19 @@ def _display(*, shown: bool = True) -> Progress:
 
 
 @contextmanager
+def _cleared_by_errors(display: Progress) -> Iterator[None]:
+    """Leaves nothing of the bars where what they told of has failed: the error stands alone."""
+    try:
+        yield
+    except BaseException:
+        display.live.transient = True
+        raise
+
+
+@contextmanager
 def bar(title: str, *, shown: bool = True) -> Iterator[Report]:
     """A progress bar; gives the callback that takes the share done, 0 to 1, and what is being done."""
-    with _display(shown=shown) as display:
+    with _display(shown=shown) as display, _cleared_by_errors(display):
         task = display.add_task(title, total=1.0, text="")
         yield lambda share, text: display.update(task, completed=share, text=text)
         display.update(task, completed=1.0, text="")
@@ -88,7 +106,7 @@ def bar(title: str, *, shown: bool = True) -> Iterator[Report]:
 @contextmanager
 def stages() -> Iterator[Any]:
     """A bar for each stage of longer work; gives a function from a stage's name to its callback."""
-    with _display() as display:
+    with _display() as display, _cleared_by_errors(display):
         tasks: list[Any] = []
 
         def start(stage: str) -> Report:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ from rich import box
 from rich.table import Table as Grid
 from rich.text import Text
 
+from deploy.view.prose import in_lines
 from deploy.view.table import Column, Table
 
 __all__ = ["blocks"]
@@ -46,7 +46,7 @@ def _sized(column: Column, cells: list[str]) -> _Sized:
     if column.words:
         longest = max((len(word) for cell in cells for word in cell.split()), default=0)
         least = min(full, max(longest, _FOLDED), 2 * _FOLDED)
-    heading = max(map(len, column.name.split()))
+    heading = max(map(len, in_lines(column.name, 1).splitlines()))
     return _Sized(column, cells, max(least, heading), max(full, heading))
 
 
@@ -78,7 +78,7 @@ def _filled(sized: Sequence[_Sized], width: int) -> list[list[_Sized]]:
 def _grid(table: Table, group: Sequence[_Sized], width: int) -> Grid:
     grid = Grid(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, _GAP - 1, 0, 0))
     for one, wide in zip(group, _widths(group, width), strict=True):
-        heading = Text("\n".join(textwrap.wrap(one.column.name, wide)))
+        heading = Text(in_lines(one.column.name, wide))
         grid.add_column(heading, justify="left" if one.column.words else "right", width=wide, overflow="fold")
     for index in range(len(table.rows)):
         last = table.total and index == len(table.rows) - 2

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from esvae.errors import CheckpointError, EsvaeError
 from esvae.machine.distributed import rank
-from esvae.run import RUN_FILES, holds_run, read_record
+from esvae.run import holds_run, read_record
+from esvae.shipped import RUN_FILES
 from esvae.training.finish import FOLDER
 from esvae.training.fit import CHECKPOINT
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from esvae.config import Config, config_from_dict
+from esvae.config import Config, config_from_dict, load_config
 from esvae.data import ImageSet, ImageSplits, load_images
 from esvae.errors import ConfigError
 from esvae.machine.allocator import keep_large_blocks
@@ -47,7 +47,7 @@ def fine_tuning(config: Config, weight_bits: int | None) -> Config:
 
 
 def train(
-    config: Config,
+    config: Config | str,
     directory: str | os.PathLike[str],
     *,
     initial: Run | None = None,
@@ -61,7 +61,8 @@ def train(
     with the same number of threads.
 
     Args:
-        config: what to train; ``config.train.seed`` decides the initial weights, the order and all draws.
+        config: what to train, or the name or path of a config; ``config.train.seed`` decides the initial weights, the
+            order and all draws.
         directory: the run directory.
         initial: a run whose weights training starts from, of the same model; its scales are not taken over.
         images: the data set; the config's where None.
@@ -79,6 +80,7 @@ def train(
             several processes.
     """
     keep_large_blocks()
+    config = load_config(config) if isinstance(config, str) else config
     machine = machine or Machine()
     if config.train.finish is not None and machine.devices > 1:
         raise ConfigError("train.finish tunes the decoder in one process; leave --devices out, or set it to null")

@@ -16,7 +16,7 @@ from esvae.chip.neuron import FloatLif
 from esvae.errors import HardwareRangeError, NetFileError
 from export.ir.checks import check_bias, check_entry, shape_behind
 from export.ir.generator import ImageReadout, Prior, check_prior, check_readout
-from export.ir.labels import layer_labels
+from export.ir.labels import in_short, layer_labels
 from export.ir.nodes import Dense, Flatten, Shape, Synapse, all_weights
 
 __all__ = ["FloatLayer", "FloatNetwork", "Norm"]
@@ -103,6 +103,12 @@ class FloatNetwork:
                     f"{self.labels[-1]}: the readout's neurons fire above {last.threshold:g}, expected an infinite "
                     "threshold; leave out the readout, or end the network with neurons that do not fire"
                 )
+
+    def __repr__(self) -> str:
+        shapes = [self.input_shape]
+        for layer in self.layers:
+            shapes.append(layer.output_shape(shapes[-1]))
+        return f"FloatNetwork({in_short(shapes, self.time_steps)})"
 
     @property
     def synapses(self) -> tuple[FloatLayer, ...]:

@@ -35,7 +35,7 @@ from export.ir import limits
 from export.ir.bounds import largest_sum
 from export.ir.checks import check_bias, check_entry, shape_behind
 from export.ir.generator import CircuitPrior, ImageReadout, Prior, check_circuit, check_prior, check_readout
-from export.ir.labels import FIRST_GROUP, INPUT_LABEL, layer_labels
+from export.ir.labels import FIRST_GROUP, INPUT_LABEL, in_short, layer_labels
 from export.ir.nodes import (
     UNHASHED_DEFAULT,
     Dense,
@@ -121,6 +121,14 @@ class Network:
             if (problem := limits.window_problem(layer, before, after, steps)) is not None:
                 return f"{where}: {problem}"
         return None
+
+    def __repr__(self) -> str:
+        return f"Network({self.summary})"
+
+    @property
+    def summary(self) -> str:
+        """Shapes and window in one line, such as ``8x1x1 -> 4x4x4 -> 4x4x4, 2 steps``."""
+        return in_short((self.input_shape, *self.shapes), self.time_steps)
 
     @property
     def shapes(self) -> tuple[Shape, ...]:

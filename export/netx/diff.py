@@ -105,11 +105,11 @@ def _entries(left: Any, right: Any) -> list[str]:
     return [f"{name}: {_short(one.get(name))} | {_short(other.get(name))}" for name in names]
 
 
-def _short(value: Any, most: int = 60) -> str:
+def _short(value: Any, most: int = 64) -> str:
     value = value.reshape(-1)[0] if isinstance(value, np.ndarray) and value.size == 1 else value
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
     text = " ".join(text.split())
-    return text if len(text) <= most else f"{text[:most]}..."
+    return text if len(text) <= most else f"{text[:most]} ..."
 
 
 def _values(path: str, one: h5py.Dataset, other: h5py.Dataset) -> list[FileDifference]:

@@ -123,6 +123,8 @@ def _circuit(group: h5py.Group, nodes: list[Layer[Neuron]]) -> tuple[CircuitPrio
 @contextmanager
 def _opened(path: Path) -> Iterator[h5py.File]:
     """Opens an HDF5 file; whatever the HDF5 library makes of damaged content becomes one NetFileError."""
+    if path.is_dir():
+        raise NetFileError(f"{path}: a folder, expected a network file; make one of a run with: esvae export {path}")
     if not path.is_file():
         raise NetFileError(f"{path}: no such file; make one with: esvae export RUN -o {path.name}")
     try:

@@ -11,7 +11,8 @@ from PIL import Image
 
 from deploy.cli import main
 from esvae.config import config_from_dict, config_to_yaml
-from esvae.run import load_run, pretrained_names
+from esvae.run import load_run
+from esvae.shipped import pretrained_names
 
 CONFIG = {
     "name": "tiny",

@@ -14,6 +14,7 @@ COMMANDS = "deploy/commands/"
 #: Names that may stand twice, and why: each is called as what of the report it shows, and only through its module.
 SHOWN = "names a section, sheet or filter of the report"
 ALLOWED = {"energy": SHOWN, "fit": SHOWN, "pair": SHOWN, "whole": SHOWN, "main": "where a program starts"}
+ALLOWED["simulate"] = "the reference, of a network in memory; for a notebook, as the command does, of whatever is named"
 
 
 def defined_in_public(tree: ast.Module) -> set[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from deploy.view.numbers import interval as interval_text
 from deploy.view.numbers import percent
+from deploy.view.prose import counted
 from deploy.view.table import Table, count_column, interval_column, layer, number_column, share, words
 
 __all__ = ["METRIC_TITLES", "comparison_tables", "metric_name"]
@@ -64,7 +65,7 @@ def _quality(quality: Mapping[str, Any]) -> Table:
     alike = f", {quality['identical']:,} of them identical" if quality["identical"] else ""
     return Table(
         "quality",
-        f"Integer against float pictures of the same latent spikes, {quality['images']:,} images{alike}, "
+        f"Integer against float pictures of the same latent spikes, {counted(quality['images'], 'image')}{alike}, "
         "pixels in [−1, 1]",
         (
             words("figure"),
@@ -112,8 +113,8 @@ def _attribution(found: Mapping[str, Any]) -> Table:
     rows = tuple((one["name"], one["alone"], one["share"], one["upto"], one["added"]) for one in found["layers"])
     return Table(
         "attribution",
-        f"Which layer does the damage: image MSE with one layer quantized at a time, {found['images']:,} images; "
-        f"all together {interval_text(found['total'])}",
+        "Which layer does the damage: image MSE with one layer quantized at a time, "
+        f"{counted(found['images'], 'image')}; all together {interval_text(found['total'])}",
         (
             layer(),
             interval_column("alone integer, MSE [95 %]"),
@@ -139,13 +140,15 @@ def _distances(found: Mapping[str, Any]) -> Table:
     pair = found["reconstruction"]
     if pair is not None:
         sides = (pair[side] for side in ("float", "quantized", "difference"))
-        rows.append((f"reconstruction MSE, {pair['images']:,} test images", *sides, None, None))
+        rows.append((f"reconstruction MSE, {counted(pair['images'], 'test image')}", *sides, None, None))
     distribution = found["distribution"]
     for key, one in ({} if distribution is None else distribution["distances"]).items():
         better = "larger is better" if one["larger_is_better"] else "smaller is better"
         sides = (one[side] for side in ("float", "quantized", "difference", "floor", "bias"))
         rows.append((f"{metric_name(key)}, {better}", *sides))
-    against = "" if distribution is None else f", {distribution['images']:,} images against {distribution['real']:,}"
+    against = (
+        "" if distribution is None else f", {counted(distribution['images'], 'image')} against {distribution['real']:,}"
+    )
     return Table(
         "distances",
         f"Both decoders against real images of {found['data']}{against}",
@@ -169,7 +172,7 @@ def _samplers(found: Mapping[str, Any]) -> Table:
     return Table(
         "samplers",
         f"Integer pictures of spikes that the host draws (seed {found['host_seed']}), and that the chip draws "
-        f"(seed {found['chip_seed']}), {found['images']:,} images each",
+        f"(seed {found['chip_seed']}), {counted(found['images'], 'image')} each",
         (
             words("figure"),
             interval_column("host [95 %]"),
@@ -198,7 +201,7 @@ def _noise(curve: Mapping[str, Any]) -> Table:
     )
     return Table(
         f"noise_{curve['kind']}",
-        f"Reconstruction MSE with Gaussian noise on the {curve['kind']}, {curve['images']:,} test images",
+        f"Reconstruction MSE with Gaussian noise on the {curve['kind']}, {counted(curve['images'], 'test image')}",
         columns if curve["analogue"] else columns[:-1],
         rows if curve["analogue"] else tuple(row[:-1] for row in rows),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from deploy.view.prose import counted
 from deploy.view.table import Column, Table, count_column, joules, layer, range_of, seconds_column, share, words
 
 __all__ = ["cost_tables", "counts_tables", "energy_tables", "fit_tables"]
@@ -36,7 +37,7 @@ def counts_tables(operations: Mapping[str, Any]) -> list[Table]:
         spread = row["over_images"]["synops"]
         ends = (spread[key] for key in ("min", "low", "median", "high", "max"))
         spreads.append((row["layer"], *ends, row["zero_weights"], row["macs"]["effective"]))
-    about = f"mean of {operations['images']:,} images of {operations['steps']} steps"
+    about = f"mean of {counted(operations['images'], 'image')} of {counted(operations['steps'], 'step')}"
     activity = (
         share("activity", help="spikes for each neuron and step"),
         share("sparsity", help="share of synapses and steps without an operation"),

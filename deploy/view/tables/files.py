@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deploy.view import numbers as n
+from deploy.view.prose import counted
 from deploy.view.table import Column, Table, count_column, layer, number_column, share, words
 
 __all__ = ["check_tables", "diff_tables", "fidelity_table", "inspection_tables", "network_table", "quantization_tables"]
@@ -136,7 +137,7 @@ def fidelity_table(judged: Sequence[Mapping[str, Any]]) -> Table:
     )
     images = judged[0]["images"] if judged else 0
     rows = tuple(tuple(row[key] for key in keys) for row in judged)
-    title = f"Rates in floats and in integers, on the same spikes of {images} images"
+    title = f"Rates in floats and in integers, on the same spikes of {counted(images, 'image')}"
     return Table("fidelity", title, columns, rows)
 
 

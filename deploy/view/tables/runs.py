@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from deploy.view.numbers import NONE, whole
+from deploy.view.numbers import NONE, shape, si, whole
+from deploy.view.prose import counted
 from deploy.view.table import (
     Column,
     Table,
@@ -23,6 +24,7 @@ __all__ = [
     "demo_tables",
     "evaluation_tables",
     "plan_tables",
+    "pretrained_table",
     "probe_table",
     "sweep_tables",
     "training_table",
@@ -41,7 +43,7 @@ def plan_tables(plan: Mapping[str, Any], *, title: str = "Plan") -> list[Table]:
         count_column("first at", help="time step, from 1"),
         Column("reset at", lambda phase: f"{phase} mod {steps}", help="time steps that leave this rest"),
     )
-    return [Table("plan", f"{title}: {plan['images']:,} images of {steps} steps", columns, rows)]
+    return [Table("plan", f"{title}: {counted(plan['images'], 'image')} of {counted(steps, 'step')}", columns, rows)]
 
 
 def verification_tables(found: Mapping[str, Any]) -> list[Table]:
@@ -158,6 +160,23 @@ def validation_tables(comparisons: Sequence[Mapping[str, Any]], errors: Sequence
     off = Column("error", lambda error: f"{error:+.1%}", help="of the model, as a share of the measured figure")
     columns = (words("quantity"), number_column("measured", 4), number_column("model", 4), words("unit"), off)
     return [Table("validation", title, columns, rows)]
+
+
+def pretrained_table(runs: Sequence[Mapping[str, Any]]) -> Table:
+    """One row a run that comes with the project; of ``pretrained --json``."""
+    keys = ("name", "data", "image", "latent", "time_steps", "decoder", "epochs", "training_mse", "bytes")
+    columns = (
+        words("name"),
+        words("data"),
+        Column("image", shape),
+        *map(count_column, ("latents", "steps")),
+        words("decoder"),
+        count_column("epochs"),
+        number_column("training MSE", help="reconstruction of the training images, pixels in [-1, 1], last epoch"),
+        Column("size", lambda size: si(size, "B"), "B"),
+    )
+    title = "Runs that come with the project; a command takes pretrained:NAME for a run or a network file"
+    return Table("pretrained", title, columns, tuple(tuple(run[key] for key in keys) for run in runs))
 
 
 def probe_table(found: Mapping[str, Any], *, title: str) -> Table:

@@ -1,0 +1,43 @@
+"""Drawn images, as a notebook shows them."""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import dataclass, field
+
+import numpy as np
+from PIL import Image
+
+from esvae.pictures import image_grid, save_grid
+
+__all__ = ["Pictures"]
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Drawn images; a notebook shows them as a grid.
+
+    Attributes:
+        images: float32 ``(N, C, H, W)`` in [-1, 1].
+        potentials: what the chip's readout neurons hold, int32 ``(N, *layer shape)``.
+        backend: that drew them.
+        seconds: that took, loading included.
+    """
+
+    images: np.ndarray = field(repr=False)
+    potentials: np.ndarray = field(repr=False)
+    backend: str
+    seconds: float
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def save(self, target: str | os.PathLike[str]) -> None:
+        """Writes the grid as PNG, whole or not at all."""
+        save_grid(self.images, target)
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        Image.fromarray(image_grid(self.images)).save(buffer, format="PNG")
+        return buffer.getvalue()

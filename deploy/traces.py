@@ -1,0 +1,135 @@
+"""The states of a simulation under their names and axes, for looking at them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+
+from deploy.view.numbers import shape
+from esvae.errors import DataError, EsvaeError
+from sim.trace import Trace, save_traces
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["StateName", "Traces"]
+
+#: Of a layer: spikes, membrane potential, current.
+StateName: TypeAlias = Literal["s", "v", "u"]
+_TITLES = {"s": "spikes", "v": "membrane potential", "u": "current"}
+_AXES = {1: ("feature",), 3: ("channel", "y", "x")}
+
+
+@dataclass(frozen=True, eq=False)
+class Traces:
+    """What every layer with neurons did at every step.
+
+    Attributes:
+        labels: of the layers with neurons, in file order.
+        arrays: by ``layer{k}.u``, ``.v`` and ``.s`` (see :func:`sim.trace.named_traces`), each ``(images, steps,
+            *layer shape)``.
+        potentials: of the last layer after the last step, ``(images, *layer shape)``.
+        about: what entered.
+    """
+
+    labels: tuple[str, ...]
+    arrays: Mapping[str, np.ndarray]
+    potentials: np.ndarray
+    about: str
+
+    def __repr__(self) -> str:
+        images, steps = self.arrays["layer0.s"].shape[:2]
+        return f"Traces({len(self.labels)} layers, images={images}, steps={steps}, {self.about})"
+
+    def layer(self, layer: int | str) -> Trace:
+        """One layer's current, potential and spikes.
+
+        Args:
+            layer: its number among the layers with neurons, from 0 (from the end where negative), or its label.
+
+        Raises:
+            DataError: there is no such layer; names those that there are.
+        """
+        at = self._number(layer)
+        return Trace(*(self.arrays[f"layer{at}.{name}"] for name in ("u", "v", "s")))
+
+    def labelled(self, layer: int | str, quantity: StateName = "s") -> Any:
+        """As ``xarray.DataArray`` with the dimensions image, step, and channel, y, x or feature; steps from 1.
+
+        Raises:
+            EsvaeError: xarray is not installed.
+        """
+        try:
+            from xarray import DataArray
+        except ImportError:
+            raise EsvaeError("labelled arrays need xarray; pip install xarray") from None
+        values = getattr(self.layer(layer), quantity)
+        return DataArray(
+            values,
+            dims=("image", "step", *_AXES[values.ndim - 2]),
+            coords={"step": np.arange(1, values.shape[1] + 1)},
+            name=quantity,
+            attrs={"layer": self.labels[self._number(layer)], "long_name": _TITLES[quantity]},
+        )
+
+    def plot_raster(self, layer: int | str, image: int = 0, *, ax: Axes | None = None) -> Axes:
+        """Spikes of one image: a dot for each neuron (in C, H, W order) and step at which it fired.
+
+        Args:
+            layer: as for :meth:`layer`.
+            image: number of the image.
+            ax: to draw in; a new figure's where None.
+
+        Raises:
+            DataError: no such layer or image.
+        """
+        from deploy.view.traces import raster_axes
+
+        return raster_axes(self._of_image(layer, "s", image), self._title(layer, image), ax)
+
+    def plot_membrane(
+        self, layer: int | str, image: int = 0, *, neurons: Sequence[int] = (0, 1, 2, 3), ax: Axes | None = None
+    ) -> Axes:
+        """Membrane potentials of some neurons over the steps of one image, after the reset of those that fired.
+
+        Args:
+            layer, image, ax: as for :meth:`plot_raster`.
+            neurons: numbers in C, H, W order.
+
+        Raises:
+            DataError: no such layer, image or neuron.
+        """
+        from deploy.view.traces import membrane_axes
+
+        values = self._of_image(layer, "v", image)
+        for neuron in neurons:
+            if not 0 <= neuron < values.shape[1]:
+                raise DataError(f"neuron {neuron}: {self._title(layer, image)} has {values.shape[1]}, from 0 on")
+        return membrane_axes(values[:, list(neurons)], list(neurons), self._title(layer, image), ax)
+
+    def save(self, target: str | os.PathLike[str]) -> None:
+        """Writes all arrays as ``.npz`` or ``.h5``, whole or not at all."""
+        save_traces(target, self.arrays)
+
+    def _number(self, layer: int | str) -> int:
+        if isinstance(layer, str) and layer in self.labels:
+            return self.labels.index(layer)
+        if not isinstance(layer, str) and -len(self.labels) <= layer < len(self.labels):
+            return int(layer) % len(self.labels)
+        known = ", ".join(f"{k}: {label}" for k, label in enumerate(self.labels))
+        raise DataError(f"layer {layer!r}: there is none; there are {known}")
+
+    def _of_image(self, layer: int | str, quantity: StateName, image: int) -> np.ndarray:
+        values = getattr(self.layer(layer), quantity)
+        if not 0 <= image < len(values):
+            raise DataError(f"image {image}: there are {len(values)}, from 0 on")
+        chosen: np.ndarray = values[image].reshape(values.shape[1], -1)
+        return chosen
+
+    def _title(self, layer: int | str, image: int) -> str:
+        at = self._number(layer)
+        return f"{self.labels[at]}, {shape(self.arrays[f'layer{at}.s'].shape[2:])}, image {image}"

@@ -1,0 +1,38 @@
+"""Sentences for people: counted things, and lines that are broken at words but never within a quantity."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+
+__all__ = ["counted", "in_lines"]
+
+#: Between a number and its unit; no line is broken there, as :mod:`textwrap` breaks at ASCII blanks alone.
+_TIED = "\N{NO-BREAK SPACE}"
+#: The blanks of ``1.78 µs``, ``7 %``, ``1.5 × 10⁻³`` and ``64 images``.
+_WITHIN = re.compile(r"(?<=\d) (?=[%×]|[fpnµmkMG]?[JsWB]\b|bytes?\b|images?\b|steps?\b|bits?\b)|(?<=×) (?=\d)")
+
+
+def counted(number: float, noun: str) -> str:
+    """A number of things, in the plural where there is not one of them.
+
+    >>> counted(1, "image"), counted(5000, "image")
+    ('1 image', '5,000 images')
+    """
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def in_lines(text: str, width: int) -> str:
+    """``text`` in lines of at most ``width`` columns; a word, such as a path, that is longer has a line of its own.
+
+    Blanks at the beginning stand before every line.
+    """
+    indent = text[: len(text) - len(text.lstrip())]
+    lines = textwrap.wrap(
+        _WITHIN.sub(_TIED, text),
+        width,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(lines).replace(_TIED, " ")

@@ -1,0 +1,40 @@
+"""Counts and shapes that a caller gives: numpy's integers are taken, all else is refused in one line."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable
+from typing import SupportsIndex
+
+from esvae.errors import DataError
+
+__all__ = ["shape_argument", "whole_number"]
+
+
+def whole_number(value: SupportsIndex, name: str) -> int:
+    """A whole number as Python's own.
+
+    Args:
+        value: Python's or numpy's integer.
+        name: of the argument, for the error.
+
+    Raises:
+        DataError: it is none, such as 5.0.
+    """
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise DataError(f"{name} {value!r}: expected a whole number, got {type(value).__name__}") from None
+
+
+def shape_argument(value: SupportsIndex | Iterable[SupportsIndex], name: str = "input_shape") -> tuple[int, ...]:
+    """A shape as a tuple of Python's integers; a number alone is that of features.
+
+    Raises:
+        DataError: neither a whole number nor a sequence of such.
+    """
+    if isinstance(value, SupportsIndex):
+        return (operator.index(value),)
+    if not isinstance(value, Iterable) or isinstance(value, str):
+        raise DataError(f"{name} {value!r}: expected (features,) or (C, H, W)")
+    return tuple(whole_number(size, name) for size in value)

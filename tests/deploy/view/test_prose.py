@@ -1,0 +1,34 @@
+"""Sentences: plurals, and lines that are broken at words alone."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deploy.view.prose import counted, in_lines
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0 images"), (1, "1 image"), (5000, "5,000 images")])
+def test_counted(number: int, text: str) -> None:
+    assert counted(number, "image") == text
+
+
+@given(st.lists(st.text("abc123.,%µ×⁻-/", min_size=1, max_size=30), max_size=30), st.integers(1, 120))
+def test_words_stay_whole_and_lines_short(words: list[str], width: int) -> None:
+    text = in_lines(" ".join(words), width)
+    assert text.split() == words
+    for line in text.splitlines():
+        assert len(line) <= width or len(line.split()) == 1 or any(tie in line for tie in ("%", "×"))
+
+
+@pytest.mark.parametrize("quantity", ["1.78 µs", "7 %", "1.5 × 10⁻³", "64 images", "1 image", "30,808 bytes"])
+@pytest.mark.parametrize("width", range(3, 40))
+def test_quantities_stay_whole(quantity: str, width: int) -> None:
+    lines = in_lines(f"takes {quantity} of what there is, and {quantity}", width).splitlines()
+    assert sum(quantity in line for line in lines) >= 1
+    assert " ".join(lines).count(quantity) == "\n".join(lines).count(quantity) == 2
+
+
+def test_blanks_at_the_beginning_stand_before_every_line() -> None:
+    assert in_lines("  fix: this is long", 12).splitlines() == ["  fix: this", "  is long"]
