@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import operator
 from collections.abc import Iterable
 from typing import SupportsIndex
@@ -33,8 +34,8 @@ def shape_argument(value: SupportsIndex | Iterable[SupportsIndex], name: str = "
     Raises:
         DataError: neither a whole number nor a sequence of such.
     """
-    if isinstance(value, SupportsIndex):
-        return (operator.index(value),)
+    with contextlib.suppress(TypeError):
+        return (operator.index(value),)  # type: ignore[arg-type]
     if not isinstance(value, Iterable) or isinstance(value, str):
         raise DataError(f"{name} {value!r}: expected (features,) or (C, H, W)")
     return tuple(whole_number(size, name) for size in value)

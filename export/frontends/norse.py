@@ -43,7 +43,7 @@ _SUMMING = {"LIBoxCell", "LICell", "LI"}
 
 def from_norse(
     module: nn.Module,
-    input_shape: Shape,
+    input_shape: Shape | int,
     *,
     time_steps: int | None = None,
     readout: ImageReadout | None = None,
@@ -53,7 +53,7 @@ def from_norse(
 
     Args:
         module: ``SequentialState`` or ``nn.Sequential``, in evaluation mode.
-        input_shape: of the spikes at one step, ``(features,)`` or ``(C, H, W)``.
+        input_shape: of the spikes at one step, ``(features,)``, that number alone, or ``(C, H, W)``.
         time_steps: how long an input lasts, where that is fixed; a readout that sums without a leak needs it.
         readout: how the last layer's potentials become a picture; that layer is then one of LI.
         provenance: texts to keep with the network.

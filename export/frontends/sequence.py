@@ -29,6 +29,7 @@ from torch import nn
 from esvae.chip.fold import fold
 from esvae.chip.rounding import MAX_WEIGHT_BITS
 from esvae.errors import ConfigError, NetFileError, UnsupportedLayerError
+from esvae.machine.arguments import shape_argument
 from export.frontends.always_firing import RELAY, Drawn, with_firing
 from export.frontends.esvae_run import synapse_of
 from export.frontends.nir.pooling import SumPool, conv_after, dense_after, pool_after, pooled_conv
@@ -84,12 +85,12 @@ class ModuleSequence:
     """Takes modules one by one and gives the network that they are.
 
     Args:
-        input_shape: of the spikes at one step, ``(features,)`` or ``(C, H, W)``.
+        input_shape: of the spikes at one step, ``(features,)``, that number alone, or ``(C, H, W)``.
         supported: what the frontend takes, for messages.
     """
 
-    def __init__(self, input_shape: Shape, supported: str) -> None:
-        self._input_shape = self._before = self._shape = tuple(input_shape)
+    def __init__(self, input_shape: Shape | int, supported: str) -> None:
+        self._input_shape = self._before = self._shape = shape_argument(input_shape)
         self._supported = supported
         self._layers: list[tuple[Drawn, Norm | None, float | None]] = []
         self._pending: _Pending | None = None

@@ -33,6 +33,7 @@ from torch import nn
 from esvae.chip.formats import DELAY
 from esvae.chip.rounding import MAX_WEIGHT_BITS
 from esvae.errors import ConfigError, NetFileError, UnsupportedLayerError
+from esvae.machine.arguments import shape_argument
 from export.frontends.slayer_block import NORMS, BlockNorm, delays_of, neuron_of, norm_of, weights_of
 from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, ImageReadout, Pair, RecurrentDense, Shape, Synapse
 from export.ir.floats import FloatLayer, FloatNetwork
@@ -58,7 +59,7 @@ _REASONS = {
 
 def from_slayer(
     blocks: nn.Module | Iterable[nn.Module],
-    input_shape: Shape | None = None,
+    input_shape: Shape | int | None = None,
     *,
     time_steps: int | None = None,
     readout: ImageReadout | None = None,
@@ -92,7 +93,8 @@ def from_slayer(
         raise ConfigError(f"slayer: no blocks; supported are {_SUPPORTED}")
     if input_shape is None:
         input_shape = _first_shape(parts)
-    walk = _Walk(tuple(input_shape))
+    shape = shape_argument(input_shape)
+    walk = _Walk(shape)
     kinds = [_kind(block, _place(index, block)) for index, block in enumerate(parts)]
     for index, (block, kind) in enumerate(zip(parts, kinds, strict=True)):
         _take(walk, block, kind, kinds[index + 1 :], _place(index, block))
@@ -103,7 +105,7 @@ def from_slayer(
         texts["differs from slayer"] = "; ".join(walk.differs)
         warnings.warn(f"spikes will differ from slayer's: {texts['differs from slayer']}", stacklevel=2)
     return FloatNetwork(
-        tuple(input_shape),
+        shape,
         tuple(walk.layers),
         time_steps,
         None,

@@ -46,7 +46,7 @@ _LOSES = "loses what enters in the step behind a spike"
 
 def from_snntorch(
     modules: nn.Module | Iterable[nn.Module],
-    input_shape: Shape,
+    input_shape: Shape | int,
     *,
     time_steps: int | None = None,
     readout: ImageReadout | None = None,
@@ -57,7 +57,7 @@ def from_snntorch(
     Args:
         modules: ``nn.Sequential``, or the modules in the order in which spikes pass through them, for example
             ``[net.fc1, net.lif1, net.fc2, net.lif2]``; in evaluation mode.
-        input_shape: of the spikes at one step, ``(features,)`` or ``(C, H, W)``.
+        input_shape: of the spikes at one step, ``(features,)``, that number alone, or ``(C, H, W)``.
         time_steps: how long an input lasts, where that is fixed; a readout that sums without a leak needs it.
         readout: how the last layer's potentials become a picture; that layer then has ``reset_mechanism="none"``.
         provenance: texts to keep with the network.

@@ -50,7 +50,7 @@ _SATURATED = 255
 
 def from_spikingjelly(
     modules: nn.Module | Iterable[nn.Module],
-    input_shape: Shape,
+    input_shape: Shape | int,
     *,
     time_steps: int | None = None,
     readout: ImageReadout | None = None,
@@ -60,7 +60,7 @@ def from_spikingjelly(
 
     Args:
         modules: ``nn.Sequential``, or the modules in the order in which spikes pass through them, in evaluation mode.
-        input_shape: of the spikes at one step, ``(features,)`` or ``(C, H, W)``.
+        input_shape: of the spikes at one step, ``(features,)``, that number alone, or ``(C, H, W)``.
         time_steps: how long an input lasts, where that is fixed.
         readout: how the last layer's potentials become a picture; its neurons then have an infinite ``v_threshold``.
         provenance: texts to keep with the network.

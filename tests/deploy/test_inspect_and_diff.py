@@ -51,7 +51,8 @@ def test_inspect_tells_the_layers_and_the_generator(tmp_path: Path, capsys: pyte
     assert first["voltage_keep"] == 0.25
     assert (second["delay_range"], second["bias_range"], second["voltage_keep"]) == ([3, 3], None, 0.75)
     assert second["synapses"] == 8
-    assert found["prior"] == {"components": 2, "latents": 4, "noise": 5, "rate_bits": 7}
+    drawn = {"components": 2, "latents": 4, "noise": 5, "rate_bits": 7, "sampler": "poisson", "levels": None}
+    assert found["prior"] == drawn
     assert found["readout"]["image_shape"] == [1, 1, 1]
     assert found["provenance"] == {"name": "tiny"}
     assert found["content_hash"] == generator().content_hash()

@@ -103,4 +103,6 @@ def test_runs_that_come_with_the_project(tmp_path: Path, capsys: pytest.CaptureF
         assert esvae("verify", tmp_path / f"{name}.net", "-n", "2", "--against", "reference") == 0
     capsys.readouterr()
     assert esvae("export", "pretrained:none", "-o", tmp_path / "none.net") == 1
-    assert "pretrained:none: there is none of that name, but fashion_mnist_fast" in capsys.readouterr().err
+    assert (
+        f"pretrained:none: there is none of that name, but {', '.join(pretrained_names())}" in capsys.readouterr().err
+    )
