@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import os
+from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -14,6 +17,7 @@ from esvae.chip.formats import DEFAULT_RATE_BITS, SpikeLaw
 from esvae.chip.neuron import FloatLif
 from esvae.errors import ConfigError
 from esvae.machine.documents import load_yaml
+from esvae.machine.located_yaml import Located, parse_located
 
 __all__ = [
     "DATA_NAMES",
@@ -30,6 +34,7 @@ __all__ = [
     "config_names",
     "config_to_yaml",
     "load_config",
+    "with_settings",
 ]
 
 DataName = Literal["digits", "mnist", "fashion_mnist", "cifar10", "celeba", "folder"]
@@ -244,23 +249,73 @@ def load_config(name_or_path: str | os.PathLike[str]) -> Config:
     if not path.suffix and not path.exists():
         path = _shipped() / f"{path.name}.yaml"
     try:
-        content = load_yaml(path).content
+        located = load_yaml(path)
     except OSError as error:
         reason = f"{name_or_path}: cannot be read ({error.strerror}); shipped configs are {', '.join(config_names())}"
         raise ConfigError(reason) from None
-    return config_from_dict(content, str(path))
+    return config_from_dict(located.content, str(path), located)
 
 
-def config_from_dict(content: object, where: str) -> Config:
-    """Checks a config that was read as plain objects; ``where`` goes into the error."""
+def config_from_dict(content: object, where: str, located: Located | None = None) -> Config:
+    """Checks a config that was read as plain objects.
+
+    Args:
+        content: dicts, lists and values.
+        where: goes into the error.
+        located: the lines that it stands on, for the error too.
+
+    Raises:
+        ConfigError: an unknown key, with the nearest one, or a value outside its range.
+    """
     try:
         return Config.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
+        errors = error.errors()
+        unknown = next((each for each in errors if each["type"] == "extra_forbidden"), None)
+        first = unknown or errors[0]  # a misspelt key is missing too
         key = ".".join(map(str, first["loc"])) or "config"
-        message = first["msg"].removeprefix("Value error, ")
+        message = _unknown(first["loc"]) if unknown else first["msg"].removeprefix("Value error, ")
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise ConfigError(f"{where}: {key}: {message}{more}") from None
+        line = "" if located is None else f":{located.line(first['loc'])}"
+        raise ConfigError(f"{where}{line}: {key}: {message}{more}") from None
+
+
+def with_settings(content: dict[str, Any], settings: Sequence[str]) -> dict[str, Any]:
+    """A config's content with some keys set.
+
+    Args:
+        content: of a whole config, as dicts.
+        settings: each ``KEY=VALUE``, the key with dots, the value as YAML.
+
+    Raises:
+        ConfigError: one that is not of that form, or sets a key below a value.
+    """
+    content = copy.deepcopy(content)
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not (key and equals):
+            raise ConfigError(f"--set '{setting}': expected KEY=VALUE, such as train.learning_rate=0.001")
+        section: Any = content
+        *above, last = key.split(".")
+        for name in above:
+            if section.get(name) is None:
+                section[name] = {}
+            section = section[name]
+            if not isinstance(section, dict):
+                raise ConfigError(f"--set '{setting}': {name} is a value and has no keys")
+        section[last] = parse_located(value, f"--set {key}").content
+    return content
+
+
+def _unknown(where: Sequence[str | int]) -> str:
+    """What is said of a key that there is not: the nearest of those that there are."""
+    kind: Any = Config
+    for name in where[:-1]:
+        annotation = kind.model_fields[name].annotation
+        kind = next((each for each in (annotation, *get_args(annotation)) if hasattr(each, "model_fields")), Config)
+    known = list(kind.model_fields)
+    near = get_close_matches(str(where[-1]), known, 1)
+    return "unknown key; " + (f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}")
 
 
 def config_to_yaml(config: Config) -> str:

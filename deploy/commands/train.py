@@ -51,6 +51,10 @@ def train(
     precision: Annotated[
         str | None, typer.Option(help="32, 64, bf16-mixed or 16-mixed, instead of the config's.")
     ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any key of the config, such as train.learning_rate=0.001."),
+    ] = None,
     samples_every: Annotated[int, typer.Option(min=0, help="Epochs between grids of samples; 0 for none.")] = 10,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard's events too.")] = False,
     json: Json = False,
@@ -65,7 +69,7 @@ def train(
     """
     from deploy.view.console import bar, emit_json, say
     from esvae.chip.rounding import MAX_WEIGHT_BITS
-    from esvae.config import QuantizationConfig, config_from_dict, load_config
+    from esvae.config import QuantizationConfig, config_from_dict, load_config, with_settings
     from esvae.data import load_images
     from esvae.errors import ConfigError
     from esvae.machine.distributed import rank
@@ -91,7 +95,7 @@ def train(
             content["model"]["quantization"] = quantization if initial is None else {**quantization, "start": 0.0}
     changes = {"epochs": epochs, "seed": seed, "precision": precision}
     content["train"].update({key: value for key, value in changes.items() if value is not None})
-    content, data_root = with_data(content, data, data_root)
+    content, data_root = with_data(with_settings(content, settings or ()), data, data_root)
     machine = Machine(accelerator, devices, max_steps, checkpoint_steps, samples_every, tensorboard)  # type: ignore[arg-type]
     checked = config_from_dict(content, config or str(start))
     with bar("images") as report:

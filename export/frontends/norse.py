@@ -26,7 +26,8 @@ from torch import nn
 
 from esvae.errors import ConfigError
 from esvae.neurons.norse import neuron_from_norse, one_value
-from export.frontends.sequence import MODULES, Cell, ModuleSequence
+from export.frontends.cell import Cell
+from export.frontends.sequence import MODULES, ModuleSequence
 from export.ir import FloatLif, ImageReadout, Shape
 from export.ir.floats import FloatNetwork
 

@@ -26,18 +26,18 @@ import numpy as np
 import torch
 from torch import nn
 
-from esvae.chip.fold import fold
 from esvae.chip.rounding import MAX_WEIGHT_BITS
 from esvae.errors import ConfigError, NetFileError, UnsupportedLayerError
 from esvae.machine.arguments import shape_argument
 from export.frontends.always_firing import RELAY, Drawn, with_firing
+from export.frontends.cell import Cell, biased, subtracting, with_norm_folded
 from export.frontends.esvae_run import synapse_of
 from export.frontends.nir.pooling import SumPool, conv_after, dense_after, pool_after, pooled_conv
 from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, ImageReadout, Pair, Shape
 from export.ir.floats import FloatLayer, FloatNetwork, Norm
 from export.ir.pooling import depthwise
 
-__all__ = ["MODULES", "Cell", "ModuleSequence", "both_axes"]
+__all__ = ["MODULES", "ModuleSequence", "both_axes"]
 
 #: What :meth:`ModuleSequence.take` takes, for messages.
 MODULES = (
@@ -48,28 +48,6 @@ _SYNAPSES = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 _NOTHING = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Identity)
 _NO_NEURON = FloatLif(0.0, math.inf)
-
-
-@dataclass(frozen=True)
-class Cell:
-    """Neurons, as a frontend reads them.
-
-    Attributes:
-        neuron: decays and threshold.
-        gain: what 1 of the input adds, to the current where one lasts, else to the potential.
-        subtracted: what a spike takes from the potential of the next step, where it does not reset it; or None.
-        scale: integers for 1.0 where the numbers are of the chip's grid; or None.
-    """
-
-    neuron: FloatLif
-    gain: float = 1.0
-    subtracted: float | None = None
-    scale: float | None = None
-
-    @property
-    def fires(self) -> bool:
-        """Whether it has a threshold."""
-        return math.isfinite(self.neuron.threshold)
 
 
 @dataclass
@@ -145,14 +123,14 @@ class ModuleSequence:
         synapse, norm, where = self._sums(place)
         after = self._fitting(synapse, where)
         if bias is not None:
-            synapse, norm = _biased(synapse, norm, bias)
+            synapse, norm = biased(synapse, norm, bias)
         if cell.subtracted is not None:
-            cell, own = _subtracting(cell, synapse, place)
+            cell, own = subtracting(cell, synapse, place)
             recurrent = own if recurrent is None else recurrent + own
         synapse = replace(synapse, neuron=cell.neuron)
         current_bias = None
         if norm is not None and cell.neuron.current_keep:
-            synapse, norm = _folded(synapse, norm), None
+            synapse, norm = with_norm_folded(synapse, norm), None
         if norm is None:
             total = None if synapse.bias is None else cell.gain * synapse.bias
             if cell.neuron.current_keep:
@@ -190,7 +168,7 @@ class ModuleSequence:
         if pending is None:
             self._pending = _Pending(Dense(weight, None, _NO_NEURON), place)
             return
-        first = pending.synapse if pending.norm is None else _folded(pending.synapse, pending.norm)
+        first = pending.synapse if pending.norm is None else with_norm_folded(pending.synapse, pending.norm)
         if not isinstance(first, Dense) or first.outputs != weight.shape[1]:
             raise NetFileError(f"{place}: takes ({weight.shape[1]},) inputs, got what leaves {pending.place}")
         bias = None if first.bias is None else weight @ first.bias
@@ -231,7 +209,7 @@ class ModuleSequence:
                     "bias=False"
                 )
             plain = [
-                drawn if norm is None else replace(drawn, synapse=_folded(drawn.synapse, norm))
+                drawn if norm is None else replace(drawn, synapse=with_norm_folded(drawn.synapse, norm))
                 for drawn, norm, _ in layers
             ]
             layers = [(drawn, None, None) for drawn in with_firing(plain, notes)]
@@ -364,37 +342,6 @@ class ModuleSequence:
         self._map_shape = self._before = self._shape = shape
         drawn, norm, scale = self._layers[0]
         self._layers[0] = replace(drawn, after=shape), norm, scale
-
-
-def _biased(synapse: Any, norm: Norm | None, bias: np.ndarray) -> tuple[Any, Norm | None]:
-    """With a bias that no norm scales."""
-    if norm is not None:
-        return synapse, Norm(norm.scale, norm.shift + bias)
-    return replace(synapse, bias=bias if synapse.bias is None else synapse.bias + bias), None
-
-
-def _folded(synapse: Any, norm: Norm) -> Any:
-    transposed = isinstance(synapse, ConvTranspose)
-    weight, bias = fold(
-        synapse.weight, synapse.bias, norm.scale, norm.shift, transposed=transposed, groups=synapse.groups
-    )
-    return replace(synapse, weight=weight, bias=bias)
-
-
-def _subtracting(cell: Cell, synapse: Any, place: str) -> tuple[Cell, np.ndarray]:
-    """Neurons from whose potential a spike takes a number, where the chip's start again from zero.
-
-    The current takes the potential's place, since no spike resets it, and each neuron's spike comes back to it a step
-    later by a synapse that takes the number off.
-    """
-    if not isinstance(synapse, Dense) or cell.neuron.current_keep:
-        raise UnsupportedLayerError(
-            f"{place}: a spike subtracts the threshold, which the chip's neurons do only in dense layers without a "
-            "current that lasts; train with reset to zero"
-        )
-    neuron = FloatLif(0.0, cell.neuron.threshold, cell.neuron.keep)
-    back = -np.eye(synapse.outputs) * (cell.subtracted or 0.0) / cell.gain
-    return Cell(neuron, cell.gain), back
 
 
 def _window(part: Any, place: str) -> tuple[Pair, Pair, Pair]:

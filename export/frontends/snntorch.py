@@ -33,7 +33,8 @@ import torch
 from torch import nn
 
 from esvae.errors import ConfigError, NetFileError, UnsupportedLayerError
-from export.frontends.sequence import MODULES, Cell, ModuleSequence
+from export.frontends.cell import Cell
+from export.frontends.sequence import MODULES, ModuleSequence
 from export.ir import FloatLif, ImageReadout, Shape
 from export.ir.floats import FloatNetwork
 

@@ -31,8 +31,9 @@ from torch import nn
 
 from esvae.chip.formats import DECAY_UNITY
 from esvae.errors import ConfigError, UnsupportedLayerError
+from export.frontends.cell import Cell
 from export.frontends.esvae_run import synapse_of
-from export.frontends.sequence import MODULES, Cell, ModuleSequence, both_axes
+from export.frontends.sequence import MODULES, ModuleSequence, both_axes
 from export.ir import FloatLif, ImageReadout, Shape, with_values
 from export.ir.floats import FloatNetwork
 from export.ir.pooling import depthwise

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from esvae.config import config_from_dict, config_names, config_to_yaml, load_config
+from esvae.config import config_from_dict, config_names, config_to_yaml, load_config, with_settings
 from esvae.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,7 +25,9 @@ def test_every_config_in_the_folder_is_shipped_and_valid() -> None:
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"model": {"latents": 3}}, r"model\.latents: Extra inputs are not permitted"),
+        ({"model": {"latents": 3}}, r"model\.latents: unknown key; did you mean latent\?$"),
+        ({"train": {"finish": {"epoch": 3}}}, r"train\.finish\.epoch: unknown key; did you mean epochs\?$"),
+        ({"quux": 3}, r"quux: unknown key; there are name, data, model, train$"),
         ({"model": {"time_steps": 0}}, r"model\.time_steps: Input should be greater than or equal to 1"),
         ({"data": {"image_size": 20}}, "image_size 20 is not a multiple of model.decoder.base_size 8"),
         ({"model": {"decoder": {"kind": "transposed", "base_size": 4, "channels": [8, 8]}}}, "doubled 1 times gives 8"),
@@ -37,7 +39,7 @@ def test_every_config_in_the_folder_is_shipped_and_valid() -> None:
 def test_mistakes_name_the_key(change: dict, text: str) -> None:  # type: ignore[type-arg]
     content = load_config("digits").model_dump()
     for section, values in change.items():
-        content[section].update(values)
+        content[section] = {**content[section], **values} if section in content else values
     with pytest.raises(ConfigError, match=text) as caught:
         config_from_dict(content, "mine.yaml")
     assert str(caught.value).startswith("mine.yaml: ")
@@ -53,3 +55,37 @@ def test_files_that_are_no_config(tmp_path: Path) -> None:
     (tmp_path / "list.yaml").write_text("- 1")
     with pytest.raises(ConfigError, match="config: "):
         load_config(tmp_path / "list.yaml")
+
+
+def test_a_mistake_in_a_file_has_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("name: mine\nmodel:\n  latent: 8\n  time_step: 4\n")
+    with pytest.raises(ConfigError, match=r"mine\.yaml:4: model\.time_step: unknown key; did you mean time_steps\?"):
+        load_config(path)
+
+
+def test_any_key_can_be_set() -> None:
+    content = load_config("digits").model_dump()
+    before = yaml.safe_dump(content)
+    settings = ["train.learning_rate=1e-3", "train.finish.epochs=2", "model.encoder_channels=[8, 16]", "name=mine"]
+    config = config_from_dict(with_settings(content, settings), "mine")
+    assert config.train.learning_rate == 1e-3
+    assert config.train.finish is not None
+    assert config.train.finish.epochs == 2
+    assert (config.model.encoder_channels, config.name) == ([8, 16], "mine")
+    assert yaml.safe_dump(content) == before
+
+
+@pytest.mark.parametrize(
+    ("setting", "text"),
+    [
+        ("train.learning_rate", r"--set 'train\.learning_rate': expected KEY=VALUE"),
+        ("=3", r"--set '=3': expected KEY=VALUE"),
+        ("name.first=3", r"--set 'name\.first=3': name is a value and has no keys"),
+        ("model.latent=[1", r"--set model\.latent.*not valid YAML"),
+        ("model.latnet=3", r"model\.latnet: unknown key; did you mean latent\?"),
+    ],
+)
+def test_what_cannot_be_set(setting: str, text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
+        config_from_dict(with_settings(load_config("digits").model_dump(), [setting]), "digits")
