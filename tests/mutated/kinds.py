@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from mutated import others, readers, samples
 from mutated.on_archives import ZIP
@@ -18,6 +19,8 @@ from mutated.samples import Sample, Shared
 __all__ = ["KINDS", "Kind"]
 
 Changes = Mapping[str, Mutation]
+#: NIR graphs of several frameworks.
+GRAPHS = Path(__file__).resolve().parents[1] / "export" / "frontends" / "nir" / "files"
 
 
 @dataclass(frozen=True)
@@ -167,6 +170,13 @@ def _net(made: Shared) -> Kind:
     return Kind(written, {"x.net": HDF5}, read, others.netx_anew, crashes=True, finish=rehash)
 
 
+def _nir(made: Shared) -> Kind:
+    written = {path.stem: samples.graph(path) for path in sorted(GRAPHS.glob("*.nir"))}
+    export = command("export", "{}/x.nir", "-o", "{}/x.net", writes="x.net")
+    read = {"export": export, "check": command("check", "{}/x.nir", silent=True)}
+    return Kind(written, {"x.nir": HDF5}, read, others.hdf5_anew, crashes=True)
+
+
 #: Each gets what all kinds share.
 KINDS: dict[str, Callable[[Shared], Kind]] = {
     "config": _config,
@@ -188,4 +198,5 @@ KINDS: dict[str, Callable[[Shared], Kind]] = {
     "sweep": _sweep,
     "lava-result": _lava_result,
     "net": _net,
+    "nir": _nir,
 }

@@ -11,7 +11,22 @@ import h5py
 import numpy as np
 
 from esvae.errors import EsvaeError
-from export.ir import Conv, ConvTranspose, Dense, Flatten, ImageReadout, InputNeurons, Layer, Lif, Network, Prior
+from export.ir import (
+    Conv,
+    ConvTranspose,
+    Delta,
+    Dense,
+    Flatten,
+    ImageReadout,
+    InputNeurons,
+    Layer,
+    Lif,
+    Network,
+    Prior,
+    RecurrentDense,
+    Sigma,
+    SigmaDelta,
+)
 from export.netx.read import read_netx_unguarded
 from export.netx.write import write_netx
 from mutated.on_bytes import Mutation
@@ -73,6 +88,14 @@ NETWORKS: dict[str, Callable[[Path], Path]] = {
     "convT": _network((2, 3, 3), ConvTranspose(_even(2, 3, 3, 3), None, NEURON, (2, 2), (1, 1), (1, 1), (1, 1))),
     "delays": _network((3,), Dense(_even(4, 3), None, NEURON, np.arange(12).reshape(4, 3))),
     "input neurons": _network((1, 4, 4), Conv(_even(2, 1, 3, 3), None, NEURON), input_neurons=InputNeurons(NEURON)),
+    "recurrent": _network((3,), RecurrentDense(_even(4, 3), _even(4, 4), np.arange(4), NEURON)),
+    "sigma-delta": _network(
+        (1, 4, 4),
+        Conv(_even(2, 1, 3, 3), None, SigmaDelta(3)),
+        Flatten(),
+        Dense(_even(3, 8), None, Sigma()),
+        input_neurons=InputNeurons(Delta(2)),
+    ),
     "generator": _generator(),
     "foreign": _foreign,
 }

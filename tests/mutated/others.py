@@ -25,6 +25,7 @@ __all__ = [
     "archive_anew",
     "array_anew",
     "arrays_anew",
+    "hdf5_anew",
     "idx_anew",
     "json_anew",
     "netx_anew",
@@ -175,3 +176,20 @@ def netx_anew(path: Path) -> bytes | None:
         with h5py.File(file, "r") as opened:
             said.append(opened["esvae/content_hash"][()] if "esvae/content_hash" in opened else None)
     return None if said[0] is not None and said[0] == said[1] else path.read_bytes()
+
+
+def hdf5_anew(path: Path) -> bytes:
+    """By h5py: groups and data sets as they are, stored otherwise."""
+    import h5py
+
+    buffer = io.BytesIO()
+    with h5py.File(path, "r") as file, h5py.File(buffer, "w") as new:
+
+        def put(name: str, item: Any) -> None:
+            if isinstance(item, h5py.Dataset):
+                new.create_dataset(name, data=item[()], dtype=item.dtype)
+            else:
+                new.require_group(name)
+
+        file.visititems(put)
+    return buffer.getvalue()

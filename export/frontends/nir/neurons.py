@@ -10,12 +10,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from esvae.errors import ConfigError, UnsupportedLayerError
+from esvae.errors import ConfigError, NetFileError, UnsupportedLayerError
 from export.frontends.nir.convention import CLOSE, Convention, Reset, TimeStep
 from export.ir import FloatLif
 from export.nir.read import NirNode
@@ -24,6 +25,7 @@ __all__ = ["NirNeurons", "membrane"]
 
 #: Thresholds from here on are never met: files hold no infinity, this project's writer puts float32's largest number.
 _NEVER = 1e38
+_PARAMETERS = {"r", "tau", "tau_mem", "tau_syn", "w_in", "v_leak", "v_threshold", "v_reset", "threshold"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +64,9 @@ def membrane(node: NirNode, step: TimeStep, reset: Reset) -> NirNeurons:
         UnsupportedLayerError: parameters that differ within the layer and cannot be folded, with their spread; or a
             reset that no neuron of the chip has.
         ConfigError: a time step that is too large for a time constant.
+        NetFileError: parameters of different shapes.
     """
+    _check_shapes(node)
     convention, dt = step.convention, step.dt
     if node.kind == "Threshold":
         threshold, scale = _threshold(node, "threshold", np.zeros(1), convention)
@@ -95,6 +99,19 @@ def membrane(node: NirNode, step: TimeStep, reset: Reset) -> NirNeurons:
         )
     plain = math.nextafter(threshold, math.inf) if convention.inclusive else threshold
     return NirNeurons(lif, gain * scale, bias, plain if convention.late else keep * plain, notes)
+
+
+def _check_shapes(node: NirNode) -> None:
+    """Raises unless the parameters are of one shape, but for those of a single value, and axes of length 1."""
+    shapes = {key: value.shape for key, value in node.values.items() if key in _PARAMETERS and hasattr(value, "shape")}
+    several = [shape for shape in shapes.values() if math.prod(shape) != 1]
+    fit = len({len(shape) for shape in several}) < 2 and all(map(math.prod, several))
+    with contextlib.suppress(ValueError):
+        np.broadcast_shapes(*several)
+        if fit:
+            return
+    found = ", ".join(f"{key} {shape}" for key, shape in shapes.items())
+    raise NetFileError(f"node '{node.name}' ({node.kind}): expected parameters of one shape, got {found}")
 
 
 def _potential(node: NirNode, convention: Convention, dt: float) -> tuple[float, np.ndarray]:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from esvae.errors import ConfigError, UnsupportedLayerError
+from esvae.errors import ConfigError, NetFileError, UnsupportedLayerError
 from export.float_simulate import simulate_float
 from export.frontends.nir import NirMeaning, from_nir, read_nir
 from export.frontends.nir.convention import time_step
@@ -237,6 +237,13 @@ def test_what_no_layer_holds_is_refused(graph: NirGraph, meaning: dict[str, Any]
 def test_a_step_longer_than_a_time_constant_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"node 'lif' \(LIF\): tau is shorter than the time step, dt / tau = 2"):
         from_nir(chained(WEIGHT, lif()), dt=2.0)
+
+
+@pytest.mark.parametrize("odd", [np.zeros((2, 3)), np.zeros(3), np.zeros(0)])
+def test_parameters_of_other_shapes_are_refused(odd: np.ndarray) -> None:
+    text = r"node 'lif' \(LIF\): expected parameters of one shape, got tau \(2,\), .*v_reset"
+    with pytest.raises(NetFileError, match=text):
+        from_nir(chained(WEIGHT, lif(tau=[1.0, 1.0], v_reset=odd)), dt=DT)
 
 
 def test_a_start_other_than_the_leak_is_told_of() -> None:
