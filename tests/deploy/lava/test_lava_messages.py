@@ -27,7 +27,7 @@ from deploy.lava.inside.messages import (
 from deploy.lava.session import Silence, Worker
 from esvae.errors import LavaError
 
-SAMPLER = SamplerInput("states.npy", "codes.npy", 8, 0x80200003)
+SAMPLER = SamplerInput("states.npy", "codes.npy", 8, 0x80200003, systematic=False)
 NODES = (
     SourceNode(1, (2, 3, 4), False, "latent"),
     LayerNode(
