@@ -5,7 +5,8 @@
 Small networks that netx loads are changed in one or two ways each (``odd_files.py``): other formats, axes, keys, types,
 orders, limits, large geometry. Then ``check`` finds no error if, and only if, netx builds the file, Lava runs it, and
 every integer equals the twin's. A file where it is otherwise is kept as ``odd{number}.net``, with what was said by
-whom in ``odd{number}.json``; each case depends on its number alone, so that ``--only NUMBER`` shows it again.
+whom in ``odd{number}.json``; each case depends on its number alone, so that ``--only NUMBER`` shows it again as long as
+the strategies that networks are drawn from stay as they are.
 """
 
 from __future__ import annotations

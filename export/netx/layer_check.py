@@ -23,7 +23,12 @@ __all__ = ["Finding", "Severity", "layer_findings", "numbers_at"]
 Severity: TypeAlias = Literal["error", "warning", "note"]
 
 _TEXT_BYTES = 1 << 6
-_REFUSED = ("pool", "convT", "unpool", "average", "concat")
+#: Layers for which netx has no code, and what to do.
+_REFUSED = {
+    **dict.fromkeys(("pool", "convT", "unpool"), "lower it: esvae export FILE -o LOWERED.net"),
+    "average": "leave it out and average on the host",
+    "concat": "give both paths to one layer whose weights pass one of them on",
+}
 _NOT_MODELLED = ("dense_comp",)  # which netx builds
 _KNOWN: dict[str, set[str]] = {
     "input": {"type", "shape", "neuron", "weight", "bias"},
@@ -69,7 +74,7 @@ def layer_findings(file: h5py.File) -> Iterator[Finding]:
         if kind is None:
             yield Finding("error", where, "has no readable 'type'; netx fails on it")
         elif kind in _REFUSED:
-            yield Finding("error", where, f"type '{kind}': netx raises NotImplementedError; lower it before exporting")
+            yield Finding("error", where, f"type '{kind}': netx raises NotImplementedError; {_REFUSED[kind]}")
         elif kind in _NOT_MODELLED:
             yield Finding("error", where, f"type '{kind}': netx builds it, this project does not model it")
         elif kind not in _KNOWN:

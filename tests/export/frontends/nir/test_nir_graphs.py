@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,9 @@ from command import call
 from esvae.errors import EsvaeError, NetFileError, UnsupportedLayerError
 from export.float_simulate import simulate_float
 from export.frontends import load_source
-from export.frontends.nir import from_nir, is_nir, read_nir
+from export.frontends.nir import NirMeaning, from_nir, is_nir, read_nir
 from export.frontends.source import is_netx
-from export.ir import Conv, Dense, Flatten, FloatLif, RecurrentDense
+from export.ir import Conv, Dense, Flatten, FloatLif, ImageReadout, RecurrentDense
 from export.ir.floats import FloatLayer, FloatNetwork
 from export.netx import read_netx
 from export.nir.read import NirGraph, NirNode, read_graph
@@ -176,6 +177,39 @@ def test_what_this_project_writes_comes_back(readout: Any, tmp_path: Path) -> No
     for one, other in zip(simulate_float(network, spikes), simulate_float(back.network, spikes), strict=True):
         assert (one.s.reshape(3, 12, -1) == other.s.reshape(3, 12, -1)).all()
         assert np.allclose(one.v.reshape(3, 12, -1), other.v.reshape(3, 12, -1), atol=1e-5)
+
+
+def test_a_picture_that_this_project_writes_comes_back(tmp_path: Path) -> None:
+    pytest.importorskip("nir")
+    rng = np.random.default_rng(6)
+    network = FloatNetwork(
+        (3, 1, 1),
+        (
+            FloatLayer(Conv(rng.normal(size=(4, 3, 4, 4)), None, FloatLif(0.25, 0.5), padding=(3, 3))),
+            FloatLayer(Conv(rng.normal(size=(4, 4, 3, 3)), None, FloatLif(0.8, np.inf), padding=(1, 1))),
+        ),
+        6,
+        readout=ImageReadout(0.5, (1, 8, 8), 2),
+    )
+    write_nir(network, tmp_path / "a.nir")
+    back = read_nir(tmp_path / "a.nir").network
+    assert back.readout == network.readout
+    spikes = rng.integers(0, 2, (3, 6, 3, 1, 1)).astype(np.uint8)
+    ours, theirs = (simulate_float(each, spikes)[-1].v[:, -1] for each in (network, back))
+    np.testing.assert_allclose(theirs.reshape(ours.shape), ours, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("unit", np.array([0.0])), ("unit", np.array([np.nan])), ("upscale", "two"), ("image_shape", np.array([1, 9, 9]))],
+)
+def test_a_picture_that_does_not_fit_is_left_out_with_a_warning(key: str, value: Any) -> None:
+    held = {"image_shape": np.array([2, 1, 1]), "unit": np.array([0.5]), "upscale": np.array([1])}
+    graph = chained(node("w", "Linear", weight=np.eye(2)), node("li", "LI", tau=[2.0], r=[1.0], v_leak=[0.0]))
+    graph = replace(graph, metadata={**graph.metadata, **held, key: value})
+    source = read_nir(graph, NirMeaning(1.0))
+    assert source.network.readout is None
+    assert any("the picture is left out" in said for said in source.warnings)
 
 
 def test_files_are_told_apart_by_what_is_in_them(tmp_path: Path) -> None:
