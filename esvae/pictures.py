@@ -90,7 +90,7 @@ def save_comparison(
     difference = np.abs(left[:_SHOWN] - right[:_SHOWN]).mean(axis=1).astype(np.float64)
     shown = axes[3].imshow(_tiled(difference, _COLUMNS, np.nan), cmap="cividis", vmin=0, interpolation="nearest")
     axes[3].set_title("|float - integer|")
-    figure.colorbar(shown, ax=axes[3], shrink=0.7, label="pixels range over 2")
+    figure.colorbar(shown, ax=axes[3], shrink=0.7, label="difference of a pixel; pixels lie in [−1, 1]")
     for axis in axes:
         axis.set_axis_off()
     mse = float(np.mean((left - right) ** 2))

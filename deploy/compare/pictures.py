@@ -63,7 +63,7 @@ def draw_images(left: np.ndarray, right: np.ndarray) -> Figure:
     tiled[image_grid(np.full_like(gap, -1), _COLUMNS)[..., 0] > 0] = np.nan  # between the images
     shown = axes[2].imshow(tiled, cmap="cividis", vmin=0, vmax=top, interpolation="nearest")
     axes[2].set_title("|float − integer|")
-    made.colorbar(shown, ax=axes[2], shrink=0.7, label="pixels range over 2")
+    made.colorbar(shown, ax=axes[2], shrink=0.7, label="difference of a pixel; pixels lie in [−1, 1]")
     for axis in axes:
         axis.set_axis_off()
     mse = float(np.mean((left - right) ** 2))
