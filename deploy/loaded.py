@@ -130,7 +130,7 @@ class LoadedNetwork:
             entering = self._entering(n, seed, spikes, image, rate, steps)
             run = run_backend(backend, BackendJob(self.path, entering, trace=True))
         first = () if self.network.input_neurons is None else (INPUT_LABEL,)
-        return Traces((*first, *self.network.labels), run.traces or {}, run.potentials, entering.about)
+        return Traces((*first, *self.network.labels), run.traces or {}, run.potentials, entering.about, self.network)
 
     def _entering(
         self, n: int, seed: int, spikes: Given, image: Given, rate: float | None, steps: int | None

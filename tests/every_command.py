@@ -76,6 +76,7 @@ CASES: dict[str, Case] = {
     "probe": Case("probe NET -n 1000 --csv @p.csv"),
     "report": Case("report RUN --net NET -n 2 --against reference -o @page.html --data-root IMAGES", steady=False),
     "simulate": Case("simulate NET -n 2 -o @i.png --save-latents @z.npy --trace @t.npz"),
+    "simulate, gif": Case("simulate NET -n 2 -o @i.gif"),
     "simulate, h5": Case("simulate NET -n 2 --trace @t.h5", steady=False),
     "sweep": Case("sweep RUN -o @store --bits 8 -n 2 --test-images 2 --data-root IMAGES --csv @s.csv", steady=False),
     "train": Case("train CONFIG --out @run --max-steps 2 --data-root IMAGES", steady=False),
