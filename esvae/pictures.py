@@ -16,6 +16,7 @@ __all__ = ["image_grid", "save_animation", "save_comparison", "save_grid"]
 
 _GAP = 2  # pixels between images
 _WANTED_WIDTH = 800  # pixels of a grid, reached by whole-number magnification
+_MOVING_WIDTH = 400  # likewise of an animation, which holds as many grids as steps
 _SHOWN, _COLUMNS = 32, 4  # of the comparison
 _RUN, _HOLD = 2000, 1500  # milliseconds that an animation runs, and that it shows its last picture for besides
 _SHORTEST = 40  # milliseconds of a step
@@ -57,8 +58,8 @@ def _small_grid(images: np.ndarray, columns: int | None) -> np.ndarray:
     return _tiled(pixels, columns or math.ceil(math.sqrt(len(images))), 255)
 
 
-def _magnified(grid: np.ndarray) -> np.ndarray:
-    factor = max(1, _WANTED_WIDTH // grid.shape[1])
+def _magnified(grid: np.ndarray, width: int = _WANTED_WIDTH) -> np.ndarray:
+    factor = max(1, width // grid.shape[1])
     return grid.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
@@ -77,21 +78,22 @@ def save_animation(
     target: str | os.PathLike[str],
     columns: int | None = None,
 ) -> None:
-    """Writes :func:`image_grid` of each step as a GIF that begins anew after its last picture, whole or not at all.
+    """Writes the grid of each step as a GIF that begins anew after its last picture, whole or not at all.
 
     Args:
         frames: pictures after each step, in [-1, 1], of 1 or 3 channels. Grey is kept as it is; of colours, GIF holds
             the 256 that the pictures have most of.
         target: GIF file.
-        columns: as of :func:`image_grid`.
+        columns: as of :func:`image_grid`; the grid is half as large.
     """
     grids = [_small_grid(step, columns) for step in frames.swapaxes(0, 1)]
     if frames.shape[2] == 1:
-        shown = [Image.fromarray(_magnified(grid)[..., 0]) for grid in grids]
+        shown = [Image.fromarray(_magnified(grid, _MOVING_WIDTH)[..., 0]) for grid in grids]
     else:
         palette = Image.fromarray(np.concatenate(grids)).quantize(256, dither=Image.Dither.NONE)
         shown = [
-            Image.fromarray(_magnified(grid)).quantize(palette=palette, dither=Image.Dither.NONE) for grid in grids
+            Image.fromarray(_magnified(grid, _MOVING_WIDTH)).quantize(palette=palette, dither=Image.Dither.NONE)
+            for grid in grids
         ]
     each = [max(_SHORTEST, _RUN // len(shown))] * len(shown)
     each[-1] += _HOLD

@@ -69,7 +69,7 @@ CASES: dict[str, Case] = {
     "fit": Case("fit NET --plot @plots --csv @f.csv"),
     "generate": Case("generate NET -n 4 --chunk 2 --out @drawn"),
     "import-official": Case("import-official PTH --out @imported --data mnist"),
-    "inspect": Case("inspect NET --csv @i.csv"),
+    "inspect": Case("inspect NET --csv @i.csv -o @n.svg"),
     "lava doctor": Case("lava doctor --no-test", code=0 if lava_is_here() else 1, steady=False),
     "plan": Case("plan NET"),
     "pretrained": Case("pretrained --csv @p.csv"),

@@ -35,6 +35,12 @@ def frames_of(file: Path) -> list[np.ndarray]:
     return [pixels for pixels, _ in shown]
 
 
+def small(grid: np.ndarray) -> np.ndarray:
+    """A grid as it was before it was magnified: its gaps are two pixels wide."""
+    factor = int((grid[:, 0] == 255).all(1).argmin() or (grid == 255).all((1, 2)).argmin()) // 2
+    return grid[::factor, ::factor]
+
+
 def test_the_last_step_is_what_was_drawn(file: Path) -> None:
     loaded = esvae.load(file)
     found = loaded.trace(3, 5).emergence()
@@ -53,9 +59,8 @@ def test_command_writes_what_the_method_does(
     found = esvae.load(file).trace(3, 5).emergence()
     found.save(own)
     assert out.read_bytes() == own.read_bytes()
-    wanted = [image_grid(found.images[:, step]) for step in range(2)]
-    for frame, expected in zip(frames_of(out), wanted, strict=True):
-        np.testing.assert_array_equal(frame, expected)
+    for step, frame in enumerate(frames_of(out)):
+        np.testing.assert_array_equal(small(frame), small(image_grid(found.images[:, step])))
 
 
 def test_a_gif_is_not_written_over_another_file(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -79,7 +84,7 @@ def test_colours_are_near(tmp_path: Path) -> None:
     frames = frames_of(tmp_path / "c.gif")
     assert len(frames) == 4
     for step, frame in enumerate(frames):
-        gap = np.abs(frame.astype(int) - image_grid(images[:, step]))
+        gap = np.abs(small(frame).astype(int) - small(image_grid(images[:, step])))
         assert gap.max() <= 24  # 257 colours into 256
 
 
