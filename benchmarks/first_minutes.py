@@ -3,14 +3,16 @@
     python -m benchmarks.first_minutes [--keep FOLDER]
 
 Clones this repository into a temporary folder, makes its environment there as a user does, and runs one command after
-the other with it, each a process of its own; writes ``benchmarks/first_minutes.md``. Nothing is taken from this
-checkout's environment, caches of pip and of numba's compiler excepted: pip's is the user's own.
+the other with it, each a process of its own; writes ``benchmarks/first_minutes.md``. Nothing of this checkout's
+environment is used; pip's cache is the user's own. A folder that is kept holds the seconds of each step in
+``seconds.json``: a run that was stopped goes on there behind the last of them.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime
+import json
 import os
 import platform
 import shlex
@@ -67,10 +69,8 @@ STEPS: tuple[Step, ...] = (
     Step("the sources", "git clone {source} esvae-loihi"),
     Step("the environment, Lava and Norse included", "sh esvae-loihi/scripts/setup"),
     Step("pictures by a generator that comes with it", "esvae simulate pretrained:mnist -n 64 -o digits.png"),
-    Step("a generator of one's own, of scikit-learn's digits", "esvae train digits --out runs/digits"),
-    Step("its file", "esvae export runs/digits -o decoder.net"),
-    Step("every integer against the reference and Lava", "esvae verify decoder.net"),
-    Step("all that is known of it as a page", "esvae report runs/digits --net decoder.net -n 64 -o report.html"),
+    Step("its file", "esvae export pretrained:mnist -o decoder.net"),
+    Step("every integer against the reference and Lava", "esvae verify decoder.net -n 1"),
     Step("the own Norse network's file", "python mine.py"),
     Step("what is in it, and a drawing", "esvae inspect mine.net -o mine.svg"),
     Step("what it does at each step", "esvae simulate mine.net --spikes spikes.npy --trace mine.npz"),
@@ -89,17 +89,24 @@ def run_steps(steps: Sequence[Step], folder: Path, source: str) -> list[tuple[St
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
     environment["PATH"] = f"{programs}{os.pathsep}{environment['PATH']}"
     environment["ESVAE_CACHE"] = str(folder / "cache")
-    timed = []
+    kept = folder / "seconds.json"
+    done_before = json.loads(kept.read_text("utf-8")) if kept.exists() else {}
+    timed: list[tuple[Step, float]] = []
     for step in steps:
+        if step.command in done_before:
+            timed.append((step, done_before[step.command]))
+            continue
         words = shlex.split(step.command.format(source=shlex.quote(source)))
         if words[0] in ("esvae", "python"):
             words[0] = str(programs / words[0])
         start = time.perf_counter()
         done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
-        timed.append((step, time.perf_counter() - start))
-        print(f"{timed[-1][1]:8.1f} s  {step.command}", flush=True)
+        seconds = time.perf_counter() - start
         if done.returncode != 0:
             raise SystemExit(f"{step.command}: exit {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+        timed.append((step, seconds))
+        kept.write_text(json.dumps({one.command: took for one, took in timed}, indent=1), "utf-8")
+        print(f"{seconds:8.1f} s  {step.command}", flush=True)
     return timed
 
 
@@ -120,22 +127,21 @@ def page(timed: Sequence[tuple[Step, float]], about: str) -> str:
 
 def _about() -> str:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    load = f", load {os.getloadavg()[0]:.1f} when begun" if hasattr(os, "getloadavg") else ""
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    busy = f", kept busy by other work (load {load:.0f})" if load > (cores or 1) else ""
     today = datetime.date.today().isoformat()
-    return f"{platform.system()} {platform.machine()}, {cores} cores{load}, {today}."
+    return f"{platform.system()} {platform.machine()}, {cores} cores{busy}, {today}."
 
 
 def main() -> None:
     """Runs all and writes the page."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--keep", type=Path, help="work there, in a folder that is empty or new, and leave it")
+    options.add_argument("--keep", type=Path, help="work there, in a new folder or one that was kept, and leave it")
     given = options.parse_args()
     about = _about()
     with tempfile.TemporaryDirectory() as scratch:
         folder = given.keep or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise SystemExit(f"{folder} is not empty")
         timed = run_steps(STEPS, folder.resolve(), str(ROOT))
     PAGE.write_text(page(timed, about), "utf-8")
     print(f"written: {PAGE}", file=sys.stderr)
