@@ -26,18 +26,13 @@ def inspect(
     [bold]Example:[/] esvae inspect decoder.net
     """
     from deploy.inspection import inspect_file
-    from deploy.view.console import emit_json, say_written, write_csv
+    from deploy.view.console import show_result
     from deploy.view.table import plain
     from deploy.view.tables import inspection_tables
 
     found = inspect_file(net)
     tables = inspection_tables(plain(found), items=items or found.refused is not None)
-    written = write_csv(tables, csv)
-    if json:
-        emit_json(found)
-    else:
-        _print(found, tables)
-        say_written(*written)
+    show_result(found, tables, json=json, csv=csv, people=lambda: _print(found, tables))
     if found.refused is not None:
         raise typer.Exit(1)
 
