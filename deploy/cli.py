@@ -90,7 +90,8 @@ def _failed(error: BaseException, arguments: list[str]) -> int:
     if hasattr(error, "format_message"):
         context = getattr(error, "ctx", None)
         hint = "" if context is None else f" See: {context.command_path} --help"
-        _fail(error.format_message() + hint, arguments)
+        message = error.format_message()
+        _fail(message + "." * (bool(hint) and not message.endswith((".", "?"))) + hint, arguments)
         return 2
     raise error
 

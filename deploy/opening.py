@@ -76,8 +76,9 @@ def network_file(source: str | os.PathLike[str], making: Callable[[Path], None] 
 
 def _checked_kind(path: Path) -> Path:
     """Refuses a file whose name says that it is none with a network."""
-    if path.suffix.lower() in (".yaml", ".yml", ".npy", ".png", ".pth", ".pt", ".ckpt") and path.is_file():
-        raise NetFileError(f"{path}: {kind_of_file(path)}; expected a network file, a run directory or pretrained:NAME")
+    kind = kind_of_file(path)
+    if kind is not None and path.suffix.lower() not in (".net", ".nir") and path.is_file():
+        raise NetFileError(f"{path}: {kind}; expected a network file, a run directory or pretrained:NAME")
     return path
 
 

@@ -20,7 +20,6 @@ __all__ = [
 ]
 
 _PRETRAINED = "pretrained:"
-_A_FILE = "a file"
 _CHECKPOINT = "a checkpoint, of which esvae import-official makes a run"
 _CONFIG = "a config, which esvae train takes"
 _KINDS = {
@@ -47,19 +46,22 @@ def config_path(name_or_path: str | os.PathLike[str]) -> Path:
         ConfigError: a folder, or no shipped config of that name; says the nearest, and which there are.
     """
     path = Path(name_or_path)
-    if path.is_file() and (kind := kind_of_file(path)) not in (_A_FILE, _CONFIG):
-        raise ConfigError(f"{path}: {kind}; expected a YAML file, or a shipped config: {_known()}")
-    if path.is_file() or path.suffix or len(path.parts) != 1:
-        if path.is_dir():
-            use = ", which esvae train goes on from with --from" if (path / RUN_FILES[1]).is_file() else ""
-            raise ConfigError(f"{path}: a folder{use}; expected a YAML file, or a shipped config: {_known()}")
+    if path.is_file():
+        kind = kind_of_file(path)
+        if kind not in (None, _CONFIG):
+            raise ConfigError(f"{path}: {kind}; expected a YAML file, or a shipped config: {_known()}")
         return path
-    shipped = _configs() / f"{path.name}.yaml"
-    if not shipped.is_file():
+    named = len(path.parts) == 1 and not path.suffix
+    if named and path.name in config_names():
+        return _configs() / f"{path.name}.yaml"
+    if path.is_dir():
+        use = ", which esvae train goes on from with --from" if (path / RUN_FILES[1]).is_file() else ""
+        raise ConfigError(f"{path}: a folder{use}; expected a YAML file, or a shipped config: {_known()}")
+    if named:
         near = get_close_matches(path.name, config_names(), 1)
         hint = f"did you mean {near[0]}? " if near else ""
         raise ConfigError(f"{name_or_path}: no such file or shipped config; {hint}there are {_known()}")
-    return shipped
+    return path
 
 
 def _known() -> str:
@@ -96,7 +98,9 @@ def run_folder(name: str | os.PathLike[str]) -> Path:
             raise CheckpointError(f"{_PRETRAINED}{wanted}: there is none of that name, but {known}")
         folder = _folder() / wanted
     if folder.is_file():
-        raise CheckpointError(f"{folder}: {kind_of_file(folder)}, expected a run directory or {_PRETRAINED}NAME")
+        raise CheckpointError(
+            f"{folder}: {kind_of_file(folder) or 'a file'}, expected a run directory or {_PRETRAINED}NAME"
+        )
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no such run directory; make one with: esvae train digits --out {folder}")
     if not any((folder / file).is_file() for file in RUN_FILES):
@@ -107,9 +111,9 @@ def run_folder(name: str | os.PathLike[str]) -> Path:
     return folder
 
 
-def kind_of_file(file: Path) -> str:
-    """What a file is by its name, and what takes it; ``a file`` where the name does not say."""
-    return _KINDS.get(file.suffix.lower(), _A_FILE)
+def kind_of_file(file: Path) -> str | None:
+    """What a file is by its name, and what takes it; None where the name does not say."""
+    return _KINDS.get(file.suffix.lower())
 
 
 def _folder() -> Path:

@@ -56,6 +56,26 @@ def test_both_names_are_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         assert "--weight-bits 9: expected 2 to 8" in errors
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("plan", "Missing argument 'F.net'. See: esvae plan --help"),
+        ("simualte x.net", "Did you mean 'simulate'? See: esvae --help"),
+        ("pretrained extra", "(extra). See: esvae pretrained --help"),
+    ],
+)
+def test_wrong_usage_says_where_to_read_on(words: str, message: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *words.split()],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith(f"{message}\n")
+
+
 def completed(words: str, home: Path) -> list[str]:
     """What is offered for the last word."""
     environment = {

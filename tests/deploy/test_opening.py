@@ -94,6 +94,7 @@ def test_the_library_takes_a_name() -> None:
             "tiny.yaml: a config, which esvae train takes, expected a run directory or pretrained:NAME",
         ),
         ("inspect CONFIG", "tiny.yaml: a config, which esvae train takes; expected a network file, a run directory or"),
+        ("import-official NET --out @run", "a network file, which simulate, generate, verify, energy, fit and inspect"),
         ("energy PTH", "a checkpoint, of which esvae import-official makes a run; expected a network file"),
         (
             "train NET --out @run",

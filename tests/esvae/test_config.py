@@ -47,7 +47,7 @@ def test_mistakes_name_the_key(change: dict, text: str) -> None:  # type: ignore
     assert "\n" not in str(caught.value)
 
 
-def test_files_that_are_no_config(tmp_path: Path) -> None:
+def test_files_that_are_no_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match=r"no_such: no such file or shipped config; there are celeba, .*digits"):
         load_config("no_such")
     with pytest.raises(ConfigError, match=r"digit: no such file or shipped config; did you mean digits\? there are"):
@@ -55,6 +55,11 @@ def test_files_that_are_no_config(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"runs/digits: cannot be read \(No such file .*esvae config list"):
         load_config("runs/digits")
     (tmp_path / "runs").mkdir()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "digits").mkdir()
+    assert load_config("digits").name == "digits"  # a folder of that name is in nobody's way
+    with pytest.raises(ConfigError, match=r"^runs: a folder; expected a YAML file"):
+        load_config("runs")
     with pytest.raises(ConfigError, match=r"runs: a folder; expected a YAML file, or a shipped config: celeba, "):
         load_config(tmp_path / "runs")
     (tmp_path / "bad.yaml").write_text("a: [1\nb: 2")
