@@ -46,7 +46,7 @@ def compare(
     from deploy.backends import other_backends
     from deploy.compare import ALL_PARTS, CompareOptions
     from deploy.compare import compare as run_comparison
-    from deploy.view.console import bar, emit_json, say_written, write_csv
+    from deploy.view.console import bar, show_result
     from deploy.view.table import plain
     from deploy.view.tables import comparison_tables
     from esvae.machine.locks import only_writer
@@ -86,12 +86,14 @@ def compare(
 
             plots = save_comparison_plots(found, run, net, plot)
     tables = comparison_tables(plain(found))
-    written = [*plots, *write_csv(tables, csv)]
-    if json:
-        emit_json({**asdict(found), "plots": plots})
-    else:
-        print_comparison(found, tables)
-        say_written(*written)
+    show_result(
+        {**asdict(found), "plots": plots},
+        tables,
+        json=json,
+        csv=csv,
+        people=lambda: print_comparison(found, tables),
+        files=plots,
+    )
     if any(check.equal is False for check in found.cross):
         raise typer.Exit(1)
 

@@ -172,6 +172,7 @@ def show_result(
     json: bool,
     csv: Path | None,
     people: Callable[[], None] | None = None,
+    files: Sequence[Path] = (),
 ) -> None:
     """Ends a command: its tables as CSV where asked for, then one JSON object, or what people read.
 
@@ -180,8 +181,9 @@ def show_result(
         tables: of the result.
         json, csv: the options.
         people: says it to people; the tables alone where None.
+        files: that were written already.
     """
-    written = write_csv(tables, csv)
+    written = [*files, *write_csv(tables, csv)]
     if json:
         emit_json(result)
         return
