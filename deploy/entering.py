@@ -24,7 +24,7 @@ from esvae.machine.arrays import load_array, save_array
 from export.ir import Network, Shape
 from export.ir.circuit import circuit_of, source_network, whole_network
 from sim.sampler import check_circuit_seed, draw_latents, initial_states
-from sim.stimulus import Stimulus, Timing, as_stimulus, check_kind, takes_frames
+from sim.stimulus import Stimulus, Timing, as_stimulus, as_zeros_and_ones, check_kind, takes_frames
 
 __all__ = [
     "DEFAULT_IMAGES",
@@ -140,12 +140,12 @@ class Entering:
         Raises:
             DataError: it does not fit.
         """
-        values = self.make(self.first, self.first + self.images)
-        if self.kind in ("image", "pixels"):
-            entering = Stimulus(None, values, self.steps, self.timing)
-        else:
-            entering = Stimulus(_lasting(values, self.steps), None, self.steps, self.timing)
         try:
+            values = self.make(self.first, self.first + self.images)
+            if self.kind in ("image", "pixels"):
+                entering = Stimulus(None, values, self.steps, self.timing)
+            else:
+                entering = Stimulus(_lasting(values, self.steps), None, self.steps, self.timing)
             return as_stimulus(self.network, entering)
         except DataError as error:
             raise DataError(f"{self.about}: {error}") from None
@@ -325,7 +325,11 @@ def _from_spikes(
         raise DataError(f"{path}: has {raster.shape[1]} steps, the network's window is {window}")
     steps = options.steps or raster.shape[1]
     about = f"spikes from {path}"
-    return Entering("file", about, network, len(raster), steps, _rows(raster), options)
+
+    def make(start: int, stop: int) -> np.ndarray:
+        return as_zeros_and_ones(raster[start:stop], start)
+
+    return Entering("file", about, network, len(raster), steps, make, options)
 
 
 def _from_images(network: Network, path: str | os.PathLike[str], options: InputOptions) -> Entering:
@@ -381,9 +385,10 @@ def load_raster(path: str | os.PathLike[str], shape: Shape) -> np.ndarray:
         DataError: missing, not an ``.npy`` file, not 0 and 1, or of another shape.
     """
     raster = _raster(path, shape)
-    if not np.isin(raster, (0, 1)).all():
-        raise DataError(f"{path}: holds values other than 0 and 1")
-    return raster.astype(np.uint8)
+    try:
+        return as_zeros_and_ones(raster)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
 
 
 def save_latents(target: str | os.PathLike[str], spikes: np.ndarray) -> Path:

@@ -1,18 +1,54 @@
-"""Runs that come with the project, and which folder a run is in that somebody names."""
+"""What comes with the project, configs and runs, and where that is what somebody names."""
 
 from __future__ import annotations
 
 import os
+from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
 
-from esvae.errors import CheckpointError
+from esvae.errors import CheckpointError, ConfigError
 
-__all__ = ["RUN_FILES", "names_pretrained", "pretrained_names", "run_folder"]
+__all__ = ["RUN_FILES", "config_names", "config_path", "names_pretrained", "pretrained_names", "run_folder"]
 
 _PRETRAINED = "pretrained:"
 #: Config, weights and record; without these three a directory is no run.
 RUN_FILES = ("config.yaml", "weights.safetensors", "training.json")
+
+
+def config_names() -> list[str]:
+    """Names of the configs that come with the project."""
+    return sorted(path.stem for path in _configs().glob("*.yaml"))
+
+
+def config_path(name_or_path: str | os.PathLike[str]) -> Path:
+    """The file of a config: the one that is named, or that of a shipped config, by a name without folder and ending.
+
+    Raises:
+        ConfigError: a folder, or no shipped config of that name; says the nearest, and which there are.
+    """
+    path = Path(name_or_path)
+    if path.is_file() or path.suffix or len(path.parts) != 1:
+        if path.is_dir():
+            use = ", which esvae train goes on from with --from" if (path / RUN_FILES[1]).is_file() else ""
+            raise ConfigError(f"{path}: a folder{use}; expected a YAML file, or a shipped config: {_known()}")
+        return path
+    shipped = _configs() / f"{path.name}.yaml"
+    if not shipped.is_file():
+        near = get_close_matches(path.name, config_names(), 1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise ConfigError(f"{name_or_path}: no such file or shipped config; {hint}there are {_known()}")
+    return shipped
+
+
+def _known() -> str:
+    return ", ".join(config_names())
+
+
+def _configs() -> Path:
+    """The folder of shipped configs: inside an installed wheel, or beside the packages in a checkout."""
+    installed = Path(str(resources.files("esvae"))) / "configs"
+    return installed if installed.is_dir() else Path(__file__).resolve().parent.parent / "configs"
 
 
 def pretrained_names() -> list[str]:

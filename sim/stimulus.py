@@ -20,6 +20,7 @@ __all__ = [
     "Stimulus",
     "Timing",
     "as_stimulus",
+    "as_zeros_and_ones",
     "check_frames",
     "check_images",
     "check_kind",
@@ -172,11 +173,34 @@ def check_spikes(network: Network, spikes: np.ndarray) -> UInt8[np.ndarray, "ima
     if spikes.shape[2:] != wanted or 0 in spikes.shape[:2]:
         axes = ", ".join(map(str, wanted))
         raise DataError(f"input spikes have shape {spikes.shape}, expected (images, steps, {axes}), none empty")
-    if spikes.dtype != np.uint8 or spikes.max() > 1:
-        if spikes.dtype.kind not in "iubf" or not ((spikes == 0) | (spikes == 1)).all():
-            raise DataError("input spikes must be 0 or 1; binarize them first")
-        spikes = spikes.astype(np.uint8)
-    return spikes
+    return as_zeros_and_ones(spikes)
+
+
+def as_zeros_and_ones(spikes: np.ndarray, first: int = 0) -> UInt8[np.ndarray, "images steps *input"]:
+    """Returns ``spikes`` ``(images, steps, *input shape)`` as uint8.
+
+    Args:
+        spikes: of any type of numbers.
+        first: number of the first of these images, for the error.
+
+    Raises:
+        DataError: a value is neither 0 nor 1; names the first such.
+    """
+    if spikes.dtype.kind not in "iubf":
+        raise DataError(f"input spikes must be 0 or 1, got {spikes.dtype}")
+    if spikes.dtype == np.uint8 and spikes.max() <= 1:
+        return spikes
+    wrong = (spikes != 0) & (spikes != 1)
+    if wrong.any():
+        index = np.unravel_index(wrong.argmax(), wrong.shape)
+        image, step, *place = map(int, index)
+        at = place[0] if len(place) == 1 else tuple(place)
+        value = spikes[index].item()
+        raise DataError(
+            f"input spikes must be 0 or 1: image {first + image}, step {step}, input {at} is {value:g}; "
+            "binarize them first"
+        )
+    return spikes.astype(np.uint8)
 
 
 def check_images(network: Network, images: np.ndarray) -> Int32[np.ndarray, " images *input"]:

@@ -57,6 +57,9 @@ CASES: dict[str, Case] = {
     "autoencode": Case("autoencode RUN -n 1 -o @back.png --data-root IMAGES"),
     "check": Case("check NET"),
     "compare": Case("compare RUN NET -n 2 --metrics none --no-attribution --plot @plots --csv @c.csv"),
+    "config list": Case("config list --csv @c.csv"),
+    "config show": Case("config show CONFIG --resolved --set train.epochs=2"),
+    "data check": Case("data check IMAGES --csv @d.csv"),
     "demo": Case("demo --out @demo --config DIGITS --max-steps 2", steady=False),
     "diff": Case("diff NET OTHER", code=1),
     "energy": Case("energy NET -n 2 --profile loihi2_anchored --plot @plots --csv @e.csv"),
@@ -77,7 +80,9 @@ CASES: dict[str, Case] = {
     "report": Case("report RUN --net NET -n 2 --against reference -o @page.html --data-root IMAGES", steady=False),
     "simulate": Case("simulate NET -n 2 -o @i.png --save-latents @z.npy --trace @t.npz"),
     "simulate, h5": Case("simulate NET -n 2 --trace @t.h5", steady=False),
-    "sweep": Case("sweep RUN -o @store --bits 8 -n 2 --test-images 2 --data-root IMAGES --csv @s.csv", steady=False),
+    "sweep": Case(
+        "sweep RUN -o @store --weight-bits 8 -n 2 --test-images 2 --data-root IMAGES --csv @s.csv", steady=False
+    ),
     "train": Case("train CONFIG --out @run --max-steps 2 --data-root IMAGES", steady=False),
     "verify": Case("verify NET -n 1 --against reference"),
 }

@@ -16,7 +16,7 @@ def evaluate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, or pretrained:NAME.")],
     images: Annotated[int, typer.Option("-n", "--images", min=1, help="Images to generate.")] = 5000,
     seed: Annotated[int, typer.Option(min=0, help="Of all draws.")] = 0,
-    metrics: Annotated[str, typer.Option(help="Of mse, fad, kid, precision, recall, nearest, inception; all.")] = "all",
+    metrics: Annotated[str, typer.Option(help="Of mse, fad, kid, precision, recall, nearest, fid; all.")] = "all",
     protocol: Annotated[str, typer.Option(help="Of FAD's batch norm: eval, or published (batch statistics).")] = "eval",
     features: Annotated[
         Path | None, typer.Option(help="FAD's autoencoder; else the one below the data root. Takes published weights.")
@@ -35,12 +35,12 @@ def evaluate(
     from esvae.data import load_images
     from esvae.errors import ConfigError, EsvaeError
     from esvae.metrics.features import PROTOCOLS, FeatureNet, load_features
-    from esvae.metrics.generator import METRICS, measure_generator
+    from esvae.metrics.generator import measure_generator, metrics_named
     from esvae.metrics.paper import PAPER_FIGURES
     from esvae.metrics.train_features import features_of, features_path
     from esvae.run import load_run
 
-    wanted = METRICS if metrics == "all" else tuple(name.strip() for name in metrics.split(","))
+    wanted = metrics_named(metrics)
     if protocol not in PROTOCOLS:
         raise ConfigError(f"--protocol '{protocol}' is unknown; choose {' or '.join(PROTOCOLS)}")
     trained = load_run(run)

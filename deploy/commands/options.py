@@ -18,8 +18,10 @@ __all__ = [
     "NirWriter",
     "Sampler",
     "Seed",
+    "Settings",
     "StallTimeout",
     "TargetOption",
+    "canonical",
     "network_argument",
     "with_data",
 ]
@@ -34,11 +36,24 @@ DataRoot = Annotated[
 ]
 Seed = Annotated[int, typer.Option(help="Seed of the latent spikes; with the image number it decides each image.")]
 LoaderOption = Annotated[str, typer.Option(help="Who builds Lava's graph: stock (netx) or native (large networks).")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Any key of the config, such as train.learning_rate=0.001."),
+]
 Sampler = Annotated[str, typer.Option(help="Where Lava's latent spikes are drawn: host, or in the graph.")]
 TargetOption = Annotated[str, typer.Option(help="What Lava runs on: cpu or loihi2.")]
 StallTimeout = Annotated[
     float, typer.Option(help="Seconds for which Lava may neither tell of progress nor compute before it is given up.")
 ]
+
+
+#: Names of options that are taken too, and shown nowhere.
+_ALSO = {"bits": "weight-bits"}
+
+
+def canonical(name: str) -> str:
+    """The name that is shown of an option, by any that is taken."""
+    return _ALSO.get(name, name)
 
 
 def network_argument(name: str) -> Path:

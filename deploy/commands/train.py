@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.commands.options import DataRoot, Json, with_data
+from deploy.commands.options import DataRoot, Json, Settings, with_data
 
 __all__ = ["train"]
 
@@ -51,10 +51,7 @@ def train(
     precision: Annotated[
         str | None, typer.Option(help="32, 64, bf16-mixed or 16-mixed, instead of the config's.")
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Any key of the config, such as train.learning_rate=0.001."),
-    ] = None,
+    settings: Settings = None,
     samples_every: Annotated[int, typer.Option(min=0, help="Epochs between grids of samples; 0 for none.")] = 10,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard's events too.")] = False,
     json: Json = False,
@@ -75,7 +72,7 @@ def train(
     from esvae.machine.distributed import rank
     from esvae.machine.outputs import output_folder
     from esvae.run import load_run
-    from esvae.training import Machine, evaluate_mse, fine_tuning
+    from esvae.training import Machine, check_machine, evaluate_mse, fine_tuning
     from esvae.training import train as run_training
 
     output_folder(out, option="--out")
@@ -98,6 +95,7 @@ def train(
     content, data_root = with_data(with_settings(content, settings or ()), data, data_root)
     machine = Machine(accelerator, devices, max_steps, checkpoint_steps, samples_every, tensorboard)  # type: ignore[arg-type]
     checked = config_from_dict(content, config or str(start))
+    check_machine(machine, checked.train)
     with bar("images") as report:
         images = load_images(checked.data, data_root, report)
     with bar(f"train {checked.name}", shown=rank() == 0) as report:

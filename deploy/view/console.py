@@ -21,7 +21,7 @@ from deploy.view.terminal import blocks
 if TYPE_CHECKING:
     from deploy.backends import Progress as Report
 
-__all__ = ["bar", "emit_json", "print_tables", "say", "say_written", "stages", "tell", "warn", "write_csv"]
+__all__ = ["bar", "emit_json", "print_tables", "say", "say_text", "say_written", "stages", "tell", "warn", "write_csv"]
 
 #: Width of what does not go to a terminal, unless COLUMNS says another.
 _FILE_WIDTH = 120
@@ -43,6 +43,11 @@ _err = _Console(stderr=True, highlight=False)
 def say(text: str) -> None:
     """Prints a line on standard output: at a terminal broken at words, elsewhere as it is, however long."""
     _out.print(in_lines(text, _out.width) if _in_columns else text, markup=False, soft_wrap=True)
+
+
+def say_text(text: str) -> None:
+    """Prints text of several lines on standard output, each as it is, for a file or another program to read."""
+    _out.print(text, end="", markup=False, soft_wrap=True)
 
 
 def tell(text: str) -> None:
@@ -91,6 +96,8 @@ def _cleared_by_errors(display: Progress) -> Iterator[None]:
         yield
     except BaseException:
         display.live.transient = True
+        display.live.stop()
+        display.disable = True  # no line is left blank where no terminal is
         raise
 
 

@@ -15,6 +15,8 @@ from deploy.view.tables.files import (
     quantization_tables,
 )
 from deploy.view.tables.runs import (
+    configs_table,
+    data_table,
     demo_tables,
     evaluation_tables,
     plan_tables,
@@ -30,8 +32,10 @@ from deploy.view.tables.runs import (
 __all__ = [
     "check_tables",
     "comparison_tables",
+    "configs_table",
     "cost_tables",
     "counts_tables",
+    "data_table",
     "demo_tables",
     "diff_tables",
     "energy_tables",

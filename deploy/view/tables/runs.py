@@ -21,6 +21,8 @@ from deploy.view.table import (
 from deploy.view.tables.comparison import metric_name
 
 __all__ = [
+    "configs_table",
+    "data_table",
     "demo_tables",
     "evaluation_tables",
     "plan_tables",
@@ -160,6 +162,30 @@ def validation_tables(comparisons: Sequence[Mapping[str, Any]], errors: Sequence
     off = Column("error", lambda error: f"{error:+.1%}", help="of the model, as a share of the measured figure")
     columns = (words("quantity"), number_column("measured", 4), number_column("model", 4), words("unit"), off)
     return [Table("validation", title, columns, rows)]
+
+
+def configs_table(configs: Sequence[Mapping[str, Any]]) -> Table:
+    """One row a config that comes with the project; of ``config list --json``."""
+    keys = ("name", "data", "image", "time_steps", "about")
+    columns = (words("name"), words("data"), Column("image", shape), count_column("steps"), words("about"))
+    title = "Configs that come with the project; a command takes the name for a CONFIG"
+    return Table("configs", title, columns, tuple(tuple(one[key] for key in keys) for one in configs))
+
+
+def data_table(found: Mapping[str, Any]) -> Table:
+    """What there is of a data set; of ``data check --json``."""
+    ends = [found[key] for key in ("smallest", "largest")]
+    place = found["place"] or "in scikit-learn"
+    row = (found["name"], found["train"], found["test"], *ends, place, ", ".join(found["missing"]))
+    columns = (
+        words("data"),
+        *map(count_column, ("training images", "test images")),
+        *(Column(name, shape, help="channels, height, width") for name in ("smallest", "largest")),
+        words("place"),
+        words("missing"),
+    )
+    kept = len(columns) - (not found["missing"])
+    return Table("data", "Data set", columns[:kept], (row[:kept],))
 
 
 def pretrained_table(runs: Sequence[Mapping[str, Any]]) -> Table:
