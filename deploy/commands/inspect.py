@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,22 +18,31 @@ __all__ = ["inspect"]
 
 def inspect(
     net: Net,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Draw the network, with its cores of a Loihi 2, as .svg or .png.")
+    ] = None,
     items: Annotated[bool, typer.Option("--items", help="Also list every array and text of the file.")] = False,
     csv: Csv = None,
     json: Json = False,
 ) -> None:
     """Show what a network file holds, foreign ones too; exit 1 where it cannot be read as a network, and say why.
 
-    [bold]Example:[/] esvae inspect decoder.net
+    [bold]Example:[/] esvae inspect decoder.net -o network.svg
     """
     from deploy.inspection import inspect_file
     from deploy.view.console import emit_json, say_written, write_csv
     from deploy.view.table import plain
     from deploy.view.tables import inspection_tables
+    from esvae.machine.outputs import output_file
 
+    if out is not None:
+        output_file(out, (".svg", ".png"), option="-o", inputs=(net,))
     found = inspect_file(net)
     tables = inspection_tables(plain(found), items=items or found.refused is not None)
     written = write_csv(tables, csv)
+    if out is not None and found.refused is None:
+        _draw(net, out)
+        written.append(out)
     if json:
         emit_json(found)
     else:
@@ -40,6 +50,17 @@ def inspect(
         say_written(*written)
     if found.refused is not None:
         raise typer.Exit(1)
+
+
+def _draw(net: Path, out: Path) -> None:
+    from deploy.outline import outline
+    from deploy.view.outline import draw_outline
+    from deploy.view.style import save_picture
+    from deploy.view.table import plain
+    from export.netx import read_netx
+    from sim.fit.chips import chip_named
+
+    save_picture(draw_outline(plain(outline(read_netx(net), chip_named("loihi2")))), out)
 
 
 def _print(found: Inspection, tables: list[Table]) -> None:

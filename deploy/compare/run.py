@@ -141,6 +141,8 @@ def compare_network(
         quality=quality,
         layers=() if work.layers is None else work.layers.layers(),
         divergence=None if work.layers is None else work.layers.divergence(),
+        weights=() if work.layers is None else work.layers.weights(),
+        potentials=() if work.layers is None else work.layers.potentials(),
         reconstruction=reconstruction,
         distribution=distribution,
         attribution=attribution,
