@@ -90,6 +90,8 @@ def _kind(file: Path) -> str:
         return "a network file, which simulate, generate, verify, energy, fit and inspect take"
     if file.suffix in (".pth", ".pt", ".ckpt"):
         return "a checkpoint, of which esvae import-official makes a run"
+    if file.suffix == ".nir":
+        return "a NIR graph, of which esvae export makes a network file"
     return "a file"
 
 

@@ -28,19 +28,14 @@ def list_configs(csv: Csv = None, json: Json = False) -> None:
 
     [bold]Example:[/] esvae config list
     """
-    from deploy.view.console import emit_json, print_tables, say_written, write_csv
+    from deploy.view.console import show_result
     from deploy.view.table import plain
     from deploy.view.tables import configs_table
     from esvae.config_text import shipped_configs
 
     configs = shipped_configs()
     table = configs_table(plain(configs))
-    written = write_csv([table], csv)
-    if json:
-        emit_json({"configs": configs})
-    else:
-        print_tables([table])
-        say_written(*written)
+    show_result({"configs": configs}, [table], json=json, csv=csv)
 
 
 @config.command()

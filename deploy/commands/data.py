@@ -44,7 +44,7 @@ def check(
 
     [bold]Example:[/] esvae data check photos
     """
-    from deploy.view.console import bar, emit_json, print_tables, say, say_written, write_csv
+    from deploy.view.console import bar, print_tables, say, show_result
     from deploy.view.table import plain
     from deploy.view.tables import data_table
     from esvae.data import look_for_data
@@ -52,10 +52,8 @@ def check(
     with bar(f"data check {name}") as report:
         found = look_for_data(name, data_root, report)
     table = data_table(plain(found))
-    written = write_csv([table], csv)
-    if json:
-        emit_json({"there": found.there, **vars(found)})
-    else:
+
+    def people() -> None:
         if found.there:
             print_tables([table])
         else:
@@ -63,6 +61,7 @@ def check(
             say(f"missing: {', '.join(found.missing)}; esvae train fetches them where there is a network")
         if found.prepared:
             say(f"prepared, so that the files are not needed: {', '.join(found.prepared)}")
-        say_written(*written)
+
+    show_result({"there": found.there, **vars(found)}, [table], json=json, csv=csv, people=people)
     if not found.there:
         raise typer.Exit(1)

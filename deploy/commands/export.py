@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy.commands.options import Json, NirReset, NirStep, NirWriter
+from deploy.commands.options import Csv, Json, NirReset, NirStep, NirWriter
 from esvae.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from deploy.view.table import Table
     from export.ir import Network
     from export.pipeline import Exported
 
@@ -75,6 +76,7 @@ def export(
     time_steps: Annotated[
         int | None, typer.Option(help="Of a NIR graph: how long an input lasts, where that is fixed.")
     ] = None,
+    csv: Csv = None,
     json: Json = False,
 ) -> None:
     """Quantize a trained network and write it as a Lava-DL netx file; or lower a netx file, its integers as they are.
@@ -83,7 +85,7 @@ def export(
     """
     from deploy.circuit import circuit_options, print_circuit, write_beside
     from deploy.entering import load_raster
-    from deploy.view.console import bar, emit_json, say, warn
+    from deploy.view.console import bar, emit_json, say, say_written, warn, write_csv
     from esvae.machine.outputs import output_file
     from export.frontends import is_netx, is_nir, load_source, read_nir
     from export.frontends.nir import NirMeaning
@@ -146,6 +148,8 @@ def export(
     if network is not None and nir is not None:
         with bar("NIR", shown=not json) as report:
             graph = write_nir(network, nir, progress=report)
+    tables = _tables(done, kept=kept)
+    written = write_csv(tables, csv)
     if json:
         emit_json(
             {
@@ -168,12 +172,13 @@ def export(
         return
     for text in notes:
         say(f"{source}: {text}")
-    _print(done, kept=kept)
+    _print(done, tables, kept=kept)
     print_circuit(done.network, beside)
     if twins is not None:
         say(f"{twins.integer}: the integer twin; {twins.float}: the float decoder")
     if graph is not None:
         say(f"{nir}: the float network as a NIR graph")
+    say_written(*written)
 
 
 def _gate(chip: str) -> Callable[[Network, Network], None]:
@@ -185,19 +190,25 @@ def _gate(chip: str) -> Callable[[Network, Network], None]:
     return lambda integer, plain: check_fits(integer, named, plain)
 
 
-def _print(done: Exported, *, kept: bool) -> None:
+def _tables(done: Exported, *, kept: bool) -> list[Table]:
+    """What rounding did; of integers that stay as they were, how full the registers can get."""
     from deploy.report.sections import layers
-    from deploy.view.console import print_tables, say
     from deploy.view.table import plain
     from deploy.view.tables import fidelity_table, quantization_tables
 
-    size = done.path.stat().st_size
+    title = f"{done.path}: {done.path.stat().st_size:,} bytes, {done.bits} bit weights, lowering {done.lowering}"
+    judged = [fidelity_table(plain(done.fidelity))] if done.fidelity and not kept else []
+    return [*quantization_tables(layers(done.quantization, done.ranges), title=title), *judged]
+
+
+def _print(done: Exported, tables: list[Table], *, kept: bool) -> None:
+    from deploy.view.console import print_tables, say
+
     if kept:
+        size = done.path.stat().st_size
         say(f"{done.path}: {size:,} bytes, integers as they were, lowering {done.lowering}")
     else:
-        title = f"{done.path}: {size:,} bytes, {done.bits} bit weights, lowering {done.lowering}"
-        judged = [fidelity_table(plain(done.fidelity))] if done.fidelity else []
-        print_tables([*quantization_tables(layers(done.quantization, done.ranges), title=title), *judged])
+        print_tables(tables)
     for cost in done.costs if len(done.costs) > 1 else []:
         load = f", {cost.load_bytes / 2**30:.2f} GiB for netx to load its largest layer" if cost.load_bytes else ""
         refused = f"; {cost.refused}" if cost.refused else ""

@@ -30,7 +30,7 @@ def inspect(
     [bold]Example:[/] esvae inspect decoder.net -o network.svg
     """
     from deploy.inspection import inspect_file
-    from deploy.view.console import emit_json, say_written, write_csv
+    from deploy.view.console import say_written, show_result
     from deploy.view.table import plain
     from deploy.view.tables import inspection_tables
     from esvae.machine.outputs import output_file
@@ -39,15 +39,15 @@ def inspect(
         output_file(out, (".svg", ".png"), option="-o", inputs=(net,))
     found = inspect_file(net)
     tables = inspection_tables(plain(found), items=items or found.refused is not None)
-    written = write_csv(tables, csv)
-    if out is not None and found.refused is None:
-        _draw(net, out)
-        written.append(out)
-    if json:
-        emit_json(found)
-    else:
+    drawn = () if out is None or found.refused is not None else (out,)
+    for picture in drawn:
+        _draw(net, picture)
+
+    def people() -> None:
         _print(found, tables)
-        say_written(*written)
+        say_written(*drawn)
+
+    show_result(found, tables, json=json, csv=csv, people=people)
     if found.refused is not None:
         raise typer.Exit(1)
 

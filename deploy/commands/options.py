@@ -26,10 +26,23 @@ __all__ = [
     "with_data",
 ]
 
+
+def csv_target(name: str) -> Path:
+    """Where tables go, checked before any work is done."""
+    from esvae.machine.outputs import output_file
+
+    return output_file(name, ".csv", option="--csv")
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Csv = Annotated[
     Path | None,
-    typer.Option("--csv", metavar="F.csv", help="Also write the tables as CSV; of several, each to F.NAME.csv."),
+    typer.Option(
+        "--csv",
+        metavar="F.csv",
+        help="Also write the tables as CSV; of several, each to F.NAME.csv.",
+        parser=csv_target,
+    ),
 ]
 DataRoot = Annotated[
     Path | None, typer.Option(help="Folder of the data sets, or of images; else $ESVAE_DATA, else ./data.")

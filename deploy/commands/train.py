@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from deploy.commands.completion import complete_config, complete_data
 from deploy.commands.options import DataRoot, Json, Settings, with_data
 
 __all__ = ["train"]
@@ -15,7 +16,11 @@ __all__ = ["train"]
 def train(
     config: Annotated[
         str | None,
-        typer.Argument(metavar="CONFIG", help="A YAML file, or the name of a shipped config; with --from, the run's."),
+        typer.Argument(
+            metavar="CONFIG",
+            help="A YAML file, or the name of a shipped config; with --from, the run's.",
+            autocompletion=complete_config,
+        ),
     ] = None,
     out: Annotated[Path, typer.Option("--out", help="The run directory to write.")] = ...,  # type: ignore[assignment]
     qat: Annotated[
@@ -32,7 +37,10 @@ def train(
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(help="Another data set, resized to the config's size: its name, or a folder of images."),
+        typer.Option(
+            help="Another data set, resized to the config's size: its name, or a folder of images.",
+            autocompletion=complete_data,
+        ),
     ] = None,
     data_root: DataRoot = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the config's.")] = None,

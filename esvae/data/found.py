@@ -14,7 +14,7 @@ from esvae.data.digits import embedded_digits
 from esvae.data.folder import open_picture, split_folder
 from esvae.data.load import data_root
 from esvae.data.prepare import Report
-from esvae.data.vision import SOURCES, opened_set
+from esvae.data.vision import SOURCES, open_vision
 from esvae.errors import DataError
 
 __all__ = ["FoundData", "look_for_data"]
@@ -87,7 +87,7 @@ def _of_torchvision(name: str, root: Path, report: Report | None) -> FoundData:
         return FoundData(name, place, missing=tuple(missing), prepared=prepared, remedy=source.remedy(root))
     if report is not None:
         report(0.0, f"reading {source.title}")
-    train, test = opened_set(name, root, True), opened_set(name, root, False)
+    train, test = open_vision(name, root, True), open_vision(name, root, False)
     shape = _shape(train[0][0])
     return FoundData(name, place, len(train), len(test), shape, shape, prepared=prepared)
 

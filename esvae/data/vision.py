@@ -17,7 +17,7 @@ from esvae.data.images import ImageSet, ImageSplits
 from esvae.data.prepare import Report, kept_on_disk, prepared
 from esvae.errors import DataError, EsvaeError
 
-__all__ = ["SOURCES", "Source", "from_torchvision", "opened_set", "prepared_file"]
+__all__ = ["SOURCES", "Source", "from_torchvision", "open_vision", "prepared_file"]
 
 _SECONDS = 20  # of silence after which a download is given up
 
@@ -98,7 +98,7 @@ def from_torchvision(config: DataConfig, root: Path, report: Report | None = Non
         def make() -> Any:
             if report is not None:
                 report(0.0, f"reading {source.title}" if not source.missing(root) else f"fetching {source.title}")
-            dataset = opened_set(config.name, root, training)
+            dataset = open_vision(config.name, root, training)
             with _clear_errors(config.name, root):
                 return prepared(_pictures(dataset), len(dataset), config, crop=source.crop, title=title, report=report)
 
@@ -117,7 +117,7 @@ def _pictures(dataset: Any) -> Iterator[Image.Image]:
     return (dataset[index][0] for index in range(len(dataset)))
 
 
-def opened_set(name: str, root: Path, training: bool) -> Any:
+def open_vision(name: str, root: Path, training: bool) -> Any:
     """torchvision's data set, whose items begin with a picture; unpacked or fetched first where it has to be.
 
     Nothing is printed on standard output, on which torchvision tells of its downloads.

@@ -24,7 +24,7 @@ from export.netx import read_netx
 __all__ = ["from_netx"]
 
 _SUPPORTED = "conv, convT, dense (with delays) and flatten, with LOIHI or CUBA neurons that can fire, and a readout"
-_REMEDY = "lower it as it is, without --weight-bits"
+_REMEDY = "lower it as it is, without --weight-bits, --generator, --onnx and --nir"
 
 
 def from_netx(path: str | os.PathLike[str], *, keep_scale: bool = True) -> FloatNetwork:

@@ -24,6 +24,7 @@ __all__ = [
     "configs_table",
     "data_table",
     "demo_tables",
+    "doctor_table",
     "evaluation_tables",
     "plan_tables",
     "pretrained_table",
@@ -106,15 +107,15 @@ def demo_tables(done: Mapping[str, Any]) -> list[Table]:
     """What a demo measured, one figure a row; of ``demo --json``."""
     total = {name: sum(one[name] for one in done["counts"]) for name in ("spikes", "synops")}
     rows = [
-        ("reconstruction MSE in training", f"{done['training_mse']:.4f}"),
-        ("reconstruction MSE on held-out images", f"{done['test_mse']:.4f}"),
-        ("MSE between float and integer images", f"{done['float_integer_mse']:.2e}"),
-        ("network file", f"{done['file_bytes']:,} bytes"),
-        ("spikes an image", f"{total['spikes']:,.0f}"),
-        ("synaptic operations an image", f"{total['synops']:,.0f}"),
-        *((f"seconds to {stage}", f"{took:.1f}") for stage, took in done["seconds"].items()),
+        ("reconstruction MSE in training", done["training_mse"]),
+        ("reconstruction MSE on held-out images", done["test_mse"]),
+        ("MSE between float and integer images", done["float_integer_mse"]),
+        ("bytes of the network file", done["file_bytes"]),
+        ("spikes an image", total["spikes"]),
+        ("synaptic operations an image", total["synops"]),
+        *((f"seconds to {stage}", took) for stage, took in done["seconds"].items()),
     ]
-    return [Table("demo", "Demo", (words("figure"), Column("measured")), tuple(rows))]
+    return [Table("demo", "Demo", (words("figure"), number_column("measured")), tuple(rows))]
 
 
 def sweep_tables(found: Mapping[str, Any], labels: Sequence[str], *, title: str = "Sweep") -> list[Table]:
@@ -153,7 +154,17 @@ def _with_half(estimate: Mapping[str, Any]) -> tuple[float, float | None]:
     return estimate["value"], half
 
 
-def validation_tables(comparisons: Sequence[Mapping[str, Any]], errors: Sequence[float], *, title: str) -> list[Table]:
+def doctor_table(checks: Sequence[Mapping[str, Any]]) -> Table:
+    """What a Lava run needs, and whether it is there; of ``lava doctor --json``."""
+    keys = ("name", "good", "found", "fix")
+    verdict = words("good", lambda good: {True: "good", False: "BAD"}[good], help="nothing where it is told alone")
+    columns = (words("what"), verdict, words("found"), words("fix"))
+    return Table("checks", "What Lava needs", columns, tuple(tuple(check[key] for key in keys) for check in checks))
+
+
+def validation_tables(
+    comparisons: Sequence[Mapping[str, Any]], errors: Sequence[float], *, title: str, name: str = "validation"
+) -> list[Table]:
     """Measured figures beside the model's, and by how much that is off; of ``energy --validate --json``."""
     rows = tuple(
         (one["quantity"], one["measured"], one["model"], one["unit"], error)
@@ -161,7 +172,7 @@ def validation_tables(comparisons: Sequence[Mapping[str, Any]], errors: Sequence
     )
     off = Column("error", lambda error: f"{error:+.1%}", help="of the model, as a share of the measured figure")
     columns = (words("quantity"), number_column("measured", 4), number_column("model", 4), words("unit"), off)
-    return [Table("validation", title, columns, rows)]
+    return [Table(name, title, columns, rows)]
 
 
 def configs_table(configs: Sequence[Mapping[str, Any]]) -> Table:
