@@ -73,6 +73,7 @@ def train(
     [bold]Example:[/] esvae train --qat --from runs/digits --weight-bits 4 --out runs/digits_4bit
     """
     from deploy.view.console import bar, emit_json, say
+    from deploy.view.prose import training_line
     from esvae.chip.rounding import MAX_WEIGHT_BITS
     from esvae.config import QuantizationConfig, config_from_dict, load_config, with_settings
     from esvae.data import load_images
@@ -115,7 +116,7 @@ def train(
             resume=resume,
             overwrite=overwrite,
             machine=machine,
-            progress=lambda step, steps, mse: report(step / steps, f"reconstruction MSE {mse:.4f}"),
+            progress=lambda step, steps, mse, epoch: report(step / steps, training_line(mse, epoch)),
         )
     if rank() != 0:
         return
