@@ -106,9 +106,7 @@ def run_lava_jobs(
         raise LavaError(f"cannot make a temporary folder: {error.strerror}; free space or set TMPDIR") from error
     with folder as name:
         scratch = Path(name)
-        with Worker(
-            interpreter, scratch, stall_timeout
-        ) as worker:  # first: its guard clears up if this is killed
+        with Worker(interpreter, scratch, stall_timeout) as worker:  # first: its guard clears up if this is killed
             try:
                 _write(jobs, scratch)
             except OSError as error:

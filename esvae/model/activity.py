@@ -14,7 +14,7 @@ from torch import nn
 
 from esvae.model.layers import SpikingLayer
 
-__all__ = ["Activity", "LayerFiringRate", "Recording", "model_activity", "recording"]
+__all__ = ["LayerFiringRate", "ModelActivity", "Recording", "model_activity", "recording"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class LayerFiringRate:
 
 
 @dataclass(frozen=True)
-class Activity:
+class ModelActivity:
     """Of a model over some images.
 
     Attributes:
@@ -97,7 +97,7 @@ def _fan_out(synapse: nn.Module) -> float:
 
 
 @torch.no_grad()
-def model_activity(model: Any, images: torch.Tensor, generator: torch.Generator) -> Activity:
+def model_activity(model: Any, images: torch.Tensor, generator: torch.Generator) -> ModelActivity:
     """Rates, dead neurons and synaptic operations of reconstructions of ``images``.
 
     Args:
@@ -118,7 +118,7 @@ def model_activity(model: Any, images: torch.Tensor, generator: torch.Generator)
         for name, x in record.spikes.items()
     )
     arriving = zip(synapses.items(), spikes, strict=True)
-    return Activity(layers, {name: _operations(synapse, x) / len(images) for (name, synapse), x in arriving})
+    return ModelActivity(layers, {name: _operations(synapse, x) / len(images) for (name, synapse), x in arriving})
 
 
 def _operations(synapse: nn.Module, spikes: torch.Tensor) -> float:
