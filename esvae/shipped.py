@@ -9,9 +9,28 @@ from pathlib import Path
 
 from esvae.errors import CheckpointError, ConfigError
 
-__all__ = ["RUN_FILES", "config_names", "config_path", "names_pretrained", "pretrained_names", "run_folder"]
+__all__ = [
+    "RUN_FILES",
+    "config_names",
+    "config_path",
+    "kind_of_file",
+    "names_pretrained",
+    "pretrained_names",
+    "run_folder",
+]
 
 _PRETRAINED = "pretrained:"
+_A_FILE = "a file"
+_CHECKPOINT = "a checkpoint, of which esvae import-official makes a run"
+_CONFIG = "a config, which esvae train takes"
+_KINDS = {
+    ".net": "a network file, which simulate, generate, verify, energy, fit and inspect take",
+    ".nir": "a NIR graph, of which esvae export makes a network file",
+    ".npy": "an array, which --latents, --spikes and --image take",
+    ".png": "a picture",
+    **dict.fromkeys((".pth", ".pt", ".ckpt"), _CHECKPOINT),
+    **dict.fromkeys((".yaml", ".yml"), _CONFIG),
+}
 #: Config, weights and record; without these three a directory is no run.
 RUN_FILES = ("config.yaml", "weights.safetensors", "training.json")
 
@@ -28,6 +47,8 @@ def config_path(name_or_path: str | os.PathLike[str]) -> Path:
         ConfigError: a folder, or no shipped config of that name; says the nearest, and which there are.
     """
     path = Path(name_or_path)
+    if path.is_file() and (kind := kind_of_file(path)) not in (_A_FILE, _CONFIG):
+        raise ConfigError(f"{path}: {kind}; expected a YAML file, or a shipped config: {_known()}")
     if path.is_file() or path.suffix or len(path.parts) != 1:
         if path.is_dir():
             use = ", which esvae train goes on from with --from" if (path / RUN_FILES[1]).is_file() else ""
@@ -75,24 +96,20 @@ def run_folder(name: str | os.PathLike[str]) -> Path:
             raise CheckpointError(f"{_PRETRAINED}{wanted}: there is none of that name, but {known}")
         folder = _folder() / wanted
     if folder.is_file():
-        raise CheckpointError(f"{folder}: {_kind(folder)}, expected a run directory or {_PRETRAINED}NAME")
+        raise CheckpointError(f"{folder}: {kind_of_file(folder)}, expected a run directory or {_PRETRAINED}NAME")
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no such run directory; make one with: esvae train digits --out {folder}")
+    if not any((folder / file).is_file() for file in RUN_FILES):
+        raise CheckpointError(f"{folder}: a folder that holds no run; expected a run directory or {_PRETRAINED}NAME")
     for file in RUN_FILES:
         if not (folder / file).is_file():
             raise CheckpointError(f"{folder}: no {file}, so this is no finished run; train again with --out {folder}")
     return folder
 
 
-def _kind(file: Path) -> str:
-    """What a file is by its name, and what takes it."""
-    if file.suffix == ".net":
-        return "a network file, which simulate, generate, verify, energy, fit and inspect take"
-    if file.suffix in (".pth", ".pt", ".ckpt"):
-        return "a checkpoint, of which esvae import-official makes a run"
-    if file.suffix == ".nir":
-        return "a NIR graph, of which esvae export makes a network file"
-    return "a file"
+def kind_of_file(file: Path) -> str:
+    """What a file is by its name, and what takes it; ``a file`` where the name does not say."""
+    return _KINDS.get(file.suffix.lower(), _A_FILE)
 
 
 def _folder() -> Path:

@@ -77,7 +77,7 @@ CASES: dict[str, Case] = {
     "export": Case("export RUN -o @made.net --csv @e.csv"),
     "export, onnx": Case("export RUN -o @made.net --onnx @made.onnx"),
     "export, nir": Case("export RUN -o @made.net --nir @made.nir"),
-    "export, netx": Case("export NET -o @made.net"),
+    "export, netx": Case("export NET -o @made.net --csv @e.csv"),
     "fad train": Case("fad train DIGITS --epochs 1 --out @f.safetensors", steady=False),
     "fit": Case("fit NET --plot @plots --csv @f.csv"),
     "generate": Case("generate NET -n 4 --chunk 2 --out @drawn"),

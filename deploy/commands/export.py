@@ -198,7 +198,7 @@ def _tables(done: Exported, *, kept: bool) -> list[Table]:
 
     title = f"{done.path}: {done.path.stat().st_size:,} bytes, {done.bits} bit weights, lowering {done.lowering}"
     judged = [fidelity_table(plain(done.fidelity))] if done.fidelity and not kept else []
-    return [*quantization_tables(layers(done.quantization, done.ranges), title=title), *judged]
+    return [*quantization_tables(layers(done.quantization or None, done.ranges), title=title), *judged]
 
 
 def _print(done: Exported, tables: list[Table], *, kept: bool) -> None:

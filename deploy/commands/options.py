@@ -108,11 +108,19 @@ def with_data(content: dict[str, Any], data: str | None, root: Path | None) -> t
         content: of a config, left as it is.
         data: name of a data set, or a folder of images; the config's own where None.
         root: of the data sets; a folder of images is its own.
+
+    Raises:
+        ConfigError: neither a data set nor a folder.
     """
     from esvae.config import DATA_NAMES
+    from esvae.errors import ConfigError
 
     if data is None:
         return content, root
-    folder = Path(data).is_dir() and data not in DATA_NAMES
+    folder = data not in DATA_NAMES
+    if folder and not Path(data).is_dir():
+        raise ConfigError(
+            f"--data {data}: neither a folder nor a data set; the data sets are {', '.join(DATA_NAMES[:-1])}"
+        )
     name = "folder" if folder else data
     return {**content, "data": {**content["data"], "name": name}}, Path(data) if folder else root

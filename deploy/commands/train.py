@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from deploy.commands.completion import complete_config, complete_data
 from deploy.commands.options import DataRoot, Json, Settings, with_data
+
+if TYPE_CHECKING:
+    from esvae.run import Run
 
 __all__ = ["train"]
 
@@ -74,36 +77,25 @@ def train(
     """
     from deploy.view.console import bar, emit_json, say
     from deploy.view.prose import training_line
-    from esvae.chip.rounding import MAX_WEIGHT_BITS
-    from esvae.config import QuantizationConfig, config_from_dict, load_config, with_settings
-    from esvae.data import load_images
+    from esvae.config import config_from_dict, with_settings
     from esvae.errors import ConfigError
-    from esvae.machine.distributed import rank
     from esvae.machine.outputs import output_folder
-    from esvae.run import load_run
-    from esvae.training import Machine, check_machine, evaluate_mse, fine_tuning
-    from esvae.training import train as run_training
 
     output_folder(out, option="--out")
     if weight_bits is not None and not qat:
         raise ConfigError("--weight-bits goes with --qat; without it, give the bits to esvae export")
-    if config is None and start is None:
-        raise ConfigError("give a CONFIG, or a run to start from with --from RUN")
-    initial = None if start is None else load_run(start)
-    bits = (weight_bits or MAX_WEIGHT_BITS) if qat else None
-    if initial is not None and config is None:
-        content = fine_tuning(initial.config, bits).model_dump()
-    else:
-        content = load_config(str(config)).model_dump()
-        if bits is not None:
-            quantization = content["model"]["quantization"] or QuantizationConfig().model_dump()
-            quantization["weight_bits"] = bits
-            content["model"]["quantization"] = quantization if initial is None else {**quantization, "start": 0.0}
+    initial, content = _started(config, start, weight_bits, qat=qat)
     changes = {"epochs": epochs, "seed": seed, "precision": precision}
     content["train"].update({key: value for key, value in changes.items() if value is not None})
     content, data_root = with_data(with_settings(content, settings or ()), data, data_root)
-    machine = Machine(accelerator, devices, max_steps, checkpoint_steps, samples_every, tensorboard)  # type: ignore[arg-type]
     checked = config_from_dict(content, config or str(start))
+    # What trains is imported once all is well that can be wrong without it.
+    from esvae.data import load_images
+    from esvae.machine.distributed import rank
+    from esvae.training import Machine, check_machine, evaluate_mse
+    from esvae.training import train as run_training
+
+    machine = Machine(accelerator, devices, max_steps, checkpoint_steps, samples_every, tensorboard)  # type: ignore[arg-type]
     check_machine(machine, checked.train)
     with bar("images") as report:
         images = load_images(checked.data, data_root, report)
@@ -129,3 +121,30 @@ def train(
             f"{out}: {run.record['steps']} steps, reconstruction MSE {last['reconstruction_mse']:.4f} in training, "
             f"{test_mse:.4f} on held-out images"
         )
+
+
+def _started(
+    config: str | None, start: Path | None, weight_bits: int | None, *, qat: bool
+) -> tuple[Run | None, dict[str, Any]]:
+    """The run to start from, if any, and the content of the config to train by."""
+    from esvae.config import QuantizationConfig, load_config
+    from esvae.errors import ConfigError
+
+    content = None if config is None else load_config(config).model_dump()
+    initial = None
+    if start is not None:
+        from esvae.run import load_run
+
+        initial = load_run(start)
+    bits = (weight_bits or QuantizationConfig().weight_bits) if qat else None
+    if content is None:
+        if initial is None:
+            raise ConfigError("give a CONFIG, or a run to start from with --from RUN")
+        from esvae.training import fine_tuning
+
+        return initial, fine_tuning(initial.config, bits).model_dump()
+    if bits is not None:
+        quantization = content["model"]["quantization"] or QuantizationConfig().model_dump()
+        quantization["weight_bits"] = bits
+        content["model"]["quantization"] = quantization if initial is None else {**quantization, "start": 0.0}
+    return initial, content

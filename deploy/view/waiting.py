@@ -23,6 +23,7 @@ __all__ = ["Waiting", "displayed", "doing", "speaking"]
 #: Seconds of silence after which it is first told: at a terminal, and elsewhere.
 _FIRST, _FIRST_IN_FILE = 1.0, 10.0
 _LOOK_SECONDS = 0.25
+_WIDTH = 80  # of a terminal that does not say
 _CLEAR = "\r\x1b[2K"
 
 
@@ -70,8 +71,9 @@ class Waiting:
             with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
                 if stream.isatty():
                     if passed >= _FIRST and not self._displays:
-                        room = shutil.get_terminal_size().columns - 1
-                        stream.write(_CLEAR + f"{self._what}: {passed:.0f} s"[-room:])
+                        end = f": {passed:.0f} s"
+                        room = (shutil.get_terminal_size().columns or _WIDTH) - len(end) - 1
+                        stream.write(_CLEAR + self._what[: max(room, 0)] + end)
                         stream.flush()
                         self._line = True
                 elif passed >= self._next:

@@ -59,6 +59,15 @@ def test_a_terminal_has_one_line_from_the_first_second_on(clock: Clock, monkeypa
     assert stream.getvalue().endswith("said\n\r\x1b[2Kmapping: 1 s")
 
 
+def test_it_is_one_line_at_a_narrow_terminal(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "12")
+    stream = Terminal()
+    waiting = begun(stream, clock, monkeypatch)
+    clock.now = 117.0
+    waiting.look()
+    assert stream.getvalue() == "\r\x1b[2Kesvae: 17 s"
+
+
 def test_a_file_has_a_line_each_time_that_the_wait_has_doubled(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
     waiting = begun(stream, clock, monkeypatch)
