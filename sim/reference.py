@@ -176,14 +176,17 @@ def _neurons(
         neuron, shape: which, and how many.
         resets: steps before which current and potential are set to zero; of sigma-delta neurons none are.
     """
-    u, v, s = (np.zeros((shape[0], *shape[2:]), np.int64) for _ in "uvs")
-    state = SigmaDeltaState.at_rest(u.shape)
+    each = (shape[0], *shape[2:])
+    u, v, s = (np.zeros(each, np.int64) for _ in "uvs")
+    state = SigmaDeltaState.at_rest(each)
     states = []
     for t in range(shape[1]):
         if isinstance(neuron, Lif):
             if resets[t]:
                 u, v = np.zeros_like(u), np.zeros_like(v)
-            u, v, s = lif_step(u, v, sums(t, s), bias[t], neuron)
+            a, b = (np.broadcast_to(x, each).reshape(len(u), -1) for x in (sums(t, s), bias[t]))
+            found = lif_step(u.reshape(a.shape), v.reshape(a.shape), a, b, neuron.spread(each[1:]))
+            u, v, s = (x.reshape(each) for x in found)
         else:
             state, s = sigma_delta_step(state, sums(t, s), bias[t], neuron)
             u, v = state.sigma, state.act

@@ -17,6 +17,7 @@ import json
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -81,9 +82,11 @@ def _overflows(network: Network, stimulus: Stimulus) -> bool:
     return False
 
 
-def differences(drawn: list[Case], out: Path, *, first: int = 0, lava: bool = True) -> Iterator[str | None]:
+def differences(
+    drawn: list[Case], out: Path, *, first: int = 0, lava: bool = True, fired: Counter[tuple[str, bool]] | None = None
+) -> Iterator[str | None]:
     """Runs each case in Lava, or in the reference; None where all integers are equal, else where they part,
-    the case kept in ``out``."""
+    the case kept in ``out``. ``fired`` counts layers by their kind and by whether a neuron of theirs fired."""
     with tempfile.TemporaryDirectory() as folder:
         jobs = []
         for number, (network, stimulus) in enumerate(drawn):
@@ -95,7 +98,12 @@ def differences(drawn: list[Case], out: Path, *, first: int = 0, lava: bool = Tr
             if isinstance(got, EsvaeError):
                 said: str | None = str(got)
             else:
-                found = first_difference(got, named_traces(Engine(network).traces(job.stimulus)))
+                traces = Engine(network).traces(job.stimulus)
+                found = first_difference(got, named_traces(traces))
+                if fired is not None:
+                    layers = [layer for layer, _, _ in network.synapses()]
+                    behind = traces[len(traces) - len(layers) :]
+                    fired.update((type(a).__name__, bool(b.s.any())) for a, b in zip(layers, behind, strict=True))
                 said = None if found is None else f"{found[0]} at {found[1]}: expected {found[2]}, twin {found[3]}"
             if said is not None:
                 _keep(out / f"case{first + number}", network, job.stimulus, said)
@@ -132,11 +140,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so long")
     options = parser.parse_args()
     start, done, failed, number = time.perf_counter(), 0, 0, options.seed * 1_000_003
+    fired: Counter[tuple[str, bool]] = Counter()
     while done < options.n and time.perf_counter() - start < options.seconds:
         size = min(_BATCH, options.n - done)
         drawn = cases(size, number, sigma_delta=options.sigma_delta, recurrent=options.recurrent)
         number += 1
-        for said in differences(drawn, options.out, first=done, lava=not options.reference):
+        for said in differences(drawn, options.out, first=done, lava=not options.reference, fired=fired):
             done += 1
             failed += said is not None
             if said is not None:
@@ -146,7 +155,9 @@ def main() -> None:
             if elapsed > options.seconds:
                 break
     judge = "the reference" if options.reference else "Lava"
-    sys.stdout.write(f"\n{done} networks on {judge}, {failed} differ from the twin\n")
+    kinds = sorted({kind for kind, _ in fired})
+    told = ", ".join(f"{fired[kind, True]} of {fired[kind, True] + fired[kind, False]} {kind}" for kind in kinds)
+    sys.stdout.write(f"\n{done} networks on {judge}, {failed} differ from the twin; layers that fired: {told}\n")
     sys.exit(1 if failed or not done else 0)
 
 

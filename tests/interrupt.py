@@ -35,7 +35,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -234,7 +234,9 @@ class Bench:
         timers = [threading.Timer(END_SECONDS, os.kill, (pid, signal.SIGKILL))]
         if after is not None:
             kill = os.killpg if number == signal.SIGINT else os.kill
-            timers.append(threading.Timer(max(0.0, after - (time.monotonic() - started)), sent, (kill, pid, number)))
+            wait_for = () if fresh else (signal.SIGINT, signal.SIGTERM)
+            arguments = (kill, pid, number, wait_for)
+            timers.append(threading.Timer(max(0.0, after - (time.monotonic() - started)), sent, arguments))
         for timer in timers:
             timer.start()
         code = wait()
@@ -264,9 +266,19 @@ class Told(threading.Thread):
         return self.content.decode("utf-8", "replace")
 
 
-def sent(kill: Any, pid: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
+def sent(kill: Any, pid: int, number: signal.Signals, wait_for: Sequence[int]) -> None:
+    """Sends a signal, to a fork once it has become a command, which is when it catches the signals to wait for."""
+    with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+        while not all(caught(pid) >> each - 1 & 1 for each in wait_for):
+            time.sleep(0.001)
         kill(pid, number)
+
+
+def caught(pid: int) -> int:
+    """The signals that a process catches, a bit each."""
+    lines = Path(f"/proc/{pid}/status").read_text("ascii", "replace").splitlines()
+    held = [line.split()[1] for line in lines if line.startswith("SigCgt")]
+    return int(held[0], 16) if held else -1
 
 
 def members(session: int, mark: str) -> set[int]:

@@ -60,14 +60,14 @@ def lifs(draw: st.DrawFn) -> Lif:
 
 
 @st.composite
-def dense_lifs(draw: st.DrawFn, neurons: int) -> Lif:
-    """As :func:`lifs`, of a dense layer, whose neurons may have decays of their own."""
+def own_lifs(draw: st.DrawFn, features: int) -> Lif:
+    """As :func:`lifs`, of a layer whose neurons, or channels, may have decays of their own."""
     neuron = draw(lifs())
     own = draw(st.sampled_from(["one", "one", "one", "current", "voltage", "both"]))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     for name in ("current", "voltage"):
         if own in (name, "both"):
-            each = rng.choice([0, 1, 819, 2048, DECAY_UNITY, *rng.integers(0, DECAY_UNITY, 5)], neurons)
+            each = rng.choice([0, 1, 819, 2048, DECAY_UNITY, *rng.integers(0, DECAY_UNITY, 5)], features)
             neuron = replace(neuron, **{f"{name}_decay": tuple(each.tolist())})
     return neuron
 
@@ -129,7 +129,7 @@ def conv_layers(draw: st.DrawFn, shape: Shape, *, transposed: bool = False) -> L
     kernel = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
     stride, dilation = draw(pairs), draw(pairs)
     padding = tuple(draw(st.integers(0, k)) for k in kernel)
-    neuron = draw(lifs())
+    neuron = draw(own_lifs(out))
     if transposed:
         slack = tuple(draw(st.integers(0, max(s, d) - 1)) for s, d in zip(stride, dilation, strict=True))
         size = [
@@ -224,7 +224,7 @@ def recurrent_layers(draw: st.DrawFn, inputs: int, outputs: int, *, exact_dense:
     if exact_dense and not all(_loads(own, other) for own, other in ((entering, recurrent), (recurrent, entering))):
         entering, recurrent = (np.clip(values & ~1, -254, 254) for values in (entering, recurrent))
         entering[0, 0] = 2
-    return RecurrentDense(entering, recurrent, draw(biases((outputs,))), draw(dense_lifs(outputs)))
+    return RecurrentDense(entering, recurrent, draw(biases((outputs,))), draw(own_lifs(outputs)))
 
 
 @st.composite
@@ -254,7 +254,7 @@ def foreign_networks(draw: st.DrawFn, *, transposed: bool = False, loadable: boo
     layers = list(base.layers)
     for index, layer in enumerate(layers):
         if isinstance(layer, Dense):
-            neuron = draw(dense_lifs(layer.outputs))
+            neuron = draw(own_lifs(layer.outputs))
             kind = draw(st.sampled_from(["plain", "plain", "silent", "integrator", "recurrent", "recurrent"]))
             if kind == "recurrent":
                 layers[index] = draw(recurrent_layers(layer.inputs, layer.outputs, exact_dense=loadable))

@@ -143,6 +143,8 @@ class Graph:
         if not isinstance(neuron, Lif):
             raise UnsupportedLayerError(f"{name} has {type(neuron).__name__} neurons, expected Lif")
         driven = bias is not None and bias.ndim > len(shape)
+        # of a map, channels are Lava's last axis, along which one decay for each spreads
+        current, voltage = (neuron if as_map else neuron.spread(shape)).decays
         number = name[len(name.rstrip("0123456789")) :]
         node = (ImageNode if driven else LayerNode)(
             first,
@@ -151,8 +153,8 @@ class Graph:
             shape=shape[::-1] if as_map else (math.prod(shape),),
             bias=self.add_array(f"{name}.bias", _biases(bias, shape, as_map=as_map)),
             bias_exp=STATE_SHIFT,
-            current_decay=self.add_array(f"{name}.current_decay", neuron.decays[0]),
-            voltage_decay=self.add_array(f"{name}.voltage_decay", neuron.decays[1]),
+            current_decay=self.add_array(f"{name}.current_decay", current),
+            voltage_decay=self.add_array(f"{name}.voltage_decay", voltage),
             threshold=neuron.threshold,
             synapse=synapse,
         )

@@ -112,6 +112,7 @@ def run_lava_jobs(
             raise LavaError(f"cannot write to {scratch}: {error.strerror}; free space or set TMPDIR") from error
         with Worker(interpreter, scratch, stall_timeout) as worker:
             yield from _Run(jobs, worker, progress or (lambda _: None)).answers()
+            folder.cleanup()  # for which the worker waits: until then its guard would do it, were this process killed
             worker.let_go()
 
 

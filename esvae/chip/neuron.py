@@ -27,6 +27,7 @@ One step of :class:`FloatLif`::
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -37,8 +38,8 @@ from esvae.chip.formats import DECAY_SHIFT, DECAY_UNITY, REGISTER_BITS, STATE_LI
 
 __all__ = ["INTEGRATOR", "NEVER_FIRES", "Decay", "FloatLif", "Lif", "decay", "lif_step", "wrap_signed"]
 
-#: Parts of 4096 lost each step: the same of all neurons of a layer, or an int for each. (Any, since the run-time check
-#: of annotations draws random items of a tuple[int, ...], which Hypothesis does not let strategies do.)
+#: Parts of 4096 lost each step: the same of all neurons of a layer, or an int for each, or for each channel. (Any,
+#: since the run-time check of annotations draws random items of a tuple, which Hypothesis does not let strategies do.)
 Decay: TypeAlias = int | tuple[Any, ...]
 
 
@@ -47,8 +48,8 @@ class Lif:
     """The chip's integer leaky integrate-and-fire neurons of a layer.
 
     Attributes:
-        current_decay: ``iDecay``, parts of 4096 lost each step; 4096 means a current without memory. One number, or, of
-            a dense layer, one for each neuron; where all are equal, they are made one.
+        current_decay: ``iDecay``, parts of 4096 lost each step; 4096 means a current without memory. One number, or one
+            for each neuron of a dense layer, each channel of a map; where all are equal, they are made one.
         voltage_decay: ``vDecay``, likewise for the membrane potential.
         threshold: ``vThMant``; the neuron fires when its potential is above ``threshold << 6``.
     """
@@ -65,8 +66,22 @@ class Lif:
 
     @property
     def decays(self) -> tuple[Int64[np.ndarray, " ..."], Int64[np.ndarray, " ..."]]:
-        """Those of the current and of the potential: ``()``, or ``(neurons,)`` where they differ."""
+        """Those of the current and of the potential: ``()``, or ``(neurons,)`` or ``(C,)`` where they differ."""
         return np.asarray(self.current_decay), np.asarray(self.voltage_decay)
+
+    def spread(self, shape: tuple[int, ...], order: Integer[np.ndarray, " neurons"] | None = None) -> Lif:
+        """Neurons of a shape as a vector: a decay for each, where those of its channels differ.
+
+        Args:
+            shape: ``(neurons,)`` or ``(C, H, W)``.
+            order: in which they lie, as positions among theirs; that one where None.
+        """
+        if self.uniform:
+            return self
+        pixels = math.prod(shape[1:])
+        places = np.arange(math.prod(shape)) if order is None else order
+        current, voltage = (tuple(each[places // pixels].tolist()) if each.ndim else int(each) for each in self.decays)
+        return Lif(current, voltage, self.threshold)
 
     @property
     def uniform(self) -> bool:

@@ -240,15 +240,17 @@ class Network:
         return digest.hexdigest()
 
 
-def _check_neuron(neuron: Neuron | Delta, where: str, neurons: Shape | None = None) -> None:
-    """Raises unless the chip holds it; ``neurons`` is the shape of those that may differ, or None."""
+def _check_neuron(neuron: Neuron | Delta, where: str, features: Shape | None = None) -> None:
+    """Raises unless the chip holds it; ``features`` counts those whose decays may differ, ``(1,)``, or is None."""
     if isinstance(neuron, SigmaDelta | Delta):
         SIGMA_THRESHOLD.check(neuron.threshold, where, "a sigma-delta state holds no more")
     elif isinstance(neuron, Lif):
         for name, decays in zip(("current", "voltage"), neuron.decays, strict=True):
-            if decays.ndim and decays.shape != neurons:
+            if decays.ndim and decays.shape != features:
                 given = f"{where}: {len(decays)} {name} decays"
-                raise NetFileError(f"{given}, expected one, or one for each neuron of a dense layer")
+                raise NetFileError(
+                    f"{given}, expected one, or one for each neuron of a dense layer or channel of a map"
+                )
             DECAY.check(decays, f"{where} {name}", "parts of 4096 lost each step")
         if neuron != INTEGRATOR and neuron.threshold != NEVER_FIRES:
             THRESHOLD.check(neuron.threshold, where, "use a smaller weight scale for the layer")
@@ -257,7 +259,7 @@ def _check_neuron(neuron: Neuron | Delta, where: str, neurons: Shape | None = No
 
 
 def _check_synapse(layer: Synapse[Neuron], shape: Shape, behind: object, where: str) -> None:
-    _check_neuron(layer.neuron, where, shape if isinstance(layer, Dense | RecurrentDense) else None)
+    _check_neuron(layer.neuron, where, shape[:1])
     if isinstance(layer.neuron, Sigma) and layer.bias is not None:
         raise NetFileError(f"{where}: a sigma output with a bias, for which it has no place; netx raises TypeError")
     if isinstance(layer, RecurrentDense) and (is_graded(layer.neuron) or is_graded(behind)):

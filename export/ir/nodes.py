@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, cast
 
 import numpy as np
 
@@ -42,6 +42,7 @@ __all__ = [
     "all_weights",
     "is_graded",
     "lif_of",
+    "spread",
     "unlooped",
     "with_values",
 ]
@@ -304,6 +305,11 @@ def with_values(synapse: Synapse[Any], weight: np.ndarray, bias: np.ndarray | No
         entering, recurrent = weight[:, : synapse.inputs], weight[:, synapse.inputs :]
         return replace(synapse, weight=entering, recurrent=recurrent, bias=bias, neuron=neuron)
     return replace(synapse, weight=weight, bias=bias, neuron=neuron)
+
+
+def spread(neuron: M, shape: Shape) -> M:
+    """The neurons of a map as a vector's, each with the decays of its channel; see :meth:`Lif.spread`."""
+    return cast(M, neuron.spread(shape)) if isinstance(neuron, Lif) else neuron
 
 
 def is_graded(neuron: object) -> bool:

@@ -20,7 +20,7 @@ key                             format                   axes         else
 ``bias`` of conv                numbers                  (O,), (WHC)  RuntimeError, or spread along another axis
 ``delay``                       numbers                  0, 1 or 2    RuntimeError, ValueError
 ``iDecay, vDecay``              integers, not uint64     any, one     floats cannot be shifted: TypeError
-``iDecay, vDecay`` of dense     likewise                 (O,)         ValueError; one value for each neuron
+``iDecay, vDecay``              likewise                 (O,)         ValueError; one for each neuron, or channel
 ``vThMant``                     integers                 0 or 1, one  likewise; arrays overflow in their own format
 ``messageBits``                 absent                   -            read as a group whatever it holds: TypeError
 ==============================  =======================  ===========  ==============================================

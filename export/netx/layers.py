@@ -106,8 +106,8 @@ def _conv(group: h5py.Group, kind: str, where: str) -> Conv[Neuron] | ConvTransp
         raise UnsupportedLayerError(
             f"{where}: '{kind}' with 'delay': netx passes over it, so does not run what was meant"
         )
-    neuron = neuron_from_file(group, where)
     weight, groups = weight_from_file(weight, 4, where), number(group, "groups", where)
+    neuron = neuron_from_file(group, where, len(weight) if kind == "conv" else weight.shape[1] * groups)
     pairs = {key: pair(group, key, where) for key in ("stride", "padding", "dilation")}
     if kind == "convT":
         slack = pair(group, "output_padding", where) if "output_padding" in group else (0, 0)

@@ -45,7 +45,7 @@ def neuron_from_file(layer: h5py.Group, where: str, features: int | None = None)
     Args:
         layer: group of the layer.
         where: what errors call it.
-        features: how many neurons a dense layer has: each may have decays of its own.
+        features: how many neurons a dense layer has, or channels a map: each may have decays of its own.
 
     Raises:
         UnsupportedLayerError: a type, or a key beside it, that is not modelled, or that netx passes over.

@@ -292,7 +292,8 @@ class _Writer:
             entering += [self._product("MatMulInteger", fired, *part, graph=body) for part in byte_kernels(recurrent.T)]
         if bias is not None and wide:
             bias = graph.cast(bias, kind)
-        u, v, fires = lif_operators(body, _total(body, entering, _ONE, kind), u_before, v_before, bias, neuron, kind)
+        total = _total(body, entering, _ONE, kind)
+        u, v, fires = lif_operators(body, total, u_before, v_before, bias, neuron, shape, kind)
         states: list[str] = []
         started: list[str] = []
         if recurrent is not None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from esvae.chip.formats import DECAY_SHIFT, DECAY_UNITY, REGISTER_BITS, STATE_LIMIT, STATE_SHIFT, STATE_WRAP
-from export.ir import Lif
+from export.ir import Lif, Shape
 from export.onnx.graph import OnnxGraph
 from export.onnx.sums import wrapped
 
@@ -18,7 +18,7 @@ _INT32 = (1 << (REGISTER_BITS - 1)) - 1
 
 
 def lif_operators(
-    body: OnnxGraph, sums: str, u: str, v: str, bias: str | None, neuron: Lif, kind: np.dtype[Any]
+    body: OnnxGraph, sums: str, u: str, v: str, bias: str | None, neuron: Lif, shape: Shape, kind: np.dtype[Any]
 ) -> tuple[str, str, str]:
     """One step of the neurons, as the reference defines it.
 
@@ -28,13 +28,15 @@ def lif_operators(
         u, v: states before; ``v`` is int32.
         bias: ``bias << 6``, of type ``kind``, or None.
         neuron: decays and threshold.
+        shape: of the layer.
         kind: int32 where no current comes to 2^23, else int64.
 
     Returns:
         ``u`` of type ``kind``, ``v`` int32 and what fired, bool.
     """
     wide = kind == np.int64
-    current_keep, keep = (DECAY_UNITY - lost for lost in neuron.decays)
+    across = (1,) * (len(shape) - 1)  # decays that differ count the first axis
+    current_keep, keep = (DECAY_UNITY - (lost.reshape(-1, *across) if lost.ndim else lost) for lost in neuron.decays)
     if current_keep.any():
         sums = body.op("Add", _decayed(body, u, current_keep, _INT32 if wide else STATE_LIMIT - 1, kind), sums)
     u = _brought_back(body, wrapped(body, sums, REGISTER_BITS)) if wide else sums

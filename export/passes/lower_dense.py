@@ -20,7 +20,7 @@ from export.ir import Conv, ConvTranspose, Dense, Layer, Network, Neuron, Recurr
 from export.ir.geometry import matrix
 from export.ir.labels import FIRST_GROUP
 from export.ir.limits import ELEMENTS
-from export.ir.nodes import N
+from export.ir.nodes import N, spread
 
 __all__ = ["MAX_ELEMENTS", "lower_dense", "unrolled_layer"]
 
@@ -65,4 +65,4 @@ def unrolled_layer(layer: Conv[N] | ConvTranspose[N], before: Shape, after: Shap
     bias = layer.bias
     if bias is not None:
         bias = np.broadcast_to(bias if bias.ndim == 3 else bias[:, None, None], after).reshape(-1).copy()
-    return Dense(matrix(layer, before), bias, layer.neuron)
+    return Dense(matrix(layer, before), bias, spread(layer.neuron, after))

@@ -25,7 +25,7 @@ from export.ir import Conv, ConvTranspose, ImageReadout, Layer, Lif, Network, Ne
 from export.ir.bounds import largest_current, largest_sum
 from export.ir.geometry import cell_span, cell_taps, cells, factor_after, grouped, picked, ungrouped
 from export.ir.labels import FIRST_GROUP
-from export.ir.nodes import N
+from export.ir.nodes import N, spread
 
 __all__ = ["MAX_WEIGHTS", "lower_subpixel", "subpixel_conv", "subpixel_weights"]
 
@@ -116,7 +116,8 @@ def subpixel_conv(
         padding.append(pad)
     weight = picked(ungrouped(grouped(layer)), *index).transpose(0, 2, 5, 1, 3, 6, 4, 7)  # from O I qy py ky qx px kx
     weight = weight.reshape(layer.outputs * math.prod(after), -1, *weight.shape[-2:])
-    conv = Conv(np.ascontiguousarray(weight), None, layer.neuron, padding=(padding[0], padding[1]))
+    neuron = spread(layer.neuron, (layer.outputs, *after))
+    conv = Conv(np.ascontiguousarray(weight), None, neuron, padding=(padding[0], padding[1]))
     return replace(conv, bias=_bias(layer, conv, shape, after, where))
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from export.ir import ConvTranspose, Dense, Flatten, Layer, Network, RecurrentDense, Synapse
+from export.ir import ConvTranspose, Dense, Flatten, Layer, Lif, Network, Neuron, RecurrentDense, Synapse
 
 __all__ = ["thinner"]
 
@@ -35,13 +35,23 @@ def thinner(network: Network, share: float) -> Network | None:
 
 def _thin(layer: Synapse, kept: np.ndarray, channels: int) -> Layer:
     """The layer with its first channels, fed by the neurons of the layer before that were kept."""
-    bias = None if layer.bias is None else layer.bias[:channels]
+    bias, neuron = None if layer.bias is None else layer.bias[:channels], _first(layer.neuron, channels)
     if isinstance(layer, Dense):
         delay = None if layer.delay is None else layer.delay[:channels][:, kept.reshape(-1)]
-        return replace(layer, weight=layer.weight[:channels][:, kept.reshape(-1)], bias=bias, delay=delay)
+        return replace(
+            layer, weight=layer.weight[:channels][:, kept.reshape(-1)], bias=bias, neuron=neuron, delay=delay
+        )
     if isinstance(layer, RecurrentDense):
         entering, recurrent = layer.weight[:channels][:, kept.reshape(-1)], layer.recurrent[:channels, :channels]
-        return replace(layer, weight=entering, recurrent=recurrent, bias=bias)
+        return replace(layer, weight=entering, recurrent=recurrent, bias=bias, neuron=neuron)
     inputs = len(kept)
     weight = layer.weight[:inputs, :channels] if isinstance(layer, ConvTranspose) else layer.weight[:channels, :inputs]
-    return replace(layer, weight=weight, bias=bias)
+    return replace(layer, weight=weight, bias=bias, neuron=neuron)
+
+
+def _first(neuron: Neuron, channels: int) -> Neuron:
+    """The neurons of the first channels, where they have decays of their own."""
+    if not isinstance(neuron, Lif) or neuron.uniform:
+        return neuron
+    current, voltage = (tuple(each[:channels].tolist()) if each.ndim else int(each) for each in neuron.decays)
+    return Lif(current, voltage, neuron.threshold)

@@ -160,7 +160,10 @@ class Stage:
             self.sums = make(torch.float64 if portable else exact_type(layer), path)
         loop = Loop(layer.recurrent) if isinstance(layer, RecurrentDense) else None
         wide = loop is not None or (isinstance(layer, Dense) and layer.delay is not None)
-        self._neurons = _Neurons(layer.neuron, REGISTER_BITS if wide else bits, device, portable, loop)
+        neuron = layer.neuron
+        if isinstance(neuron, Lif):
+            neuron = neuron.spread(output_shape, memory_order(output_shape))
+        self._neurons = _Neurons(neuron, REGISTER_BITS if wide else bits, device, portable, loop)
         self._bias = torch.from_numpy(_bias(layer, output_shape)).to(device)
 
     @torch.inference_mode()

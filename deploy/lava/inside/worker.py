@@ -12,6 +12,7 @@ import os
 import platform
 import signal
 import sys
+import time
 import traceback
 import warnings
 from pathlib import Path
@@ -25,6 +26,8 @@ from .run_job import run_job
 from .watch import finish
 
 __all__ = ["main"]
+
+POLL = 0.005  # seconds between looks whether the scratch folder is gone
 
 
 def main(scratch: Path, descriptor: int) -> None:
@@ -49,6 +52,8 @@ def main(scratch: Path, descriptor: int) -> None:
     except Exception as error:
         _tell(error, reporter)
         finish(1)
+    while scratch.exists():  # until the parent has taken what the jobs left; the guard ends this if it dies
+        time.sleep(POLL)
     with contextlib.suppress(OSError):
         os.kill(guard, signal.SIGKILL)
         os.waitpid(guard, 0)

@@ -79,7 +79,7 @@ def built(stages: list[ChainNode], input_shape: Shape, step: TimeStep, reset: Re
 
 
 def _layers(stages: list[ChainNode], shape: Shape, step: TimeStep, reset: Reset, notes: list[str]) -> Iterator[Drawn]:
-    sums, silent = Sums(shape, step.dt), ""
+    sums, silent, late = Sums(shape, step.dt), "", 0
     for stage in stages:
         node, where = stage.node, f"node '{stage.node.name}' ({stage.node.kind})"
         if silent and node.kind != "Flatten":
@@ -91,18 +91,21 @@ def _layers(stages: list[ChainNode], shape: Shape, step: TimeStep, reset: Reset,
             raise UnsupportedLayerError(f"{where}: not supported; supported are {_SUPPORTED}")
         neuron = membrane(node, step, reset)
         notes.extend(neuron.notes)
-        layer = _layer(sums, neuron, node, stage.recurrent)
+        layer, late = _layer(sums, neuron, node, stage.recurrent, notes)
         silent = "" if neuron.fires else where
         yield layer
-        sums = Sums(layer.after, step.dt)
+        sums = Sums(layer.after, step.dt, late)
     if not sums.idle:
         where = sums.places[-1]
         notes.append(f"{where}: no neurons behind it; its sums are the potentials of a last layer that never fires")
         never = NirNeurons(FloatLif(0.0, math.inf), np.ones(1), np.zeros(1))
-        yield _layer(sums, never, NirNode("output", "Output", {}), None)
+        yield _layer(sums, never, NirNode("output", "Output", {}), None, notes)[0]
 
 
-def _layer(sums: Sums, neuron: NirNeurons, node: NirNode, recurrent: NirNode | None) -> Drawn:
+def _layer(
+    sums: Sums, neuron: NirNeurons, node: NirNode, recurrent: NirNode | None, notes: list[str]
+) -> tuple[Drawn, int]:
+    """A layer, and by how many steps it fires before the graph's own."""
     where = f"node '{node.name}' ({node.kind})"
     synapse, flat = sums.layer()
     after = (math.prod(sums.shape),) if isinstance(synapse, Dense) else sums.shape
@@ -135,7 +138,30 @@ def _layer(sums: Sums, neuron: NirNeurons, node: NirNode, recurrent: NirNode | N
     if total.ndim == 3 and (total == total[:, :1, :1]).all():
         total = total[:, 0, 0]
     synapse = replace(synapse, weight=weight, bias=total if total.any() else None, neuron=lif)
-    return Drawn(synapse, sums.before, after, where, current_bias, back)
+    late = 0
+    if isinstance(synapse, Conv) or back is not None:
+        late = _early(sums, where, biased=bool(total.any()) or current_bias is not None, notes=notes)
+        synapse = replace(synapse, delay=None) if isinstance(synapse, Dense) else synapse
+    return Drawn(synapse, sums.before, after, where, current_bias, back), late
+
+
+def _early(sums: Sums, where: str, *, biased: bool, notes: list[str]) -> int:
+    """Steps by which a layer whose synapses hold none fires before the graph's, for the next layer to make up for.
+
+    Without a bias the two are the same but for time: until the first spike arrives, nothing happens.
+    """
+    late = sums.late(where)
+    if late and biased:
+        raise UnsupportedLayerError(
+            f"{where}: delays of {late} beside a bias, at a convolution or a recurrent layer, whose synapses hold "
+            "none; give them to a dense layer, or leave out the bias"
+        )
+    if late:
+        notes.append(
+            f"{where}: fires {late} steps earlier than in the graph, as its synapses hold no delays; the next dense "
+            "layer makes up for them"
+        )
+    return late
 
 
 def _by_neuron(values: np.ndarray, shape: Shape, where: str, name: str) -> np.ndarray:

@@ -30,13 +30,15 @@ class Sums:
         places: names of the nodes that were taken.
     """
 
-    def __init__(self, before: Shape, dt: float) -> None:
+    def __init__(self, before: Shape, dt: float, late: int = 0) -> None:
+        """``dt`` is in seconds; ``late`` is how many steps later than they arrive here the graph's spikes count."""
         self.before = self.shape = before
         self.places: list[str] = []
         self._dt = dt
         self._pool: SumPool | None = None
         self._scale = np.ones((1, 1, 1)) if len(before) == 3 else np.ones(1)
-        self._delay = np.zeros(1)
+        self._late = late
+        self._delay = np.full(1, float(late))
         self._behind = np.zeros(1)
         self._flat = False
         self._synapse: Conv[FloatLif] | Dense[FloatLif] | None = None
@@ -49,7 +51,8 @@ class Sums:
     @property
     def idle(self) -> bool:
         """Whether nothing was taken but a flatten."""
-        return self._synapse is None and self._pool is None and not self._delay.any() and bool((self._scale == 1).all())
+        waits = bool((self._delay != self._late).any())
+        return self._synapse is None and self._pool is None and not waits and bool((self._scale == 1).all())
 
     def take(self, node: NirNode) -> None:
         """Adds a node without a state.
@@ -80,16 +83,27 @@ class Sums:
             if self._pool is not None:
                 weight = dense_after(self._pool, weight, self.before, where)
             return replace(synapse, weight=weight, delay=self._steps(weight.shape, where)), flat
-        if self._delay.any() or self._behind.any():
-            raise UnsupportedLayerError(
-                f"{where}: a delay at a convolution, which netx passes over; give delays to dense layers"
-            )
         channels = _by_channel(self._scale, self._seen(), where)
         grouped = channels.reshape(synapse.groups, -1)
         parts = np.split(synapse.weight, synapse.groups)
         weight = np.concatenate([part * c[:, None, None] for part, c in zip(parts, grouped, strict=True)])
         synapse = replace(synapse, weight=weight)
         return (synapse if self._pool is None else conv_after(self._pool, synapse, self.before, where)), flat
+
+    def late(self, where: str) -> int:
+        """Steps by which all of the sums are held back.
+
+        Raises:
+            UnsupportedLayerError: they differ from synapse to synapse.
+        """
+        before, behind = self._delay.reshape(-1), self._behind.reshape(-1)
+        if (before != before[0]).any() or (behind != behind[0]).any():
+            least, most = int(before.min() + behind.min()), int(before.max() + behind.max())
+            raise UnsupportedLayerError(
+                f"{where}: delays that differ, {least} to {most} steps, at a convolution or a recurrent layer, whose "
+                "synapses hold none; give them to a dense layer"
+            )
+        return int(before[0] + behind[0])
 
     def _seen(self) -> Shape:
         """The shape that the synapses take, as a map where it is one."""

@@ -297,6 +297,28 @@ def test_parent_is_ended(name: str, tmp_path: Path, temporary: Path, number: sig
     assert [name for name in segments if Path("/dev/shm", name).exists()] == []
 
 
+ANSWERED = """
+import os, signal, sys, time
+from pathlib import Path
+from deploy.lava.run import run_lava_jobs
+from lava_kinds import KINDS
+
+answers = run_lava_jobs([KINDS["samples"](Path(sys.argv[1]), 2)])
+next(answers)
+time.sleep(1)  # in which a worker that waited for nothing would be gone, and nobody left to clear up
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_parent_is_killed_once_all_is_answered(tmp_path: Path, temporary: Path) -> None:
+    path = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
+    environment = os.environ | {"PYTHONPATH": path, "TMPDIR": str(temporary)}
+    ended = subprocess.run([sys.executable, "-c", ANSWERED, tmp_path], env=environment, check=False)
+    assert ended.returncode == -signal.SIGKILL
+    while list(temporary.iterdir()):
+        time.sleep(0.05)
+
+
 def test_jobs_that_share_an_interpreter_fail_alone(tmp_path: Path, watched: Watched) -> None:
     """One that raises, one that is killed, one whose own process is killed: the others run, of whatever kind."""
     folders = [tmp_path / str(number) for number in range(7)]

@@ -1,8 +1,9 @@
-"""Decays of their own for each neuron of a dense layer: in a file, in the check, and where they have no place."""
+"""Decays of their own for each neuron, or channel of a map: in a file, in the check, and where they have no place."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -15,6 +16,8 @@ from export.ir import Conv, Dense, InputNeurons, Lif, Network, RecurrentDense
 from export.netx.check import check_file
 from export.netx.read import read_netx_unguarded
 from export.netx.write import write_netx
+from export.passes.lower_dense import lower_dense
+from sim import reference
 from sim.stimulus import Stimulus
 from sim.twin.engine import Engine
 
@@ -71,12 +74,12 @@ def test_a_number_too_large_or_too_many_are_refused() -> None:
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: Network((1, 3, 3), (Conv(np.ones((3, 1, 1, 1), int), None, OWN),)),
+        lambda: Network((1, 3, 3), (Conv(np.ones((2, 1, 1, 1), int), None, OWN),)),
         lambda: Network((3,), (Dense(BACK, None, Lif(0, 0, 9)),), input_neurons=InputNeurons(OWN)),
     ],
 )
-def test_they_are_for_dense_layers(make: Callable[[], Network]) -> None:
-    with pytest.raises(NetFileError, match="3 current decays, expected one, or one for each neuron of a dense layer"):
+def test_they_are_for_neurons_behind_synapses(make: Callable[[], Network]) -> None:
+    with pytest.raises(NetFileError, match="3 current decays, expected one, or one for each neuron"):
         make()
 
 
@@ -103,11 +106,39 @@ def test_what_netx_does_not_take_is_found(tmp_path: Path, values: np.ndarray, sa
     assert any(said in text for text in errors(path))
 
 
-def test_a_map_with_one_a_channel_is_refused(tmp_path: Path) -> None:
-    path = write_netx(Network((1, 3, 3), (Conv(np.ones((3, 1, 1, 1), int), None, Lif(1, 2, 3)),)), tmp_path / "c.net")
+MAP = Conv(np.array([40, -20, 60]).reshape(3, 1, 1, 1), None, OWN)
+
+
+def test_each_channel_of_a_map_does_what_a_map_of_its_like_does(tmp_path: Path) -> None:
+    """Three channels three pixels wide: decays that went along another axis would fit, too."""
+    spikes = (np.random.default_rng(3).random((2, 20, 9)) < 0.5).astype(np.uint8)
+
+    def trace(network: Network) -> list[np.ndarray]:
+        stimulus = Stimulus(spikes.reshape(2, 20, *network.input_shape), None, 20)
+        (found,) = Engine(network).traces(stimulus)
+        (plain,) = reference.simulate(network, stimulus)
+        assert all((getattr(found, x) == getattr(plain, x)).all() for x in "uvs")
+        return [found.u, found.v, found.s]
+
+    written = Network((1, 3, 3), (MAP,))
+    path = write_netx(written, tmp_path / "map.net")
+    assert errors(path) == []
+    assert read_netx_unguarded(path).content_hash() == written.content_hash()
+    together = trace(read_netx_unguarded(path))
+    unrolled = trace(lower_dense(written))
+    for k, decays in enumerate(zip(*OWN.decays, strict=True)):
+        alone = trace(Network((1, 3, 3), (replace(MAP, neuron=Lif(*map(int, decays), OWN.threshold)),)))
+        for mixed, single, flat in zip(together, alone, unrolled, strict=True):
+            assert (mixed[:, :, k] == single[:, :, k]).all()
+            assert (mixed.reshape(flat.shape) == flat).all()
+    assert together[2].any()
+
+
+def test_channels_of_a_map_are_counted(tmp_path: Path) -> None:
+    path = write_netx(Network((1, 3, 2), (MAP,)), tmp_path / "c.net")
     with h5py.File(path, "r+") as file:
         del file["esvae"], file["layer/1/neuron/vDecay"]
-        file["layer/1/neuron/vDecay"] = np.array([1, 2, 3])
-    with pytest.raises(EsvaeError, match=r"neuron/vDecay: expected one number, got shape \(3,\)"):
+        file["layer/1/neuron/vDecay"] = np.array([1, 2])
+    with pytest.raises(EsvaeError, match=r"neuron/vDecay: expected one number, got shape \(2,\)"):
         read_netx_unguarded(path)
     assert errors(path)

@@ -98,8 +98,8 @@ AFFINE = node("w", "Affine", weight=np.eye(2), bias=[1.0, 1.0])
             r"node 'd' \(Delay\): delays a bias",
         ),
         (
-            graph("d>w>lif>output lif>v>lif", W, node("d", "Delay", delay=[0.5]), NEURONS, V),
-            r"node 'lif' \(LIF\): a convolution or delays beside synapses onto itself",
+            graph("d>w>lif>output lif>v>lif", W, node("d", "Delay", delay=[0.5, 0.75]), NEURONS, V),
+            r"node 'lif' \(LIF\): delays that differ, 2 to 3 steps, at a convolution or a recurrent layer",
         ),
     ],
 )
