@@ -82,6 +82,8 @@ def _print(found: Inspection, tables: list[Table]) -> None:
     if found.readout is not None:
         r = found.readout
         say(f"picture: {shape(r['image_shape'])}, tanh(v / {r['unit']:g}), cells of {r['upscale']}x{r['upscale']}")
+        if "read_steps" in r:
+            say(f"read from first spikes in the last {r['read_steps']} steps, in which {r['drives']} inputs drive it")
     for name, text in found.provenance.items():
         if "\n" not in text:
             say(f"{name}: {text}")
