@@ -93,7 +93,7 @@ def export(
     [bold]Example:[/] esvae export runs/digits -o decoder.net --weight-bits 8
     """
     from deploy.circuit import circuit_options, print_circuit, write_beside
-    from deploy.entering import load_raster
+    from deploy.rasters import load_raster
     from deploy.view.console import bar, emit_json, say, say_written, warn, write_csv
     from esvae.machine.outputs import output_file
     from export.frontends import is_netx, is_nir, load_source, read_nir
