@@ -13,6 +13,7 @@ from deploy.backends import BACKENDS, Progress
 from deploy.pair import pair_of
 from deploy.stages import Stopwatch, within
 from deploy.verify import Verdict, verify
+from deploy.view.prose import training_line
 from esvae.config import Config
 from esvae.data import load_images
 from esvae.pictures import save_comparison, save_grid
@@ -86,7 +87,7 @@ def run_demo(
         out / "run",
         resume=True,
         machine=Machine(max_steps=max_steps),
-        progress=lambda step, steps, mse: report(step / steps, f"reconstruction MSE {mse:.4f}"),
+        progress=lambda step, steps, mse, epoch: report(step / steps, training_line(mse, epoch)),
     )
     images = load_images(config.data)
     test_mse = evaluate_mse(run.model, images.test)

@@ -29,6 +29,8 @@ from sim.readout import images_from_potentials
 from sim.stimulus import Stimulus
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from deploy.compare import Comparison
     from sim.fit.adviser import Fit
 
@@ -130,7 +132,7 @@ class LoadedNetwork:
             entering = self._entering(n, seed, spikes, image, rate, steps)
             run = run_backend(backend, BackendJob(self.path, entering, trace=True))
         first = () if self.network.input_neurons is None else (INPUT_LABEL,)
-        return Traces((*first, *self.network.labels), run.traces or {}, run.potentials, entering.about)
+        return Traces((*first, *self.network.labels), run.traces or {}, run.potentials, entering.about, self.network)
 
     def _entering(
         self, n: int, seed: int, spikes: Given, image: Given, rate: float | None, steps: int | None
@@ -200,6 +202,23 @@ class LoadedNetwork:
     def inspect(self) -> Inspection:
         """What the file holds."""
         return inspect_file(self.path)
+
+    def draw(self, chip: str = "loihi2", *, ax: Axes | None = None) -> Axes:
+        """The network as a drawing: layers, shapes, neurons, synapses, and the cores that they take.
+
+        Args:
+            chip: whose cores.
+            ax: to draw in; a new figure's where None.
+
+        Raises:
+            ConfigError: no such chip.
+        """
+        from deploy.outline import outline
+        from deploy.view.outline import outline_axes
+        from deploy.view.table import plain
+        from sim.fit.chips import chip_named
+
+        return outline_axes(plain(outline(self.network, chip_named(chip))), ax)
 
     def compare(
         self, n: int = 5000, seed: int = 0, *, run: str | os.PathLike[str] | None = None, **more: Any

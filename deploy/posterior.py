@@ -1,6 +1,6 @@
 """The posterior path: a trained run's float encoder sees images, its spikes are counted, and the counts sampled anew.
 
-The latent spikes that come of it can be saved (:func:`deploy.entering.save_latents`) and given to any backend with
+The latent spikes that come of it can be saved (:func:`deploy.rasters.save_latents`) and given to any backend with
 ``--latents``.
 """
 

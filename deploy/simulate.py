@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from deploy.backends import BackendJob, LavaSettings, Progress, backend_named, run_backend
-from deploy.entering import Entering, InputOptions, enter, save_latents
+from deploy.emerging import emergence
+from deploy.entering import Entering, InputOptions, enter
+from deploy.rasters import save_latents
 from esvae.errors import ConfigError
 from esvae.pictures import save_grid
 from export.netx import read_netx
@@ -23,7 +25,7 @@ class OutputFiles:
     """Files to write; None for none.
 
     Attributes:
-        picture: PNG of the images that the network draws.
+        picture: ``.png`` of the images that the network draws, or ``.gif`` of how they emerge over the steps.
         latents: ``.npy`` of the spikes that entered.
         trace: ``.npz`` or ``.h5`` of the states of every layer after every step.
     """
@@ -31,6 +33,11 @@ class OutputFiles:
     picture: Path | None = None
     latents: Path | None = None
     trace: Path | None = None
+
+    @property
+    def moving(self) -> bool:
+        """Whether the picture is of every step."""
+        return self.picture is not None and self.picture.suffix.lower() == ".gif"
 
     def check(self, entering: Entering) -> None:
         """Refuses what there will not be, before any work is done.
@@ -99,6 +106,7 @@ def simulate_file(
         Path(path),
         entering,
         layers=layers,
+        trace=outputs.moving,
         trace_file=outputs.trace,
         device=device,
         lava=lava,
@@ -106,7 +114,9 @@ def simulate_file(
     )
     run = run_backend(backend, job)
     spikes = entering.stimulus.spikes
-    if outputs.picture is not None:
+    if outputs.picture is not None and run.traces is not None:
+        emergence(network, run.traces).save(outputs.picture)
+    elif outputs.picture is not None:
         save_grid(images_from_potentials(network, run.potentials), outputs.picture)
     if outputs.latents is not None and spikes is not None:
         save_latents(outputs.latents, spikes)

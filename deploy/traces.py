@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
+from deploy.emerging import Emergence, emergence
 from deploy.view.numbers import shape
 from esvae.errors import DataError, EsvaeError
+from export.ir import Network
 from sim.trace import Trace, save_traces
 
 if TYPE_CHECKING:
@@ -34,12 +36,14 @@ class Traces:
             *layer shape)``.
         potentials: of the last layer after the last step, ``(images, *layer shape)``.
         about: what entered.
+        network: that ran.
     """
 
     labels: tuple[str, ...]
     arrays: Mapping[str, np.ndarray]
     potentials: np.ndarray
     about: str
+    network: Network
 
     def __repr__(self) -> str:
         images, steps = self.arrays["layer0.s"].shape[:2]
@@ -66,7 +70,7 @@ class Traces:
         try:
             from xarray import DataArray
         except ImportError:
-            raise EsvaeError("labelled arrays need xarray; pip install xarray") from None
+            raise EsvaeError("labelled arrays need xarray; pip install 'esvae-loihi[xarray]'") from None
         values = getattr(self.layer(layer), quantity)
         return DataArray(
             values,
@@ -110,6 +114,14 @@ class Traces:
             if not 0 <= neuron < values.shape[1]:
                 raise DataError(f"neuron {neuron}: {self._title(layer, image)} has {values.shape[1]}, from 0 on")
         return membrane_axes(values[:, list(neurons)], list(neurons), self._title(layer, image), ax)
+
+    def emergence(self) -> Emergence:
+        """The pictures after every step: a slider in a notebook, or :meth:`~deploy.emerging.Emergence.save` as GIF.
+
+        Raises:
+            DataError: the network has no readout.
+        """
+        return emergence(self.network, self.arrays)
 
     def save(self, target: str | os.PathLike[str]) -> None:
         """Writes all arrays as ``.npz`` or ``.h5``, whole or not at all."""

@@ -18,16 +18,26 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from matplotlib.axes import Axes
 from notebook_norse import CELLS as NORSE
 
+from deploy.notebook import SHOWN, html_of
 from esvae.machine.files import write_text
 
 DRAWING = [
     "# Drawing with a network file\n\nThe file that `esvae demo` leaves, loaded and run in the chip's integers. "
     "Three lines are enough:",
-    'import deploy\nmodel = deploy.load("decoder.net")\nmodel.generate(n=64, seed=0)',
+    'import esvae\n\nmodel = esvae.load("decoder.net")\nmodel.generate(n=64, seed=0)',
     "What is in the file, and when each layer works on each image on the chip's clock:",
     "model",
+    "As a drawing, with the cores of a Loihi 2 that each layer takes:",
+    "model.draw()",
+    "Every current, potential and spike of four images; the pictures as they emerge, with a slider over the steps "
+    '(`.save("digits.gif")` keeps them):',
+    "traces = model.trace(n=4, seed=0)\ntraces.emergence()",
+    "Which neurons of layer 1 fire when, and four membrane potentials:",
+    "traces.plot_raster(0)",
+    "traces.plot_membrane(0)",
     "plan = model.plan(64)\nplan.total, plan.latency, plan.windows[:3]",
     "Every backend gives the same integers. Here Lava draws, with the Poisson sampler inside its graph, so that "
     "nothing but rate codes enters; then the potentials are compared with the twin's:",
@@ -54,11 +64,24 @@ def executed(source: str, names: dict[str, Any]) -> list[dict[str, Any]]:
     if printed.getvalue():
         outputs.append({"output_type": "stream", "name": "stdout", "text": printed.getvalue()})
     if value is not None:
-        data: dict[str, Any] = {"text/plain": repr(value)}
-        if hasattr(value, "_repr_png_"):
-            data["image/png"] = base64.b64encode(value._repr_png_()).decode("ascii")
-        outputs.append({"output_type": "execute_result", "data": data, "metadata": {}})
+        outputs.append({"output_type": "execute_result", "data": shown(value), "metadata": {}})
     return outputs
+
+
+def shown(value: Any) -> dict[str, Any]:
+    """What a notebook shows of a value, by the kind of data."""
+    data: dict[str, Any] = {"text/plain": repr(value)}
+    if hasattr(value, "_repr_png_"):
+        data["image/png"] = base64.b64encode(value._repr_png_()).decode("ascii")
+    elif isinstance(value, Axes):
+        buffer = io.BytesIO()
+        value.figure.savefig(buffer, format="png", dpi=110)
+        data["image/png"] = base64.b64encode(buffer.getvalue()).decode("ascii")
+    elif hasattr(value, "_repr_html_"):
+        data["text/html"] = value._repr_html_()
+    elif type(value) in SHOWN:
+        data["text/html"] = html_of(value)
+    return data
 
 
 def notebook(sources: list[str], net: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Pictures as PNG: a grid of images, and float beside quantized."""
+"""Pictures as files: a grid of images, how it emerges step by step, and float beside quantized."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from PIL import Image
 
 from esvae.machine.files import atomic_file
 
-__all__ = ["image_grid", "save_comparison", "save_grid"]
+__all__ = ["image_grid", "save_animation", "save_comparison", "save_grid"]
 
 _GAP = 2  # pixels between images
 _WANTED_WIDTH = 800  # pixels of a grid, reached by whole-number magnification
+_MOVING_WIDTH = 400  # likewise of an animation, which holds as many grids as steps
 _SHOWN, _COLUMNS = 32, 4  # of the comparison
+_RUN, _HOLD = 2000, 1500  # milliseconds that an animation runs, and that it shows its last picture for besides
+_SHORTEST = 40  # milliseconds of a step
 
 
 def _tiled(pictures: np.ndarray, columns: int, fill: float) -> np.ndarray:
@@ -44,12 +47,19 @@ def image_grid(
     Returns:
         Magnified by a whole number, so that small images can be looked at.
     """
-    count, channels = images.shape[:2]
+    return _magnified(_small_grid(images, columns))
+
+
+def _small_grid(images: np.ndarray, columns: int | None) -> np.ndarray:
+    """The grid before it is magnified, uint8 ``(rows, columns, 3)``."""
     pixels = np.rint((np.clip(images, -1, 1) + 1) * 127.5).astype(np.uint8).transpose(0, 2, 3, 1)
-    if channels == 1:
+    if images.shape[1] == 1:
         pixels = np.repeat(pixels, 3, axis=3)
-    grid = _tiled(pixels, columns or math.ceil(math.sqrt(count)), 255)
-    factor = max(1, _WANTED_WIDTH // grid.shape[1])
+    return _tiled(pixels, columns or math.ceil(math.sqrt(len(images))), 255)
+
+
+def _magnified(grid: np.ndarray, width: int = _WANTED_WIDTH) -> np.ndarray:
+    factor = max(1, width // grid.shape[1])
     return grid.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
@@ -61,6 +71,34 @@ def save_grid(
     """Writes :func:`image_grid` as PNG, whole or not at all."""
     with atomic_file(target) as handle:
         Image.fromarray(image_grid(images, columns)).save(handle, format="PNG")
+
+
+def save_animation(
+    frames: Real[np.ndarray, "images steps channels height width"],
+    target: str | os.PathLike[str],
+    columns: int | None = None,
+) -> None:
+    """Writes the grid of each step as a GIF that begins anew after its last picture, whole or not at all.
+
+    Args:
+        frames: pictures after each step, in [-1, 1], of 1 or 3 channels. Grey is kept as it is; of colours, GIF holds
+            the 256 that the pictures have most of.
+        target: GIF file.
+        columns: as of :func:`image_grid`; the grid is half as large.
+    """
+    grids = [_small_grid(step, columns) for step in frames.swapaxes(0, 1)]
+    if frames.shape[2] == 1:
+        shown = [Image.fromarray(_magnified(grid, _MOVING_WIDTH)[..., 0]) for grid in grids]
+    else:
+        palette = Image.fromarray(np.concatenate(grids)).quantize(256, dither=Image.Dither.NONE)
+        shown = [
+            Image.fromarray(_magnified(grid, _MOVING_WIDTH)).quantize(palette=palette, dither=Image.Dither.NONE)
+            for grid in grids
+        ]
+    each = [max(_SHORTEST, _RUN // len(shown))] * len(shown)
+    each[-1] += _HOLD
+    with atomic_file(target) as handle:
+        shown[0].save(handle, format="GIF", save_all=True, append_images=shown[1:], duration=each, loop=0)
 
 
 def save_comparison(

@@ -82,13 +82,14 @@ CASES: dict[str, Case] = {
     "fit": Case("fit NET --plot @plots --csv @f.csv"),
     "generate": Case("generate NET -n 4 --chunk 2 --out @drawn"),
     "import-official": Case("import-official PTH --out @imported --data mnist"),
-    "inspect": Case("inspect NET --csv @i.csv"),
+    "inspect": Case("inspect NET --csv @i.csv -o @n.svg"),
     "lava doctor": Case("lava doctor --no-test --csv @l.csv", code=0 if lava_is_here() else 1, steady=False),
     "plan": Case("plan NET --csv @p.csv"),
     "pretrained": Case("pretrained --csv @p.csv"),
     "probe": Case("probe NET -n 1000 --csv @p.csv"),
     "report": Case("report RUN --net NET -n 2 --against reference -o @page.html --data-root IMAGES", steady=False),
     "simulate": Case("simulate NET -n 2 -o @i.png --save-latents @z.npy --trace @t.npz"),
+    "simulate, gif": Case("simulate NET -n 2 -o @i.gif"),
     "simulate, h5": Case("simulate NET -n 2 --trace @t.h5", steady=False),
     "sweep": Case(
         "sweep RUN -o @store --weight-bits 8 -n 2 --test-images 2 --data-root IMAGES --csv @s.csv", steady=False

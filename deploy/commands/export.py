@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["export"]
 
+#: How pictures leave.
+READOUTS = ("potential", "spikes")
+
 
 def export(
     source: Annotated[
@@ -58,6 +61,12 @@ def export(
     components: Annotated[
         int | None, typer.Option(help="Of a generator on the chip: kinds of images; the nearest are merged.")
     ] = None,
+    readout: Annotated[
+        str, typer.Option(help="How pictures leave: potential (the host reads it), or spikes (pixels fire).")
+    ] = "potential",
+    read_steps: Annotated[
+        int, typer.Option(help="Of a spikes readout: steps behind the image's in which pixels fire for the first time.")
+    ] = 16,
     chip: Annotated[
         str | None, typer.Option(help="Write only what one such chip holds (loihi2, loihi1), else say what would fit.")
     ] = None,
@@ -84,7 +93,7 @@ def export(
     [bold]Example:[/] esvae export runs/digits -o decoder.net --weight-bits 8
     """
     from deploy.circuit import circuit_options, print_circuit, write_beside
-    from deploy.entering import load_raster
+    from deploy.rasters import load_raster
     from deploy.view.console import bar, emit_json, say, say_written, warn, write_csv
     from esvae.machine.outputs import output_file
     from export.frontends import is_netx, is_nir, load_source, read_nir
@@ -100,13 +109,16 @@ def export(
         raise ConfigError(f"--lowering {lowering}: expected {', '.join(LOWERINGS)}")
     if calibration not in CALIBRATIONS:
         raise ConfigError(f"--calibration {calibration}: expected {', '.join(CALIBRATIONS)}")
+    if readout not in READOUTS:
+        raise ConfigError(f"--readout {readout}: expected {' or '.join(READOUTS)}")
+    reading = read_steps if readout == "spikes" else None
     read = (source, calibration_latents)
     output_file(out, ".net", option="-o", inputs=read)
     for target in () if onnx is None else (onnx, check_target(onnx)):
         output_file(target, ".onnx", option="--onnx", inputs=read)
     if nir is not None:
         output_file(nir, (".nir", ".h5", ".hdf5"), option="--nir", inputs=read)
-    kept = weight_bits is None and is_netx(source) and circuit is None
+    kept = weight_bits is None and is_netx(source) and circuit is None and reading is None
     meaning, network = NirMeaning(dt, reset, written_by, time_steps), None  # type: ignore[arg-type]
     notes: tuple[str, ...] = ()
     if is_nir(source):
@@ -135,16 +147,18 @@ def export(
                 calibration=calibration,  # type: ignore[arg-type]
                 spikes=spikes,
                 circuit=circuit,
+                read_steps=reading,
                 before_writing=gate,
                 progress=report,
             )
-        options = Options(weight_bits, lowering, calibration, spikes, circuit)  # type: ignore[arg-type]
+        options = Options(weight_bits, lowering, calibration, spikes, circuit, reading)  # type: ignore[arg-type]
         for text in warnings_of(done, network, options):
             warn(text)
     beside = write_beside(done.network, out)
     twins = graph = None
+    integer = done.plain if reading is None else done.network  # pixels that fire are made of lowered layers
     if network is not None and onnx is not None:
-        twins = write_onnx_pair(network, done.plain, onnx)
+        twins = write_onnx_pair(network, integer, onnx)
     if network is not None and nir is not None:
         with bar("NIR", shown=not json) as report:
             graph = write_nir(network, nir, progress=report)
@@ -162,7 +176,7 @@ def export(
                 "quantization": done.quantization,
                 "ranges": done.ranges,
                 "fidelity": done.fidelity,
-                "onnx": twins and {**vars(twins), "content_hash": done.plain.content_hash()},
+                "onnx": twins and {**vars(twins), "content_hash": integer.content_hash()},
                 "nir": graph,
                 "generator": generator,
                 "beside": beside,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,24 +18,49 @@ __all__ = ["inspect"]
 
 def inspect(
     net: Net,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Draw the network, with its cores of a Loihi 2, as .svg or .png.")
+    ] = None,
     items: Annotated[bool, typer.Option("--items", help="Also list every array and text of the file.")] = False,
     csv: Csv = None,
     json: Json = False,
 ) -> None:
     """Show what a network file holds, foreign ones too; exit 1 where it cannot be read as a network, and say why.
 
-    [bold]Example:[/] esvae inspect decoder.net
+    [bold]Example:[/] esvae inspect decoder.net -o network.svg
     """
     from deploy.inspection import inspect_file
-    from deploy.view.console import show_result
+    from deploy.view.console import say_written, show_result
     from deploy.view.table import plain
     from deploy.view.tables import inspection_tables
+    from esvae.machine.outputs import output_file
 
+    if out is not None:
+        output_file(out, (".svg", ".png"), option="-o", inputs=(net,))
     found = inspect_file(net)
     tables = inspection_tables(plain(found), items=items or found.refused is not None)
-    show_result(found, tables, json=json, csv=csv, people=lambda: _print(found, tables))
+    drawn = () if out is None or found.refused is not None else (out,)
+    for picture in drawn:
+        _draw(net, picture)
+
+    def people() -> None:
+        _print(found, tables)
+        say_written(*drawn)
+
+    show_result(found, tables, json=json, csv=csv, people=people)
     if found.refused is not None:
         raise typer.Exit(1)
+
+
+def _draw(net: Path, out: Path) -> None:
+    from deploy.outline import outline
+    from deploy.view.outline import draw_outline
+    from deploy.view.style import save_picture
+    from deploy.view.table import plain
+    from export.netx import read_netx
+    from sim.fit.chips import chip_named
+
+    save_picture(draw_outline(plain(outline(read_netx(net), chip_named("loihi2")))), out)
 
 
 def _print(found: Inspection, tables: list[Table]) -> None:
@@ -56,6 +82,8 @@ def _print(found: Inspection, tables: list[Table]) -> None:
     if found.readout is not None:
         r = found.readout
         say(f"picture: {shape(r['image_shape'])}, tanh(v / {r['unit']:g}), cells of {r['upscale']}x{r['upscale']}")
+        if "read_steps" in r:
+            say(f"read from first spikes in the last {r['read_steps']} steps, in which {r['drives']} inputs drive it")
     for name, text in found.provenance.items():
         if "\n" not in text:
             say(f"{name}: {text}")

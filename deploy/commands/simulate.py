@@ -15,7 +15,9 @@ __all__ = ["simulate"]
 
 def simulate(
     net: Net,
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="PNG file for the pictures.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Pictures as .png, or how they emerge step by step as .gif.")
+    ] = None,
     images: Annotated[
         int | None, typer.Option("-n", "--images", help="How many to draw (64), or to take of those given (all).")
     ] = None,
@@ -50,6 +52,8 @@ def simulate(
 
     [bold]Example:[/] esvae simulate decoder.net -n 64 --seed 0 -o images.png --trace trace.npz
 
+    [bold]As they emerge:[/] esvae simulate decoder.net -n 16 -o images.gif
+
     [bold]Any LIF network:[/] esvae simulate foreign.net --image pixels.npy --steps 32 --trace trace.h5
     """
     from deploy.backends import LavaSettings
@@ -62,7 +66,7 @@ def simulate(
 
     read = (net, latents, spikes, image)
     if out is not None:
-        output_file(out, ".png", option="-o", inputs=read)
+        output_file(out, (".png", ".gif"), option="-o", inputs=read)
     if save_latents is not None:
         output_file(save_latents, ".npy", option="--save-latents", inputs=read)
     if trace is not None:

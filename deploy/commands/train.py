@@ -76,6 +76,7 @@ def train(
     [bold]Example:[/] esvae train --qat --from runs/digits --weight-bits 4 --out runs/digits_4bit
     """
     from deploy.view.console import bar, emit_json, say
+    from deploy.view.prose import training_line
     from esvae.config import config_from_dict, with_settings
     from esvae.errors import ConfigError
     from esvae.machine.outputs import output_folder
@@ -107,7 +108,7 @@ def train(
             resume=resume,
             overwrite=overwrite,
             machine=machine,
-            progress=lambda step, steps, mse: report(step / steps, f"reconstruction MSE {mse:.4f}"),
+            progress=lambda step, steps, mse, epoch: report(step / steps, training_line(mse, epoch)),
         )
     if rank() != 0:
         return

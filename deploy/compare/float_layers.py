@@ -7,6 +7,7 @@ decoder's own spikes are.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,7 +17,7 @@ from esvae.model.decoder import Decoder
 from esvae.run import Run
 from export.float_layer import sums_of
 from export.frontends import from_run
-from export.ir import FloatLif, Shape
+from export.ir import ConvTranspose, FloatLif, Shape
 from export.ir.floats import FloatLayer
 from export.ir.geometry import matrix
 from export.passes import fold_norm
@@ -49,7 +50,8 @@ class FloatDecoder:
         shapes: ``(C, H, W)`` of every layer with neurons, the readout last, whose maps are not yet interleaved.
         decoder: the run's own, which draws the images.
         names: of the layers.
-        thresholds: of the spiking layers.
+        units: what a potential of each layer counts in: its threshold, of the readout what stands for 1.0 before tanh.
+        weights: of all layers, folded, in the order in which the float layer holds them.
     """
 
     def __init__(self, run: Run) -> None:
@@ -63,7 +65,9 @@ class FloatDecoder:
         for layer in self._layers:
             shape = layer.synapse.output_shape(shape)
             self.shapes.append(shape)
-        self.thresholds = [self._neuron(k).threshold for k in range(len(self._layers) - 1)]
+        self.units = [self._neuron(k).threshold for k in range(len(self._layers) - 1)]
+        self.units.append(1 / float(self.decoder.gain))
+        self.weights = [np.asarray(layer.synapse.weight) for layer in self._layers]
         self._synapses = [
             replace(layer.synapse, weight=layer.synapse.weight.astype(np.float32)) for layer in self._layers
         ]
@@ -98,6 +102,15 @@ class FloatDecoder:
             if fired is not None:
                 entering = fired
         return found
+
+    def copies(self, k: int, factor: tuple[int, int] | None) -> int | None:
+        """How often each weight of layer ``k`` stands in a file that holds the layer in cells of ``factor`` pixels;
+        None of one that holds it unrolled."""
+        if factor is None:
+            return None
+        synapse = self._layers[k].synapse
+        stride = synapse.stride if isinstance(synapse, ConvTranspose) else (1, 1)
+        return max(1, math.prod(factor) // math.prod(stride))
 
     def _neuron(self, k: int) -> FloatLif:
         return self._layers[k].synapse.neuron

@@ -33,7 +33,9 @@ def image_psnr(mse: np.ndarray) -> np.ndarray:
 def image_ssim(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Structural similarity, float64 ``(N,)``: its mean over channels and over the windows that lie in the image.
 
-    Images of fewer than 11 pixels take the largest odd window that fits.
+    Images of fewer than 11 pixels take the largest odd window that fits. torchmetrics has the same index window by
+    window, yet its mean takes in windows over borders that it mirrors, which its authors' own does not: on 32x32
+    pixels that is 0.03 of it. It also takes five times as long, as its window is not separated into rows and columns.
     """
     x, y = (torch.from_numpy(np.ascontiguousarray(images, np.float64)) for images in (left, right))
     size = min(_WINDOW, *(side - 1 + side % 2 for side in x.shape[2:]))

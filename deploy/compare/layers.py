@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 
 from deploy.compare.float_layers import FloatDecoder, Membrane
+from deploy.compare.histograms import LayerHistogram, potential_histogram, weight_histogram
 from deploy.compare.layout import Layout, find_layout
 from deploy.compare.types import Divergence, LayerDrift, Location
 from esvae.chip.formats import STATE_SHIFT
-from export.ir import Network, lif_of
+from export.ir import Network, all_weights, lif_of
 from sim.trace import Trace
 
 __all__ = ["LayerStream", "layouts_of"]
@@ -39,7 +40,8 @@ class LayerStream:
         assert network.time_steps is not None
         assert network.readout is not None
         self.layouts = layouts_of(decoder, network)
-        self._decoder, self._steps = decoder, network.time_steps
+        self._decoder, self._network, self._steps = decoder, network, network.time_steps
+        self._potentials: dict[int, LayerHistogram] = {}
         neurons = [lif_of(layer.neuron, layer.kind, "comparing potentials") for layer, _, _ in network.synapses()]
         # A potential counts in thresholds: of the float layer on one side, of the chip's register on the other. One
         # that rounded to zero is no unit, so such a layer's potentials are not compared.
@@ -64,10 +66,13 @@ class LayerStream:
             if isinstance(layout, str) or sums is None:
                 continue
             one = floats[k]
-            scale = 1.0 if one.spikes is None else self._decoder.thresholds[k]
             if self._units[k]:
                 gap = layout.restored(traces[k].v) * np.float32(1 / self._units[k])
-                gap -= one.after * np.float32(1 / scale)
+                after = one.after * np.float32(1 / self._decoder.units[k])
+                if not first_image:
+                    name, unit = self._decoder.names[k], self._unit_name(k)
+                    self._potentials[k] = potential_histogram(name, unit, after, gap)
+                gap -= after
                 sums.add_potentials(gap)
             if one.spikes is not None:
                 fired = layout.restored(traces[k].s)
@@ -93,7 +98,7 @@ class LayerStream:
             spikes = floats[k].spikes
             assert spikes is not None
             at = (image, step, *neuron)
-            potential = float(floats[k].before[at]) / self._decoder.thresholds[k]
+            potential = float(floats[k].before[at]) / self._decoder.units[k]
             return Location(base + image, step, k, neuron, bool(spikes[at]), potential)
 
         for image in parted[: max(0, _EXAMPLES - len(self._first))]:
@@ -116,6 +121,30 @@ class LayerStream:
                 drift = sums.drift(k, name, layout, self._images, spiking=spiking)
                 found.append(drift if self._units[k] else replace(drift, membrane=None, membrane_by_step=()))
         return tuple(found)
+
+    def weights(self) -> tuple[LayerHistogram, ...]:
+        """How the weights of each layer that could be compared are distributed."""
+        found = []
+        held = (layer for layer, _, _ in self._network.synapses())
+        for k, (layer, layout, unit) in enumerate(zip(held, self.layouts, self._units, strict=False)):
+            if isinstance(layout, str) or not unit:
+                continue
+            floats, integers = self._decoder.weights[k] / self._decoder.units[k], all_weights(layer)
+            copies = self._decoder.copies(k, layout.factor)
+            if layout.factor is None and integers.size == floats.size:
+                copies = 1
+            made = weight_histogram(
+                self._decoder.names[k], self._unit_name(k), floats, integers, (1 << STATE_SHIFT) / unit, copies
+            )
+            found.append(made)
+        return tuple(one for one in found if one is not None)
+
+    def _unit_name(self, k: int) -> str:
+        return "thresholds" if k < len(self.layouts) - 1 else "before tanh"
+
+    def potentials(self) -> tuple[LayerHistogram, ...]:
+        """How the potentials of the first images are distributed, likewise."""
+        return tuple(self._potentials.values())
 
     def divergence(self) -> Divergence | None:
         """Where images part first; None where a layer with spikes could not be compared."""

@@ -12,6 +12,7 @@ from deploy.compare.samplers import on_the_host
 from deploy.compare.types import Comparison
 from deploy.pair import pair_of
 from deploy.view.comparison import draw_layers, draw_noise, draw_shares
+from deploy.view.histograms import draw_histograms
 from deploy.view.numbers import power
 from deploy.view.style import figure, save_png, styled
 from deploy.view.table import plain
@@ -29,7 +30,8 @@ _SHOWN, _COLUMNS = 32, 4
 def save_comparison_plots(
     found: Comparison, run: str | os.PathLike[str], file: str | os.PathLike[str], folder: str | os.PathLike[str]
 ) -> list[Path]:
-    """Writes ``images.png``, and where they were computed ``samplers``, ``layers``, ``shares`` and ``noise``."""
+    """Writes ``images.png``, and where they were computed ``samplers``, ``layers``, ``weights``, ``potentials``,
+    ``shares`` and ``noise``."""
     folder = Path(folder)
     trained, network, numbers = load_run(run), read_netx(file), np.arange(min(_SHOWN, found.images))
     engine = Engine(network)
@@ -41,6 +43,9 @@ def save_comparison_plots(
         figures["samplers.png"] = draw_samplers(host.integers, pairs.integers)
     if any(layer.membrane_by_step for layer in found.layers):
         figures["layers.png"] = draw_layers(plain(found.layers))
+    for name, rows in (("weights.png", found.weights), ("potentials.png", found.potentials)):
+        if rows:
+            figures[name] = draw_histograms(plain(rows))
     if found.attribution is not None and found.attribution.layers:
         figures["shares.png"] = draw_shares(plain(found.attribution))
     if found.noise:

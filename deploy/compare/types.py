@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from deploy.compare.histograms import LayerHistogram
 from esvae.metrics.uncertainty import Estimate
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "ImageQuality",
     "ImageSpread",
     "LayerDrift",
+    "LayerHistogram",
     "LayerShare",
     "Location",
     "NoiseCurve",
@@ -347,6 +349,7 @@ class Comparison:
         images, steps, seed: of the latent spikes from the prior.
         data: the data set, or None where no real images were used.
         quality, layers, divergence: on the prior's latent spikes.
+        weights, potentials: how those of each layer are distributed; the potentials of the first chunk of images.
         reconstruction: MSE of test images through encoder, sampled counts and each decoder; None where not asked for.
         distribution, attribution, noise: None or empty where not asked for.
         samplers: of a file that draws on the chip; None of others.
@@ -367,6 +370,8 @@ class Comparison:
     quality: ImageQuality
     layers: tuple[LayerDrift, ...]
     divergence: Divergence | None
+    weights: tuple[LayerHistogram, ...] = ()
+    potentials: tuple[LayerHistogram, ...] = ()
     reconstruction: PairedFigure | None = None
     distribution: Distribution | None = None
     attribution: Attribution | None = None

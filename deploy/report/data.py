@@ -10,6 +10,7 @@
     warnings             sentences that a reader must not miss
     summary              verification, images, energy, fit: the figures at the top of the page
     network              file, hashes, layers with shapes and neurons
+    outline              the stages from input to picture, as they are drawn (see deploy.outline.OutlineLayer)
     pictures             by group ("generated", "reconstructed"): sheets as PNG data addresses, errors by image
     comparison           of esvae compare --json (see deploy.compare.types), float beside quantized
     layers               what rounding did to each layer and its rates, and how much of its registers it can use
@@ -41,6 +42,7 @@ from deploy.compare.images import image_mse
 from deploy.compare.samplers import on_the_host
 from deploy.cost import cost_of, counted_input
 from deploy.entering import InputOptions
+from deploy.outline import outline_of
 from deploy.pair import pair_of
 from deploy.posterior import encode_latents
 from deploy.report import pictures, sections
@@ -157,6 +159,7 @@ def gather(wanted: Wanted, progress: Progress | None = None) -> dict[str, Any]:
             "sha256": sha256_file(path),
             **sections.network(network),
         },
+        "outline": plain(outline_of(network, fit.mapping)),
         "pictures": shown,
         "comparison": plain(compared),
         "layers": _layers(run, network),

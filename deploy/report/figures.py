@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from deploy.view.numbers import percent, rounded, si, whole
+from deploy.view.numbers import percent, rounded, shape, si, whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,7 +17,7 @@ __all__ = ["figures"]
 
 def figures(content: Mapping[str, Any]) -> dict[str, Markup]:
     """All charts by name; those that have nothing to show are left out."""
-    from deploy.view import comparison, plots
+    from deploy.view import comparison, histograms, outline, plots
     from deploy.view.style import inline_svg
 
     found = content["comparison"]
@@ -27,6 +27,9 @@ def figures(content: Mapping[str, Any]) -> dict[str, Markup]:
         svg = inline_svg(lambda width: draw(shown, width), f"chart-{name}", title, about)
         made[name] = Markup(svg)
 
+    stages = content["outline"]
+    about = "; ".join(f"{one['layer']} {shape(one['shape'])}" for one in stages)
+    add("outline", outline.draw_outline, stages, f"The network from input to output in {len(stages)} stages", about)
     quality = found["quality"]
     if any(value is not None for value in quality["per_image"]["mse"]):
         about = f"Median {rounded(quality['mse']['median'])}; 95 % {rounded(quality['mse']['p95'])}."
@@ -35,6 +38,10 @@ def figures(content: Mapping[str, Any]) -> dict[str, Markup]:
     if any(layer["membrane_by_step"] for layer in found["layers"]):
         title = "Spikes that differ between float and integer, and potentials' difference, by step of the window"
         add("layers", comparison.draw_layers, found["layers"], title, _drift(found["layers"]))
+    for name, title in (("weights", "Weights"), ("potentials", "Membrane potentials")):
+        if rows := found[name]:
+            about = "; ".join(f"{row['name']} from {_ends(row['edges'])} {row['unit']}" for row in rows)
+            add(name, histograms.draw_histograms, rows, f"{title} of each layer, float and integer", f"{about}.")
     if found["attribution"] is not None and found["attribution"]["layers"]:
         shares = (f"{one['name']} {percent(one['share'])}" for one in found["attribution"]["layers"])
         title = "Each layer's share of the image MSE, where it alone computes with integers and added in order"
@@ -60,6 +67,11 @@ def figures(content: Mapping[str, Any]) -> dict[str, Markup]:
         about = f"From {rounded(values[0])} to {rounded(values[-1])}."
         add("training", comparison.draw_training, epochs, "Reconstruction MSE over the training", about)
     return made
+
+
+def _ends(edges: Sequence[float]) -> str:
+    """Where a histogram begins and ends."""
+    return f"{rounded(edges[0])} to {rounded(edges[-1])}"
 
 
 def _drift(layers: list[Mapping[str, Any]]) -> str:

@@ -43,7 +43,7 @@ def _fine_tuned(
     """
     config = fine_tuning(run.config, bits)
 
-    def report(step: int, steps: int, mse: float) -> None:
+    def report(step: int, steps: int, mse: float, epoch: object) -> None:
         if progress is not None:
             progress(step / steps, f"fine-tuning with {bits} bits, reconstruction MSE {mse:.4f}")
 

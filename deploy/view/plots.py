@@ -119,9 +119,11 @@ def draw_activity(operations: Mapping[str, Any], width: float = WIDE) -> Figure:
     made, (axis,) = figure(width, 3.2)
     steps = np.arange(1, operations["steps"] + 1)
     first = operations["layers"][0]
-    series = [("input", first["over_steps"]["spikes_in"], first["inputs"])]
-    series += [(row["layer"], row["over_steps"]["spikes"], row["neurons"]) for row in operations["layers"]]
-    for k, (name, spreads, neurons) in enumerate(series):
+    entering = ("input", first["over_steps"]["spikes_in"], first["inputs"])
+    series = [(row["layer"], row["over_steps"]["spikes"], row["neurons"]) for row in operations["layers"]]
+    # The input comes first and looks as no layer does: a layer has the same colour in every chart.
+    looks = [len(COLOURS) - 1, *(k % (len(COLOURS) - 1) for k in range(len(series)))]
+    for k, (name, spreads, neurons) in zip(looks, (entering, *series), strict=True):
         mean, std = (100 * np.array([step[key] for step in spreads]) / neurons for key in ("mean", "std"))
         axis.plot(steps, mean, **line(k, name))
         low, high = np.clip(mean - std, 0, 100), np.clip(mean + std, 0, 100)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Mapping
+from typing import Any
 
-__all__ = ["counted", "in_lines"]
+from deploy.view.numbers import si
+
+__all__ = ["counted", "in_lines", "training_line"]
 
 #: Between a number and its unit; no line is broken there, as :mod:`textwrap` breaks at ASCII blanks alone.
 _TIED = "\N{NO-BREAK SPACE}"
@@ -36,3 +40,20 @@ def in_lines(text: str, width: int) -> str:
         break_on_hyphens=False,
     )
     return "\n".join(lines).replace(_TIED, " ")
+
+
+def training_line(mse: float, epoch: Mapping[str, Any]) -> str:
+    """How a training goes: the step's reconstruction MSE, and what the decoder did after the last epoch.
+
+    Args:
+        mse: of the step.
+        epoch: the last epoch's record, see :data:`esvae.training.TrainingProgress`.
+
+    >>> training_line(0.0432, {"rates": {"decoder.layers.0": 0.25}, "synops": {"decoder.readout": 1234567.0}})
+    'MSE 0.0432, rate 0.250, 1.23 M synops an image'
+    """
+    rates = [rate for name, rate in epoch.get("rates", {}).items() if name.startswith("decoder.")]
+    if not rates:
+        return f"MSE {mse:.4f}"
+    synops = si(sum(epoch["synops"].values()), "").rstrip()
+    return f"MSE {mse:.4f}, rate {sum(rates) / len(rates):.3f}, {synops} synops an image"

@@ -39,6 +39,7 @@ __all__ = [
     "linear_axis",
     "log_axis",
     "palette_css",
+    "save_picture",
     "save_png",
     "step_axis",
     "styled",
@@ -105,6 +106,15 @@ def save_png(made: Figure, target: str | os.PathLike[str]) -> None:
         made.savefig(handle, format="png", dpi=_DPI)
 
 
+def save_picture(made: Figure, target: str | os.PathLike[str]) -> None:
+    """Writes a figure as PNG, or as SVG where the name ends so, whole or not at all; the same bytes every time."""
+    if not os.fspath(target).lower().endswith(".svg"):
+        save_png(made, target)
+        return
+    with matplotlib.rc_context({**_RC, "svg.fonttype": "path", "svg.hashsalt": "esvae"}), atomic_file(target) as handle:
+        made.savefig(handle, format="svg", metadata={"Date": None})
+
+
 def line(k: int, label: str) -> dict[str, Any]:
     """How series number ``k`` is drawn."""
     look = {"color": COLOURS[k % len(COLOURS)], "linestyle": _DASHES[k % len(_DASHES)]}
@@ -153,7 +163,8 @@ def log_axis(axis: Any, low: float, high: float, unit: str | None = None, *, tic
 def _tick(value: float, unit: str | None) -> str:
     """``2 mJ``; digits after the point only where they say something."""
     if unit is None:
-        return f"{value:g}" if value == 0 or abs(value) >= 1e-2 else power(value, 3)
+        text = f"{value:g}" if value == 0 or abs(value) >= 1e-2 else power(value, 3)
+        return text.replace("-", "−")
     number, prefixed = si(value, unit).split(" ")
     return f"{float(number):g} {prefixed}".rstrip()
 

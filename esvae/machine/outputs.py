@@ -24,6 +24,8 @@ _STARTS = {
     ".npy": b"\x93NUMPY",
     ".npz": b"PK",
     ".png": b"\x89PNG",
+    ".gif": b"GIF8",
+    ".svg": b"<",
     ".html": b"<",
     ".htm": b"<",
     ".json": b"{",

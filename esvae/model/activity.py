@@ -1,7 +1,8 @@
-"""What the spiking layers do: firing rates, neurons that never fire, and the share of synaptic operations used."""
+"""What the spiking layers do: firing rates, neurons that never fire, synaptic operations and the share of them used."""
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from torch import nn
 
 from esvae.model.layers import SpikingLayer
 
-__all__ = ["LayerFiringRate", "Recording", "layer_activity", "recording"]
+__all__ = ["LayerFiringRate", "ModelActivity", "Recording", "model_activity", "recording"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,20 @@ class LayerFiringRate:
     name: str
     rate: float
     dead: float
+
+
+@dataclass(frozen=True)
+class ModelActivity:
+    """Of a model over some images.
+
+    Attributes:
+        layers: of every spiking layer, encoder first.
+        synops: synaptic operations an image by layer of the decoder at which they arrive, the readout last: spikes
+            times the synapses that each reaches, those beyond a border not counted.
+    """
+
+    layers: tuple[LayerFiringRate, ...]
+    synops: dict[str, float]
 
 
 class Recording:
@@ -82,8 +97,8 @@ def _fan_out(synapse: nn.Module) -> float:
 
 
 @torch.no_grad()
-def layer_activity(model: Any, images: torch.Tensor, generator: torch.Generator) -> list[LayerFiringRate]:
-    """Rates and dead neurons of every spiking layer, encoder first, for reconstructions of ``images``.
+def model_activity(model: Any, images: torch.Tensor, generator: torch.Generator) -> ModelActivity:
+    """Rates, dead neurons and synaptic operations of reconstructions of ``images``.
 
     Args:
         model: left in the mode in which it is; judged in evaluation mode.
@@ -93,9 +108,25 @@ def layer_activity(model: Any, images: torch.Tensor, generator: torch.Generator)
     was_training = model.training
     model.eval()
     with recording(model) as record:
-        model.decoder.hidden(model.sample(model.posterior_rates(images), generator))
+        latents = model.sample(model.posterior_rates(images), generator)
+        spikes = [latents.flatten(0, 1), *model.decoder.hidden(latents)]
     model.train(was_training)
-    return [
+    synapses = {f"decoder.layers.{k}": layer.synapse for k, layer in enumerate(model.decoder.layers)}
+    synapses["decoder.readout"] = model.decoder.readout
+    layers = tuple(
         LayerFiringRate(name, float(x.float().mean()), float((x.float().amax(0) == 0).float().mean()))
         for name, x in record.spikes.items()
-    ]
+    )
+    arriving = zip(synapses.items(), spikes, strict=True)
+    return ModelActivity(layers, {name: _operations(synapse, x) / len(images) for (name, synapse), x in arriving})
+
+
+def _operations(synapse: nn.Module, spikes: torch.Tensor) -> float:
+    """Spikes ``(T * N, ...)`` times the synapses that each reaches."""
+    probe = copy.deepcopy(synapse)
+    for name, values in probe.named_parameters():
+        values.data.fill_(0.0 if name.endswith("bias") else 1.0)
+    with torch.enable_grad():
+        one = torch.zeros_like(spikes[:1], requires_grad=True)
+        (reached,) = torch.autograd.grad(probe(one).sum(), one)
+    return float((spikes.sum(0).double() * reached[0]).sum())  # whole numbers, of which float32 holds 2^24

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -26,8 +26,9 @@ __all__ = ["CHECKPOINT", "Keeping", "Machine", "TrainingProgress", "fit"]
 
 CHECKPOINT = "checkpoint.safetensors"
 
-#: Called after every step with: steps done, steps in all, reconstruction MSE of the step.
-TrainingProgress = Callable[[int, int, float], None]
+#: Called after every step with: steps done, steps in all, reconstruction MSE of the step, and what is recorded of the
+#: last epoch (``rates`` and ``synops`` by layer, and more), empty before the first has ended.
+TrainingProgress = Callable[[int, int, float, Mapping[str, Any]], None]
 #: Writes the run: its record so far, and whether the weights go with it.
 Save = Callable[[dict[str, Any], bool], None]
 
@@ -210,7 +211,8 @@ class _Keeper(lightning.Callback):
         elif self.checkpoint_steps and step % self.checkpoint_steps == 0:
             self._checkpoint(trainer, module)
         if self.progress is not None and module.writes:
-            self.progress(step, module.total, module.last_mse)
+            last = self.done.history[-1] if self.done.history else {}
+            self.progress(step, module.total, module.last_mse, last)
 
     def on_train_end(self, trainer: lightning.Trainer, module: Any) -> None:
         if self.monitor is not None:

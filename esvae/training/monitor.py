@@ -14,7 +14,7 @@ import torch
 from esvae.errors import ConfigError
 from esvae.machine.files import write_text
 from esvae.model import ESVAE
-from esvae.model.activity import layer_activity
+from esvae.model.activity import model_activity
 from esvae.pictures import image_grid, save_grid
 from esvae.training.batches import step_generator
 from esvae.training.evaluate import evaluate_mse
@@ -66,9 +66,10 @@ class Monitor:
         device = next(self.model.parameters()).device
         dtype = next(self.model.parameters()).dtype
         draws = step_generator(seed, 0, _PURPOSE)
-        activity = layer_activity(self.model, self.watched.to(device, dtype), draws)
-        record["rates"] = {layer.name: round(layer.rate, 5) for layer in activity}
-        record["dead"] = {layer.name: round(layer.dead, 5) for layer in activity}
+        activity = model_activity(self.model, self.watched.to(device, dtype), draws)
+        record["rates"] = {layer.name: round(layer.rate, 5) for layer in activity.layers}
+        record["dead"] = {layer.name: round(layer.dead, 5) for layer in activity.layers}
+        record["synops"] = {name: round(count, 1) for name, count in activity.synops.items()}
         record["seconds"] = round(time.perf_counter() - self._since, 3)
         self._since = time.perf_counter()
         if writes:
@@ -114,7 +115,7 @@ def _events(folder: Path, first: int) -> Any:
 def flat(record: dict[str, Any]) -> dict[str, float]:
     """A record with the layers' entries as ``rate/decoder.layers.0``."""
     numbers = {name: value for name, value in record.items() if not isinstance(value, dict)}
-    for name, prefix in (("rates", "rate"), ("dead", "dead")):
+    for name, prefix in (("rates", "rate"), ("dead", "dead"), ("synops", "synops")):
         numbers.update({f"{prefix}/{layer}": value for layer, value in record.get(name, {}).items()})
     return numbers
 

@@ -18,10 +18,9 @@ from deploy.entering import (
     at_rate,
     drawable,
     enter,
-    load_raster,
     made_up,
-    save_latents,
 )
+from deploy.rasters import load_raster, save_latents
 from esvae.errors import ConfigError, DataError
 from export.ir import Dense, InputNeurons, Lif, Network, Prior
 from sim.sampler import draw_latents

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,11 +80,16 @@ def test_labelled_arrays(traces: Traces) -> None:
     assert isinstance(array, xarray.DataArray)
     assert array.dims == ("image", "step", "channel", "y", "x")
     np.testing.assert_array_equal(array.sel(step=1).values, traces.layer(0).v[:, 0])
+    assert array.attrs == {"layer": "layer 1 (conv)", "long_name": "membrane potential"}
+    assert array.name == "v"
+    np.testing.assert_array_equal(traces.labelled(-1).mean("image").values, traces.layer(-1).s.mean(0))
+    flat = replace(traces, arrays={name: x.reshape(*x.shape[:2], -1) for name, x in traces.arrays.items()})
+    assert flat.labelled("layer 1 (conv)", "u").dims == ("image", "step", "feature")
 
 
 def test_labelled_arrays_without_xarray(traces: Traces, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "xarray", None)
-    with pytest.raises(EsvaeError, match="pip install xarray"):
+    with pytest.raises(EsvaeError, match=r"pip install 'esvae-loihi\[xarray\]'"):
         traces.labelled(0)
 
 

@@ -17,9 +17,7 @@ from deploy.compare.images import image_mse
 from deploy.compare.layout import Layout, find_layout
 from deploy.compare.noise import noise_curves, noisy_spikes
 from deploy.pair import float_images
-from esvae.config import config_from_dict
 from esvae.errors import DataError
-from esvae.model import ESVAE
 from esvae.run import Run
 from export.ir import Conv, Network
 from export.ir.geometry import cells
@@ -27,38 +25,15 @@ from export.pipeline import integer_network
 from sim import reference
 from sim.readout import images_from_potentials
 from sim.sampler import draw_latents
+from small_run import LATENT, STEPS, firing_run
 
-STEPS, LATENT, IMAGES = 5, 6, 12
+IMAGES = 12
 OPTIONS = CompareOptions(IMAGES, parts=frozenset({"layers", "attribution"}), force=True)
-
-
-def made_run(kind: str, **neuron: float) -> Run:
-    torch.manual_seed(3)
-    content = {
-        "name": "tiny",
-        "data": {"image_size": 16},
-        "model": {
-            "latent": LATENT,
-            "time_steps": STEPS,
-            "encoder_channels": [4, 8],
-            "decoder": {"kind": kind, "base_size": 4, "channels": [6, 5] if kind == "subpixel" else [6, 5, 4]},
-            "neuron": neuron,
-        },
-    }
-    model = ESVAE(config_from_dict(content, "test")).train()
-    with torch.no_grad():
-        for layer in model.decoder.layers:  # so that all layers fire well, untrained as they are
-            layer.norm.weight.fill_(3.0)  # type: ignore[union-attr,operator]
-            layer.norm.bias.fill_(0.1)  # type: ignore[union-attr,operator]
-        for _ in range(20):  # the norms learn their statistics
-            model.encoder(torch.rand(16, 1, 16, 16) * 2 - 1)
-            model.decoder((torch.rand(STEPS, 32, LATENT) < 0.5).float())
-    return Run(model.eval(), {}, "a" * 64)
 
 
 @pytest.fixture(scope="module")
 def run() -> Run:
-    return made_run("transposed")
+    return firing_run("transposed")
 
 
 @pytest.fixture(scope="module")
@@ -92,16 +67,16 @@ def test_layouts_are_told_by_shapes() -> None:
 @pytest.mark.parametrize("current_keep", [0.0, 0.5])
 def test_potentials_fire_where_the_decoder_does(current_keep: float) -> None:
     """Spikes are the decoder's own, potentials computed apart: above the threshold exactly where it fired."""
-    run = made_run("transposed", current_keep=current_keep)
+    run = firing_run("transposed", current_keep=current_keep)
     decoder = FloatDecoder(run)
     latents = (np.random.default_rng(0).random((IMAGES, STEPS, LATENT)) < 0.5).astype(np.uint8)
     found = decoder.membranes(latents)
     for k, layer in enumerate(found[:-1]):
         assert layer.spikes is not None
         assert 0.01 < layer.spikes.mean() < 0.99
-        near = np.abs(layer.before - decoder.thresholds[k]) < 1e-5  # float32 rounds differently along two ways
+        near = np.abs(layer.before - decoder.units[k]) < 1e-5  # float32 rounds differently along two ways
         assert near.mean() < 1e-3
-        assert np.array_equal(layer.spikes[~near], (layer.before > decoder.thresholds[k])[~near])
+        assert np.array_equal(layer.spikes[~near], (layer.before > decoder.units[k])[~near])
     drawn = np.tanh(found[-1].before[:, -1])
     np.testing.assert_allclose(drawn, float_images(run.model.decoder, latents), rtol=0, atol=1e-5)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,18 @@ import pytest
 from matplotlib.figure import Figure
 
 from browser import Browser, Page, browser
+from deploy.compare import LayerHistogram
 from deploy.report.render import render_html
 from deploy.sweep.grid import Point
 from deploy.sweep.plot import draw_front
 from deploy.sweep.run import Entry, Sweep
 from deploy.sweep.types import SweepProtocol
 from deploy.view.comparison import draw_noise
+from deploy.view.histograms import draw_histograms
+from deploy.view.outline import draw_outline
 from deploy.view.plots import draw_raster
 from deploy.view.style import inline_svg, palette_css
+from deploy.view.table import plain
 
 AUDIT = (Path(__file__).resolve().parents[2] / "audit.js").read_text("utf-8")
 AXE = Path(sys.prefix, "share", "axe-core", "axe.min.js")
@@ -57,6 +62,18 @@ def test_nothing_of_the_report_leaves_its_box(work: Path, chromium: Browser) -> 
     assert findings(page) == []
 
 
+def test_a_long_path_breaks(work: Path, chromium: Browser, tmp_path: Path) -> None:
+    content = json.loads((work / "r.json").read_text("utf-8"))
+    long = "/data/" + "a_folder_whose_name_has_no_blank_/" * 3
+    content["comparison"]["distribution"]["missing"] = {"fad": f"{long}: no FAD autoencoder"}
+    content["warnings"] = [f"{long} is missing."]
+    content["title"] = "a_run_with_a_name_that_is_longer_than_a_telephone_is_wide"
+    (tmp_path / "long.html").write_text(render_html(content), "utf-8")
+    page = chromium.open(tmp_path / "long.html", width=390)
+    assert page.run(AUDIT) == []
+    assert page.run("document.querySelector('h1').textContent") == content["title"]
+
+
 def front(dominated: bool) -> Sweep:
     """Four exports over two decades of energy."""
     entries = []
@@ -82,7 +99,25 @@ def noise() -> list[dict[str, Any]]:
     return [{"kind": kind, "levels": levels, "loss": loss, "analogue": []} for kind in ("input", "latent")]
 
 
+def histograms(last: str) -> list[dict[str, Any]]:
+    """Of seven layers, some of whose values have many digits."""
+    shares = np.random.default_rng(0).dirichlet(np.ones(48)).tolist()
+    rows = [LayerHistogram(f"layer {k} (dense_rec)", "weight", "thresholds", (), (), ()) for k in range(7)]
+    rows[-1] = replace(rows[-1], quantity="membrane potential", unit=last)
+    edges = [np.linspace(-(10.0 ** (k - 3)), 7.77 * 10 ** (k - 3), 49).tolist() for k in range(7)]
+    return [
+        {**plain(row), "edges": e, "float": shares, "quantized": shares} for row, e in zip(rows, edges, strict=True)
+    ]
+
+
+STAGES = [
+    {"layer": f"layer {k} (convT)", "shape": [512, 128, 64], "neurons": 4_194_304, "kernel": "11 × 11, stride 2"}
+    | {"synapses": 1_234_567_890, "cores": 128}
+    for k in range(8)
+]
 CHARTS: dict[str, Callable[[float], Figure]] = {
+    "histograms": lambda width: draw_histograms(histograms("before tanh"), width),
+    "outline": lambda width: draw_outline(STAGES, width),
     "front": lambda width: draw_front(front(dominated=True), width),
     "raster": lambda width: draw_raster(
         {"steps": 8, "layers": [{"layer": "layer 1 (conv)"}, {"layer": "layer 2 (dense)"}]}, raster(), width

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.view.prose import counted, in_lines
+from deploy.view.prose import counted, in_lines, training_line
 
 
 @pytest.mark.parametrize(("number", "text"), [(0, "0 images"), (1, "1 image"), (5000, "5,000 images")])
@@ -32,3 +32,11 @@ def test_quantities_stay_whole(quantity: str, width: int) -> None:
 
 def test_blanks_at_the_beginning_stand_before_every_line() -> None:
     assert in_lines("  fix: this is long", 12).splitlines() == ["  fix: this", "  is long"]
+
+
+def test_training_line_before_and_after_the_first_epoch() -> None:
+    assert training_line(0.04321, {}) == "MSE 0.0432"
+    rates = {"encoder.layers.0": 0.9, "decoder.layers.0": 0.25, "decoder.layers.1": 0.15}
+    epoch = {"rates": rates, "synops": {"decoder.layers.0": 1_000_000.0, "decoder.readout": 234_567.0}}
+    assert training_line(0.04321, epoch) == "MSE 0.0432, rate 0.200, 1.23 M synops an image"
+    assert training_line(1, {**epoch, "synops": {"decoder.readout": 12.0}}).endswith(", 12.0 synops an image")

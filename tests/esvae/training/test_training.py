@@ -57,7 +57,7 @@ def test_a_stopped_run_continues_to_the_same_weights(stop: int, settings: dict[s
     config = tiny(**settings)
     whole = train(config, tmp_path / "whole", machine=Machine(checkpoint_steps=1))
 
-    def progress(step: int, steps: int, mse: float) -> None:
+    def progress(step: int, steps: int, mse: float, epoch: object) -> None:
         if step == stop:
             raise Stop
 
