@@ -30,7 +30,7 @@ def inspect(
     [bold]Example:[/] esvae inspect decoder.net -o network.svg
     """
     from deploy.inspection import inspect_file
-    from deploy.view.console import say_written, show_result
+    from deploy.view.console import show_result
     from deploy.view.table import plain
     from deploy.view.tables import inspection_tables
     from esvae.machine.outputs import output_file
@@ -42,12 +42,7 @@ def inspect(
     drawn = () if out is None or found.refused is not None else (out,)
     for picture in drawn:
         _draw(net, picture)
-
-    def people() -> None:
-        _print(found, tables)
-        say_written(*drawn)
-
-    show_result(found, tables, json=json, csv=csv, people=people)
+    show_result(found, tables, json=json, csv=csv, people=lambda: _print(found, tables), files=drawn)
     if found.refused is not None:
         raise typer.Exit(1)
 
