@@ -67,7 +67,7 @@ def encode_latents(
     Raises:
         DataError: images or a network that do not fit the run.
     """
-    if network.time_steps != run.config.model.time_steps:
-        raise DataError(f"the run has {run.config.model.time_steps} steps, the network {network.time_steps}")
+    if network.image_steps != run.config.model.time_steps:
+        raise DataError(f"the run has {run.config.model.time_steps} steps, the network {network.image_steps}")
     counts = encode_counts(run, images)
     return posterior_latents(network, counts, seed, np.arange(len(counts)) if numbers is None else numbers)
