@@ -119,6 +119,8 @@ def _child(path: Path) -> None:
         try:
             net = path if path.suffix == ".net" else _converted(path, Path(folder) / "converted.net")
             network = read_netx(net)
+            lowered = "lower it" in _loads(net)
+            net = _converted(net, Path(folder) / "lowered.net") if lowered else net
         except EsvaeError as error:
             for names in STAGES.values():
                 tell(dict.fromkeys(names, "-"))
@@ -128,7 +130,7 @@ def _child(path: Path) -> None:
         neurons += math.prod(network.input_shape) if network.input_neurons is not None else 0
         tell({"neurons": f"{neurons:,}", "layers": str(network.depth)})
         todo: dict[str, Callable[[], Cells]] = {
-            "loads": lambda: {"loads": _loads(net)},
+            "loads": lambda: {"loads": f"{'lowered: ' if lowered else ''}{_loads(net)}"},
             "lava": lambda: {"equal on Lava": _equal(net, network)},
             "cost": lambda: _cost(network),
             "fit": lambda: {f"cores of {CHIP}": _cores(network)},
@@ -141,7 +143,7 @@ def _child(path: Path) -> None:
 
 
 def _converted(path: Path, target: Path) -> Path:
-    """A ``.nir`` file as ``.net``, by the command that everybody has.
+    """A ``.nir`` file, or one with layers that netx refuses, as one that it loads, by the command that everybody has.
 
     Raises:
         EsvaeError: it cannot be converted.

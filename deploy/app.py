@@ -7,15 +7,26 @@ from typing import Annotated
 import typer
 
 from deploy import commands
+from deploy.commands.options import canonical
 from esvae import __version__
 
-__all__ = ["app"]
+__all__ = ["PANELS", "app"]
+
+#: Commands as the work goes, by the headings of ``esvae --help``; each is under one.
+PANELS = {
+    "Train": ("demo", "train", "fad", "import_official"),
+    "Export": ("export",),
+    "Run": ("simulate", "generate", "autoencode", "verify"),
+    "Judge": ("evaluate", "compare", "sweep", "energy", "fit", "probe", "report"),
+    "Look": ("inspect", "check", "diff", "plan"),
+    "Environment": ("config", "data", "pretrained", "lava"),
+}
 
 app = typer.Typer(
     name="esvae",
     help="Spiking variational autoencoders from PyTorch to Loihi 2.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"token_normalize_func": canonical},
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
@@ -34,9 +45,10 @@ def _root(
     """Spiking variational autoencoders from PyTorch to Loihi 2."""
 
 
-for _verb in commands.__all__:
-    _command = getattr(commands, _verb)
-    if isinstance(_command, typer.Typer):
-        app.add_typer(_command)  # a group of commands, such as `esvae lava install`
-    else:
-        app.command()(_command)
+for _panel, _verbs in PANELS.items():
+    for _verb in _verbs:
+        _command = getattr(commands, _verb)
+        if isinstance(_command, typer.Typer):
+            app.add_typer(_command, rich_help_panel=_panel)  # a group of commands, such as `esvae lava install`
+        else:
+            app.command(rich_help_panel=_panel)(_command)

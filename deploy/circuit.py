@@ -68,13 +68,18 @@ def print_circuit(network: Network, beside: tuple[Path, ...]) -> None:
 def wiring_script(network: Network, circuit: CircuitPrior, source: str, decoder: str) -> str:
     """A script that connects two files on stock netx and prints the potentials that the first image ends with.
 
+    Where pixels fire, it prints their spikes at each step of the window instead.
+
     Args:
         network: the decoder, with a window.
         circuit: that draws for it.
         source, decoder: names of their files, beside the script.
     """
     steps, start = network.time_steps or 0, circuit.layout.start
-    return _SCRIPT.format(
+    imports, tap, printed = ("", "", _POTENTIALS) if network.spike_readout is None else (_SINK, _TAP, _SPIKES)
+    return (_HEAD + imports + _WIRES + tap + _RUN).format(
+        printed=printed.format(steps=steps),
+        what="picture" if network.spike_readout is None else "picture in spikes",
         source=source,
         decoder=decoder,
         steps=steps,
@@ -84,16 +89,27 @@ def wiring_script(network: Network, circuit: CircuitPrior, source: str, decoder:
     )
 
 
-_SCRIPT = '''\
-"""Draws one picture with nothing fed in, on stock lava-dl: connects the circuit's file to the decoder's."""
+_HEAD = '''\
+"""Draws one {what} with nothing fed in, on stock lava-dl: connects the circuit's file to the decoder's."""
 from lava.lib.dl.netx.hdf5 import Network
 from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg
-
+'''
+_WIRES = """
 source = Network("{source}", reset_interval={steps}, reset_offset={start}, sparse_fc_layer=True)
 decoder = Network("{decoder}", reset_interval={steps}, reset_offset={behind})
 source.out.reshape(decoder.inp.shape).connect(decoder.inp)
+"""
+_RUN = """\
 source.run(RunSteps({total}), Loihi2SimCfg(select_tag="fixed_pt"))  # {steps} more for each further picture
-print(decoder.layers[-1].neuron.v.get().T.astype(int).ravel().tolist())
+print({printed})
 source.stop()
-'''
+"""
+#: What reads the picture.
+_POTENTIALS = "decoder.layers[-1].neuron.v.get().T.astype(int).ravel().tolist()"
+_SINK = "from lava.proc.io.sink import RingBuffer\n"
+_TAP = """\
+sink = RingBuffer(shape=decoder.out.shape, buffer={total})
+decoder.out.connect(sink.a_in)
+"""
+_SPIKES = "sink.data.get()[..., -{steps}:].T.astype(int).tolist()"

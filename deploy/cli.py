@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from deploy.ending import Ending
+from deploy.view.waiting import Waiting
 from esvae.errors import EsvaeError
 
 __all__ = ["main"]
@@ -51,12 +52,13 @@ def _run(arguments: list[str]) -> int:
     _open_standard_files()
     if sys.stdout is None:
         raise EsvaeError("standard output is closed; send it to a file, or to /dev/null")
-    from deploy.app import app
-
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # what the locale cannot show is told by its number
             stream.reconfigure(errors="backslashreplace")
-    code = app(args=arguments, standalone_mode=False)
+    with Waiting(" ".join(("esvae", *arguments[:2]))):
+        from deploy.app import app
+
+        code = app(args=arguments, standalone_mode=False)
     sys.stdout.flush()
     return code if isinstance(code, int) else 0
 
@@ -86,7 +88,10 @@ def _failed(error: BaseException, arguments: list[str]) -> int:
         _drop_output()
         return 1
     if hasattr(error, "format_message"):
-        _fail(error.format_message(), arguments)
+        context = getattr(error, "ctx", None)
+        hint = "" if context is None else f" See: {context.command_path} --help"
+        message = error.format_message()
+        _fail(message + "." * (bool(hint) and not message.endswith((".", "?"))) + hint, arguments)
         return 2
     raise error
 

@@ -12,19 +12,19 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
 from deploy.lava.rates import Rates, rates_from_prior
 from deploy.plan import plan
+from deploy.rasters import mapped_raster
 from esvae.chip.formats import DEFAULT_RATE_BITS
 from esvae.errors import ConfigError, DataError
-from esvae.machine.arrays import load_array, save_array
-from export.ir import Network, Shape
+from esvae.machine.arrays import load_array
+from export.ir import Network
 from export.ir.circuit import circuit_of, source_network, whole_network
 from sim.sampler import check_circuit_seed, draw_latents, initial_states
-from sim.stimulus import Stimulus, Timing, as_stimulus, check_kind, takes_frames
+from sim.stimulus import Stimulus, Timing, as_stimulus, as_zeros_and_ones, check_kind, takes_frames, with_read_phase
 
 __all__ = [
     "DEFAULT_IMAGES",
@@ -35,9 +35,7 @@ __all__ = [
     "drawable",
     "enter",
     "from_power_on",
-    "load_raster",
     "made_up",
-    "save_latents",
 ]
 
 #: Images that are drawn where nobody says how many.
@@ -140,12 +138,13 @@ class Entering:
         Raises:
             DataError: it does not fit.
         """
-        values = self.make(self.first, self.first + self.images)
-        if self.kind in ("image", "pixels"):
-            entering = Stimulus(None, values, self.steps, self.timing)
-        else:
-            entering = Stimulus(_lasting(values, self.steps), None, self.steps, self.timing)
         try:
+            values = self.make(self.first, self.first + self.images)
+            if self.kind in ("image", "pixels"):
+                entering = Stimulus(None, values, self.steps, self.timing)
+            else:
+                spikes = _lasting(with_read_phase(self.network, values), self.steps)
+                entering = Stimulus(spikes, None, self.steps, self.timing)
             return as_stimulus(self.network, entering)
         except DataError as error:
             raise DataError(f"{self.about}: {error}") from None
@@ -308,7 +307,8 @@ def _from_prior(network: Network, options: InputOptions) -> Entering:
     def rates(start: int, stop: int) -> Rates:
         return rates_from_prior(network, seed, np.arange(start, stop))
 
-    sampler = rates if steps == network.time_steps and circuit is None else None  # it draws whole windows
+    fed = circuit is None and network.spike_readout is None  # by a sampler in the graph, which draws whole windows
+    sampler = rates if steps == network.time_steps and fed else None
     about = f"latent spikes drawn from the prior, seed {seed}"
     if circuit is not None:
         about = f"nothing: latent spikes drawn on the chip, seed {circuit.layout.seed}"
@@ -320,12 +320,16 @@ def _from_spikes(
     network: Network, path: str | os.PathLike[str], options: InputOptions, *, window: int | None
 ) -> Entering:
     """Spikes of a file; ``window`` is the number of steps that it must have, None for any."""
-    raster = _raster(path, network.input_shape)[: options.images]
+    raster = mapped_raster(path, network.input_shape, network)[: options.images]
     if window is not None and raster.shape[1] != window:
         raise DataError(f"{path}: has {raster.shape[1]} steps, the network's window is {window}")
     steps = options.steps or raster.shape[1]
     about = f"spikes from {path}"
-    return Entering("file", about, network, len(raster), steps, _rows(raster), options)
+
+    def make(start: int, stop: int) -> np.ndarray:
+        return as_zeros_and_ones(raster[start:stop], start)
+
+    return Entering("file", about, network, len(raster), steps, make, options)
 
 
 def _from_images(network: Network, path: str | os.PathLike[str], options: InputOptions) -> Entering:
@@ -362,32 +366,3 @@ def _lasting(raster: np.ndarray, steps: int) -> np.ndarray:
         return raster[:, :steps]
     silence = np.zeros((len(raster), steps - raster.shape[1], *raster.shape[2:]), raster.dtype)
     return np.concatenate([raster, silence], axis=1)
-
-
-def _raster(path: str | os.PathLike[str], shape: Shape) -> np.ndarray:
-    """A file's array as ``(images, steps, *shape)``, whatever its values, which are read as they are needed."""
-    axes = ", ".join(map(str, ("images", "steps", *shape)))
-    raster = load_array(path, f"spikes ({axes})", mapped="c")
-    flat = (math.prod(shape),)
-    if raster.ndim < 3 or raster.size == 0 or raster.shape[2:] not in (shape, flat):
-        raise DataError(f"{path}: has shape {raster.shape}, expected ({axes})")
-    return raster.reshape(*raster.shape[:2], *shape)
-
-
-def load_raster(path: str | os.PathLike[str], shape: Shape) -> np.ndarray:
-    """Reads spikes, uint8 ``(images, steps, *shape)`` of 0 and 1, from an ``.npy`` file.
-
-    Raises:
-        DataError: missing, not an ``.npy`` file, not 0 and 1, or of another shape.
-    """
-    raster = _raster(path, shape)
-    if not np.isin(raster, (0, 1)).all():
-        raise DataError(f"{path}: holds values other than 0 and 1")
-    return raster.astype(np.uint8)
-
-
-def save_latents(target: str | os.PathLike[str], spikes: np.ndarray) -> Path:
-    """Writes spikes ``(images, steps, ...)`` as ``.npy`` for ``--latents``, features flat, whole or not at all."""
-    rows = spikes.astype(np.uint8, copy=False).reshape(*spikes.shape[:2], -1)
-    save_array(target, rows)
-    return Path(target)

@@ -120,10 +120,18 @@ def inspect_file(path: str | os.PathLike[str]) -> Inspection:
         time_steps=network.time_steps,
         content_hash=network.content_hash(),
         prior=_prior(network),
-        readout=None if network.readout is None else dict(vars(network.readout)),
+        readout=_readout(network),
         provenance=dict(network.provenance),
         items=items,
     )
+
+
+def _readout(network: Network) -> dict[str, Any] | None:
+    if network.readout is None:
+        return None
+    told = network.spike_readout
+    spikes = {} if told is None else {"read_steps": told.steps, "drives": told.drives}
+    return {**vars(network.readout), **spikes}
 
 
 def _prior(network: Network) -> dict[str, Any] | None:

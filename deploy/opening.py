@@ -13,9 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from esvae import __version__
-from esvae.errors import EsvaeError
+from esvae.errors import EsvaeError, NetFileError
 from esvae.machine.files import sha256_file
-from esvae.shipped import RUN_FILES, names_pretrained, run_folder
+from esvae.shipped import RUN_FILES, kind_of_file, names_pretrained, run_folder
 from export.ir import Network
 from export.netx import read_netx
 
@@ -39,7 +39,7 @@ def open_network(source: str | os.PathLike[str]) -> Network:
         from export.pipeline import integer_network
 
         return integer_network(load_run(source), lowering="none")[0]
-    return read_netx(source)
+    return read_netx(_checked_kind(Path(source)))
 
 
 def network_file(source: str | os.PathLike[str], making: Callable[[Path], None] | None = None) -> Path:
@@ -54,7 +54,7 @@ def network_file(source: str | os.PathLike[str], making: Callable[[Path], None] 
         EsvaeError: it cannot be exported, or the cache cannot be written.
     """
     if not names_run(source):
-        return Path(source)
+        return _checked_kind(Path(source))
     folder = run_folder(source)
     name = os.fspath(source).rpartition(":")[2] if names_pretrained(source) else folder.resolve().name
     target = cache_folder() / f"{name}-{_made_of(folder)[:16]}.net"
@@ -72,6 +72,14 @@ def network_file(source: str | os.PathLike[str], making: Callable[[Path], None] 
         if target.parent.is_dir() and os.access(target.parent, os.W_OK):
             raise
         raise EsvaeError(f"{source}: {error}; or set {CACHE} to a folder that can be written") from None
+
+
+def _checked_kind(path: Path) -> Path:
+    """Refuses a file whose name says that it is none with a network."""
+    kind = kind_of_file(path)
+    if kind is not None and path.suffix.lower() not in (".net", ".nir") and path.is_file():
+        raise NetFileError(f"{path}: {kind}; expected a network file, a run directory or pretrained:NAME")
+    return path
 
 
 def names_run(source: str | os.PathLike[str]) -> bool:

@@ -15,7 +15,7 @@ from jaxtyping import Float32, Shaped, UInt8
 
 from esvae.model.decoder import Decoder
 from export.ir import Network
-from sim.readout import images_from_potentials
+from sim.readout import images_from_potentials, potentials_from_spikes
 from sim.sampler import draw_latents
 from sim.twin.engine import Engine, LayerActivity
 
@@ -86,13 +86,14 @@ def pair_of(
 ) -> ImagePairs:
     """One chunk of :func:`image_pairs`."""
     network = engine.network
-    entering = np.ascontiguousarray(latents).reshape(*latents.shape[:2], *network.input_shape)
     activity: tuple[LayerActivity, ...] = ()
-    if keep == "nothing":
-        potentials = engine.final_potentials(entering)
+    if keep == "nothing" and network.spike_readout is None:
+        potentials = engine.final_potentials(latents)
     else:
-        (layers,) = engine.run(entering, trace=keep == "traces", chunk=len(latents))
+        (layers,) = engine.run(latents, trace=keep == "traces", chunk=len(latents))
         activity, potentials = tuple(layers), layers[-1].v_end
+        if network.spike_readout is not None:
+            potentials = potentials_from_spikes(network, layers[-1].spikes.numpy().swapaxes(0, 1))
     integers = images_from_potentials(network, potentials)
     return ImagePairs(first, latents, float_images(decoder, latents), integers, activity)
 

@@ -1,6 +1,6 @@
 """The posterior path: a trained run's float encoder sees images, its spikes are counted, and the counts sampled anew.
 
-The latent spikes that come of it can be saved (:func:`deploy.entering.save_latents`) and given to any backend with
+The latent spikes that come of it can be saved (:func:`deploy.rasters.save_latents`) and given to any backend with
 ``--latents``.
 """
 
@@ -67,7 +67,7 @@ def encode_latents(
     Raises:
         DataError: images or a network that do not fit the run.
     """
-    if network.time_steps != run.config.model.time_steps:
-        raise DataError(f"the run has {run.config.model.time_steps} steps, the network {network.time_steps}")
+    if network.image_steps != run.config.model.time_steps:
+        raise DataError(f"the run has {run.config.model.time_steps} steps, the network {network.image_steps}")
     counts = encode_counts(run, images)
     return posterior_latents(network, counts, seed, np.arange(len(counts)) if numbers is None else numbers)

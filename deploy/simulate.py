@@ -10,7 +10,8 @@ import numpy as np
 
 from deploy.backends import BackendJob, LavaSettings, Progress, backend_named, run_backend
 from deploy.emerging import emergence
-from deploy.entering import Entering, InputOptions, enter, save_latents
+from deploy.entering import Entering, InputOptions, enter
+from deploy.rasters import save_latents
 from esvae.errors import ConfigError
 from esvae.pictures import save_grid
 from export.netx import read_netx

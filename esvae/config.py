@@ -6,8 +6,6 @@ import copy
 import os
 from collections.abc import Sequence
 from difflib import get_close_matches
-from importlib import resources
-from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
@@ -18,6 +16,7 @@ from esvae.chip.neuron import FloatLif
 from esvae.errors import ConfigError
 from esvae.machine.documents import load_yaml
 from esvae.machine.located_yaml import Located, parse_located
+from esvae.shipped import config_path
 
 __all__ = [
     "DATA_NAMES",
@@ -31,7 +30,6 @@ __all__ = [
     "QuantizationConfig",
     "TrainConfig",
     "config_from_dict",
-    "config_names",
     "config_to_yaml",
     "load_config",
     "with_settings",
@@ -228,31 +226,19 @@ class Config(_Section):
         return self
 
 
-def config_names() -> list[str]:
-    """Names of the configs that come with the project."""
-    return sorted(path.stem for path in _shipped().glob("*.yaml"))
-
-
-def _shipped() -> Path:
-    """The folder of shipped configs: inside an installed wheel, or beside the packages in a checkout."""
-    installed = Path(str(resources.files("esvae"))) / "configs"
-    return installed if installed.is_dir() else Path(__file__).resolve().parent.parent / "configs"
-
-
 def load_config(name_or_path: str | os.PathLike[str]) -> Config:
     """Reads a YAML config, by path or by the name of a shipped one (``digits``).
 
     Raises:
         ConfigError: no such file, not YAML, an unknown key, or a value outside its range; names the key.
     """
-    path = Path(name_or_path)
-    if not path.suffix and not path.exists():
-        path = _shipped() / f"{path.name}.yaml"
+    path = config_path(name_or_path)
     try:
         located = load_yaml(path)
     except OSError as error:
-        reason = f"{name_or_path}: cannot be read ({error.strerror}); shipped configs are {', '.join(config_names())}"
-        raise ConfigError(reason) from None
+        raise ConfigError(
+            f"{path}: cannot be read ({error.strerror}); esvae config list names those that come with the project"
+        ) from None
     return config_from_dict(located.content, str(path), located)
 
 

@@ -13,7 +13,7 @@ from esvae.chip.neuron import lif_step
 from export.float_layer import sums_of
 from export.ir import Lif, Neuron, RecurrentDense, Synapse, lif_of
 
-__all__ = ["ends_of", "spikes_of"]
+__all__ = ["ends_of", "potentials_of", "spikes_of"]
 
 
 def spikes_of(layer: Synapse[Neuron], raster: torch.Tensor) -> torch.Tensor:
@@ -33,6 +33,17 @@ def ends_of(layer: Synapse[Neuron], raster: torch.Tensor) -> torch.Tensor:
     """Potentials after the last step, ``(images, *output shape)``, of a layer that does not fire; as above."""
     sums, bias = _driven(layer, raster)
     return integer_readout(sums.flatten(2), bias.flatten(), _lif(layer)).unflatten(1, sums.shape[2:])
+
+
+def potentials_of(layer: Synapse[Neuron], raster: torch.Tensor) -> np.ndarray:
+    """Potentials after every step, int64 ``(steps, images, *output shape)``, of a layer that does not fire."""
+    sums, bias = (x.numpy() for x in _driven(layer, raster))
+    u = v = np.zeros(sums.shape[1:], np.int64)
+    found = np.empty(sums.shape, np.int64)
+    for step, arriving in enumerate(sums):
+        u, v, _ = lif_step(u, v, arriving.astype(np.int64), bias.astype(np.int64), _lif(layer))
+        found[step] = v
+    return found
 
 
 def _lif(layer: Synapse[Neuron]) -> Lif:

@@ -29,6 +29,7 @@ from export.passes import (
     LayerQuantization,
     LoweringCost,
     calibrate,
+    calibration_spikes,
     check_ranges,
     check_rates,
     departures,
@@ -42,6 +43,7 @@ from export.passes import (
     remedy,
 )
 from export.passes.stages import Part, Pass, State
+from export.readout import with_spike_readout
 
 __all__ = [
     "DEFAULT_CALIBRATION",
@@ -78,6 +80,7 @@ class Options:
         calibration: how scales are chosen (see :mod:`export.passes.calibrate`), of layers that bring none.
         spikes: to calibrate and to judge with, ``(images, steps, *input shape)``; drawn from the prior where None.
         circuit: draw on the chip, by neurons made of the prior, instead of on the host.
+        read_steps: of a read phase in which pixels tell their potentials by spikes; None to read potentials.
     """
 
     weight_bits: int | None = None
@@ -85,6 +88,7 @@ class Options:
     calibration: Calibration = DEFAULT_CALIBRATION
     spikes: np.ndarray | None = None
     circuit: CircuitOptions | None = None
+    read_steps: int | None = None
 
 
 OPTIONS: Part[Options] = Part("options")
@@ -97,7 +101,9 @@ SCALED: Part[FloatNetwork] = Part("calibrated network")
 #: In integers, with the layers as trained; then lowered.
 PLAIN: Part[Network] = Part("integer network")
 INTEGER: Part[Network] = Part("lowered network")
-#: That is written: the lowered one, its prior as neurons where that is wanted.
+#: With pixels that fire, where that is wanted.
+READ: Part[Network] = Part("network with its readout")
+#: That is written: its prior as neurons where that is wanted.
 FINAL: Part[Network] = Part("network to be written")
 #: What ``auto`` came to.
 LOWERED_BY: Part[Lowering] = Part("way of lowering")
@@ -133,9 +139,17 @@ def _lower(state: State) -> dict[Part[Any], Any]:
     return {INTEGER: integer, LOWERED_BY: lowering, COSTS: costs}
 
 
+def _read_out(state: State) -> dict[Part[Any], Any]:
+    integer, options = state[INTEGER], state[OPTIONS]
+    if options.read_steps is None:
+        return {READ: integer}
+    spikes = calibration_spikes(state[FOLDED]) if options.spikes is None else options.spikes
+    return {READ: with_spike_readout(integer, options.read_steps, spikes)}
+
+
 def _draw(state: State) -> dict[Part[Any], Any]:
     circuit = state[OPTIONS].circuit
-    return {FINAL: state[INTEGER] if circuit is None else with_circuit(state[INTEGER], circuit)}
+    return {FINAL: state[READ] if circuit is None else with_circuit(state[READ], circuit)}
 
 
 def _judge(state: State) -> dict[Part[Any], Any]:
@@ -162,6 +176,10 @@ def _is_loadable(state: State) -> bool:
     return kept or not any(isinstance(layer, ConvTranspose) for layer in state[INTEGER].layers)
 
 
+def _is_read_out(state: State) -> bool:
+    return (state[READ].spike_readout is None) == (state[OPTIONS].read_steps is None)
+
+
 PASSES: tuple[Pass, ...] = (
     Pass("fold_norm", (SOURCE,), lambda state: {FOLDED: fold_norm(state[SOURCE])}, _is_folded),
     Pass("calibrate", (FOLDED, BITS, OPTIONS), _calibrate, _is_scaled),
@@ -181,7 +199,8 @@ PASSES: tuple[Pass, ...] = (
         lambda state: not any(layer.lost for layer in state[FIDELITY]),
     ),
     # Of a network that was judged.
-    Pass("draw", (INTEGER, FIDELITY, OPTIONS), _draw, lambda state: state[FINAL].layers == state[INTEGER].layers),
+    Pass("read_out", (INTEGER, FOLDED, FIDELITY, OPTIONS), _read_out, _is_read_out),
+    Pass("draw", (READ, OPTIONS), _draw, lambda state: state[FINAL].layers == state[READ].layers),
 )
 
 
@@ -323,6 +342,7 @@ def export_network(
     calibration: Calibration = DEFAULT_CALIBRATION,
     spikes: np.ndarray | None = None,
     circuit: CircuitOptions | None = None,
+    read_steps: int | None = None,
     before_writing: Callable[[Network, Network], None] | None = None,
     progress: Callable[[float, str], None] | None = None,
 ) -> Exported:
@@ -331,7 +351,7 @@ def export_network(
     Args:
         network: what a frontend made of a trained model (see :mod:`export.frontends`).
         target: the ``.net`` file.
-        weight_bits, lowering, calibration, spikes, circuit: see :class:`Options`.
+        weight_bits, lowering, calibration, spikes, circuit, read_steps: see :class:`Options`.
         before_writing: called with the integer network, lowered and as trained; what it raises leaves no file behind.
         progress: called with the share done, 0 to 1, and the name of the pass.
 
@@ -340,5 +360,5 @@ def export_network(
         UnsupportedLayerError: netx cannot load a layer that was not lowered.
         EsvaeError: the file cannot be written.
     """
-    options = Options(weight_bits, lowering, calibration, spikes, circuit)
+    options = Options(weight_bits, lowering, calibration, spikes, circuit, read_steps)
     return compiled(network, options, progress).written(target, before_writing)

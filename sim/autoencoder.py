@@ -64,6 +64,8 @@ def check_pair(encoder: IntegerEncoder, decoder: Network) -> tuple[int, int]:
     Raises:
         DataError: they do not belong together.
     """
+    if decoder.spike_readout is not None:
+        raise DataError("the decoder's pixels fire behind its image steps; export it with --readout potential")
     latents, steps = int(np.prod(decoder.input_shape)), encoder.network.time_steps
     if latents != encoder.latents or steps is None or decoder.time_steps != steps:
         raise DataError(

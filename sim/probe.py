@@ -85,7 +85,7 @@ def probe_generator(
         law_error = 0.0
     else:
         check_circuit_seed(circuit, seed)
-        facts, bits, spikes, probability = _chip(circuit, network.time_steps, images, report)
+        facts, bits, spikes, probability = _chip(network, circuit, images, report)
         law_error = nearest_logistic(_law(circuit, 0))
     report(0.8, "battery")
     checks = [*facts, *bit_checks(bits)]
@@ -118,11 +118,13 @@ def _law(circuit: CircuitPrior, latent: int) -> SumLaw:
 Material: TypeAlias = tuple[list[RandomnessCheck], np.ndarray, np.ndarray, np.ndarray]
 
 
-def _chip(circuit: CircuitPrior, steps: int, images: int, report: Callable[[float, str], None]) -> Material:
-    layout, weight = circuit.layout, circuit.latents.weight.astype(np.int32)
+def _chip(network: Network, circuit: CircuitPrior, images: int, report: Callable[[float, str], None]) -> Material:
+    steps, fired = network.time_steps or 1, slice(network.latents)  # drives of a read phase behind them draw nothing
+    layout, weight = circuit.layout, circuit.latents.weight[fired].astype(np.int32)
     lane, mean = layout.group("lane"), layout.group("mean")
     # A bit b adds its weight w; as a sign it adds half of it, and half is there always.
     always = _noise(circuit).sum(axis=1) + (0 if circuit.latents.bias is None else circuit.latents.bias)
+    always = always[fired]
     bits, spikes, drives = [], [], []
     several = 0
     for first in range(0, images, _CHUNK):
@@ -130,7 +132,7 @@ def _chip(circuit: CircuitPrior, steps: int, images: int, report: Callable[[floa
         source, latents = circuit_windows(circuit, steps, first, stop)
         pairs = source[..., lane].reshape(-1, (lane.stop - lane.start) // 2, 2)
         bits.append(pairs[..., 0] - pairs[..., 1])
-        spikes.append(latents)
+        spikes.append(latents[:, : network.image_steps, fired])
         held = source[:, 0].astype(np.int32)
         held[:, lane] = 0
         drives.append(held @ weight.T + always)
@@ -150,9 +152,10 @@ def _chip(circuit: CircuitPrior, steps: int, images: int, report: Callable[[floa
 
 def _host(network: Network, seed: int, images: int, report: Callable[[float, str], None]) -> Material:
     prior = network.prior
-    if not isinstance(prior, Prior) or network.time_steps is None:
+    steps = network.image_steps
+    if not isinstance(prior, Prior) or steps is None:
         raise DataError("this network has no prior in floats to draw from")
-    steps, latents = network.time_steps, prior.bias.shape[1]
+    latents = prior.bias.shape[1]
     spikes, codes = [], []
     for first in range(0, images, _CHUNK):
         numbers = np.arange(first, min(first + _CHUNK, images))

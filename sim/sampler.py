@@ -176,18 +176,20 @@ def draw_latents(
         DataError: the network has no prior or no window, there are too many spikes to hold, or a prior on the chip is
             asked for another seed.
     """
-    if network.prior is None or network.time_steps is None:
+    steps = network.image_steps
+    if network.prior is None or steps is None:
         raise DataError("this network has no prior to draw latent spikes from; give them with --latents FILE.npy")
-    spikes = len(images) * network.time_steps * math.prod(network.input_shape)
+    spikes = len(images) * steps * math.prod(network.input_shape)
     if spikes > SPIKES:
         drawn = f"{len(images)} images: {spikes:,} input spikes"
         raise DataError(f"{drawn}, at most {SPIKES:,} at a time; draw fewer images")
     if isinstance(network.prior, CircuitPrior):
         check_circuit_seed(network.prior, seed)
-        return circuit_latents(network.prior, network.time_steps, images)
+        fired = circuit_latents(network.prior, network.time_steps or steps, images)
+        return fired[:, :steps, : network.latents]
     codes = prior_codes(network.prior, seed, images)
     states = initial_states(seed, images, codes.shape[1])
-    return sample_spikes(codes, states, network.time_steps, network.rate_bits, network.sampler)
+    return sample_spikes(codes, states, steps, network.rate_bits, network.sampler)
 
 
 def check_circuit_seed(prior: CircuitPrior, seed: int) -> None:
@@ -219,15 +221,16 @@ def posterior_latents(
     Raises:
         DataError: no window, or counts that do not fit network and image numbers.
     """
-    if network.time_steps is None:
+    steps = network.image_steps
+    if steps is None:
         raise DataError("this network has no window, so spikes cannot be counted over it")
     counts = np.asarray(counts)
-    wanted = (len(images), int(np.prod(network.input_shape)))
+    wanted = (len(images), network.latents)
     if counts.shape != wanted:
         raise DataError(f"counts have shape {counts.shape}, expected {wanted}: images and latent neurons")
-    if counts.dtype.kind not in "iu" or (counts.size and not 0 <= counts.min() <= counts.max() <= network.time_steps):
-        raise DataError(f"counts must be whole numbers from 0 to {network.time_steps}, the steps of the window")
+    if counts.dtype.kind not in "iu" or (counts.size and not 0 <= counts.min() <= counts.max() <= steps):
+        raise DataError(f"counts must be whole numbers from 0 to {steps}, the steps of the window")
     bits = network.rate_bits
-    codes = codes_from_counts(counts, network.time_steps, bits)
+    codes = codes_from_counts(counts, steps, bits)
     states = initial_states(seed, images, counts.shape[1])
-    return sample_spikes(codes, states, network.time_steps, bits, network.sampler)
+    return sample_spikes(codes, states, steps, bits, network.sampler)

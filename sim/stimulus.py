@@ -20,11 +20,13 @@ __all__ = [
     "Stimulus",
     "Timing",
     "as_stimulus",
+    "as_zeros_and_ones",
     "check_frames",
     "check_images",
     "check_kind",
     "check_spikes",
     "takes_frames",
+    "with_read_phase",
 ]
 
 
@@ -160,23 +162,59 @@ def check_spikes(network: Network, spikes: np.ndarray) -> UInt8[np.ndarray, "ima
     """Returns ``spikes`` as uint8, in the shape that the network takes.
 
     A latent ``(images, steps, features)`` raster is taken by a network whose input is ``(features, 1, 1)`` too, and by
-    one that flattens its input first.
+    one that flattens its input first. Latents alone get the read phase of a spike readout behind them.
 
     Raises:
         DataError: wrong number of axes, wrong sizes, empty, or values other than 0 and 1.
     """
-    spikes = np.asarray(spikes)
-    wanted = network.input_shape
+    spikes, wanted = with_read_phase(network, np.asarray(spikes)), network.input_shape
     if spikes.ndim == 3 and len(wanted) == 3 and spikes.shape[2] == np.prod(wanted):
         spikes = spikes.reshape(*spikes.shape[:2], *wanted)
     if spikes.shape[2:] != wanted or 0 in spikes.shape[:2]:
         axes = ", ".join(map(str, wanted))
         raise DataError(f"input spikes have shape {spikes.shape}, expected (images, steps, {axes}), none empty")
-    if spikes.dtype != np.uint8 or spikes.max() > 1:
-        if spikes.dtype.kind not in "iubf" or not ((spikes == 0) | (spikes == 1)).all():
-            raise DataError("input spikes must be 0 or 1; binarize them first")
-        spikes = spikes.astype(np.uint8)
-    return spikes
+    return as_zeros_and_ones(spikes)
+
+
+def as_zeros_and_ones(spikes: np.ndarray, first: int = 0) -> UInt8[np.ndarray, "images steps *input"]:
+    """Returns ``spikes`` ``(images, steps, *input shape)`` as uint8.
+
+    Args:
+        spikes: of any type of numbers.
+        first: number of the first of these images, for the error.
+
+    Raises:
+        DataError: a value is neither 0 nor 1; names the first such.
+    """
+    if spikes.dtype.kind not in "iubf":
+        raise DataError(f"input spikes must be 0 or 1, got {spikes.dtype}")
+    if spikes.dtype == np.uint8 and spikes.max() <= 1:
+        return spikes
+    wrong = (spikes != 0) & (spikes != 1)
+    if wrong.any():
+        index = np.unravel_index(wrong.argmax(), wrong.shape)
+        image, step, *place = map(int, index)
+        at = place[0] if len(place) == 1 else tuple(place)
+        value = spikes[index].item()
+        raise DataError(
+            f"input spikes must be 0 or 1: image {first + image}, step {step}, input {at} is {value:g}; "
+            "binarize them first"
+        )
+    return spikes.astype(np.uint8)
+
+
+def with_read_phase(network: Network, spikes: np.ndarray) -> np.ndarray:
+    """Latents ``(images, image steps, latents)`` followed by the steps in which the drives of a spike readout fire.
+
+    Spikes of other shapes, and those for a network without such a readout, are given back as they are.
+    """
+    told = network.spike_readout
+    if told is None or spikes.shape[1:] != (network.image_steps, network.latents):
+        return spikes
+    found = np.zeros((len(spikes), network.time_steps or 0, network.latents + told.drives), spikes.dtype)
+    found[:, : spikes.shape[1], : network.latents] = spikes
+    found[:, spikes.shape[1] :, network.latents :] = 1
+    return found
 
 
 def check_images(network: Network, images: np.ndarray) -> Int32[np.ndarray, " images *input"]:

@@ -26,7 +26,17 @@ from export.pipeline import export_network
 from shortened import lava_is_here
 from small_config import write_small_config
 
-__all__ = ["CASES", "INPUT_OPTIONS", "NOT_RUN", "Case", "outputs", "write_inputs", "write_tiny"]
+__all__ = [
+    "CASES",
+    "FOREIGN",
+    "INPUT_OPTIONS",
+    "NOT_RUN",
+    "Case",
+    "outputs",
+    "write_foreign",
+    "write_inputs",
+    "write_tiny",
+]
 
 
 @dataclass(frozen=True)
@@ -55,32 +65,37 @@ class Case:
 #: By the command's name, and what is special about it after a comma.
 CASES: dict[str, Case] = {
     "autoencode": Case("autoencode RUN -n 1 -o @back.png --data-root IMAGES"),
-    "check": Case("check NET"),
+    "check": Case("check NET --csv @c.csv"),
     "compare": Case("compare RUN NET -n 2 --metrics none --no-attribution --plot @plots --csv @c.csv"),
-    "demo": Case("demo --out @demo --config DIGITS --max-steps 2", steady=False),
-    "diff": Case("diff NET OTHER", code=1),
+    "config list": Case("config list --csv @c.csv"),
+    "config show": Case("config show CONFIG --resolved --set train.epochs=2"),
+    "data check": Case("data check IMAGES --csv @d.csv"),
+    "demo": Case("demo --out @demo --config DIGITS --max-steps 2 --csv @d.csv", steady=False),
+    "diff": Case("diff NET OTHER --csv @d.csv", code=1),
     "energy": Case("energy NET -n 2 --profile loihi2_anchored --plot @plots --csv @e.csv"),
-    "evaluate": Case("evaluate RUN -n 2 --metrics mse --data-root IMAGES"),
-    "export": Case("export RUN -o @made.net"),
+    "evaluate": Case("evaluate RUN -n 2 --metrics mse --data-root IMAGES --csv @e.csv"),
+    "export": Case("export RUN -o @made.net --csv @e.csv"),
     "export, onnx": Case("export RUN -o @made.net --onnx @made.onnx"),
     "export, nir": Case("export RUN -o @made.net --nir @made.nir"),
-    "export, netx": Case("export NET -o @made.net"),
+    "export, netx": Case("export NET -o @made.net --csv @e.csv"),
     "fad train": Case("fad train DIGITS --epochs 1 --out @f.safetensors", steady=False),
     "fit": Case("fit NET --plot @plots --csv @f.csv"),
     "generate": Case("generate NET -n 4 --chunk 2 --out @drawn"),
     "import-official": Case("import-official PTH --out @imported --data mnist"),
     "inspect": Case("inspect NET --csv @i.csv -o @n.svg"),
-    "lava doctor": Case("lava doctor --no-test", code=0 if lava_is_here() else 1, steady=False),
-    "plan": Case("plan NET"),
+    "lava doctor": Case("lava doctor --no-test --csv @l.csv", code=0 if lava_is_here() else 1, steady=False),
+    "plan": Case("plan NET --csv @p.csv"),
     "pretrained": Case("pretrained --csv @p.csv"),
     "probe": Case("probe NET -n 1000 --csv @p.csv"),
     "report": Case("report RUN --net NET -n 2 --against reference -o @page.html --data-root IMAGES", steady=False),
     "simulate": Case("simulate NET -n 2 -o @i.png --save-latents @z.npy --trace @t.npz"),
     "simulate, gif": Case("simulate NET -n 2 -o @i.gif"),
     "simulate, h5": Case("simulate NET -n 2 --trace @t.h5", steady=False),
-    "sweep": Case("sweep RUN -o @store --bits 8 -n 2 --test-images 2 --data-root IMAGES --csv @s.csv", steady=False),
+    "sweep": Case(
+        "sweep RUN -o @store --weight-bits 8 -n 2 --test-images 2 --data-root IMAGES --csv @s.csv", steady=False
+    ),
     "train": Case("train CONFIG --out @run --max-steps 2 --data-root IMAGES", steady=False),
-    "verify": Case("verify NET -n 1 --against reference"),
+    "verify": Case("verify NET -n 1 --against reference --csv @v.csv"),
 }
 #: Commands that no test runs as the others, and why.
 NOT_RUN = {"lava install": "fetches 0.5 GB"}
@@ -88,6 +103,17 @@ NOT_RUN = {"lava install": "fetches 0.5 GB"}
 INPUT_OPTIONS = frozenset(
     ("--calibration-latents", "--data-root", "--features", "--from", "--latents", "--spikes", "--validate", "--net")
 ) | {"--path"}  # of lava install
+
+
+#: Modules of somebody's that are named as our packages are.
+FOREIGN = ("export.py", "sim.py", "deploy/__init__.py")
+
+
+def write_foreign(folder: Path) -> None:
+    """Writes modules that must not be imported into a folder."""
+    for name in FOREIGN:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("raise RuntimeError('a module of the user was imported')\n")
 
 
 def write_tiny(folder: Path) -> Path:

@@ -80,7 +80,7 @@ JOBS = {
         "train CONFIG --out out --overwrite --resume",
         "train CONFIG --out out --seed 5 --max-steps 2",
     ),
-    "sweep": Job("sweep RUN -o out --bits 8,5,3 -n 16 --test-images 8 --jobs 2"),
+    "sweep": Job("sweep RUN -o out --weight-bits 8,5,3 -n 16 --test-images 8 --jobs 2"),
     "generate": Job("generate NET -n 40 --chunk 2 --out out"),
     "lava": Job(
         "simulate NET -n 4 --backend lava -o out/images.png --trace out/trace.npz",

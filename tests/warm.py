@@ -98,6 +98,7 @@ class Warm:
         errors: int | None,
         file_bytes: int | None = None,
         user: int | None = None,
+        installed: bool = False,
     ) -> Child:
         """Starts a command.
 
@@ -108,6 +109,7 @@ class Warm:
             out, errors: descriptors for its output; closed where None.
             file_bytes: that a file may have at the most (``RLIMIT_FSIZE``).
             user: whose rights it has.
+            installed: it begins as the installed command does where ``PYTHONPATH`` is the working folder too.
         """
         request = {
             "arguments": list(arguments),
@@ -116,6 +118,7 @@ class Warm:
             "closed": [number for number, given in ((1, out), (2, errors)) if given is None],
             "file_bytes": file_bytes,
             "user": user,
+            "installed": installed,
         }
         given = [each for each in (out, errors) if each is not None]
         return Child(self.ask(request, given), self)
@@ -174,6 +177,8 @@ def become(request: dict[str, Any], descriptors: list[int]) -> None:
         os.setgroups([])
         os.setgid(request["user"])
         os.setuid(request["user"])
+    if request["installed"]:
+        sys.path[:0] = ["", "."]
     sys.argv = ["esvae", *request["arguments"]]
 
 
@@ -183,7 +188,7 @@ if __name__ == "__main__":
             importlib.import_module(module)
             if len(list(Path("/proc/self/task").iterdir())) > 1:
                 raise RuntimeError(f"{module} starts a thread when it is imported, which forks would miss")
-    if serve(socket.socket(fileno=int(sys.argv[1]))) is not None:
-        from deploy.cli import main
-
-        main()
+    asked = serve(socket.socket(fileno=int(sys.argv[1])))
+    if asked is not None:
+        module, name = ("esvae.program", "run_program") if asked["installed"] else ("deploy.cli", "main")
+        getattr(importlib.import_module(module), name)()

@@ -81,7 +81,8 @@ class BackendRun:
     """What a backend computed.
 
     Attributes:
-        potentials: membrane potential of the last layer after the last step, ``(images, *layer shape)``.
+        potentials: membrane potential of the last layer after the last step, ``(images, *layer shape)``; where pixels
+            fire instead, :func:`deploy.backends.run_backend` puts those that their first spikes stand for.
         traces: by name (see :func:`sim.trace.named_traces`), where asked for.
         about: what ran it: version numbers and measurements by name.
         seconds: wall-clock time, loading included; :func:`deploy.backends.run_backend` takes it.

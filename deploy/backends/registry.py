@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 
-from deploy.backends.job import Backend, BackendJob, BackendRun
+import numpy as np
+
+from deploy.backends.job import Backend, BackendJob, BackendRun, Progress
 from deploy.backends.lava import Lava
 from deploy.backends.onnx import OnnxRuntime
 from deploy.backends.reference import Reference
 from deploy.backends.twin import Twin
 from esvae.errors import ConfigError
+from sim.readout import potentials_from_spikes
 
 __all__ = ["BACKENDS", "backend_named", "check_job", "other_backends", "run_backend"]
 
 #: A new backend is a file beside these and an entry here.
 BACKENDS: dict[str, Backend] = {"twin": Twin(), "reference": Reference(), "lava": Lava(), "onnx": OnnxRuntime()}
+
+#: Neurons times steps of the images whose traces are held at a time, 9 bytes each: u, v and s.
+_TRACES = 1 << 26
 
 _OPTIONS = {
     "device": "--device is the twin's; add --backend twin",
@@ -73,5 +81,30 @@ def run_backend(name: str, job: BackendJob) -> BackendRun:
     """
     check_job(name, job)
     started = time.perf_counter()
-    run = BACKENDS[name].run(job)
+    run = BACKENDS[name].run(job) if job.network.spike_readout is None else _told_by_spikes(BACKENDS[name], job)
     return replace(run, seconds=time.perf_counter() - started)
+
+
+def _told_by_spikes(backend: Backend, job: BackendJob) -> BackendRun:
+    """A run whose potentials are those that the last layer's first spikes stand for.
+
+    Unless somebody wants the traces, as many images run at a time as their traces fit the memory.
+    """
+    network, images = job.network, job.entering.images
+    neurons = sum(math.prod(shape) for shape in network.shapes)
+    size = images if job.traced else max(1, _TRACES // (neurons * job.entering.steps))
+    runs, done = [], 0
+    for part in job.entering.chunks(size):
+        done += part.images
+        share = done / images, part.images / images
+        report = None if job.progress is None else partial(_part_done, job.progress, *share)
+        run = backend.run(replace(job, entering=part, trace=True, progress=report))
+        spikes = (run.traces or {})[f"layer{network.depth - 1}.s"]
+        told, traces = potentials_from_spikes(network, spikes), run.traces if job.trace else None
+        runs.append(replace(run, potentials=told, traces=traces))
+    return replace(runs[-1], potentials=np.concatenate([run.potentials for run in runs]))
+
+
+def _part_done(progress: Progress, end: float, whole: float, share: float, text: str) -> None:
+    """Says how far the work is, ``share`` of a part of it that is ``whole`` and ends at ``end``."""
+    progress(end - whole * (1 - share), text)

@@ -3,6 +3,8 @@
 from deploy.commands.autoencode import autoencode
 from deploy.commands.check import check
 from deploy.commands.compare import compare
+from deploy.commands.config import config
+from deploy.commands.data import data
 from deploy.commands.demo import demo
 from deploy.commands.diff import diff
 from deploy.commands.energy import energy
@@ -27,6 +29,8 @@ __all__ = [
     "autoencode",
     "check",
     "compare",
+    "config",
+    "data",
     "demo",
     "diff",
     "energy",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy.commands.options import Json, Net, NirReset, NirStep, NirWriter
+from deploy.commands.options import Csv, Json, Net, NirReset, NirStep, NirWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,13 +24,14 @@ def check(
     dt: NirStep = None,
     reset: NirReset = None,
     written_by: NirWriter = None,
+    csv: Csv = None,
     json: Json = False,
 ) -> None:
     """List all that is wrong or surprising in a network file, foreign ones too; exit 1 if anything is an error.
 
     [bold]Example:[/] esvae check decoder.net
     """
-    from deploy.view.console import emit_json, print_tables, say
+    from deploy.view.console import print_tables, say, show_result
     from deploy.view.table import plain
     from deploy.view.tables import check_tables
     from esvae.errors import ConfigError
@@ -50,12 +51,14 @@ def check(
     else:
         found = check_file(net, more)
     errors = sum(finding.severity == "error" for finding in found)
-    if json:
-        emit_json({"file": net, "errors": errors, "findings": found})
-    elif found:
-        print_tables(check_tables(plain(found), title=str(net)))
-    else:
-        say(f"{net}: nothing found")
+    tables = check_tables(plain(found), title=str(net))
+    show_result(
+        {"file": net, "errors": errors, "findings": found},
+        tables,
+        json=json,
+        csv=csv,
+        people=lambda: print_tables(tables) if found else say(f"{net}: nothing found"),
+    )
     if errors:
         raise typer.Exit(1)
 

@@ -23,7 +23,7 @@ def compare(
     net: Net,
     images: Annotated[int, typer.Option("-n", "--images", min=2, help="Images from the prior.")] = 5000,
     seed: Seed = 0,
-    metrics: Annotated[str, typer.Option(help="Of fad, kid, precision, recall, inception; all; or none.")] = "all",
+    metrics: Annotated[str, typer.Option(help="Of fad, kid, precision, recall, fid; all; or none.")] = "all",
     protocol: Annotated[str, typer.Option(help="Of FAD's batch norm: eval, or published (batch statistics).")] = "eval",
     features: Annotated[Path | None, typer.Option(help="FAD's autoencoder; else the one below the data root.")] = None,
     data_root: DataRoot = None,
@@ -46,21 +46,19 @@ def compare(
     from deploy.backends import other_backends
     from deploy.compare import ALL_PARTS, CompareOptions
     from deploy.compare import compare as run_comparison
-    from deploy.view.console import bar, emit_json, say_written, write_csv
+    from deploy.view.console import bar, show_result
     from deploy.view.table import plain
     from deploy.view.tables import comparison_tables
     from esvae.machine.locks import only_writer
     from esvae.machine.outputs import output_folder
     from esvae.metrics.features import PROTOCOLS
-    from esvae.metrics.generator import METRICS
+    from esvae.metrics.generator import METRICS, metrics_named
 
     if plot is not None:
         output_folder(plot, option="--plot")
     if protocol not in PROTOCOLS:
         raise ConfigError(f"--protocol '{protocol}' is unknown; choose {' or '.join(PROTOCOLS)}")
-    wanted = {"all": METRICS, "none": ()}.get(metrics, tuple(name.strip() for name in metrics.split(",")))
-    if unknown := set(wanted) - set(METRICS):
-        raise ConfigError(f"--metrics: unknown '{min(unknown)}'; choose of {', '.join(METRICS[1:])}, all or none")
+    wanted = () if metrics == "none" else metrics_named(metrics, METRICS[1:])
     named = [name.strip() for name in backends.split(",") if name.strip()]
     others = other_backends(named, "--backends") if named else ()
     chosen = {"layers": layers, "attribution": attribution, "noise": noise, "distribution": bool(wanted)}
@@ -88,12 +86,14 @@ def compare(
 
             plots = save_comparison_plots(found, run, net, plot)
     tables = comparison_tables(plain(found))
-    written = [*plots, *write_csv(tables, csv)]
-    if json:
-        emit_json({**asdict(found), "plots": plots})
-    else:
-        print_comparison(found, tables)
-        say_written(*written)
+    show_result(
+        {**asdict(found), "plots": plots},
+        tables,
+        json=json,
+        csv=csv,
+        people=lambda: print_comparison(found, tables),
+        files=plots,
+    )
     if any(check.equal is False for check in found.cross):
         raise typer.Exit(1)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from deploy.commands.completion import complete_profile
 from deploy.commands.options import Csv, Json, Seed
 from esvae.errors import ConfigError
 
@@ -26,7 +28,11 @@ def energy(
     images: Annotated[int, typer.Option("-n", "--images", help="How many.")] = 64,
     seed: Seed = 0,
     profile: Annotated[
-        list[str] | None, typer.Option(help="A shipped profile or a YAML file; may be repeated. Default: all shipped.")
+        list[str] | None,
+        typer.Option(
+            help="A shipped profile or a YAML file; may be repeated. Default: all shipped.",
+            autocompletion=complete_profile,
+        ),
     ] = None,
     latents: Annotated[Path | None, typer.Option(help="Latent spikes (images, steps, features) as .npy.")] = None,
     spikes: Annotated[Path | None, typer.Option(help="Input spikes (images, steps, C, H, W) as .npy.")] = None,
@@ -52,7 +58,7 @@ def energy(
     if validate is not None:
         if net is not None:
             raise ConfigError("--validate takes the networks from its folder; leave out F.net")
-        _validate(validate, json)
+        _validate(validate, csv, json)
         return
     if net is None:
         raise ConfigError("give a network file or a run directory, or --validate FOLDER")
@@ -102,28 +108,36 @@ def energy(
     say_written(*written)
 
 
-def _validate(folder: Path, json: bool) -> None:
+def _validate(folder: Path, csv: Path | None, json: bool) -> None:
     from deploy.validate import validate_model
-    from deploy.view.console import bar, emit_json, print_tables, say
+    from deploy.view.console import bar, print_tables, say, show_result
     from deploy.view.table import plain
     from deploy.view.tables import validation_tables
 
     with bar("validate") as report:
         results = validate_model(folder, progress=report)
-    if json:
-        cases = [{"case": one.case.model_dump(), "file": one.file, "comparisons": one.comparisons} for one in results]
-        emit_json({"cases": cases})
-        return
-    for result in results:
-        case = result.case
-        if result.file is None:
-            say(f"{case.title}: {case.network.file} is not in {folder}")
-            continue
-        title = f"{case.title}: model ({case.profile}) against measurement"
-        print_tables(
-            validation_tables(plain(result.comparisons), [one.error for one in result.comparisons], title=title)
+    cases = [{"case": one.case.model_dump(), "file": one.file, "comparisons": one.comparisons} for one in results]
+    tables = {
+        one.case.name: validation_tables(
+            plain(one.comparisons),
+            [each.error for each in one.comparisons],
+            title=f"{one.case.title}: model ({one.case.profile}) against measurement",
+            name=one.case.name,
         )
-        say(f"{case.about.strip()} Source: {case.measured[0].source}")
+        for one in results
+        if one.file is not None
+    }
+
+    def people() -> None:
+        for one in results:
+            case = one.case
+            if one.file is None:
+                say(f"{case.title}: {case.network.file} is not in {folder}")
+                continue
+            print_tables(tables[case.name])
+            say(f"{case.about.strip()} Source: {case.measured[0].source}")
+
+    show_result({"cases": cases}, list(chain.from_iterable(tables.values())), json=json, csv=csv, people=people)
 
 
 def _about(one: EnergyEstimate, products: float) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.commands.options import DataRoot, Json
+from deploy.commands.options import Csv, DataRoot, Json
 
 __all__ = ["evaluate"]
 
@@ -16,31 +16,32 @@ def evaluate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, or pretrained:NAME.")],
     images: Annotated[int, typer.Option("-n", "--images", min=1, help="Images to generate.")] = 5000,
     seed: Annotated[int, typer.Option(min=0, help="Of all draws.")] = 0,
-    metrics: Annotated[str, typer.Option(help="Of mse, fad, kid, precision, recall, nearest, inception; all.")] = "all",
+    metrics: Annotated[str, typer.Option(help="Of mse, fad, kid, precision, recall, nearest, fid; all.")] = "all",
     protocol: Annotated[str, typer.Option(help="Of FAD's batch norm: eval, or published (batch statistics).")] = "eval",
     features: Annotated[
         Path | None, typer.Option(help="FAD's autoencoder; else the one below the data root. Takes published weights.")
     ] = None,
     data_root: DataRoot = None,
+    csv: Csv = None,
     json: Json = False,
 ) -> None:
     """Judge a run: reconstruction error, and distances of its images from real ones, with 95 % intervals and the floor.
 
     [bold]Example:[/] esvae evaluate runs/digits --metrics mse,fad,kid -n 1000
     """
-    from deploy.view.console import bar, emit_json, print_tables, say
+    from deploy.view.console import bar, print_tables, say, show_result
     from deploy.view.prose import counted
     from deploy.view.table import plain
     from deploy.view.tables import evaluation_tables, metric_name
     from esvae.data import load_images
     from esvae.errors import ConfigError, EsvaeError
     from esvae.metrics.features import PROTOCOLS, FeatureNet, load_features
-    from esvae.metrics.generator import METRICS, measure_generator
+    from esvae.metrics.generator import measure_generator, metrics_named
     from esvae.metrics.paper import PAPER_FIGURES
     from esvae.metrics.train_features import features_of, features_path
     from esvae.run import load_run
 
-    wanted = METRICS if metrics == "all" else tuple(name.strip() for name in metrics.split(","))
+    wanted = metrics_named(metrics)
     if protocol not in PROTOCOLS:
         raise ConfigError(f"--protocol '{protocol}' is unknown; choose {' or '.join(PROTOCOLS)}")
     trained = load_run(run)
@@ -66,13 +67,16 @@ def evaluate(
         )
     data = trained.config.data.name
     measured = {**vars(done), "paper": PAPER_FIGURES.get(data, {})}
-    if json:
-        emit_json({"run": run, "weights_hash": trained.weights_hash, "data": data, **measured})
-        return
     title = (
         f"{run}: {counted(done.images, 'generated image')} against {len(splits.test):,} of {data}'s test set"
         + f"; FAD in the code of {autoencoder.name}, protocol {protocol}" * ("fad" in done.values)
     )
-    print_tables(evaluation_tables(plain(measured), title=title))
-    for name, reason in done.missing.items():
-        say(f"{metric_name(name)}: {reason}")
+    tables = evaluation_tables(plain(measured), title=title)
+
+    def people() -> None:
+        print_tables(tables)
+        for name, reason in done.missing.items():
+            say(f"{metric_name(name)}: {reason}")
+
+    result = {"run": run, "weights_hash": trained.weights_hash, "data": data, **measured}
+    show_result(result, tables, json=json, csv=csv, people=people)

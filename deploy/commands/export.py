@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy.commands.options import Json, NirReset, NirStep, NirWriter
+from deploy.commands.options import Csv, Json, NirReset, NirStep, NirWriter
 from esvae.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from deploy.view.table import Table
     from export.ir import Network
     from export.pipeline import Exported
 
 __all__ = ["export"]
+
+#: How pictures leave.
+READOUTS = ("potential", "spikes")
 
 
 def export(
@@ -57,6 +61,12 @@ def export(
     components: Annotated[
         int | None, typer.Option(help="Of a generator on the chip: kinds of images; the nearest are merged.")
     ] = None,
+    readout: Annotated[
+        str, typer.Option(help="How pictures leave: potential (the host reads it), or spikes (pixels fire).")
+    ] = "potential",
+    read_steps: Annotated[
+        int, typer.Option(help="Of a spikes readout: steps behind the image's in which pixels fire for the first time.")
+    ] = 16,
     chip: Annotated[
         str | None, typer.Option(help="Write only what one such chip holds (loihi2, loihi1), else say what would fit.")
     ] = None,
@@ -75,6 +85,7 @@ def export(
     time_steps: Annotated[
         int | None, typer.Option(help="Of a NIR graph: how long an input lasts, where that is fixed.")
     ] = None,
+    csv: Csv = None,
     json: Json = False,
 ) -> None:
     """Quantize a trained network and write it as a Lava-DL netx file; or lower a netx file, its integers as they are.
@@ -82,8 +93,8 @@ def export(
     [bold]Example:[/] esvae export runs/digits -o decoder.net --weight-bits 8
     """
     from deploy.circuit import circuit_options, print_circuit, write_beside
-    from deploy.entering import load_raster
-    from deploy.view.console import bar, emit_json, say, warn
+    from deploy.rasters import load_raster
+    from deploy.view.console import bar, emit_json, say, say_written, warn, write_csv
     from esvae.machine.outputs import output_file
     from export.frontends import is_netx, is_nir, load_source, read_nir
     from export.frontends.nir import NirMeaning
@@ -98,13 +109,16 @@ def export(
         raise ConfigError(f"--lowering {lowering}: expected {', '.join(LOWERINGS)}")
     if calibration not in CALIBRATIONS:
         raise ConfigError(f"--calibration {calibration}: expected {', '.join(CALIBRATIONS)}")
+    if readout not in READOUTS:
+        raise ConfigError(f"--readout {readout}: expected {' or '.join(READOUTS)}")
+    reading = read_steps if readout == "spikes" else None
     read = (source, calibration_latents)
     output_file(out, ".net", option="-o", inputs=read)
     for target in () if onnx is None else (onnx, check_target(onnx)):
         output_file(target, ".onnx", option="--onnx", inputs=read)
     if nir is not None:
         output_file(nir, (".nir", ".h5", ".hdf5"), option="--nir", inputs=read)
-    kept = weight_bits is None and is_netx(source) and circuit is None
+    kept = weight_bits is None and is_netx(source) and circuit is None and reading is None
     meaning, network = NirMeaning(dt, reset, written_by, time_steps), None  # type: ignore[arg-type]
     notes: tuple[str, ...] = ()
     if is_nir(source):
@@ -133,19 +147,23 @@ def export(
                 calibration=calibration,  # type: ignore[arg-type]
                 spikes=spikes,
                 circuit=circuit,
+                read_steps=reading,
                 before_writing=gate,
                 progress=report,
             )
-        options = Options(weight_bits, lowering, calibration, spikes, circuit)  # type: ignore[arg-type]
+        options = Options(weight_bits, lowering, calibration, spikes, circuit, reading)  # type: ignore[arg-type]
         for text in warnings_of(done, network, options):
             warn(text)
     beside = write_beside(done.network, out)
     twins = graph = None
+    integer = done.plain if reading is None else done.network  # pixels that fire are made of lowered layers
     if network is not None and onnx is not None:
-        twins = write_onnx_pair(network, done.plain, onnx)
+        twins = write_onnx_pair(network, integer, onnx)
     if network is not None and nir is not None:
         with bar("NIR", shown=not json) as report:
             graph = write_nir(network, nir, progress=report)
+    tables = _tables(done, kept=kept)
+    written = write_csv(tables, csv)
     if json:
         emit_json(
             {
@@ -158,7 +176,7 @@ def export(
                 "quantization": done.quantization,
                 "ranges": done.ranges,
                 "fidelity": done.fidelity,
-                "onnx": twins and {**vars(twins), "content_hash": done.plain.content_hash()},
+                "onnx": twins and {**vars(twins), "content_hash": integer.content_hash()},
                 "nir": graph,
                 "generator": generator,
                 "beside": beside,
@@ -168,12 +186,13 @@ def export(
         return
     for text in notes:
         say(f"{source}: {text}")
-    _print(done, kept=kept)
+    _print(done, tables, kept=kept)
     print_circuit(done.network, beside)
     if twins is not None:
         say(f"{twins.integer}: the integer twin; {twins.float}: the float decoder")
     if graph is not None:
         say(f"{nir}: the float network as a NIR graph")
+    say_written(*written)
 
 
 def _gate(chip: str) -> Callable[[Network, Network], None]:
@@ -185,19 +204,25 @@ def _gate(chip: str) -> Callable[[Network, Network], None]:
     return lambda integer, plain: check_fits(integer, named, plain)
 
 
-def _print(done: Exported, *, kept: bool) -> None:
+def _tables(done: Exported, *, kept: bool) -> list[Table]:
+    """What rounding did; of integers that stay as they were, how full the registers can get."""
     from deploy.report.sections import layers
-    from deploy.view.console import print_tables, say
     from deploy.view.table import plain
     from deploy.view.tables import fidelity_table, quantization_tables
 
-    size = done.path.stat().st_size
+    title = f"{done.path}: {done.path.stat().st_size:,} bytes, {done.bits} bit weights, lowering {done.lowering}"
+    judged = [fidelity_table(plain(done.fidelity))] if done.fidelity and not kept else []
+    return [*quantization_tables(layers(done.quantization or None, done.ranges), title=title), *judged]
+
+
+def _print(done: Exported, tables: list[Table], *, kept: bool) -> None:
+    from deploy.view.console import print_tables, say
+
     if kept:
+        size = done.path.stat().st_size
         say(f"{done.path}: {size:,} bytes, integers as they were, lowering {done.lowering}")
     else:
-        title = f"{done.path}: {size:,} bytes, {done.bits} bit weights, lowering {done.lowering}"
-        judged = [fidelity_table(plain(done.fidelity))] if done.fidelity else []
-        print_tables([*quantization_tables(layers(done.quantization, done.ranges), title=title), *judged])
+        print_tables(tables)
     for cost in done.costs if len(done.costs) > 1 else []:
         load = f", {cost.load_bytes / 2**30:.2f} GiB for netx to load its largest layer" if cost.load_bytes else ""
         refused = f"; {cost.refused}" if cost.refused else ""

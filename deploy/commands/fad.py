@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from deploy.commands.completion import complete_config
 from deploy.commands.options import DataRoot, Json, with_data
 
 __all__ = ["fad"]
@@ -24,7 +25,14 @@ def _group() -> None:
 
 @fad.command()
 def train(
-    config: Annotated[str, typer.Argument(metavar="CONFIG", help="A config: its data section says which images.")],
+    config: Annotated[
+        str,
+        typer.Argument(
+            metavar="CONFIG",
+            help="A config: its data section says which images.",
+            autocompletion=complete_config,
+        ),
+    ],
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images; published: 150.")] = 20,
     seed: Annotated[int, typer.Option(min=0, help="Decides the weights and the order.")] = 0,
     other: Annotated[

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from deploy.commands.completion import complete_backend
 from deploy.commands.options import Json, LoaderOption, Net, Sampler, Seed, StallTimeout, TargetOption
 
 __all__ = ["generate"]
@@ -17,7 +18,9 @@ def generate(
     out: Annotated[Path, typer.Option("--out", help="Folder for the images; one that was begun is continued.")],
     images: Annotated[int, typer.Option("-n", "--images", help="How many in all.")] = 1000,
     seed: Seed = 0,
-    backend: Annotated[str, typer.Option(help="twin, reference, lava or onnx.")] = "twin",
+    backend: Annotated[
+        str, typer.Option(help="twin, reference, lava or onnx.", autocompletion=complete_backend)
+    ] = "twin",
     loader: LoaderOption = "stock",
     sampler: Sampler = "host",
     target: TargetOption = "cpu",

@@ -32,10 +32,13 @@ def import_official(
     from esvae.machine.outputs import output_folder
     from esvae.official import import_official as read
     from esvae.run import holds_run, read_record, save_run
+    from esvae.shipped import kind_of_file
 
     output_folder(out, option="--out")
     if holds_run(out) and "imported" not in read_record(out):
         raise ConfigError(f"--out {out}: holds a run that was trained; name another folder")
+    if state.suffix in (".net", ".nir", ".yaml"):
+        raise ConfigError(f"{state}: {kind_of_file(state)}; expected a state dict of the official ESVAE code (.pth)")
     if data is not None and data not in DATA_NAMES:
         raise ConfigError(f"--data '{data}' is unknown; choose of {', '.join(DATA_NAMES)}")
     model = read(state, data=data)  # type: ignore[arg-type]

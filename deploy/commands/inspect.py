@@ -30,7 +30,7 @@ def inspect(
     [bold]Example:[/] esvae inspect decoder.net -o network.svg
     """
     from deploy.inspection import inspect_file
-    from deploy.view.console import emit_json, say_written, write_csv
+    from deploy.view.console import show_result
     from deploy.view.table import plain
     from deploy.view.tables import inspection_tables
     from esvae.machine.outputs import output_file
@@ -39,15 +39,10 @@ def inspect(
         output_file(out, (".svg", ".png"), option="-o", inputs=(net,))
     found = inspect_file(net)
     tables = inspection_tables(plain(found), items=items or found.refused is not None)
-    written = write_csv(tables, csv)
-    if out is not None and found.refused is None:
-        _draw(net, out)
-        written.append(out)
-    if json:
-        emit_json(found)
-    else:
-        _print(found, tables)
-        say_written(*written)
+    drawn = () if out is None or found.refused is not None else (out,)
+    for picture in drawn:
+        _draw(net, picture)
+    show_result(found, tables, json=json, csv=csv, people=lambda: _print(found, tables), files=drawn)
     if found.refused is not None:
         raise typer.Exit(1)
 
@@ -82,6 +77,8 @@ def _print(found: Inspection, tables: list[Table]) -> None:
     if found.readout is not None:
         r = found.readout
         say(f"picture: {shape(r['image_shape'])}, tanh(v / {r['unit']:g}), cells of {r['upscale']}x{r['upscale']}")
+        if "read_steps" in r:
+            say(f"read from first spikes in the last {r['read_steps']} steps, in which {r['drives']} inputs drive it")
     for name, text in found.provenance.items():
         if "\n" not in text:
             say(f"{name}: {text}")

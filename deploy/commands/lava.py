@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.commands.options import Json
+from deploy.commands.options import Csv, Json
 
 __all__ = ["lava"]
 
@@ -48,6 +48,7 @@ def install(
 @lava.command()
 def doctor(
     test: Annotated[bool, typer.Option(help="Run a tiny network and compare every integer.")] = True,
+    csv: Csv = None,
     json: Json = False,
 ) -> None:
     """Say which interpreter has Lava, which versions, run a self-test, and print the fix; exit 0 only if it works.
@@ -55,16 +56,19 @@ def doctor(
     [bold]Example:[/] esvae lava doctor
     """
     from deploy.lava.doctor import examine
-    from deploy.view.console import emit_json, say
+    from deploy.view.console import say, show_result
+    from deploy.view.table import plain
+    from deploy.view.tables import doctor_table
 
     checks = examine(test=test)
     good = all(check.good is not False for check in checks)
-    if json:
-        emit_json({"good": good, "checks": checks})
-    else:
+
+    def people() -> None:
         for check in checks:
             say(f"{ {True: 'good', False: 'BAD ', None: '    '}[check.good] }  {check.name}: {check.found}")
             if check.good is False and check.fix:
                 say(f"      fix: {check.fix}")
+
+    show_result({"good": good, "checks": checks}, [doctor_table(plain(checks))], json=json, csv=csv, people=people)
     if not good:
         raise typer.Exit(1)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.commands.options import Json, Net
+from deploy.commands.options import Csv, Json, Net
 
 __all__ = ["plan"]
 
@@ -17,6 +17,7 @@ def plan(
     net: Net,
     images: Annotated[int, typer.Option("-n", "--images", help="How many, back to back.")] = 1,
     steps: Annotated[int | None, typer.Option(help="Window of one image, where the file does not say.")] = None,
+    csv: Csv = None,
     json: Json = False,
 ) -> None:
     """Show when each layer works on each image: latency, resets, steps to run, and when to read the pictures.
@@ -24,18 +25,21 @@ def plan(
     [bold]Example:[/] esvae plan decoder.net -n 64
     """
     from deploy.plan import plan as make_plan
-    from deploy.view.console import emit_json, print_tables, say
+    from deploy.view.console import print_tables, say, show_result
     from deploy.view.table import plain
     from deploy.view.tables import plan_tables
     from export.netx import read_netx
 
     made = make_plan(read_netx(net), images, steps=steps)
-    if json:
-        emit_json({**vars(made), "windows": made.windows, "step_overhead": made.step_overhead})
-        return
-    print_tables(plan_tables(plain(made), title=str(net)))
-    say(f"time steps to run: {made.total} ({made.step_overhead:.1%} of them fill the pipeline)")
-    say(f"latency: {made.latency} time steps; netx: reset_interval={made.steps}, reset_offset={made.reset_offset}")
+    tables = plan_tables(plain(made), title=str(net))
     shown = ", ".join(f"{first}-{last}" for first, last in made.windows[:_SHOWN_WINDOWS])
     more = f", ... {made.windows[-1][0]}-{made.windows[-1][1]}" if images > _SHOWN_WINDOWS else ""
-    say(f"the last layer's windows, potential to be read after the last step of each: {shown}{more}")
+
+    def people() -> None:
+        print_tables(tables)
+        say(f"time steps to run: {made.total} ({made.step_overhead:.1%} of them fill the pipeline)")
+        say(f"latency: {made.latency} time steps; netx: reset_interval={made.steps}, reset_offset={made.reset_offset}")
+        say(f"the last layer's windows, potential to be read after the last step of each: {shown}{more}")
+
+    result = {**vars(made), "windows": made.windows, "step_overhead": made.step_overhead}
+    show_result(result, tables, json=json, csv=csv, people=people)

@@ -13,15 +13,10 @@ def pretrained(csv: Csv = None, json: Json = False) -> None:
     [bold]Example:[/] esvae pretrained --csv runs.csv
     """
     from deploy.pretrained import pretrained_runs
-    from deploy.view.console import emit_json, print_tables, say_written, write_csv
+    from deploy.view.console import show_result
     from deploy.view.table import plain
     from deploy.view.tables import pretrained_table
 
     runs = pretrained_runs()
     table = pretrained_table(plain(runs))
-    written = write_csv([table], csv)
-    if json:
-        emit_json({"runs": runs})
-    else:
-        print_tables([table])
-        say_written(*written)
+    show_result({"runs": runs}, [table], json=json, csv=csv)

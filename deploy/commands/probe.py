@@ -22,7 +22,7 @@ def probe(
 
     [bold]Example:[/] esvae probe generator.net -n 100000
     """
-    from deploy.view.console import bar, emit_json, print_tables, say, say_written, write_csv
+    from deploy.view.console import bar, print_tables, say, show_result
     from deploy.view.prose import counted
     from deploy.view.table import plain
     from deploy.view.tables import probe_table
@@ -36,15 +36,15 @@ def probe(
     table = probe_table(
         {**plain(found), "alarm": ALARM}, title=f"{net}: {counted(found.images, 'image')} drawn on the {found.sampler}"
     )
-    written = write_csv([table], csv)
-    if json:
-        emit_json({"file": net, "holds": found.holds, "false_alarm_rate": ALARM, **vars(found)})
-    else:
+
+    def people() -> None:
         print_tables([table])
         say(f"spikes at {found.rate:.4f} of the steps; {found.silent:.4f} of the latents' windows are silent")
         if found.law_error:
             say(f"a spike's probability is within {found.law_error:.4f} of the logistic, exactly, from the weights")
         say(f"each check is failed by chance once in {1 / ALARM:,.0f} times")
-        say_written(*written)
+
+    result = {"file": net, "holds": found.holds, "false_alarm_rate": ALARM, **vars(found)}
+    show_result(result, [table], json=json, csv=csv, people=people)
     if not found.holds:
         raise typer.Exit(1)

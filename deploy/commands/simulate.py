@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from deploy.commands.completion import complete_backend
 from deploy.commands.options import Json, LoaderOption, Net, Sampler, Seed, StallTimeout, TargetOption
 
 __all__ = ["simulate"]
@@ -21,7 +22,9 @@ def simulate(
         int | None, typer.Option("-n", "--images", help="How many to draw (64), or to take of those given (all).")
     ] = None,
     seed: Seed = 0,
-    backend: Annotated[str, typer.Option(help="twin, reference, lava or onnx.")] = "twin",
+    backend: Annotated[
+        str, typer.Option(help="twin, reference, lava or onnx.", autocompletion=complete_backend)
+    ] = "twin",
     latents: Annotated[Path | None, typer.Option(help="Latent spikes (images, steps, features) as .npy.")] = None,
     save_latents: Annotated[Path | None, typer.Option(help="Write the latent spikes that were used, as .npy.")] = None,
     trace: Annotated[

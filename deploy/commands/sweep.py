@@ -15,7 +15,7 @@ __all__ = ["sweep"]
 def sweep(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run directory, or pretrained:NAME.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the points and the summary.")],
-    bits: Annotated[str, typer.Option(help="Of the weights, by comma, 2 to 8.")] = "8,6,4,3,2",
+    weight_bits: Annotated[str, typer.Option(help="By comma, 2 to 8, sign included.")] = "8,6,4,3,2",
     steps: Annotated[str | None, typer.Option(help="Windows, by comma. Default: that of the training.")] = None,
     lowering: Annotated[str, typer.Option(help="By comma: auto, none, subpixel, dense, native.")] = "auto",
     calibration: Annotated[
@@ -47,7 +47,7 @@ def sweep(
 
     Finished points are kept in the folder: an interrupted sweep goes on where it was. Exit 0 only if no point failed.
 
-    [bold]Example:[/] esvae sweep runs/digits -o sweeps/digits --bits 8,6,4,3,2 --steps 8,4,2 --jobs 2
+    [bold]Example:[/] esvae sweep runs/digits -o sweeps/digits --weight-bits 8,6,4,3,2 --steps 8,4,2 --jobs 2
     """
     from deploy.sweep import (
         Grid,
@@ -72,7 +72,9 @@ def sweep(
 
     output_folder(out, option="-o")
     windows = (load_run(run).config.model.time_steps,) if steps is None else parse_numbers(steps, "--steps")
-    grid = Grid(parse_numbers(bits, "--bits"), windows, parse_names(lowering), parse_names(calibration), qat)
+    grid = Grid(
+        parse_numbers(weight_bits, "--weight-bits"), windows, parse_names(lowering), parse_names(calibration), qat
+    )
     root = None if data_root is None else str(data_root.resolve())
     profiles = tuple(profile or ("loihi2_anchored", "loihi1_sanafe2025"))
     protocol = SweepProtocol(images, test_images, seed, parse_names(metrics), profiles, root)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deploy.commands.options import DataRoot, Json, with_data
+from deploy.commands.completion import complete_config, complete_data
+from deploy.commands.options import DataRoot, Json, Settings, with_data
+
+if TYPE_CHECKING:
+    from esvae.run import Run
 
 __all__ = ["train"]
 
@@ -15,7 +19,11 @@ __all__ = ["train"]
 def train(
     config: Annotated[
         str | None,
-        typer.Argument(metavar="CONFIG", help="A YAML file, or the name of a shipped config; with --from, the run's."),
+        typer.Argument(
+            metavar="CONFIG",
+            help="A YAML file, or the name of a shipped config; with --from, the run's.",
+            autocompletion=complete_config,
+        ),
     ] = None,
     out: Annotated[Path, typer.Option("--out", help="The run directory to write.")] = ...,  # type: ignore[assignment]
     qat: Annotated[
@@ -32,7 +40,10 @@ def train(
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(help="Another data set, resized to the config's size: its name, or a folder of images."),
+        typer.Option(
+            help="Another data set, resized to the config's size: its name, or a folder of images.",
+            autocompletion=complete_data,
+        ),
     ] = None,
     data_root: DataRoot = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the config's.")] = None,
@@ -51,10 +62,7 @@ def train(
     precision: Annotated[
         str | None, typer.Option(help="32, 64, bf16-mixed or 16-mixed, instead of the config's.")
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Any key of the config, such as train.learning_rate=0.001."),
-    ] = None,
+    settings: Settings = None,
     samples_every: Annotated[int, typer.Option(min=0, help="Epochs between grids of samples; 0 for none.")] = 10,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard's events too.")] = False,
     json: Json = False,
@@ -69,36 +77,26 @@ def train(
     """
     from deploy.view.console import bar, emit_json, say
     from deploy.view.prose import training_line
-    from esvae.chip.rounding import MAX_WEIGHT_BITS
-    from esvae.config import QuantizationConfig, config_from_dict, load_config, with_settings
-    from esvae.data import load_images
+    from esvae.config import config_from_dict, with_settings
     from esvae.errors import ConfigError
-    from esvae.machine.distributed import rank
     from esvae.machine.outputs import output_folder
-    from esvae.run import load_run
-    from esvae.training import Machine, evaluate_mse, fine_tuning
-    from esvae.training import train as run_training
 
     output_folder(out, option="--out")
     if weight_bits is not None and not qat:
         raise ConfigError("--weight-bits goes with --qat; without it, give the bits to esvae export")
-    if config is None and start is None:
-        raise ConfigError("give a CONFIG, or a run to start from with --from RUN")
-    initial = None if start is None else load_run(start)
-    bits = (weight_bits or MAX_WEIGHT_BITS) if qat else None
-    if initial is not None and config is None:
-        content = fine_tuning(initial.config, bits).model_dump()
-    else:
-        content = load_config(str(config)).model_dump()
-        if bits is not None:
-            quantization = content["model"]["quantization"] or QuantizationConfig().model_dump()
-            quantization["weight_bits"] = bits
-            content["model"]["quantization"] = quantization if initial is None else {**quantization, "start": 0.0}
+    initial, content = _started(config, start, weight_bits, qat=qat)
     changes = {"epochs": epochs, "seed": seed, "precision": precision}
     content["train"].update({key: value for key, value in changes.items() if value is not None})
     content, data_root = with_data(with_settings(content, settings or ()), data, data_root)
-    machine = Machine(accelerator, devices, max_steps, checkpoint_steps, samples_every, tensorboard)  # type: ignore[arg-type]
     checked = config_from_dict(content, config or str(start))
+    # What trains is imported once all is well that can be wrong without it.
+    from esvae.data import load_images
+    from esvae.machine.distributed import rank
+    from esvae.training import Machine, check_machine, evaluate_mse
+    from esvae.training import train as run_training
+
+    machine = Machine(accelerator, devices, max_steps, checkpoint_steps, samples_every, tensorboard)  # type: ignore[arg-type]
+    check_machine(machine, checked.train)
     with bar("images") as report:
         images = load_images(checked.data, data_root, report)
     with bar(f"train {checked.name}", shown=rank() == 0) as report:
@@ -123,3 +121,30 @@ def train(
             f"{out}: {run.record['steps']} steps, reconstruction MSE {last['reconstruction_mse']:.4f} in training, "
             f"{test_mse:.4f} on held-out images"
         )
+
+
+def _started(
+    config: str | None, start: Path | None, weight_bits: int | None, *, qat: bool
+) -> tuple[Run | None, dict[str, Any]]:
+    """The run to start from, if any, and the content of the config to train by."""
+    from esvae.config import QuantizationConfig, load_config
+    from esvae.errors import ConfigError
+
+    content = None if config is None else load_config(config).model_dump()
+    initial = None
+    if start is not None:
+        from esvae.run import load_run
+
+        initial = load_run(start)
+    bits = (weight_bits or QuantizationConfig().weight_bits) if qat else None
+    if content is None:
+        if initial is None:
+            raise ConfigError("give a CONFIG, or a run to start from with --from RUN")
+        from esvae.training import fine_tuning
+
+        return initial, fine_tuning(initial.config, bits).model_dump()
+    if bits is not None:
+        quantization = content["model"]["quantization"] or QuantizationConfig().model_dump()
+        quantization["weight_bits"] = bits
+        content["model"]["quantization"] = quantization if initial is None else {**quantization, "start": 0.0}
+    return initial, content

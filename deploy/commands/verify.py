@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from deploy.commands.options import Json, LoaderOption, Net, Sampler, Seed, StallTimeout, TargetOption
+from deploy.commands.options import Csv, Json, LoaderOption, Net, Sampler, Seed, StallTimeout, TargetOption
 
 __all__ = ["verify"]
 
@@ -25,6 +25,7 @@ def verify(
     sampler: Sampler = "host",
     target: TargetOption = "cpu",
     stall_timeout: StallTimeout = 60.0,
+    csv: Csv = None,
     json: Json = False,
 ) -> None:
     """Run the same latent spikes on several backends and compare every integer; exit 0 only if all are equal.
@@ -32,8 +33,10 @@ def verify(
     [bold]Example:[/] esvae verify decoder.net -n 4
     """
     from deploy.backends import LavaSettings, other_backends
+    from deploy.report import sections
     from deploy.verify import verify as run_verify
-    from deploy.view.console import bar, emit_json
+    from deploy.view.console import bar, show_result
+    from deploy.view.tables import verification_tables
 
     names = other_backends(name.strip() for name in against.split(",") if name.strip())
     with bar("verify") as report:
@@ -47,10 +50,9 @@ def verify(
             lava=LavaSettings(loader, sampler, target, stall_timeout),  # type: ignore[arg-type]
             progress=report,
         )
-    if json:
-        emit_json({"equal": verdict.equal, **vars(verdict)})
-    else:
-        print_verdict(verdict)
+    tables = verification_tables(sections.verification(dict.fromkeys(verdict.differences, verdict), {}))
+    result = {"equal": verdict.equal, **vars(verdict)}
+    show_result(result, tables, json=json, csv=csv, people=lambda: print_verdict(verdict))
     if not verdict.equal:
         raise typer.Exit(1)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from esvae.errors import DataError
 from esvae.run import Run
 from export.ir import Network
@@ -23,8 +21,8 @@ def check_belongs(run: Run, network: Network, *, file: str = "the file", force: 
     if network.prior is None or network.readout is None:
         raise DataError(f"{file} is no generator: it has no {'prior' if network.prior is None else 'readout'}")
     for what, wanted, got in (
-        ("steps", config.model.time_steps, network.time_steps),
-        ("latent neurons", config.model.latent, math.prod(network.input_shape)),
+        ("steps", config.model.time_steps, network.image_steps),
+        ("latent neurons", config.model.latent, network.latents),
         ("pictures", (config.data.image_channels, size, size), network.readout.image_shape),
     ):
         if wanted != got:

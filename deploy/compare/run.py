@@ -122,7 +122,7 @@ def compare_network(
     parts = options.parts
     # In the order of the work: the stream comes first, and the distribution is of the images that it drew.
     quality = work.stream()
-    attribution = work.attribution() if "attribution" in parts else None
+    attribution = work.attribution() if "attribution" in parts and network.spike_readout is None else None
     reconstruction = work.reconstruction() if "reconstruction" in parts else None
     noise = work.noise() if "noise" in parts else ()
     distribution = work.distribution() if "distribution" in parts else None
@@ -173,7 +173,11 @@ class _Work:
         self.splits = material.splits if isinstance(material.splits, ImageSplits) else None
         if options.of_data and self.splits is None:
             self.notes.append(f"{', '.join(options.of_data)} left out: {material.splits or 'no images were given'}")
-        self.layers = LayerStream(self._decoder, network) if "layers" in options.parts else None
+        inside = network.spike_readout is None
+        if not inside:
+            left = "layers and attribution left out: the file has neurons for its spike readout"
+            self.notes.append(f"{left}; up to the read phase all others do what those of --readout potential do")
+        self.layers = LayerStream(self._decoder, network) if "layers" in options.parts and inside else None
         self._judged = self.splits is not None and "distribution" in options.parts
         self._sets = self._new_sets()
         self._hosts = host_stream(run, network, options.seed, self._new_sets())

@@ -106,24 +106,26 @@ def run_lava_jobs(
         raise LavaError(f"cannot make a temporary folder: {error.strerror}; free space or set TMPDIR") from error
     with folder as name:
         scratch = Path(name)
-        try:
-            _write(jobs, scratch)
-        except OSError as error:
-            raise LavaError(f"cannot write to {scratch}: {error.strerror}; free space or set TMPDIR") from error
-        with Worker(interpreter, scratch, stall_timeout) as worker:
+        with Worker(interpreter, scratch, stall_timeout) as worker:  # first: its guard clears up if this is killed
+            try:
+                _write(jobs, scratch)
+            except OSError as error:
+                raise LavaError(f"cannot write to {scratch}: {error.strerror}; free space or set TMPDIR") from error
             yield from _Run(jobs, worker, progress or (lambda _: None)).answers()
             folder.cleanup()  # for which the worker waits: until then its guard would do it, were this process killed
             worker.let_go()
 
 
 def _write(jobs: Sequence[LavaJob], scratch: Path) -> None:
-    """Writes what the worker reads."""
+    """Writes what the worker reads, the list of jobs last."""
     work = []
     for number, job in enumerate(jobs):
         folder = _folder(scratch, number)
         folder.mkdir()
         work.append(job.write(folder))
-    (scratch / JOBS).write_text(encode_message(work), encoding="utf-8")
+    listed = scratch / f"{JOBS}.part"
+    listed.write_text(encode_message(work), encoding="utf-8")
+    listed.replace(scratch / JOBS)
 
 
 def _folder(scratch: Path, number: int) -> Path:

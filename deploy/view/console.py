@@ -6,8 +6,8 @@ import dataclasses
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +17,24 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from deploy.view.prose import in_lines
 from deploy.view.table import Table, save_csv
 from deploy.view.terminal import blocks
+from deploy.view.waiting import displayed, doing, speaking
 
 if TYPE_CHECKING:
     from deploy.backends import Progress as Report
 
-__all__ = ["bar", "emit_json", "print_tables", "say", "say_written", "stages", "tell", "warn", "write_csv"]
+__all__ = [
+    "bar",
+    "emit_json",
+    "print_tables",
+    "say",
+    "say_text",
+    "say_written",
+    "show_result",
+    "stages",
+    "tell",
+    "warn",
+    "write_csv",
+]
 
 #: Width of what does not go to a terminal, unless COLUMNS says another.
 _FILE_WIDTH = 120
@@ -42,12 +55,20 @@ _err = _Console(stderr=True, highlight=False)
 
 def say(text: str) -> None:
     """Prints a line on standard output: at a terminal broken at words, elsewhere as it is, however long."""
-    _out.print(in_lines(text, _out.width) if _in_columns else text, markup=False, soft_wrap=True)
+    with speaking():
+        _out.print(in_lines(text, _out.width) if _in_columns else text, markup=False, soft_wrap=True)
+
+
+def say_text(text: str) -> None:
+    """Prints text of several lines on standard output, each as it is, for a file or another program to read."""
+    with speaking():
+        _out.print(text, end="", markup=False, soft_wrap=True)
 
 
 def tell(text: str) -> None:
     """Prints one line on the error stream."""
-    _err.print(text, markup=False, soft_wrap=True)
+    with speaking():
+        _err.print(text, markup=False, soft_wrap=True)
 
 
 def warn(text: str) -> None:
@@ -57,7 +78,8 @@ def warn(text: str) -> None:
 
 def emit_json(result: Any) -> None:
     """Prints one JSON object, and nothing else, on standard output."""
-    sys.stdout.write(json.dumps(result, default=_plain) + "\n")
+    with speaking():
+        sys.stdout.write(json.dumps(result, default=_plain) + "\n")
 
 
 def _plain(value: Any) -> Any:
@@ -88,9 +110,12 @@ def _display(*, shown: bool = True) -> Progress:
 def _cleared_by_errors(display: Progress) -> Iterator[None]:
     """Leaves nothing of the bars where what they told of has failed: the error stands alone."""
     try:
-        yield
+        with displayed() if display.console.is_terminal and not display.disable else nullcontext():
+            yield
     except BaseException:
         display.live.transient = True
+        display.live.stop()
+        display.disable = True  # no line is left blank where no terminal is
         raise
 
 
@@ -98,9 +123,15 @@ def _cleared_by_errors(display: Progress) -> Iterator[None]:
 def bar(title: str, *, shown: bool = True) -> Iterator[Report]:
     """A progress bar; gives the callback that takes the share done, 0 to 1, and what is being done."""
     with _display(shown=shown) as display, _cleared_by_errors(display):
-        task = display.add_task(title, total=1.0, text="")
-        yield lambda share, text: display.update(task, completed=share, text=text)
+        task, before = display.add_task(title, total=1.0, text=""), doing(title)
+
+        def report(share: float, text: str) -> None:
+            display.update(task, completed=share, text=text)
+            doing(f"{title}: {share:.0%}, {text}")
+
+        yield report
         display.update(task, completed=1.0, text="")
+        doing(before)
 
 
 @contextmanager
@@ -114,6 +145,7 @@ def stages() -> Iterator[Any]:
                 display.update(tasks[-1], completed=1.0, text="")
             task = display.add_task(f"{stage:9s}", total=1.0, text="")
             tasks.append(task)
+            doing(stage)
             return lambda share, text: display.update(task, completed=share, text=text)
 
         yield start
@@ -125,11 +157,41 @@ def print_tables(tables: Iterable[Table]) -> None:
     """Prints tables below each other, each as wide as the terminal allows, with what is to be known to read it."""
     for table in tables:
         say(table.title)
-        for block in blocks(table, _out.width):
-            _out.print(block)
-            _out.print()
+        with speaking():
+            for block in blocks(table, _out.width):
+                _out.print(block)
+                _out.print()
         if table.caption:
             say(table.caption)
+
+
+def show_result(
+    result: Any,
+    tables: Sequence[Table],
+    *,
+    json: bool,
+    csv: Path | None,
+    people: Callable[[], None] | None = None,
+    files: Sequence[Path] = (),
+) -> None:
+    """Ends a command: its tables as CSV where asked for, then one JSON object, or what people read.
+
+    Args:
+        result: for JSON.
+        tables: of the result.
+        json, csv: the options.
+        people: says it to people; the tables alone where None.
+        files: that were written already.
+    """
+    written = [*files, *write_csv(tables, csv)]
+    if json:
+        emit_json(result)
+        return
+    if people is None:
+        print_tables(tables)
+    else:
+        people()
+    say_written(*written)
 
 
 def write_csv(tables: Sequence[Table], target: Path | None) -> list[Path]:

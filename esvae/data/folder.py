@@ -15,7 +15,7 @@ from esvae.data.prepare import Report, prepared
 from esvae.errors import DataError
 from esvae.machine.files import open_regular
 
-__all__ = ["from_folder"]
+__all__ = ["from_folder", "open_picture", "split_folder"]
 
 _SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 _TEST_EVERY = 10  # where there are no train/ and test/ folders, every tenth image is held out
@@ -29,17 +29,24 @@ def from_folder(config: DataConfig, root: Path, report: Report | None = None) ->
     Raises:
         DataError: no folder, no images in it, or one that cannot be read.
     """
+    return ImageSplits(*(_loaded(paths, config, report) for paths in split_folder(root)))
+
+
+def split_folder(root: Path) -> tuple[list[Path], list[Path]]:
+    """The files of the training and of the test images below ``root``.
+
+    Raises:
+        DataError: no folder, or too few images in it.
+    """
     if not root.is_dir():
         raise DataError(f"{root}: no such folder of images; name one with --data-root")
     if (root / "train").is_dir() and (root / "test").is_dir():
-        train, test = _images(root / "train"), _images(root / "test")
-    else:
-        paths = _images(root)
-        test = paths[_TEST_EVERY - 1 :: _TEST_EVERY]
-        train = [path for index, path in enumerate(paths) if index % _TEST_EVERY != _TEST_EVERY - 1]
-        if not test:
-            raise DataError(f"{root}: {len(paths)} images are too few to hold one in {_TEST_EVERY} out; add some")
-    return ImageSplits(*(_loaded(paths, config, report) for paths in (train, test)))
+        return _images(root / "train"), _images(root / "test")
+    paths = _images(root)
+    test = paths[_TEST_EVERY - 1 :: _TEST_EVERY]
+    if not test:
+        raise DataError(f"{root}: {len(paths)} images are too few to hold one in {_TEST_EVERY} out; add some")
+    return [path for index, path in enumerate(paths) if index % _TEST_EVERY != _TEST_EVERY - 1], test
 
 
 def _images(folder: Path) -> list[Path]:
@@ -50,11 +57,16 @@ def _images(folder: Path) -> list[Path]:
 
 
 def _loaded(paths: list[Path], config: DataConfig, report: Report | None) -> ImageSet:
-    array = prepared(map(_opened, paths), len(paths), config, crop=None, title=paths[0].parent.name, report=report)
+    array = prepared(map(open_picture, paths), len(paths), config, crop=None, title=paths[0].parent.name, report=report)
     return ImageSet(torch.from_numpy(array))
 
 
-def _opened(path: Path) -> Image.Image:
+def open_picture(path: Path) -> Image.Image:
+    """A picture in grey or RGB, 8 bits a channel.
+
+    Raises:
+        DataError: none that can be read.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what is odd beside the pixels

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 import torch
 
 from esvae.data import ImageSet, ImageSplits
-from esvae.errors import DataError, EsvaeError
+from esvae.errors import ConfigError, DataError, EsvaeError
 from esvae.metrics.distances import nearest_distances, precision_recall
 from esvae.metrics.features import FeatureNet, Protocol, extract
 from esvae.metrics.inception import inception_scores
@@ -24,12 +25,27 @@ from esvae.metrics.uncertainty import (
 )
 from esvae.model import ESVAE
 
-__all__ = ["METRICS", "GeneratorMeasures", "compare_sets", "measure_generator", "reconstruction_errors"]
+__all__ = [
+    "METRICS",
+    "GeneratorMeasures",
+    "compare_sets",
+    "measure_generator",
+    "metrics_named",
+    "reconstruction_errors",
+]
 
 #: What can be asked for; all of one code except ``inception``, which stands for FID and Inception score. ``fad`` stands
 #: for ``fad_unbiased`` too, and ``nearest`` for ``nearest_code`` and ``nearest_pixels``.
 METRICS = ("mse", "fad", "kid", "precision", "recall", "nearest", "inception")
 
+#: Results by which what measures them may be asked for too.
+_RESULTS = {
+    "fad_unbiased": "fad",
+    "fid": "inception",
+    "inception_score": "inception",
+    "nearest_code": "nearest",
+    "nearest_pixels": "nearest",
+}
 _BATCH = 256
 _FEWEST = 100  # images that a distance between distributions needs at the least
 Report = Callable[[float, str], None]
@@ -54,6 +70,27 @@ class GeneratorMeasures:
     values: dict[str, Estimate] = field(default_factory=dict)
     floor: dict[str, Estimate] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
+
+
+def metrics_named(text: str, known: Sequence[str] = METRICS) -> tuple[str, ...]:
+    """Metrics of a list with commas, in which a result such as ``fid`` stands for what measures it; of ``all``, all.
+
+    Args:
+        text: as it was given to the option ``--metrics``.
+        known: of :data:`METRICS`, those that there are.
+
+    Raises:
+        ConfigError: one that is not known.
+    """
+    if text == "all":
+        return tuple(known)
+    named = [name.strip() for name in text.split(",")]
+    found = tuple(dict.fromkeys(_RESULTS.get(name, name) for name in named))
+    if unknown := [name for name in named if _RESULTS.get(name, name) not in known]:
+        near = get_close_matches(unknown[0], [*known, *_RESULTS], 1)
+        hint = f"did you mean {near[0]}?" if near else f"choose of {', '.join(known)}; or all"
+        raise ConfigError(f"--metrics: unknown metric '{unknown[0]}'; {hint}")
+    return found
 
 
 def measure_generator(

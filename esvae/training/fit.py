@@ -129,19 +129,34 @@ def fit(
             raise KeyboardInterrupt from None
 
 
+def check_machine(machine: Machine, settings: TrainConfig) -> bool:
+    """Whether a training runs on a GPU.
+
+    Raises:
+        ConfigError: there is none, or not as many as are asked for; an arithmetic that the device does not have.
+    """
+    if machine.accelerator not in ("auto", "cpu", "gpu"):
+        raise ConfigError(f"accelerator '{machine.accelerator}' is unknown; choose auto, cpu or gpu")
+    found = torch.cuda.device_count() or int(torch.backends.mps.is_available())
+    if machine.accelerator == "gpu" and found < machine.devices:
+        built = "" if torch.version.cuda else f" (torch {torch.__version__} has no CUDA: install another build)"
+        have = f"{found} of {machine.devices} GPUs are here" if found else "no GPU is here that torch can use"
+        raise ConfigError(f"accelerator gpu: {have}{built}; choose cpu, or auto for what there is")
+    gpu = machine.accelerator == "gpu" or (machine.accelerator == "auto" and torch.cuda.is_available())
+    if settings.precision == "16-mixed" and not gpu:
+        raise ConfigError("train.precision 16-mixed needs a GPU; use bf16-mixed or 32 on the CPU")
+    return gpu
+
+
 def _trainer(settings: TrainConfig, machine: Machine, steps: int, keeper: lightning.Callback) -> lightning.Trainer:
     from lightning.fabric.utilities.exceptions import MisconfigurationException
 
     precision = {"32": "32-true", "64": "64-true"}.get(settings.precision, settings.precision)
-    gpu = machine.accelerator == "gpu" or (machine.accelerator == "auto" and torch.cuda.is_available())
-    if settings.precision == "16-mixed" and not gpu:
-        raise ConfigError("train.precision 16-mixed needs a GPU; use bf16-mixed or 32 on the CPU")
+    gpu = check_machine(machine, settings)
     strategy: str | Strategy = "auto"
     if machine.devices > 1:
         # Every process keeps the running statistics of the whole batch, so there is nothing to broadcast.
         strategy = DDPStrategy(process_group_backend="nccl" if gpu else "gloo", broadcast_buffers=False)
-    if machine.accelerator not in ("auto", "cpu", "gpu"):
-        raise ConfigError(f"accelerator '{machine.accelerator}' is unknown; choose auto, cpu or gpu")
     try:
         return lightning.Trainer(
             max_steps=steps,

@@ -19,7 +19,7 @@ from esvae.run import Run, load_run, read_record, save_record, save_run
 from esvae.training.batches import Batches
 from esvae.training.evaluate import fit_prior
 from esvae.training.finish import FOLDER, choose_gain, tune_decoder
-from esvae.training.fit import Keeping, Machine, TrainingProgress, fit
+from esvae.training.fit import Keeping, Machine, TrainingProgress, check_machine, fit
 from esvae.training.monitor import WATCHED, Monitor
 from esvae.training.place import training_place
 
@@ -82,6 +82,7 @@ def train(
     keep_large_blocks()
     config = load_config(config) if isinstance(config, str) else config
     machine = machine or Machine()
+    check_machine(machine, config.train)
     if config.train.finish is not None and machine.devices > 1:
         raise ConfigError("train.finish tunes the decoder in one process; leave --devices out, or set it to null")
     with only_writer(directory if rank() == 0 else None):

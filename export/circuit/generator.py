@@ -9,9 +9,9 @@ import numpy as np
 
 from esvae.errors import ConfigError, DataError
 from export.circuit.gates import GATE, WEIGHT_STEP
-from export.circuit.source import latent_synapses, source_circuit
+from export.circuit.source import drive_synapses, latent_synapses, source_circuit
 from export.circuit.tables import TableOptions, prior_tables
-from export.ir import CircuitLayout, CircuitPrior, Dense, Network, Prior, RecurrentDense
+from export.ir import CircuitLayout, CircuitPrior, Dense, Network, Prior, RecurrentDense, SpikeReadout
 from export.ir.circuit import as_written
 
 __all__ = [
@@ -34,13 +34,16 @@ class CircuitOptions:
     tables: TableOptions = field(default_factory=TableOptions)
 
 
-def circuit_prior(prior: Prior, steps: int, options: CircuitOptions = CircuitOptions()) -> CircuitPrior:
+def circuit_prior(
+    prior: Prior, steps: int, options: CircuitOptions = CircuitOptions(), told: SpikeReadout | None = None
+) -> CircuitPrior:
     """A prior as neurons.
 
     Args:
         prior: rates in floats.
         steps: the window.
         options: seed and sizes.
+        told: how pixels tell their potentials by spikes; then its drives stand behind the latents.
 
     Raises:
         ConfigError: a window below 2 steps, a seed out of range, or too many random bits a step.
@@ -52,8 +55,11 @@ def circuit_prior(prior: Prior, steps: int, options: CircuitOptions = CircuitOpt
             "rates; draw on the host, or train with sampler: poisson and prior.snap: false"
         )
     tables = prior_tables(prior, options.tables)
-    source = source_circuit(tables, steps, options.seed)
+    source = source_circuit(tables, steps, options.seed, 0 if told is None else told.steps)
     weight, bias = latent_synapses(source, tables)
+    if told is not None:
+        more, level = drive_synapses(source, told.drives)
+        weight, bias = np.concatenate([weight, more]), np.concatenate([bias, level])
     circuit = source.circuit
     # netx needs an input and would have its weights not all zero. A spike there sets the register's oldest bit.
     entering = np.zeros((len(circuit), 1), np.int16)
@@ -83,5 +89,5 @@ def with_circuit(network: Network, options: CircuitOptions = CircuitOptions()) -
     if not isinstance(network.prior, Prior) or network.time_steps is None:
         raise DataError("only a network with a prior and a window can draw for itself; export it from its run")
     provenance = {**network.provenance, "generator": f"chip, seed {options.seed}"}
-    prior = circuit_prior(network.prior, network.time_steps, options)
+    prior = circuit_prior(network.prior, network.time_steps, options, network.spike_readout)
     return as_written(replace(network, prior=prior, provenance=provenance))

@@ -12,6 +12,9 @@ Time from power-on, in steps counted from 1, with a window of T (ring neuron i f
 
 Where all components share one factor there are no terms: the held bits go to the latents, and are loaded a step later.
 With one component there is no choice, and the first image begins at step 4.
+
+Where pixels fire, the ring is longer by the read phase (:mod:`export.readout`). All through it the ``read`` neurons
+fire, so many that they hold the latents still whatever the others say, and the drives behind them fire instead.
 """
 
 from __future__ import annotations
@@ -19,15 +22,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int32
+from jaxtyping import Int32, Int64
 
+from esvae.chip.formats import WEIGHT
 from export.circuit.choice import CHOICE_DELAY, one_hot_choice
-from export.circuit.gates import WEIGHT_STEP, Circuit, Signal, and_gate, relay
+from export.circuit.gates import WEIGHT_STEP, Circuit, Signal, and_gate, or_gate, relay
 from export.circuit.register import Trinomial, register_for, seed_bits, shift_register
 from export.circuit.tables import PriorTables
 from export.circuit.window import held_bit, power_on, ring
 
-__all__ = ["CircuitSource", "latent_synapses", "source_circuit"]
+__all__ = ["CircuitSource", "drive_synapses", "latent_synapses", "source_circuit"]
+
+#: What one spike takes from a latent at most.
+_INHIBITS = -WEIGHT.min
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +48,7 @@ class CircuitSource:
         held: factor bits, where all components share them.
         means: of each component, one at a time; empty where there is one component.
         terms: by component and factor bit; empty where the factor is shared.
+        reads: fire while the latents are to be silent.
         first: step, from 1, at which the latents work on the first step of the first image.
         feedback: of the register.
     """
@@ -51,12 +59,13 @@ class CircuitSource:
     held: list[Signal]
     means: list[Signal]
     terms: list[list[Signal]]
+    reads: list[Signal]
     first: int
     feedback: Trinomial
 
 
-def source_circuit(tables: PriorTables, steps: int, seed: int = 0) -> CircuitSource:
-    """Wires a source for windows of ``steps``.
+def source_circuit(tables: PriorTables, steps: int, seed: int = 0, read_steps: int = 0) -> CircuitSource:
+    """Wires a source for windows of ``steps``, of which the last ``read_steps`` are a read phase.
 
     No lane that is held for the next image is read as noise: the last steps of an image would know the next one. Nor
     do two held bits decide one that is (:func:`~export.circuit.register.register_for`).
@@ -91,7 +100,18 @@ def source_circuit(tables: PriorTables, steps: int, seed: int = 0) -> CircuitSou
         held = []
     # Ring neuron 0 fires at step 2; held bits are there a step after their load, and read a step after that.
     first = 2 + loaded + (2 if tables.shared else 3)
-    return CircuitSource(circuit, register, noise, held, means, terms, first, feedback)
+    # What the latents read at step t fires at t - 1, and is told by a ring neuron that fires at t - 2.
+    reading = [phases[(first - 4 + at) % steps] for at in range(steps - read_steps, steps)]
+    silencing = -(-int(_largest_sum(tables).max()) // _INHIBITS) if reading else 0
+    reads = [or_gate(circuit, f"read.{k}", reading) for k in range(silencing)]
+    return CircuitSource(circuit, register, noise, held, means, terms, reads, first, feedback)
+
+
+def _largest_sum(tables: PriorTables) -> Int64[np.ndarray, " latents"]:
+    """What no latent receives more than, as one component fires at a time: all its signs the latent's own."""
+    signs = np.abs(tables.factor).sum(axis=1)  # (components or 1, latents)
+    largest: np.ndarray = (tables.mean + signs).max(axis=0) + np.abs(tables.noise).sum(axis=0)
+    return largest
 
 
 def latent_synapses(
@@ -114,7 +134,19 @@ def latent_synapses(
     for bits, factors in zip(source.terms or [source.held], tables.factor, strict=True):
         for bit, sizes in zip(bits, factors, strict=True):
             _add(weight, bit, WEIGHT_STEP * sizes)
+    for read in source.reads:
+        _add(weight, read, np.full(tables.latents, -_INHIBITS))
     return weight.astype(np.int32), bias.astype(np.int32)
+
+
+def drive_synapses(
+    source: CircuitSource, drives: int
+) -> tuple[Int32[np.ndarray, "drives neurons"], Int32[np.ndarray, " drives"]]:
+    """Weights and biases of the drives, which stand beside the latents and fire while these are silent."""
+    weight = np.zeros((drives, len(source.circuit)), np.int32)
+    (read,) = source.reads[0].terms
+    weight[:, read] = WEIGHT_STEP
+    return weight, np.full(drives, -1, np.int32)
 
 
 def _add(weight: np.ndarray, signal: Signal, sizes: np.ndarray) -> None:

@@ -24,7 +24,7 @@ from export.netx import read_netx
 __all__ = ["from_netx"]
 
 _SUPPORTED = "conv, convT, dense (with delays) and flatten, with LOIHI or CUBA neurons that can fire, and a readout"
-_REMEDY = "lower it as it is, without --weight-bits"
+_REMEDY = "lower it as it is, without --weight-bits, --generator, --onnx and --nir"
 
 
 def from_netx(path: str | os.PathLike[str], *, keep_scale: bool = True) -> FloatNetwork:
@@ -37,8 +37,8 @@ def from_netx(path: str | os.PathLike[str], *, keep_scale: bool = True) -> Float
 
     Raises:
         NetFileError, HardwareRangeError: as :func:`~export.netx.guard.read_netx`.
-        UnsupportedLayerError: input neurons, a prior on the chip, or a neuron that cannot fire before the readout,
-            which no float description holds.
+        UnsupportedLayerError: input neurons, a prior on the chip, a spike readout, or a neuron that cannot fire before
+            the readout, which no float description holds.
     """
     network = read_netx(path)
     if network.input_neurons is not None:
@@ -47,6 +47,8 @@ def from_netx(path: str | os.PathLike[str], *, keep_scale: bool = True) -> Float
         )
     if isinstance(network.prior, CircuitPrior):
         raise UnsupportedLayerError(f"{path}: draws on the chip, and its rates in floats are not in it; {_REMEDY}")
+    if network.spike_readout is not None:
+        raise UnsupportedLayerError(f"{path}: its pixels fire, for which there are neurons and synapses; {_REMEDY}")
     layers: list[FloatLayer | Flatten] = []
     names = list(network.labels)
     for layer in network.layers:

@@ -1,7 +1,7 @@
 """The networks between PyTorch and the chip, as frozen nodes: what they hold, and what holds of them."""
 
 from export.ir.floats import FloatLayer, FloatNetwork, Norm
-from export.ir.generator import CircuitLayout, CircuitPrior, ImageReadout, Prior
+from export.ir.generator import CircuitLayout, CircuitPrior, ImageReadout, Prior, SpikeReadout
 from export.ir.labels import INPUT_LABEL
 from export.ir.network import Network
 from export.ir.nodes import (
@@ -60,6 +60,7 @@ __all__ = [
     "Shape",
     "Sigma",
     "SigmaDelta",
+    "SpikeReadout",
     "Synapse",
     "Unflatten",
     "all_weights",

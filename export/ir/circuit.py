@@ -42,7 +42,8 @@ def source_network(prior: CircuitPrior) -> Network:
 def whole_network(network: Network) -> Network:
     """From power-on to pixels: source, latents and decoder as one network, of which nothing enters.
 
-    A generator whose prior is not a circuit is given back as it is.
+    A generator whose prior is not a circuit is given back as it is. The whole has no spike readout, as its window is
+    not one image's.
     """
     prior = circuit_of(network)
     if prior is None:
@@ -50,4 +51,6 @@ def whole_network(network: Network) -> Network:
     between = () if len(network.input_shape) == 1 else (Unflatten(),)
     layers = (*prior.synapses, *between, *network.layers)
     entering = (prior.source.inputs,)
-    return replace(network, input_shape=entering, layers=layers, prior=None, first_group=FIRST_GROUP)
+    return replace(
+        network, input_shape=entering, layers=layers, prior=None, first_group=FIRST_GROUP, spike_readout=None
+    )

@@ -94,7 +94,7 @@ class FloatNetwork:
                 _check_map(layer, after, where, first=layer is self.layers[0])
             shape = layer.output_shape(shape)
         if self.prior is not None:
-            check_prior(self.prior, self.input_shape)
+            check_prior(self.prior, math.prod(self.input_shape))
         if self.readout is not None:
             check_readout(self.readout, shape)
             last = self.synapses[-1].synapse.neuron

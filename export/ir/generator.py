@@ -14,7 +14,17 @@ from esvae.errors import NetFileError
 from export.ir import limits
 from export.ir.nodes import UNHASHED_DEFAULT, Dense, RecurrentDense, Shape
 
-__all__ = ["CircuitLayout", "CircuitPrior", "ImageReadout", "Prior", "check_circuit", "check_prior", "check_readout"]
+__all__ = [
+    "CircuitLayout",
+    "CircuitPrior",
+    "ImageReadout",
+    "Prior",
+    "SpikeReadout",
+    "check_circuit",
+    "check_prior",
+    "check_readout",
+    "check_spike_readout",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,9 +113,31 @@ class ImageReadout:
     upscale: int = 1
 
 
-def check_prior(prior: Prior, input_shape: Shape) -> None:
-    """Raises NetFileError unless the prior gives one rate for each input."""
-    latents, components = math.prod(input_shape), len(prior.share)
+@dataclass(frozen=True, eq=False)
+class SpikeReadout:
+    """Pixels that tell their potentials by the time of their first spike (see :mod:`export.readout`).
+
+    The window's last steps are its read phase. In it the drives, the last inputs, fire at every step, and at no other;
+    nothing else enters. A pixel that fires for the first time at step t of the read phase stands for ``levels[:, t]``.
+
+    Attributes:
+        drives: inputs that drive the read phase.
+        levels: ``(channels or neurons of the last layer, read steps + 2)`` int32, potentials at the end of the image:
+            of a pixel that fired before the read phase, at each of its steps, and not at all.
+    """
+
+    drives: int
+    levels: np.ndarray
+
+    @property
+    def steps(self) -> int:
+        """Of the read phase."""
+        return self.levels.shape[1] - 2
+
+
+def check_prior(prior: Prior, latents: int) -> None:
+    """Raises NetFileError unless the prior gives one rate for each of the latents."""
+    components = len(prior.share)
     if prior.weight.size > limits.PRIOR_ELEMENTS:
         raise NetFileError(f"prior weight {prior.weight.shape}: at most {limits.PRIOR_ELEMENTS:,} numbers")
     if prior.weight.ndim != 3 or prior.weight.shape[:2] != (components, latents):
@@ -145,3 +177,14 @@ def check_readout(readout: ImageReadout, shape: Shape) -> None:
     maps = (channels * r * r, height // r, width // r)
     if shape != maps and shape != (math.prod(maps),):
         raise NetFileError(f"readout: the last layer {shape} does not give {readout.image_shape} images")
+
+
+def check_spike_readout(told: SpikeReadout, inputs: int, shape: Shape, steps: int) -> None:
+    """Raises NetFileError unless first spikes of a last layer of ``shape`` can be read in a window of ``steps``."""
+    if not 1 <= told.drives < inputs:
+        raise NetFileError(f"spike readout: {told.drives} drives of {inputs} inputs, expected 1 to {inputs - 1}")
+    levels, neurons = told.levels, math.prod(shape)
+    if levels.ndim != 2 or not len(levels) or neurons % len(levels) or levels.dtype.kind != "i":
+        raise NetFileError(f"spike readout: levels {levels.shape}, expected whole numbers for {shape[0]} outputs")
+    if not 1 <= told.steps < steps:
+        raise NetFileError(f"spike readout: {told.steps} read steps of a window of {steps}: expected 1 to {steps - 1}")

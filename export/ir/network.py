@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
@@ -34,7 +35,16 @@ from esvae.errors import HardwareRangeError, NetFileError, UnsupportedLayerError
 from export.ir import limits
 from export.ir.bounds import largest_sum
 from export.ir.checks import check_bias, check_entry, shape_behind
-from export.ir.generator import CircuitPrior, ImageReadout, Prior, check_circuit, check_prior, check_readout
+from export.ir.generator import (
+    CircuitPrior,
+    ImageReadout,
+    Prior,
+    SpikeReadout,
+    check_circuit,
+    check_prior,
+    check_readout,
+    check_spike_readout,
+)
 from export.ir.labels import FIRST_GROUP, INPUT_LABEL, in_short, layer_labels
 from export.ir.nodes import (
     UNHASHED_DEFAULT,
@@ -65,6 +75,7 @@ class Network:
         layers: in the order in which spikes pass through them.
         time_steps: the window of one image, in steps; None where the file does not say.
         prior, readout: what makes a generator of it, or None.
+        spike_readout: how its pixels tell their potentials by spikes; None where these are read.
         provenance: free text by key: versions, hashes, config. Not part of the content hash.
         input_neurons: neurons of the input layer, which take images instead of spikes, or None.
         first_group: number of the file's group that the first layer is; 0 where a file has no input group. Labels
@@ -84,6 +95,7 @@ class Network:
     provenance: Mapping[str, str] = field(default_factory=dict)
     input_neurons: InputNeurons | None = None
     first_group: int = FIRST_GROUP
+    spike_readout: SpikeReadout | None = None
 
     def __post_init__(self) -> None:
         check_entry(self.input_shape, self.time_steps)
@@ -104,12 +116,16 @@ class Network:
             problem = self.window_problem(self.time_steps)
             if problem is not None:
                 raise NetFileError(problem)
+        if self.spike_readout is not None:
+            if self.readout is None:
+                raise NetFileError("spike readout: the network has no readout, whose pictures its spikes would be")
+            check_spike_readout(self.spike_readout, math.prod(self.input_shape), shape, self.time_steps or 0)
         if isinstance(self.prior, CircuitPrior):
             check_circuit(self.prior, self.input_shape)
             for layer in self.prior.synapses:
                 _check_synapse(layer, (layer.outputs,), layer.neuron, f"circuit ({layer.kind})")
         elif self.prior is not None:
-            check_prior(self.prior, self.input_shape)
+            check_prior(self.prior, self.latents)
         if self.readout is not None:
             check_readout(self.readout, shape)
 
@@ -169,6 +185,18 @@ class Network:
         return tuple(name for name, layer in named if not isinstance(layer, Flatten))
 
     @property
+    def latents(self) -> int:
+        """Inputs that the image enters by: all but those that drive the read phase of a spike readout."""
+        return math.prod(self.input_shape) - (0 if self.spike_readout is None else self.spike_readout.drives)
+
+    @property
+    def image_steps(self) -> int | None:
+        """Steps of the window in which the image enters: all but the read phase of a spike readout."""
+        if self.time_steps is None or self.spike_readout is None:
+            return self.time_steps
+        return self.time_steps - self.spike_readout.steps
+
+    @property
     def rate_bits(self) -> int:
         """Fractional bits of the rate codes that spikes are drawn from."""
         return self.prior.rate_bits if isinstance(self.prior, Prior) else DEFAULT_RATE_BITS
@@ -193,7 +221,8 @@ class Network:
         digest.update(json.dumps([self.input_shape, self.time_steps]).encode())
         first = () if self.input_neurons is None else (self.input_neurons,)
         prior = (*self.prior.synapses, self.prior.layout) if isinstance(self.prior, CircuitPrior) else (self.prior,)
-        for node in (*first, *self.layers, *prior, self.readout):
+        told = () if self.spike_readout is None else (self.spike_readout,)
+        for node in (*first, *self.layers, *prior, self.readout, *told):
             digest.update(type(node).__name__.encode())
             for item in fields(node) if node is not None else ():
                 value = getattr(node, item.name)

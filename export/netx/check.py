@@ -105,7 +105,7 @@ def _registers(network: Network) -> Iterator[Finding]:
         if bounds.u_share >= 1:
             text = f"the current could reach {bounds.u_share:.2f} of the 2^23 at which it wraps"
             yield Finding("warning", where, text)
-        reads_out = network.readout is not None and not last
+        reads_out = network.readout is not None and network.spike_readout is None and not last
         if reads_out and (fires is None or fires.never < fires.neurons):
             text = f"the readout can pass its threshold {layer.neuron.threshold} and lose its potential"
             yield Finding("warning", where, f"{text}; write 131071, or use a smaller weight scale")

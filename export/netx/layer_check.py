@@ -25,8 +25,7 @@ Severity: TypeAlias = Literal["error", "warning", "note"]
 _TEXT_BYTES = 1 << 6
 #: Layers for which netx has no code, and what to do.
 _REFUSED = {
-    **dict.fromkeys(("pool", "convT", "unpool"), "lower it: esvae export FILE -o LOWERED.net"),
-    "average": "leave it out and average on the host",
+    **dict.fromkeys(("pool", "convT", "unpool", "average"), "lower it: esvae export FILE -o LOWERED.net"),
     "concat": "give both paths to one layer whose weights pass one of them on",
 }
 _NOT_MODELLED = ("dense_comp",)  # which netx builds

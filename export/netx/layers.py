@@ -8,9 +8,10 @@ from collections.abc import Callable
 import h5py
 import numpy as np
 
-from esvae.chip.formats import DELAY, WEIGHT, IntFormat
-from esvae.errors import UnsupportedLayerError
+from esvae.chip.formats import DELAY, STATE_SHIFT, WEIGHT, IntFormat
+from esvae.errors import NetFileError, UnsupportedLayerError
 from export.ir import INTEGRATOR, Conv, ConvTranspose, Dense, Flatten, Layer, Neuron, RecurrentDense, Shape
+from export.ir.limits import ELEMENTS
 from export.netx.items import number, pair, register, shape_of, whole
 from export.netx.layout import bias_from_file, delay_from_file, weight_from_file
 from export.netx.neurons import neuron_from_file
@@ -23,13 +24,11 @@ _DELAY = IntFormat("delay", 0, 1 << 14)
 _DENSE, _CONV = ("dense", "dense_rec"), ("conv", "convT")
 _TOO_LARGE = "use a smaller weight scale"
 _SUPPORTED = (
-    "input, conv, convT, pool, unpool, dense (with delays, or without neuron), dense_rec and flatten, with LOIHI, CUBA "
-    "or SDNN neurons"
+    "input, conv, convT, pool, unpool, average, dense (with delays, or without neuron), dense_rec and flatten, with "
+    "LOIHI, CUBA or SDNN neurons"
 )
 #: Layers that have no place here, and why.
 _REFUSED = {
-    "average": "a mean over neurons is no spike, and netx raises NotImplementedError; leave it out and average on the "
-    "host",
     "concat": "netx has no code for skip connections (NotImplementedError), and slayer writes none; give both paths to "
     "one layer whose weights pass one of them on",
     "dense_comp": "netx calls a function that it does not have (AttributeError)",
@@ -46,7 +45,7 @@ def layer_from_file(
         kind: its type.
         where: what errors call it.
         before: gives the shape of what enters it, or None where the file does not say.
-        clamped: told of delays that netx cuts short.
+        clamped: told of delays that netx cuts short, and of what stands for an average.
 
     Raises:
         NetFileError, HardwareRangeError: what is written does not fit together, or the registers.
@@ -57,13 +56,15 @@ def layer_from_file(
     if kind in _REFUSED:
         raise UnsupportedLayerError(f"{where}: type '{kind}' is not supported: {_REFUSED[kind]}")
     recurrent = kind == "dense_rec"
-    if kind not in (*_DENSE, *_CONV, *POOLS) or ("weight_rec" in group) != recurrent:
+    if kind not in ("average", *_DENSE, *_CONV, *POOLS) or ("weight_rec" in group) != recurrent:
         what = f"type '{kind}'" + (" without 'weight_rec'" if recurrent else "")
         if "weight_rec" in group:
             what = f"'{kind}' with 'weight_rec'"
         raise UnsupportedLayerError(f"{where}: {what} is not supported; supported are {_SUPPORTED}")
     if isinstance(group.get("weight"), h5py.Group):
         raise UnsupportedLayerError(f"{where}: complex weights are not supported; supported are {_SUPPORTED}")
+    if kind == "average":
+        return _average(group, before(), where, clamped)
     if kind == "dense":
         return _dense(group, where, clamped)
     if recurrent:
@@ -86,6 +87,19 @@ def _dense(group: h5py.Group, where: str, clamped: dict[str, str]) -> Dense[Neur
             delay = np.minimum(delay, DELAY.max)
         delay = delay_from_file(delay, weight.shape, where)
     return Dense(weight, _features(group, where, len(weight)), _neuron_or_integrator(group, where, len(weight)), delay)
+
+
+def _average(group: h5py.Group, before: Shape | None, where: str, told: dict[str, str]) -> Dense[Neuron]:
+    """slayer's mean over equal parts of the neurons, as integrators that count their spikes."""
+    outputs = math.prod(shape_of(group, "shape", where))
+    inputs = 0 if before is None else math.prod(before)
+    if not inputs or inputs % outputs:
+        raise NetFileError(f"{where}: {inputs or 'an unknown number of'} neurons in {outputs} parts, not alike")
+    if inputs * outputs > ELEMENTS:
+        raise NetFileError(f"{where}: {outputs} averages of {inputs} neurons, more than the {ELEMENTS} synapses read")
+    each = inputs // outputs
+    told[where] = f"averages of {each} neurons, as sums: a potential over {each << STATE_SHIFT} is a mean's, summed up"
+    return Dense(np.kron(np.eye(outputs, dtype=np.int32), np.ones((1, each), np.int32)), None, INTEGRATOR)
 
 
 def _recurrent(group: h5py.Group, where: str) -> RecurrentDense[Neuron]:

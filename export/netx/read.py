@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 
 from esvae.errors import HardwareRangeError, NetFileError, UnsupportedLayerError
 from esvae.machine.documents import parse_json
@@ -29,11 +30,12 @@ from export.ir import (
     Prior,
     RecurrentDense,
     Shape,
+    SpikeReadout,
 )
 from export.ir.labels import FIRST_GROUP, label
 from export.ir.limits import ELEMENTS, HOLLOW_ELEMENTS, LAYERS, PRIOR_ELEMENTS
 from export.netx.circuit import CIRCUIT, circuit_from_layers, read_circuit_layers, read_layout
-from export.netx.items import damage, declared, get_group, get_text, has_link, number, real, shape_of
+from export.netx.items import damage, declared, get_group, get_text, has_link, number, real, shape_of, whole
 from export.netx.layers import layer_from_file
 from export.netx.neurons import input_neuron_from_file
 from export.netx.write import FORMAT_VERSION, GROUP
@@ -210,4 +212,8 @@ def _generator(group: h5py.Group) -> dict[str, Any]:
         if len(shape) != 3 or unit.size != 1:
             raise NetFileError(f"{where}: expected a (C, H, W) image_shape and one unit")
         found["readout"] = ImageReadout(float(unit.reshape(-1)[0]), shape, number(readout, "upscale", where))
+    if "spike_readout" in group:
+        spikes, where = get_group(group, "spike_readout", f"{GROUP}/"), f"{GROUP}/spike_readout"
+        levels = whole(spikes, "levels", where).astype(np.int32)
+        found["spike_readout"] = SpikeReadout(number(spikes, "drives", where), levels)
     return found

@@ -150,3 +150,7 @@ def _write_generator(group: h5py.Group, network: Network) -> None:
         readout["unit"] = np.float64(network.readout.unit)
         readout["image_shape"] = np.array(network.readout.image_shape, np.int64)
         readout["upscale"] = np.int64(network.readout.upscale)
+    if network.spike_readout is not None:
+        spikes = group.create_group("spike_readout")
+        spikes["drives"] = np.int64(network.spike_readout.drives)
+        spikes["levels"] = network.spike_readout.levels.astype(np.int32)

@@ -17,14 +17,16 @@ import h5py
 import numpy as np
 
 from esvae.errors import NetFileError
-from export.ir.limits import ELEMENTS
+from export.ir.limits import ELEMENTS, HOLLOW_ELEMENTS
 from export.netx.guard import check_readable
-from export.netx.items import damage, get_group, get_text, has_link, numbers, texts
+from export.netx.items import damage, get_group, get_text, has_link, hollow, numbers, texts
 
 __all__ = ["NirGraph", "NirNode", "is_nir", "read_graph"]
 
 _NODES, _EDGES, _DEPTH = 1 << 12, 1 << 14, 8
 _NAME = 64
+#: As :data:`export.ir.limits.HOLLOW_ELEMENTS`, of numbers that are held as float64.
+_HOLLOW_ELEMENTS = HOLLOW_ELEMENTS >> 2
 #: What a node's keys hold beside numbers.
 _TEXTS = ("type", "padding")
 
@@ -118,12 +120,15 @@ class _Left:
     """How much of a file may still be read."""
 
     def __init__(self) -> None:
-        self.elements, self.nodes = ELEMENTS, _NODES
+        self.elements, self.hollow, self.nodes = ELEMENTS, _HOLLOW_ELEMENTS, _NODES
 
     def take(self, array: h5py.Dataset, where: str) -> None:
-        self.elements -= array.size or 0
-        if self.elements < 0:
-            raise NetFileError(f"{where}: of a whole file at most {ELEMENTS} elements are read")
+        size = array.size or 0
+        self.elements -= size
+        self.hollow -= size if size and hollow(array) else 0
+        if min(self.elements, self.hollow) < 0:
+            most = ELEMENTS if self.elements < 0 else _HOLLOW_ELEMENTS
+            raise NetFileError(f"{where}: {size} elements declared; of a whole file at most {most} are read")
 
 
 def _graph(group: h5py.Group, prefix: str, left: _Left, depth: int = 0) -> NirGraph:

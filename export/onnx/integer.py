@@ -60,6 +60,7 @@ from export.ir import (
 from export.ir.bounds import largest_current, largest_sum
 from export.ir.geometry import matrix
 from export.ir.phases import phases
+from export.onnx.first_spikes import potentials_told
 from export.onnx.graph import OnnxGraph, image_from, metadata, save_model
 from export.onnx.lif import lif_operators
 from export.onnx.messages import check_delays, message_bytes, send, state_names, sum_bits
@@ -181,7 +182,10 @@ class _Writer:
         graph.op("Identity", v_end, name="potentials")
         graph.output("potentials", np.int32, ("images", *shape))
         if network.readout is not None:
-            exact = graph.op("Div", graph.cast(v_end, np.float64), graph.constant(network.readout.unit, np.float64))
+            known, told = v_end, network.spike_readout
+            if told is not None and steps == network.time_steps:
+                known = potentials_told(graph, raster, told, steps, shape)
+            exact = graph.op("Div", graph.cast(known, np.float64), graph.constant(network.readout.unit, np.float64))
             pixels = graph.cast(graph.op("Tanh", exact), np.float32)
             image_from(graph, pixels, network.readout, "image")
             graph.output("image", np.float32, ("images", *network.readout.image_shape))
@@ -348,7 +352,7 @@ class _Writer:
         graph = self.graph
         each: tuple[int | str, ...] = ("images", *shape)
         kinds = (np.int32, np.int32, sent_as)
-        wanted = "uvs" if self.traces else "" if last else "s"
+        wanted = "uvs" if self.traces else "" if last and self.network.spike_readout is None else "s"
         scanned = [
             body.output(body.op("Identity", value) if name == "v" else body.cast(value, kind), kind, each)
             for name, value, kind in zip("uvs", traced, kinds, strict=True)

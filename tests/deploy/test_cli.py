@@ -136,7 +136,7 @@ def test_verify_names_what_differs(
         (["simulate", "{work}/d.net", "--latents", "{work}/small.yaml"], 1, "cannot be read as .npy"),
         (["simulate", "{work}/d.net", "-n", "0"], 1, "0 images: expected at least 1"),
         (["verify", "{work}/d.net", "--against", "gpu"], 1, "--against gpu: expected some of reference, lava"),
-        (["train", "nonsense", "--out", "x"], 1, "nonsense: cannot be read"),
+        (["train", "nonsense", "--out", "x"], 1, "nonsense: no such file or shipped config"),
         (["simulate"], 2, "Missing argument"),
         (["nonsense"], 2, "No such command 'nonsense'"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,9 @@ from deploy.entering import (
     at_rate,
     drawable,
     enter,
-    load_raster,
     made_up,
-    save_latents,
 )
+from deploy.rasters import load_raster, save_latents
 from esvae.errors import ConfigError, DataError
 from export.ir import Dense, InputNeurons, Lif, Network, Prior
 from sim.sampler import draw_latents
@@ -196,11 +196,13 @@ def test_what_cannot_enter(files: dict[str, Path], tmp_path: Path) -> None:
         (np.ones((2, 4, 7), np.uint8), r"has shape \(2, 4, 7\), expected \(images, steps, 6\)"),
         (np.ones((2, 24), np.uint8), r"has shape \(2, 24\), expected \(images, steps, 6\)"),
         (np.ones((2, 5, 6), np.uint8), "has 5 steps, the network's window is 4"),
-        (np.full((2, 4, 6), 2, np.uint8), r"l\.npy: input spikes must be 0 or 1"),
-        (np.full((2, 4, 6), 0.5), r"l\.npy: input spikes must be 0 or 1"),
+        (np.full((2, 4, 6), 2, np.uint8), r"l\.npy: input spikes must be 0 or 1: image 0, step 0, input 0 is 2; bin"),
+        (np.eye(1, 2400, 1703).reshape(100, 4, 6) / 2, r"l\.npy: .*: image 70, step 3, input 5 is 0\.5; binarize"),
     ],
 )
 def test_files_that_do_not_fit(tmp_path: Path, array: np.ndarray, message: str) -> None:
     np.save(tmp_path / "l.npy", array)
     with pytest.raises(DataError, match=message):
         values(enter(network(), InputOptions(latents=tmp_path / "l.npy")))
+    with pytest.raises(DataError, match=message):  # numbers of images are those in the file, whichever part is read
+        deque(map(values, enter(network(), InputOptions(latents=tmp_path / "l.npy")).chunks(32)), maxlen=0)

@@ -14,7 +14,7 @@ import pytest
 import typer
 
 from deploy.app import app
-from every_command import CASES, INPUT_OPTIONS, NOT_RUN, outputs, write_inputs
+from every_command import CASES, FOREIGN, INPUT_OPTIONS, NOT_RUN, outputs, write_foreign, write_inputs
 from warm import ONE_THREAD, ROOT, Warm
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -66,6 +66,7 @@ def run(
     *,
     streams: str = "both",
     file_bytes: int | None = None,
+    installed: bool = False,
     **environment: str,
 ) -> tuple[int, str, str]:
     """Runs a command in a folder; gives exit code, output and errors.
@@ -75,6 +76,7 @@ def run(
         out: what its outputs begin with.
         streams: ``both``, or where nobody reads the output, ``unread``, or ``no errors`` where stderr is closed.
         file_bytes: that a file may have.
+        installed: as the installed command, with the folder on the path of modules.
         environment: more of it.
     """
     (folder / "tmp").mkdir(exist_ok=True)
@@ -96,6 +98,7 @@ def run(
         out=ends[0],
         errors=errors,
         file_bytes=file_bytes,
+        installed=installed,
     )
     for end in ends:
         os.close(end)
@@ -128,10 +131,13 @@ def room(folder: Path) -> Path:
 
 
 def whole(place: Place, name: str, folder: Path) -> Undisturbed:
-    """A command where nothing stands in its way; run once."""
+    """A command where nothing stands in its way, in a folder with modules of somebody's; run once."""
     if name not in place.whole:
         made = room(folder / "whole")
-        place.whole[name] = Undisturbed(*run(place, name, made, OUT, **NARROW), files(made))
+        write_foreign(made)
+        done = run(place, name, made, OUT, installed=True, **NARROW)
+        written = {path: content for path, content in files(made).items() if path not in FOREIGN}
+        place.whole[name] = Undisturbed(*done, written)
     return place.whole[name]
 
 
@@ -167,6 +173,7 @@ def every(command: object, before: str = "") -> Iterator[tuple[str, object]]:
 
 @pytest.mark.parametrize("name", CASES)
 def test_anywhere(name: str, place: Place, tmp_path: Path) -> None:
+    """Also beside a foreign ``export.py``, ``sim.py`` and ``deploy/``, none of which may be imported."""
     done = whole(place, name, tmp_path)
     assert done.code == CASES[name].code, done.errors
     assert "Traceback" not in done.out + done.errors

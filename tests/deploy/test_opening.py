@@ -80,7 +80,7 @@ def test_the_library_takes_a_name() -> None:
     ("words", "message"),
     [
         ("simulate pretrained:nobody", "pretrained:nobody: there is none of that name, but"),
-        ("inspect IMAGES", "no config.yaml, so this is no finished run"),
+        ("inspect IMAGES", "a folder that holds no run; expected a run directory or pretrained:NAME"),
         (
             "autoencode NET",
             "a network file, which simulate, generate, verify, energy, fit and inspect take, expected a run",
@@ -89,7 +89,25 @@ def test_the_library_takes_a_name() -> None:
         ("report NET -o @r.html", "a network file, which simulate"),
         ("compare NET NET", "a network file, which simulate"),
         ("evaluate PTH", "a checkpoint, of which esvae import-official makes a run"),
-        ("evaluate CONFIG", "tiny.yaml: a file, expected a run directory or pretrained:NAME"),
+        (
+            "evaluate CONFIG",
+            "tiny.yaml: a config, which esvae train takes, expected a run directory or pretrained:NAME",
+        ),
+        ("inspect CONFIG", "tiny.yaml: a config, which esvae train takes; expected a network file, a run directory or"),
+        ("import-official NET --out @run", "a network file, which simulate, generate, verify, energy, fit and inspect"),
+        ("energy PTH", "a checkpoint, of which esvae import-official makes a run; expected a network file"),
+        (
+            "train NET --out @run",
+            "a network file, which simulate, generate, verify, energy, fit and inspect take; expected",
+        ),
+        (
+            "train RUN --out @run",
+            "run: a folder, which esvae train goes on from with --from; expected a YAML file, or a",
+        ),
+        (
+            "train CONFIG --out @run --data nowhere",
+            "--data nowhere: neither a folder nor a data set; the data sets are",
+        ),
     ],
 )
 def test_what_a_path_is_and_what_takes_it(

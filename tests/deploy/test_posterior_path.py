@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from deploy.entering import InputOptions, save_latents
+from deploy.entering import InputOptions
 from deploy.posterior import encode_counts, encode_latents
+from deploy.rasters import save_latents
 from deploy.simulate import OutputFiles, simulate_file
 from esvae.config import config_from_dict
 from esvae.errors import DataError

@@ -76,7 +76,7 @@ def test_another_data_set_with_any_config(config: Path, tmp_path: Path, capsys: 
     assert json.loads(capsys.readouterr().out)["steps"] == 1
     assert load_run(tmp_path / "run").config.data.name == "folder"
     assert esvae("train", config, "--out", tmp_path / "other", "--data", "digit") == 1
-    assert "data.name: Input should be 'digits', 'mnist'" in capsys.readouterr().err
+    assert "--data digit: neither a folder nor a data set; the data sets are digits, mnist" in capsys.readouterr().err
     arguments = ("train", "fashion_mnist_fast", "--data", "digits", "--max-steps", "1", "--samples-every", "0")
     assert esvae(*arguments, "--out", tmp_path / "fast", "--json") == 0
 

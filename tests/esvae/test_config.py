@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from esvae.config import config_from_dict, config_names, config_to_yaml, load_config, with_settings
+from esvae.config import config_from_dict, config_to_yaml, load_config, with_settings
 from esvae.errors import ConfigError
+from esvae.shipped import config_names
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -46,9 +47,21 @@ def test_mistakes_name_the_key(change: dict, text: str) -> None:  # type: ignore
     assert "\n" not in str(caught.value)
 
 
-def test_files_that_are_no_config(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"no_such: cannot be read .*shipped configs are celeba, .*digits"):
+def test_files_that_are_no_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match=r"no_such: no such file or shipped config; there are celeba, .*digits"):
         load_config("no_such")
+    with pytest.raises(ConfigError, match=r"digit: no such file or shipped config; did you mean digits\? there are"):
+        load_config("digit")
+    with pytest.raises(ConfigError, match=r"runs/digits: cannot be read \(No such file .*esvae config list"):
+        load_config("runs/digits")
+    (tmp_path / "runs").mkdir()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "digits").mkdir()
+    assert load_config("digits").name == "digits"  # a folder of that name is in nobody's way
+    with pytest.raises(ConfigError, match=r"^runs: a folder; expected a YAML file"):
+        load_config("runs")
+    with pytest.raises(ConfigError, match=r"runs: a folder; expected a YAML file, or a shipped config: celeba, "):
+        load_config(tmp_path / "runs")
     (tmp_path / "bad.yaml").write_text("a: [1\nb: 2")
     with pytest.raises(ConfigError, match="not valid YAML"):
         load_config(tmp_path / "bad.yaml")

@@ -11,7 +11,7 @@ import pytest
 
 import esvae
 from esvae.doors import DOORS
-from every_command import write_inputs
+from every_command import NOT_RUN, write_foreign, write_inputs
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = {"esvae", "export", "sim", "deploy"}
@@ -26,9 +26,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture
 def foreign(tmp_path: Path) -> Path:
     """A folder of somebody's, whose modules must not be imported."""
-    for name in ("export.py", "sim.py", "deploy/__init__.py"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text("raise RuntimeError('a module of the user was imported')\n")
+    write_foreign(tmp_path)
     return tmp_path
 
 
@@ -39,8 +37,9 @@ def python(folder: Path, code: str, *arguments: object) -> subprocess.CompletedP
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("words", ["inspect NET", "plan NET", "fit NET", "simulate NET -n 1", "--version"])
+@pytest.mark.parametrize("words", ["fit NET", "simulate NET -n 1", *(f"{name} --help" for name in NOT_RUN)])
 def test_the_installed_command(words: str, inputs: dict[str, Path], foreign: Path) -> None:
+    """A process from its beginning; in tests/deploy/test_every_command.py every command is run so, as a fork."""
     done = python(foreign, COMMAND, *(inputs.get(word, word) for word in words.split()))
     assert done.returncode == 0, done.stderr
     assert "Warning" not in done.stderr
@@ -51,7 +50,7 @@ def test_its_workers(inputs: dict[str, Path], foreign: Path) -> None:
     """They are spawned, and import the script that the command started from."""
     script = foreign / "esvae_command.py"
     script.write_text("from esvae.program import run_program\nif __name__ == '__main__':\n    run_program()\n")
-    words = ("sweep", inputs["RUN"], "-o", "store", "--bits", "8", "-n", 2, "--test-images", 2)
+    words = ("sweep", inputs["RUN"], "-o", "store", "--weight-bits", "8", "-n", 2, "--test-images", 2)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join((".", str(ROOT)))}
     command = [sys.executable, str(script), *map(str, words), "--data-root", str(inputs["IMAGES"])]
     done = subprocess.run(command, cwd=foreign, env=environment, capture_output=True, text=True, check=False)

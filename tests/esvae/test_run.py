@@ -68,6 +68,9 @@ def test_a_loss_that_is_not_finite_stops_the_training(tmp_path: Path) -> None:
 def test_a_missing_or_foreign_directory(tmp_path: Path, run_directory: Path) -> None:
     with pytest.raises(CheckpointError, match="no such run directory; make one with: esvae train digits"):
         load_run(tmp_path / "none")
+    with pytest.raises(CheckpointError, match=r"a folder that holds no run; expected a run directory or pretrained:"):
+        load_run(tmp_path)
+    (tmp_path / "training.json").write_text("{}")
     with pytest.raises(CheckpointError, match=r"no config\.yaml, so this is no finished run"):
         load_run(tmp_path)
 

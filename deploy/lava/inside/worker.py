@@ -27,7 +27,7 @@ from .watch import finish
 
 __all__ = ["main"]
 
-POLL = 0.005  # seconds between looks whether the scratch folder is gone
+POLL = 0.005  # seconds between looks for a file
 
 
 def main(scratch: Path, descriptor: int) -> None:
@@ -39,6 +39,8 @@ def main(scratch: Path, descriptor: int) -> None:
     """
     reporter = Reporter(descriptor)
     guard = start_guard(os.getppid(), sys.stdin.fileno(), str(scratch))
+    while not (scratch / JOBS).exists():  # the parent writes it meanwhile
+        time.sleep(POLL)
     try:
         jobs: list[LavaWork] = decode_message((scratch / JOBS).read_text(encoding="utf-8"))
         # Lava's compiler warns of each file beside a process that it cannot import in its search for models

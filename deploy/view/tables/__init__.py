@@ -15,7 +15,10 @@ from deploy.view.tables.files import (
     quantization_tables,
 )
 from deploy.view.tables.runs import (
+    configs_table,
+    data_table,
     demo_tables,
+    doctor_table,
     evaluation_tables,
     plan_tables,
     pretrained_table,
@@ -30,10 +33,13 @@ from deploy.view.tables.runs import (
 __all__ = [
     "check_tables",
     "comparison_tables",
+    "configs_table",
     "cost_tables",
     "counts_tables",
+    "data_table",
     "demo_tables",
     "diff_tables",
+    "doctor_table",
     "energy_tables",
     "evaluation_tables",
     "fidelity_table",

@@ -21,7 +21,10 @@ from deploy.view.table import (
 from deploy.view.tables.comparison import metric_name
 
 __all__ = [
+    "configs_table",
+    "data_table",
     "demo_tables",
+    "doctor_table",
     "evaluation_tables",
     "plan_tables",
     "pretrained_table",
@@ -104,15 +107,15 @@ def demo_tables(done: Mapping[str, Any]) -> list[Table]:
     """What a demo measured, one figure a row; of ``demo --json``."""
     total = {name: sum(one[name] for one in done["counts"]) for name in ("spikes", "synops")}
     rows = [
-        ("reconstruction MSE in training", f"{done['training_mse']:.4f}"),
-        ("reconstruction MSE on held-out images", f"{done['test_mse']:.4f}"),
-        ("MSE between float and integer images", f"{done['float_integer_mse']:.2e}"),
-        ("network file", f"{done['file_bytes']:,} bytes"),
-        ("spikes an image", f"{total['spikes']:,.0f}"),
-        ("synaptic operations an image", f"{total['synops']:,.0f}"),
-        *((f"seconds to {stage}", f"{took:.1f}") for stage, took in done["seconds"].items()),
+        ("reconstruction MSE in training", done["training_mse"]),
+        ("reconstruction MSE on held-out images", done["test_mse"]),
+        ("MSE between float and integer images", done["float_integer_mse"]),
+        ("bytes of the network file", done["file_bytes"]),
+        ("spikes an image", total["spikes"]),
+        ("synaptic operations an image", total["synops"]),
+        *((f"seconds to {stage}", took) for stage, took in done["seconds"].items()),
     ]
-    return [Table("demo", "Demo", (words("figure"), Column("measured")), tuple(rows))]
+    return [Table("demo", "Demo", (words("figure"), number_column("measured")), tuple(rows))]
 
 
 def sweep_tables(found: Mapping[str, Any], labels: Sequence[str], *, title: str = "Sweep") -> list[Table]:
@@ -151,7 +154,17 @@ def _with_half(estimate: Mapping[str, Any]) -> tuple[float, float | None]:
     return estimate["value"], half
 
 
-def validation_tables(comparisons: Sequence[Mapping[str, Any]], errors: Sequence[float], *, title: str) -> list[Table]:
+def doctor_table(checks: Sequence[Mapping[str, Any]]) -> Table:
+    """What a Lava run needs, and whether it is there; of ``lava doctor --json``."""
+    keys = ("name", "good", "found", "fix")
+    verdict = words("good", lambda good: {True: "good", False: "BAD"}[good], help="nothing where it is told alone")
+    columns = (words("what"), verdict, words("found"), words("fix"))
+    return Table("checks", "What Lava needs", columns, tuple(tuple(check[key] for key in keys) for check in checks))
+
+
+def validation_tables(
+    comparisons: Sequence[Mapping[str, Any]], errors: Sequence[float], *, title: str, name: str = "validation"
+) -> list[Table]:
     """Measured figures beside the model's, and by how much that is off; of ``energy --validate --json``."""
     rows = tuple(
         (one["quantity"], one["measured"], one["model"], one["unit"], error)
@@ -159,7 +172,31 @@ def validation_tables(comparisons: Sequence[Mapping[str, Any]], errors: Sequence
     )
     off = Column("error", lambda error: f"{error:+.1%}", help="of the model, as a share of the measured figure")
     columns = (words("quantity"), number_column("measured", 4), number_column("model", 4), words("unit"), off)
-    return [Table("validation", title, columns, rows)]
+    return [Table(name, title, columns, rows)]
+
+
+def configs_table(configs: Sequence[Mapping[str, Any]]) -> Table:
+    """One row a config that comes with the project; of ``config list --json``."""
+    keys = ("name", "data", "image", "time_steps", "about")
+    columns = (words("name"), words("data"), Column("image", shape), count_column("steps"), words("about"))
+    title = "Configs that come with the project; a command takes the name for a CONFIG"
+    return Table("configs", title, columns, tuple(tuple(one[key] for key in keys) for one in configs))
+
+
+def data_table(found: Mapping[str, Any]) -> Table:
+    """What there is of a data set; of ``data check --json``."""
+    ends = [found[key] for key in ("smallest", "largest")]
+    place = found["place"] or "in scikit-learn"
+    row = (found["name"], found["train"], found["test"], *ends, place, ", ".join(found["missing"]))
+    columns = (
+        words("data"),
+        *map(count_column, ("training images", "test images")),
+        *(Column(name, shape, help="channels, height, width") for name in ("smallest", "largest")),
+        words("place"),
+        words("missing"),
+    )
+    kept = len(columns) - (not found["missing"])
+    return Table("data", "Data set", columns[:kept], (row[:kept],))
 
 
 def pretrained_table(runs: Sequence[Mapping[str, Any]]) -> Table:

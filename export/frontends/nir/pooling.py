@@ -35,15 +35,13 @@ class SumPool:
     padding: Pair
 
     def output_shape(self, shape: Shape, where: str) -> Shape:
-        """``(C, H, W)`` gives ``(C, H', W')``; raises UnsupportedLayerError where no window fits."""
+        """``(C, H, W)`` gives ``(C, H', W')``."""
         if len(shape) != 3:
             raise UnsupportedLayerError(f"{where}: pools {shape}, expected a (C, H, W) map")
         size = [
             (n + 2 * p - k) // s + 1
             for n, p, k, s in zip(shape[1:], self.padding, self.kernel.shape, self.stride, strict=True)
         ]
-        if min(size) < 1:
-            raise UnsupportedLayerError(f"{where}: its window {self.kernel.shape} is larger than the map {shape}")
         return (shape[0], *size)
 
 

@@ -166,10 +166,13 @@ class Sums:
     def _pooled(self, node: NirNode, where: str) -> None:
         size = _pair(node, "kernel_size", 1, where)
         stride = _pair(node, "stride", 1, where) if "stride" in node.values else size
-        share = 1 / math.prod(size) if node.kind == "AvgPool2d" else 1.0
-        pool = SumPool(np.full(size, share), stride, _pair(node, "padding", 0, where))
+        padding = _pair(node, "padding", 0, where)
         if self._flat:
             raise NetFileError(f"{where}: pools {self.shape}, expected a (C, H, W) map")
+        if any(k > n + 2 * p for k, n, p in zip(size, self.shape[1:], padding, strict=False)):
+            raise UnsupportedLayerError(f"{where}: its window {size} is larger than the map {self.shape}")
+        share = 1 / math.prod(size) if node.kind == "AvgPool2d" else 1.0
+        pool = SumPool(np.full(size, share), stride, padding)
         after = pool.output_shape(self.shape, where)
         if isinstance(self._synapse, Conv):
             if self._behind.any():

@@ -134,7 +134,7 @@ def test_another_runs_file_is_refused(work: Path, capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--metrics", "mad"], "unknown 'mad'"),
+        (["--metrics", "mad"], "unknown metric 'mad'; did you mean fad?"),
         (["--protocol", "x"], "choose eval or published"),
         (["--backends", "twin"], "--backends twin: expected some of reference, lava, onnx"),
         (["--features", "nowhere.safetensors"], "no such autoencoder"),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import subprocess
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -133,8 +135,23 @@ def test_files_that_slayer_writes(written: tuple[Path, Path], tmp_path: Path) ->
     assert_all_equal([*jobs, SamplesJob(again, stimulus(again, 12, Timing(3)), trace=True)])
 
 
-def test_what_netx_does_not_load_says_how_far_it_goes(shipped: Path) -> None:
+def test_averages_are_counted_by_integrators(shipped: Path, tmp_path: Path) -> None:
+    """lava-dl's NTIDIGITS file, whose last layer netx has no code for, as the file that stands for it."""
+    path = shipped / "gts/ntidigits/ntidigits.net"
+    network = read_netx(path)
+    assert network.layers[-1].neuron == INTEGRATOR  # type: ignore[union-attr]
+    job = SamplesJob(write_netx(network, tmp_path / "lowered.net"), stimulus(path, 40, Timing()), trace=True)
+    assert_all_equal([job])
+    *_, last, sums = Engine(network).traces(job.stimulus)
+    assert last.s.any()
+    assert (sums.v == 64 * last.s.reshape(*last.s.shape[:2], 11, 22).sum(3).cumsum(1)).all()
+
+
+def test_what_netx_does_not_load_says_how_far_it_goes(shipped: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copy(shipped / "gts/ntidigits/ntidigits.net", tmp_path))
+    with h5py.File(path, "r+") as file:
+        file["layer/5/type"][...] = np.bytes_("concat")
     with pytest.raises(
-        UnsupportedLayerError, match=r"layer 5 \(average\): type 'average'.*--layers 5 runs what comes before it"
+        UnsupportedLayerError, match=r"layer 5 \(concat\): type 'concat'.*--layers 5 runs what comes before it"
     ):
-        read_netx(shipped / "gts/ntidigits/ntidigits.net")
+        read_netx(path)

@@ -169,7 +169,7 @@ def test_calibrations_and_fine_tuning(run: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--bits", "1"], "--bits 1: expected 2 to 8"),
+        (["--bits", "1"], "--weight-bits 1: expected 2 to 8"),
         (["--quality", "beauty"], "--quality beauty: expected reconstruction"),
         (["--qat", "--quality", "image_mse"], "image_mse cannot judge both"),
         (["--metrics", "mad"], "--metrics mad: expected"),

@@ -59,10 +59,10 @@ def test_labels_say_what_is_not_as_ever() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (((), (4,)), "--bits: nothing given"),
-        (((9,), (4,)), "--bits 9: expected 2 to 8"),
+        (((), (4,)), "--weight-bits: nothing given"),
+        (((9,), (4,)), "--weight-bits 9: expected 2 to 8"),
         (((8,), (0,)), "--steps 0: expected 1 to"),
-        (((8, 8), (4,)), "--bits 8,8: a value is there twice"),
+        (((8, 8), (4,)), "--weight-bits 8,8: a value is there twice"),
         (((8,), (4,), ("nonsense",)), "--lowering nonsense: expected auto"),
         (((8,), (4,), ("auto",), ("learned",)), "--calibration learned: expected max"),
     ],

@@ -34,7 +34,7 @@ def told(words: list[str], code: int, capsys: Any, monkeypatch: pytest.MonkeyPat
     """What a command tells the console, kept instead of printed."""
     kept: Said = []
     with monkeypatch.context() as patched:
-        for each in ("say", "print_tables"):
+        for each in ("say", "say_text", "print_tables"):
             real = getattr(console, each)
             patched.setattr(console, each, lambda what, real=real: kept.append((real, what)))
         found, _, errors = call(capsys, *words)

@@ -137,7 +137,7 @@ def test_damaged_idx_files_are_one_error(tmp_path: Path, no_network: None) -> No
         path.write_bytes(changed)
         if path == labels and at == 7:
             path.write_bytes(changed[:11])
-        with pytest.raises(DataError, match=r"cannot be fetched or read .* into MNIST/raw there"):
+        with pytest.raises(DataError, match=r"cannot be fetched or read .* into .*/MNIST/raw, or name"):
             load_images(DataConfig(name="mnist", image_size=8), tmp_path)
 
 
@@ -146,17 +146,17 @@ def test_an_official_archive_is_unpacked_without_a_network(tmp_path: Path, no_ne
     raw = tmp_path / "MNIST" / "raw"
     raw.mkdir(parents=True)
     (raw / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(b"not the official bytes"))
-    with pytest.raises(DataError, match=r"MNIST is not in .* put train-images-idx3-ubyte\.gz, .* into MNIST/raw there"):
+    with pytest.raises(DataError, match=r"MNIST is not in .* put train-images-idx3-ubyte\.gz, .* into .*/MNIST/raw,"):
         load_images(DataConfig(name="mnist", image_size=32), tmp_path)
 
 
 @pytest.mark.parametrize(
     ("name", "place"),
     [
-        ("mnist", r"t10k-labels-idx1-ubyte\.gz into MNIST/raw"),
-        ("fashion_mnist", r"into FashionMNIST/raw"),
-        ("cifar10", r"put cifar-10-python\.tar\.gz there"),
-        ("celeba", r"img_align_celeba\.zip .* into celeba there"),
+        ("mnist", r" and t10k-labels-idx1-ubyte\.gz into .*/MNIST/raw, "),
+        ("fashion_mnist", r"into .*/FashionMNIST/raw, "),
+        ("cifar10", r"put cifar-10-python\.tar\.gz into "),
+        ("celeba", r"img_align_celeba\.zip, .* into .*/celeba, "),
     ],
 )
 def test_missing_data_say_what_to_put_where(name: str, place: str, tmp_path: Path, no_network: None) -> None:
@@ -165,6 +165,7 @@ def test_missing_data_say_what_to_put_where(name: str, place: str, tmp_path: Pat
         load_images(DataConfig(name=name, image_size=32, image_channels=3), tmp_path)  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
     assert "--data-root" in str(caught.value)
+    assert f"esvae data check {name} says what is there" in str(caught.value)
 
 
 def test_the_data_root_may_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

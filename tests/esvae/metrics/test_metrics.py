@@ -11,7 +11,7 @@ from scipy import linalg
 
 from esvae.config import DataConfig, config_from_dict
 from esvae.data import ImageSet, ImageSplits, load_images
-from esvae.errors import CheckpointError, DataError
+from esvae.errors import CheckpointError, ConfigError, DataError
 from esvae.metrics import (
     FeatureNet,
     Moments,
@@ -28,7 +28,7 @@ from esvae.metrics import (
 )
 from esvae.metrics import inception as inception_module
 from esvae.metrics.features import load_features, save_features
-from esvae.metrics.generator import METRICS, measure_generator
+from esvae.metrics.generator import METRICS, measure_generator, metrics_named
 from esvae.metrics.train_features import features_path, train_features
 from esvae.model import ESVAE
 
@@ -245,6 +245,16 @@ def test_a_model_is_judged_and_what_is_missing_is_said(monkeypatch: pytest.Monke
         measure_generator(tiny_model(), images, net, count=10)
     with pytest.raises(DataError, match="unknown metric 'is'; choose of mse, fad"):
         measure_generator(tiny_model(), images, net, metrics=("is",))
+
+
+def test_metrics_by_their_names_and_by_those_of_their_results() -> None:
+    assert metrics_named("all") == METRICS
+    assert metrics_named("mse, fid,inception_score") == ("mse", "inception")
+    assert metrics_named("nearest_pixels,fad_unbiased,fad") == ("nearest", "fad")
+    with pytest.raises(ConfigError, match=r"--metrics: unknown metric 'fida'; did you mean fid\?"):
+        metrics_named("mse,fida")
+    with pytest.raises(ConfigError, match=r"unknown metric 'mse'; choose of fad, kid, .*inception; or all"):
+        metrics_named("mse", METRICS[1:])
 
 
 def test_inception_without_its_weights_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,7 +114,7 @@ def test_an_interrupted_training_in_integers_goes_on_exactly(floats: Run, tmp_pa
     class Stop(Exception):
         pass
 
-    def stop(step: int, steps: int, mse: float) -> None:
+    def stop(step: int, steps: int, mse: float, epoch: object) -> None:
         if step == 5:
             raise Stop
 

@@ -69,7 +69,7 @@ def test_the_decoder_alone_learns(runs: tuple[Path, Path]) -> None:
 def test_a_finish_that_was_stopped_goes_on_to_the_same_weights(runs: tuple[Path, Path], tmp_path: Path) -> None:
     steps = 0
 
-    def stop(step: int, total: int, mse: float) -> None:
+    def stop(step: int, total: int, mse: float, epoch: object) -> None:
         nonlocal steps
         steps += 1
         if total == 8 and step == 6:

@@ -131,8 +131,24 @@ def test_pairs_are_rows_before_columns(tmp_path: Path) -> None:
     assert (found.stride, found.padding, network.shapes) == ((1, 2), (2, 1), ((1, 7, 3),))
 
 
+def test_averages_are_sums_of_equal_parts(tmp_path: Path) -> None:
+    path = foreign(tmp_path / "a.net", INPUT, dense(), {"type": b"average", "shape": [1, 1, 1]})
+    network = read_netx(path)
+    (*_, sums) = network.layers
+    assert isinstance(sums, Dense)
+    assert sums.neuron == INTEGRATOR
+    assert (sums.weight == np.ones((1, network.shapes[-2][0]))).all()
+    assert "sums" in network.provenance["layer 2 (average)"]
+    foreign(path, INPUT, dense(), {"type": b"average", "shape": [network.shapes[-2][0] + 1]})
+    with pytest.raises(NetFileError, match="parts, not alike"):
+        read_netx(path)
+    foreign(path, {"type": b"input"}, {"type": b"average", "shape": [1]})
+    with pytest.raises(NetFileError, match=r"layer 1 \(average\): an unknown number of neurons in 1 part"):
+        read_netx(path)
+
+
 def test_only_the_first_layers(tmp_path: Path) -> None:
-    path = foreign(tmp_path / "a.net", INPUT, dense(), {"type": b"average", "shape": [1]})
+    path = foreign(tmp_path / "a.net", INPUT, dense(), {"type": b"concat", "shape": [1]})
     assert len(read_netx(path, layers=2).layers) == 1
     with pytest.raises(NetFileError, match="no layer with neurons"):
         read_netx(path, layers=1)

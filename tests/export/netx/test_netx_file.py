@@ -154,11 +154,7 @@ BAD = {
         r"layer 1 \(resonator\): type 'resonator'",
     ),
     "unknown neuron": (_replace("layer/1/neuron/type", np.bytes_("RF")), UnsupportedLayerError, "type 'RF'"),
-    "average": (
-        _replace("layer/2/type", np.bytes_("average")),
-        UnsupportedLayerError,
-        "a mean over neurons is no spike",
-    ),
+    "concat": (_replace("layer/2/type", np.bytes_("concat")), UnsupportedLayerError, "no code for skip connections"),
     "no type": (_replace("layer/2/type", np.bytes_("nothing")), UnsupportedLayerError, "supported are input"),
     "pool": (_replace("layer/2/type", np.bytes_("pool")), NetFileError, "one kernel for all"),
     "float weight": (_replace("layer/1/weight", np.full((4, 3, 2, 3), 0.5)), NetFileError, "holds fractions"),

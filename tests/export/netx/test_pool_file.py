@@ -116,7 +116,7 @@ def test_what_is_refused_says_why(tmp_path: Path) -> None:
         read_netx_unguarded(write(tmp_path / "p.net", (2, 4, 4), kernel, delay=3))
 
 
-@pytest.mark.parametrize(("kind", "why"), [("average", "average on the host"), ("concat", "skip connections")])
+@pytest.mark.parametrize(("kind", "why"), [("concat", "skip connections"), ("dense_comp", "netx calls a function")])
 def test_layers_without_a_place_are_refused_with_the_reason(kind: str, why: str, tmp_path: Path) -> None:
     path = write(tmp_path / "a.net", (2, 4, 4), np.full((2, 2), 10), kind)
     with pytest.raises(UnsupportedLayerError, match=why):

@@ -249,7 +249,7 @@ def huge(group: h5py.Group) -> None:
         (link, "node '0' (Affine): 'weight' is no data set of its own"),
         (text, "node '0' (Affine)/weight: expected numbers"),
         (not_a_number, "node '0' (Affine)/weight: holds values that are not finite"),
-        (huge, "node '0' (Affine): of a whole file at most"),
+        (huge, "elements declared; of a whole file at most"),
         (lambda group: group.pop("nodes"), "'nodes' is missing"),
         (lambda group: group.pop("edges"), "'edges' is missing"),
     ],
