@@ -12,11 +12,12 @@ import numpy as np
 from jaxtyping import Float32
 from PIL import Image
 
+from esvae.errors import DataError
 from esvae.pictures import image_grid, save_animation
 from export.ir import Network
 from sim.readout import images_from_potentials
 
-__all__ = ["Emergence", "emergence"]
+__all__ = ["Emergence", "check_emergence", "emergence"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,12 +58,28 @@ def emergence(network: Network, traces: Mapping[str, np.ndarray]) -> Emergence:
     """Of the traces of a run (see :func:`sim.trace.named_traces`).
 
     Raises:
-        DataError: the network has no readout.
+        DataError: see :func:`check_emergence`.
     """
+    check_emergence(network)
     last = max(int(name.removeprefix("layer").partition(".")[0]) for name in traces)
     potentials = traces[f"layer{last}.v"]
     images = images_from_potentials(network, potentials.reshape(-1, *potentials.shape[2:]))
     return Emergence(images.reshape(*potentials.shape[:2], *images.shape[1:]))
+
+
+def check_emergence(network: Network) -> None:
+    """Refuses a network whose potentials do not become pictures at every step.
+
+    Raises:
+        DataError: it has no readout, or its pixels tell their potentials by spikes once the image is over.
+    """
+    if network.readout is None:
+        images_from_potentials(network, np.zeros(0))  # says so
+    if network.spike_readout is not None:
+        raise DataError(
+            "pictures step by step: this network's pixels tell them by spikes after the image's last step; write "
+            "a .png, or export it with --readout potential"
+        )
 
 
 def _address(images: np.ndarray) -> str:

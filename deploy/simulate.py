@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from deploy.backends import BackendJob, LavaSettings, Progress, backend_named, run_backend
-from deploy.emerging import emergence
+from deploy.emerging import check_emergence, emergence
 from deploy.entering import Entering, InputOptions, enter
 from deploy.rasters import save_latents
 from esvae.errors import ConfigError
@@ -44,8 +44,10 @@ class OutputFiles:
 
         Raises:
             ConfigError: spikes are wanted where images enter.
-            DataError: a picture is wanted of a network without a readout.
+            DataError: a picture is wanted of a network without a readout, or one of every step where there is none.
         """
+        if self.moving:
+            check_emergence(entering.network)
         if self.picture is not None and entering.network.readout is None:
             images_from_potentials(entering.network, np.zeros(0))  # says so
         if self.latents is not None and entering.network.input_neurons is not None:

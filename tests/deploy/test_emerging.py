@@ -10,14 +10,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from circuit_networks import host_generator
 from PIL import Image, ImageSequence
 
 import esvae
 from command import call
+from deploy.emerging import emergence
 from deploy.traces import Traces
 from esvae.errors import DataError
 from esvae.pictures import image_grid, save_animation
 from every_command import write_inputs
+from export.ir import ImageReadout
+from export.netx.write import write_netx
+from export.readout import with_spike_readout
+from sim.sampler import draw_latents
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +112,18 @@ def test_a_network_without_readout_draws_nothing(file: Path) -> None:
     assert isinstance(bare, Traces)
     with pytest.raises(DataError, match="has no readout"):
         bare.emergence()
+
+
+def test_pictures_that_spikes_tell_are_not_there_at_every_step(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = host_generator()
+    network = replace(network, readout=ImageReadout(64.0 * 300, (1, 2, 2)))
+    told = with_spike_readout(network, 12, draw_latents(network, 7, np.arange(64)))
+    with pytest.raises(DataError, match="tell them by spikes after the image's last step"):
+        emergence(told, {})
+    write_netx(told, tmp_path / "told.net")
+    code, _, error = call(capsys, "simulate", tmp_path / "told.net", "-n", 1, "-o", tmp_path / "i.gif")
+    assert code != 0
+    assert "write a .png" in error
+    assert not (tmp_path / "i.gif").exists()
