@@ -105,14 +105,13 @@ def versions_table(made: Mapping[str, str], trained: Mapping[str, str]) -> Table
 
 def demo_tables(done: Mapping[str, Any]) -> list[Table]:
     """What a demo measured, one figure a row; of ``demo --json``."""
-    total = {name: sum(one[name] for one in done["counts"]) for name in ("spikes", "synops")}
+    counted = {"spikes": "spikes an image", "synops": "synaptic operations an image"}
     rows = [
         ("reconstruction MSE in training", done["training_mse"]),
         ("reconstruction MSE on held-out images", done["test_mse"]),
         ("MSE between float and integer images", done["float_integer_mse"]),
         ("bytes of the network file", done["file_bytes"]),
-        ("spikes an image", total["spikes"]),
-        ("synaptic operations an image", total["synops"]),
+        *((f"{title}, {one['layer']}", one[key]) for key, title in counted.items() for one in done["counts"]),
         *((f"seconds to {stage}", took) for stage, took in done["seconds"].items()),
     ]
     return [Table("demo", "Demo", (words("figure"), number_column("measured")), tuple(rows))]
