@@ -51,7 +51,7 @@ def test_the_same_seed_gives_the_same_weights(run_directory: Path, tmp_path: Pat
 
 def test_training_lowers_the_loss_and_is_recorded(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
-    run = train(tiny(learning_rate=1e-2), tmp_path, progress=lambda step, steps, mse: seen.append((step, steps)))
+    run = train(tiny(learning_rate=1e-2), tmp_path, progress=lambda step, steps, *_: seen.append((step, steps)))
     losses = [epoch["reconstruction_mse"] for epoch in run.record["epochs"]]
     assert losses[-1] < losses[0]
     assert seen[-1] == (46, 46)  # 1,500 images in batches of 64, the last partial one left out, twice

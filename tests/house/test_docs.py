@@ -102,14 +102,16 @@ def parsed(arguments: list[str]) -> Any:
     """The command that a line names, with its options checked; typer's own errors otherwise."""
     command: Any = typer.main.get_command(app)
     words = list(arguments)
-    while hasattr(command, "commands"):
+    while hasattr(command, "commands") and words[0] not in ("--help", "--install-completion"):
         name = words.pop(0)
         if name not in command.commands:
             raise LookupError(f"there is no command {name}")
         command = command.commands[name]
         if not words and hasattr(command, "commands"):
             return command  # a group that is spoken of
-    known = {option: parameter for parameter in command.params for option in parameter.opts + parameter.secondary_opts}
+    known = {option for parameter in command.params for option in parameter.opts + parameter.secondary_opts} | {
+        "--help"
+    }
     unknown = [word for word in words if re.match(r"--?[a-z]", word) and word.split("=")[0] not in known]
     if unknown:
         raise LookupError(f"no such option: {', '.join(unknown)}")

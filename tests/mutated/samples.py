@@ -92,7 +92,7 @@ def unfinished(made: Shared) -> Sample:
         from esvae.config import load_config
         from esvae.training import Machine, train
 
-        def interrupt(step: int, steps: int, mse: float) -> None:
+        def interrupt(step: int, *_: object) -> None:
             if step == 2:
                 raise KeyboardInterrupt
 

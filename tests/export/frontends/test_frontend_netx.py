@@ -47,7 +47,8 @@ def slayers_file(path: Path, *, slack: int = 0) -> Network:
 @given(st.data())
 def test_eight_bits_give_every_integer_back(tmp_path: Path, data: st.DataObject) -> None:
     network = replace(data.draw(networks(transposed=True)), time_steps=None)
-    assume(all(layer.weight.any() for layer, _, _ in network.synapses()))
+    # whose neurons have decays of their own is refused
+    assume(all(layer.weight.any() and layer.neuron.uniform for layer, _, _ in network.synapses()))
     path = write_netx(network, tmp_path / "a.net", stock=False)
     again, report = quantize(from_netx(path))
     assert again.content_hash() == network.content_hash()
