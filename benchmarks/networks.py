@@ -6,12 +6,13 @@ Thresholds and biases are set so that layers are about as active as trained ones
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 
-from export.ir import Conv, ConvTranspose, Dense, Flatten, Layer, Lif, Network
+from export.ir import Conv, ConvTranspose, Dense, Flatten, ImageReadout, Layer, Lif, Network, Prior
 
-__all__ = ["classifier", "latents", "mnist_decoder", "subpixel_decoder"]
+__all__ = ["classifier", "latents", "mnist_decoder", "subpixel_decoder", "subpixel_generator"]
 
 #: ESVAE's neuron keeps a quarter of its potential, its readout four fifths; the readout never fires.
 _VOLTAGE_DECAY, _READOUT = 3072, Lif(4096, 819, 131071)
@@ -39,6 +40,15 @@ def subpixel_decoder(
         layers.append(Conv(_even(rng, channels, channels, 3, 3), bias, threshold, padding=(1, 1)))
     layers.append(Conv(_even(rng, maps, channels, 3, 3, top=8), None, _READOUT, padding=(1, 1)))
     return Network((latent, 1, 1), tuple(layers), time_steps=steps)
+
+
+def subpixel_generator(seed: int = 0) -> Network:
+    """The chip-native decoder with a prior, whose latents fire as often as :func:`latents`, and a readout of 32x32."""
+    network = subpixel_decoder(seed=seed)
+    weight = np.random.default_rng(seed).normal(size=(1, network.latents, network.latents)).astype(np.float32)
+    bias = np.full((1, network.latents), -1, np.float32)
+    prior = Prior(0.2 * weight, bias, np.ones(1, np.float32))
+    return replace(network, prior=prior, readout=ImageReadout(4096.0, (1, 32, 32), upscale=4))
 
 
 def mnist_decoder(latent: int = 32, steps: int = 16, seed: int = 0) -> Network:

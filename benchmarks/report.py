@@ -24,6 +24,7 @@ def write_report(found: dict[str, Any], folder: Path) -> None:
     for part, write in (
         ("lava", _lava),
         ("limit", _limit),
+        ("avx2", _avx2),
         ("events", _events),
         ("memory", _memory),
         ("scaling", _scaling),
@@ -76,6 +77,34 @@ def _lava(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def _limit(rows: list[dict[str, Any]]) -> list[str]:
+    rest = [
+        f"{r['network']}, {_threads(r)}: sums {r['sums ms'] / (r['sums ms'] + r['neurons ms']):.0%}, "
+        f"neurons {r['neurons ms'] / (r['sums ms'] + r['neurons ms']):.0%}"
+        for r in rows
+    ]
+    active = {r["network"]: ", ".join(f"{a:.0%}" for a in r["activity"]) for r in rows}
+    return [
+        "### Against the bare convolutions",
+        "",
+        "Milliseconds an image: the twin; the twin with every product, fired or not; with these in floating point;",
+        "torch's float32 convolutions of the same shapes alone; the same with the first one, on a 1x1 map, as the",
+        "matrix product that it is. The last three columns are over the twin: convolutions as given, in the strictest",
+        "reading (first as matrix, every product), and the twin in floating point; all five take turns, and a ratio is",
+        "the median over the turns; on one thread, of the processor's time. The twin gathers weights of what fired;",
+        "where a layer is too active for that, it takes every product, of 8 bit where those are faster.",
+        "",
+        *_limit_table(rows),
+        "",
+        "Where the time of the dense twin goes: " + "; ".join(rest) + ".",
+        "Activity of the layers: " + "; ".join(f"{name} {shares}" for name, shares in active.items()) + ".",
+    ]
+
+
+def _threads(row: dict[str, Any]) -> str:
+    return f"{row['threads']} thread{'s' if row['threads'] > 1 else ''}"
+
+
+def _limit_table(rows: list[dict[str, Any]]) -> list[str]:
     cells = [
         [
             f"{r['network']}, {_threads(r)}",
@@ -90,68 +119,57 @@ def _limit(rows: list[dict[str, Any]]) -> list[str]:
         ]
         for r in rows
     ]
-    rest = [
-        f"{r['network']}, {_threads(r)}: sums {r['sums ms'] / (r['sums ms'] + r['neurons ms']):.0%}, "
-        f"neurons {r['neurons ms'] / (r['sums ms'] + r['neurons ms']):.0%}"
-        for r in rows
+    header = [
+        "network",
+        "twin",
+        "dense",
+        "float",
+        "convolutions",
+        "first as matrix",
+        "ratio",
+        "strictest",
+        "over float",
     ]
-    active = {r["network"]: ", ".join(f"{a:.0%}" for a in r["activity"]) for r in rows}
-    return [
-        "### Against the bare convolutions",
-        "",
-        "Milliseconds an image: the twin; the twin without its event-driven sums; with every sum in floating point;",
-        "torch's float32 convolutions of the same shapes alone; the same with the first one, on a 1x1 map, as the",
-        "matrix product that it is. The last three columns are over the twin: convolutions as given, in the strictest",
-        "reading (first as matrix, no events), and the twin in floating point; all five take turns, and a ratio is the",
-        "median over the turns; on one thread, of the processor's time. Sums are of 8-bit integer products wherever",
-        "these are faster, layer by layer.",
-        "",
-        *table(
-            [
-                "network",
-                "twin",
-                "dense",
-                "float",
-                "convolutions",
-                "first as matrix",
-                "ratio",
-                "strictest",
-                "over float",
-            ],
-            cells,
-        ),
-        "",
-        "Where the time of the dense twin goes: " + "; ".join(rest) + ".",
-        "Activity of the layers: " + "; ".join(f"{name} {shares}" for name, shares in active.items()) + ".",
-    ]
+    return table(header, cells)
 
 
-def _threads(row: dict[str, Any]) -> str:
-    return f"{row['threads']} thread{'s' if row['threads'] > 1 else ''}"
+def _avx2(rows: list[dict[str, Any]]) -> list[str]:
+    return ["### With AVX2 alone", "", "The same in a process that has no wider instructions.", "", *_limit_table(rows)]
 
 
 def _events(rows: list[dict[str, Any]]) -> list[str]:
     activities = [key for key in rows[0] if key != "layer"]
     cells = [[r["layer"], *(f"{r[a]:.2f}" for a in activities)] for r in rows]
     return [
-        "### Event-driven sums",
+        "### Gathered sums",
         "",
-        "On one thread. Time of the full product in floating point over that of the event-driven one, by the share of",
-        "inputs that spike; above 1, events are faster. The engine takes them up to 4 % with 32 output channels or",
-        "more, else up to 1 %; where 8-bit products are so many times as fast as floats, up to as many times less.",
+        "On one thread. Time of the full product in floating point over that of the sums gathered from the inputs that",
+        "fired, by their share; above 1, gathering is faster. Up to which share the engine gathers it finds out by a",
+        "trial against the product that it would take otherwise, of 8 bit where those are faster.",
         "",
         *table(["layer", *activities], cells),
     ]
 
 
 def _memory(rows: list[dict[str, float]]) -> list[str]:
-    cells = [[f"{r['images']:,.0f}", f"{r['seconds']:.1f} s", f"{r['ms']:.3f}", f"{r['peak MB']:.0f} MB"] for r in rows]
+    parts = [name for name in ("sampler", "network", "readout") if f"{name} ms" in rows[0]]
+    cells = [
+        [
+            f"{r['images']:,.0f}",
+            f"{r['seconds']:.1f} s",
+            f"{r['ms']:.3f}",
+            *(f"{r[f'{name} ms']:.3f}" for name in parts),
+            f"{r['peak MB']:.0f} MB",
+        ]
+        for r in rows
+    ]
     return [
         "### Any number of images",
         "",
-        "The chip-native decoder; memory is the whole process, all latent spikes included.",
+        "The chip-native decoder: latents drawn from a prior, the network, and pictures read from its potentials;",
+        "memory is the whole process's. Images are drawn a few thousand at a time, and their pictures are not kept.",
         "",
-        *table(["images", "time", "ms an image", "largest memory"], cells),
+        *table(["images", "time", "ms an image", *parts, "largest memory"], cells),
     ]
 
 

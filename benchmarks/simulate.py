@@ -1,6 +1,6 @@
 """Speed of the integer twin: against bare convolutions, against Lava, by activity, by size, and on 100,000 images.
 
-    python -m benchmarks.simulate [limit events scaling memory lava] [--out benchmarks/simulate.json]
+    python -m benchmarks.simulate [limit avx2 events scaling memory lava] [--out benchmarks/simulate.json]
 
 Figures of one line are taken alternately in one run, each the best of several repeats, and compared as ratios: a shared
 machine makes absolute times vary. Results of parts that are not run again are kept from the JSON file; from all of them
@@ -29,10 +29,12 @@ import numba
 import numpy as np
 import torch
 
-from benchmarks.networks import latents, mnist_decoder, subpixel_decoder
+from benchmarks.networks import latents, mnist_decoder, subpixel_decoder, subpixel_generator
 from benchmarks.report import write_report
 from export.ir import Conv, ConvTranspose, Lif, Network
 from export.netx.write import write_netx
+from sim.readout import images_from_potentials
+from sim.sampler import draw_latents
 from sim.twin.engine import Engine
 from sim.twin.sums import LayerSums
 from sim.twin.synapses import map_sums
@@ -40,6 +42,15 @@ from sim.twin.synapses import map_sums
 ROOT = Path(__file__).resolve().parents[1]
 DECODERS = {"chip-native decoder": subpixel_decoder, "paper's MNIST decoder": mnist_decoder}
 REPEATS = 7
+#: Images that are drawn, run and read at a time.
+_PART = 4096
+#: What keeps torch, oneDNN and numba from more than AVX2.
+_AVX2 = {
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "NUMBA_CPU_NAME": "haswell",
+    "NUMBA_CPU_FEATURES": "+avx2,+fma,+bmi,+bmi2,+popcnt,+lzcnt",
+}
 
 
 def best(*functions: Callable[[], object], repeats: int = REPEATS) -> list[float]:
@@ -127,6 +138,23 @@ def measure_limit() -> list[dict[str, Any]]:
     return rows
 
 
+def measure_avx2() -> list[dict[str, Any]]:
+    """As :func:`measure_limit`, in a process that has no more than AVX2."""
+    return list(_in_a_process("--limit", environment=_AVX2))
+
+
+def _in_a_process(*arguments: str, environment: dict[str, str] | None = None) -> Any:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.simulate", *arguments],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **(environment or {})},
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 def use_threads(count: int) -> None:
     """Of torch and of numba alike."""
     torch.set_num_threads(count)
@@ -153,7 +181,7 @@ def stage_times(engine: Engine, spikes: np.ndarray) -> dict[str, float]:
 
 
 def measure_events() -> list[dict[str, Any]]:
-    """Sums in floating point against event-driven ones of one layer, at several activities, on one thread."""
+    """Sums in floating point against gathered ones of one layer, at several activities, on one thread."""
     use_threads(1)
     rng = np.random.default_rng(0)
     neuron = Lif(4096, 3072, 100)
@@ -176,7 +204,7 @@ def measure_events() -> list[dict[str, Any]]:
     rows = []
     for name, (layer, shape) in shapes.items():
         network = Network(shape, (layer,), time_steps=16)
-        dense, events = (Engine(network, path=path)._stages[0] for path in ("float", "events"))
+        dense, events = (Engine(network, path=path)._stages[0] for path in ("float", "gather"))
         row: dict[str, Any] = {"layer": name}
         for activity in (0.02, 0.05, 0.1, 0.3):
             raster = (torch.rand(16, 16, int(np.prod(shape))) < activity).to(torch.uint8)
@@ -204,30 +232,31 @@ def measure_scaling() -> dict[str, list[dict[str, float]]]:
 
 def measure_memory() -> list[dict[str, float]]:
     """Time and largest memory of whole processes over ever more images."""
-    rows = []
-    for images in (1_000, 10_000, 100_000):
-        done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.simulate", "--stream", str(images)],
-            cwd=ROOT,
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        rows.append(json.loads(done.stdout.splitlines()[-1]))
-    return rows
+    return [_in_a_process("--stream", str(images)) for images in (1_000, 10_000, 100_000)]
 
 
 def stream(images: int) -> dict[str, float]:
-    """Runs ``images`` through the chip-native decoder, and keeps of each only the sum of its potentials."""
-    network = subpixel_decoder()
-    engine, spikes = Engine(network), latents(network, images)
-    engine.final_potentials(spikes[:16])
-    start, total = time.perf_counter(), 0
-    for potentials in engine.potentials(spikes):
+    """Draws ``images`` of the chip-native decoder, and keeps of each only the sum of its potentials."""
+    network = subpixel_generator()
+    engine = Engine(network)
+    seconds, total = {"sampler": 0.0, "network": 0.0, "readout": 0.0}, 0
+    engine.final_potentials(draw_latents(network, 0, np.arange(64)))  # compiles, and tries out
+    for first in range(0, images, _PART):
+        stop = min(first + _PART, images)
+        marks = [time.perf_counter()]
+        spikes = draw_latents(network, 0, np.arange(first, stop))
+        marks.append(time.perf_counter())
+        potentials = engine.final_potentials(spikes)
+        marks.append(time.perf_counter())
+        images_from_potentials(network, potentials)
+        marks.append(time.perf_counter())
         total += int(potentials.sum(dtype=np.int64))
-    seconds = time.perf_counter() - start
+        seconds = {name: seconds[name] + spent for name, spent in zip(seconds, np.diff(marks), strict=True)}
+    whole = sum(seconds.values())
+    shares = {f"{name} ms": spent / images * 1e3 for name, spent in seconds.items()}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"images": images, "seconds": seconds, "ms": seconds / images * 1e3, "peak MB": peak, "checksum": total}
+    about = {"images": images, "seconds": whole, "ms": whole / images * 1e3, "peak MB": peak, "checksum": total}
+    return {**about, **shares}
 
 
 def measure_lava(images: int = 4) -> list[dict[str, Any]]:
@@ -273,6 +302,7 @@ def machine() -> dict[str, Any]:
 
 PARTS: dict[str, Callable[[], Any]] = {
     "limit": measure_limit,
+    "avx2": measure_avx2,
     "events": measure_events,
     "scaling": measure_scaling,
     "memory": measure_memory,
@@ -285,9 +315,11 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help="what to measure; all where none is named")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "simulate.json")
     parser.add_argument("--stream", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--limit", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.stream:
-        sys.stdout.write(json.dumps(stream(options.stream)) + "\n")
+    if options.stream or options.limit:
+        found = stream(options.stream) if options.stream else measure_limit()
+        sys.stdout.write(json.dumps(found) + "\n")
         return
     found = json.loads(options.out.read_text("utf-8")) if options.out.exists() else {}
     for part in options.parts or PARTS:

@@ -28,8 +28,9 @@ __all__ = ["DEFAULT_MEMORY", "Engine", "LayerActivity"]
 
 #: Bytes that a chunk of images may take, where the caller does not say.
 DEFAULT_MEMORY = 1 << 29
-#: Bytes of the widest layer's sums that still lie in a processor's caches together with the spikes beside them.
-_CACHED = 1 << 23
+#: Bytes of the widest layer's sums, in float32, that still lie in a processor's caches together with the spikes beside
+#: them; gathered sums take half.
+_CACHED = 1 << 24
 _FLOAT = 4
 
 

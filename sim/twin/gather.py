@@ -44,7 +44,7 @@ _TRIAL = 1 << 25
 _worth: dict[tuple[object, ...], float] = {}
 
 
-@numba.njit(inline="always")
+@numba.njit
 def _list_fired(row: Any, channels: Any, fired_at: Any, first: Any) -> None:
     """Places of the inputs that fired; of pixel q those from ``first[q]`` to ``first[q + 1]``.
 
