@@ -232,7 +232,8 @@ def stream(images: int) -> dict[str, float]:
 
 def measure_lava(images: int = 4) -> list[dict[str, Any]]:
     """Lava's time for its steps, without loading, against the twin's on the same file and spikes."""
-    from deploy.lava import WindowsJob, run_lava
+    from deploy.lava.jobs import WindowsJob
+    from deploy.lava.run import run_lava
 
     network = subpixel_decoder()
     spikes, many = latents(network, images), latents(network, 256)

@@ -14,8 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from esvae.chip.formats import DEFAULT_RATE_BITS, SpikeLaw
 from esvae.chip.neuron import FloatLif
 from esvae.errors import ConfigError
-from esvae.machine.documents import load_yaml
-from esvae.machine.located_yaml import Located, parse_located
+from esvae.machine.located_yaml import Located, load_yaml, parse_located
 from esvae.shipped import config_path
 
 __all__ = [

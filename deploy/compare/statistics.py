@@ -7,9 +7,9 @@ an interval of the difference that keeps the pairs is far narrower than those of
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Bool, Float64, Real
 
 from deploy.compare.types import PairedFigure
+from esvae.arrays import Bool, Float64, Real
 from esvae.metrics.distances import frechet_distance, kernel_distance, moments
 from esvae.metrics.uncertainty import LEVEL, Estimate, mean_estimate, share_estimate
 

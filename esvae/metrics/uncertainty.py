@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Real
 from scipy import stats
 
+from esvae.arrays import Bool, Real
 from esvae.metrics.distances import frechet_distance, kernel_distance, moments
 
 __all__ = [

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from command import call
-from deploy import commands
 from deploy.app import PANELS
 from deploy.commands import completion
 from esvae.config import DATA_NAMES
@@ -24,7 +23,8 @@ PROGRAM = "import sys; sys.argv[0] = 'esvae'; from esvae.program import run_prog
 
 def test_every_command_is_under_one_heading() -> None:
     named = [name for names in PANELS.values() for name in names]
-    assert sorted(named) == sorted(commands.__all__)
+    modules = {path.stem for path in (ROOT / "deploy" / "commands").glob("[a-z]*.py")}
+    assert sorted(named) == sorted(modules - {"completion", "options"})  # what the others share
     assert list(PANELS) == ["Train", "Export", "Run", "Judge", "Look", "Environment"]
 
 

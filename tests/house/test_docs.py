@@ -24,7 +24,7 @@ import pytest
 import typer
 import yaml
 
-from deploy.app import app
+from deploy.app import application
 from deploy.cli import main
 from export.netx.write import GROUP
 from shortened import lava_is_here, shortened
@@ -100,7 +100,7 @@ COMMANDS = [
 
 def parsed(arguments: list[str]) -> Any:
     """The command that a line names, with its options checked; typer's own errors otherwise."""
-    command: Any = typer.main.get_command(app)
+    command: Any = typer.main.get_command(application())
     words = list(arguments)
     while hasattr(command, "commands") and words[0] not in ("--help", "--install-completion"):
         name = words.pop(0)
