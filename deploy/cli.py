@@ -57,8 +57,10 @@ def _run(arguments: list[str]) -> int:
             stream.reconfigure(errors="backslashreplace")
     with Waiting(" ".join(("esvae", *arguments[:2]))):
         from deploy.app import application
+        from deploy.commands.completion import whole_words
 
-        code = application(arguments)(args=arguments, standalone_mode=False)
+        with whole_words():
+            code = application(arguments)(args=arguments, standalone_mode=False)
     sys.stdout.flush()
     return code if isinstance(code, int) else 0
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deploy.commands.completion import complete_config, complete_data
+from deploy.commands.completion import complete_config, complete_data, complete_run
 from deploy.commands.options import DataRoot, Json, Settings, with_data
 
 if TYPE_CHECKING:
@@ -35,7 +35,10 @@ def train(
     start: Annotated[
         Path | None,
         typer.Option(
-            "--from", metavar="RUN", help="Start from this run's weights: half of its epochs, a falling rate."
+            "--from",
+            metavar="RUN",
+            help="Start from this run's weights: half of its epochs, a falling rate.",
+            autocompletion=complete_run,
         ),
     ] = None,
     data: Annotated[
