@@ -37,7 +37,7 @@ PAGES = sorted(DOCS.glob("*.md"))
 NOT_RUN = {
     "esvae lava install": "fetches 0.5 GB or more",
     "esvae lava doctor": "tests/deploy/lava/test_lava_find.py runs it",
-    "esvae --install-completion": "writes into the home of whoever runs the tests; tests/deploy/test_help.py gives it one",
+    "esvae --install-completion": "writes into a home; tests/deploy/test_help.py gives it one",
     "esvae evaluate pretrained:": "needs Fashion-MNIST, which would be downloaded",
     "make ": "tests/house/test_makefile.py runs it",
     "pip install ": "is what made the environment that the tests run in",
