@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 from command import call
-from deploy.app import PANELS
+from deploy.app import PANELS, application
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = "import sys; sys.argv[0] = 'esvae'; from esvae.program import run_program; run_program()"
@@ -21,6 +22,20 @@ def test_every_command_is_under_one_heading() -> None:
     modules = {path.stem for path in (ROOT / "deploy" / "commands").glob("[a-z]*.py")}
     assert sorted(named) == sorted(modules - {"completion", "options"})  # what the others share
     assert list(PANELS) == ["Train", "Export", "Run", "Judge", "Look", "Environment"]
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (["import-official", "x"], {"import-official"}),
+        (["lava", "doctor"], {"lava"}),
+        (["--version"], None),
+        (["fti"], None),
+    ],
+)
+def test_a_verb_alone_is_made_where_it_is_named(words: list[str], names: set[str] | None) -> None:
+    everything = {verb.replace("_", "-") for verbs in PANELS.values() for verb in verbs}
+    assert set(typer.main.get_command(application(words)).commands) == (names or everything)  # type: ignore[attr-defined]
 
 
 def test_help_has_the_headings_in_order(capsys: pytest.CaptureFixture[str]) -> None:
