@@ -142,18 +142,26 @@ def prior_rates(
     """
     noise = np.empty((len(images), prior.weight.shape[2]))
     choice = np.empty(len(images))
+    bits = np.random.Philox(key=np.array([seed, 0], np.uint64))
+    draws, start = (
+        np.random.Generator(bits),
+        bits.state,
+    )  # another key makes another generator; to construct one is slow
     for at, image in enumerate(images):
-        draws = np.random.Generator(np.random.Philox(key=np.array([seed, image], np.uint64)))
-        noise[at] = draws.standard_normal(noise.shape[1])
+        start["state"]["key"][1] = image
+        bits.state = start
+        draws.standard_normal(out=noise[at])
         choice[at] = draws.random()
     edges = np.cumsum(prior.share.astype(np.float64))
     component = np.searchsorted(edges[:-1] / edges[-1], choice, side="right")
     logits = prior.bias.astype(np.float64)[component]
     for k in np.unique(component):
         chosen = component == k
+        own, part = noise[chosen], logits[chosen]
         # Summed term by term: the same on every machine, which a BLAS product is not.
         for j in range(noise.shape[1]):
-            logits[chosen] += noise[chosen, j, None] * prior.weight[k, :, j].astype(np.float64)
+            part += own[:, j, None] * prior.weight[k, :, j].astype(np.float64)
+        logits[chosen] = part
     return 1.0 / (1.0 + np.exp(-logits))
 
 

@@ -235,7 +235,7 @@ def run_lif(
     """Runs the neurons of one layer from rest over a window.
 
     Args:
-        a: sums of weights, whole numbers in float32 or float64, contiguous ``(steps, images, neurons)``.
+        a: sums of weights, whole numbers in int16, float32 or float64, contiguous ``(steps, images, neurons)``.
         bias: bias mantissas, int32 ``(1 or images, neurons)``.
         neuron: decays and threshold.
         reach: what no ``|a|`` is above, whatever spikes arrive.
@@ -255,7 +255,7 @@ def run_lif(
     drive = np.ascontiguousarray(bias.astype(np.int32) << _SHIFT)
     threshold = _I32(neuron.threshold << STATE_SHIFT)
     keep_u, keep_v = keeps(neuron, a.shape[2])
-    narrow = reach < NARROW_REACH and a.dtype == np.float32 and neuron.uniform
+    narrow = reach < NARROW_REACH and a.dtype != np.float64 and neuron.uniform
     if narrow and keep_u[0] == 0 and not trace:
         _memoryless(*given, drive, keep_v[0], threshold, resets, v_end, spikes)
         return spikes, v_end, None, None

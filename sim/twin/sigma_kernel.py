@@ -85,8 +85,8 @@ def run_graded(
     """Runs the neurons of one layer from rest over a window.
 
     Args:
-        a: sums of products of weights and messages, whole numbers in float32 or float64, contiguous ``(steps, images,
-            neurons)``; None where nothing arrives over synapses.
+        a: sums of products of weights and messages, whole numbers in int16, float32 or float64, contiguous ``(steps,
+            images, neurons)``; None where nothing arrives over synapses.
         bias: int32 ``(1 or steps, 1 or images, neurons)``: bias mantissas, or the frames that are encoded.
         neuron: which, and its threshold.
         shape: ``(steps, images, neurons)``.

@@ -15,7 +15,7 @@ import torch
 
 from esvae.chip.formats import ACCUMULATOR_BITS, REGISTER_BITS
 from export.ir import Delta, Dense, InputNeurons, Lif, Neuron, RecurrentDense, Shape, Synapse, is_graded
-from export.ir.bounds import all_firing, largest_sum
+from export.ir.bounds import largest_sum
 from export.netx.rules import filling_shift
 from sim.twin.lif_kernel import Places, run_lif
 from sim.twin.lif_torch import run_lif_torch
@@ -146,8 +146,6 @@ class Stage:
     ) -> None:
         self.graded = graded
         self.layer, self.input_shape, self.shape = layer, input_shape, output_shape
-        # Of messages, which are signed, magnitudes add up; of spikes only weights of one sign, and those that meet.
-        self._largest = largest_sum(layer) if graded else _largest_of_spikes(layer, input_shape)
         bits = ACCUMULATOR_BITS
         if isinstance(layer, Dense | RecurrentDense):
             bits = REGISTER_BITS - filling_shift(layer.weight)
@@ -155,9 +153,12 @@ class Stage:
         self.sums: LayerSums | MessageSums
         if graded:
             self.sums = MessageSums(layer, make, bits, path)
+            self._largest = largest_sum(layer)
         else:
             # Off the CPU a convolution is a matrix product in float64: exact in whatever order a device sums.
             self.sums = make(torch.float64 if portable else exact_type(layer), path)
+            # Of messages, which are signed, magnitudes add up; of spikes only weights of one sign, and those that meet.
+            self._largest = self.sums.reach
         loop = Loop(layer.recurrent) if isinstance(layer, RecurrentDense) else None
         wide = loop is not None or (isinstance(layer, Dense) and layer.delay is not None)
         neuron = layer.neuron
@@ -178,11 +179,6 @@ class Stage:
             return self._neurons.run(a, self._largest * self.sums.message, self._bias, resets, trace)
         a, places = self.sums.placed(raster)
         return self._neurons.run(a, self._largest, self._bias, resets, trace, places)
-
-
-def _largest_of_spikes(layer: Synapse, input_shape: Shape) -> int:
-    """What no ``|a|`` is above, whatever spikes arrive."""
-    return int(max((sign * all_firing(layer, input_shape, sign=sign)).max() for sign in (1, -1)))
 
 
 def _bias(layer: Synapse, shape: Shape) -> np.ndarray:

@@ -18,9 +18,11 @@ import numpy as np
 import torch
 
 from export.ir import Conv, ConvTranspose, Dense, RecurrentDense, Shape, Synapse
+from export.ir.bounds import all_firing
 from export.ir.geometry import matrix
 from export.ir.limits import columns
 from sim.twin.events import EventSums
+from sim.twin.gather import GatherSums
 from sim.twin.int8 import ByteSums, byte_sums
 from sim.twin.lif_kernel import Places
 from sim.twin.synapses import (
@@ -36,9 +38,10 @@ from sim.twin.synapses import (
 
 __all__ = ["LayerSums", "MessageSums", "Path"]
 
-#: ``events`` computes only the products of spikes, ``dense`` every one, of 8 bit where those are faster (see
-#: :mod:`sim.twin.int8`), ``float`` every one in floating point; ``auto`` chooses by the activity that it meets.
-Path: TypeAlias = Literal["auto", "dense", "float", "events"]
+#: ``events`` computes only the products of spikes, and so does ``gather``, neuron by neuron in registers (see
+#: :mod:`sim.twin.gather`); ``dense`` every one, of 8 bit where those are faster (see :mod:`sim.twin.int8`), ``float``
+#: every one in floating point; ``auto`` chooses by the activity that it meets.
+Path: TypeAlias = Literal["auto", "dense", "float", "events", "gather"]
 
 #: Numbers of the matrix that an unfolded convolution makes at a time of a raster's rows, a kernel's worth of each.
 _UNFOLDED = 1 << 24
@@ -85,6 +88,8 @@ class LayerSums:
                 self._weight = self._weight.contiguous(memory_format=torch.channels_last)
         self.events: EventSums | None = None
         self._bytewise = dtype is torch.float32 and not self._unfold and path in ("auto", "dense")
+        self._gathered = dtype is torch.float32 and not portable and path in ("auto", "gather")
+        self._tries = path == "auto"
         driven = dtype is torch.float32 and not portable and path in ("auto", "events")
         if driven and not isinstance(layer, Dense | RecurrentDense) and self._weight is not None:
             self.events = EventSums.of(layer, input_shape, output_shape)
@@ -98,28 +103,49 @@ class LayerSums:
 
     def placed(self, raster: torch.Tensor) -> tuple[torch.Tensor, Places | None]:
         """As a call, in memory of their own; and where they lie there, if not in the order of the neurons."""
-        if self.events is not None:
-            # The last step tells well enough how active the window is, and the sums do not depend on the choice.
-            share = np.count_nonzero(raster[-1].numpy().view(bool)) / raster[-1].numel()
-            if share * (1.0 if self.bytes is None else self.bytes.gain) <= self.events.activity:
+        if self.gather is not None and _active(raster) <= self.gather.activity:
+            return self.gather(raster), None
+        if self.gather is None and self.events is not None:
+            gain = 1.0 if self.bytes is None else self.bytes.gain
+            if _active(raster) * gain <= self.events.activity:
                 return self.events(raster), None
         if self.bytes is not None:
             return self.bytes(raster), self.bytes.places
         return self.products(raster), None
 
     @cached_property
+    def reach(self) -> int:
+        """What no magnitude of a sum is above, whatever spikes arrive."""
+        return int(max((sign * all_firing(self.layer, self.input_shape, sign=sign)).max() for sign in (1, -1)))
+
+    @cached_property
     def bytes(self) -> ByteSums | None:
         """The sums by 8-bit products, where they hold and are faster."""
+        given = self._of_the_raster
+        return byte_sums(*given, self.products) if self._bytewise and given is not None else None
+
+    @cached_property
+    def gather(self) -> GatherSums | None:
+        """The sums gathered from what fired, where they hold."""
+        given = self._of_the_raster
+        found = GatherSums.of(*given, self.reach) if self._gathered and given is not None else None
+        if found is not None and self._tries:
+            found.activity = found.worth(self.products if self.bytes is None else self.bytes)
+        return found
+
+    @cached_property
+    def _of_the_raster(self) -> tuple[Conv | ConvTranspose | Dense, Shape, Shape] | None:
+        """The layer with its inputs in the order of the raster, and its shapes: maps, or what a matrix multiplies."""
         layer = self.layer
-        if not self._bytewise or isinstance(layer, RecurrentDense):
+        if isinstance(layer, RecurrentDense):
             return None
-        if not isinstance(layer, Dense) and self._weight is not None:
-            return byte_sums(layer, self.input_shape, self.shape, self.products)
         if not isinstance(layer, Dense):
+            if self._weight is not None:
+                return layer, self.input_shape, self.shape
             layer = _on_a_point(layer, self.input_shape, self.shape)
         elif self.columns is not None:
             layer = replace(layer, weight=layer.weight[:, self.columns])
-        return byte_sums(layer, (layer.weight.shape[1],), (len(layer.weight),), self.products)
+        return layer, (layer.weight.shape[1],), (len(layer.weight),)
 
     def products(self, raster: torch.Tensor) -> torch.Tensor:
         """As a call, with every product."""
@@ -138,6 +164,12 @@ class LayerSums:
             with _without_nnpack():
                 sums = map_sums(self.layer, maps, self._weight)
         return sums.permute(0, 2, 3, 1).contiguous().reshape(steps, images, -1)
+
+
+def _active(raster: torch.Tensor) -> float:
+    """The share of inputs that fire at the last step: it tells well enough how active a window is."""
+    last = raster[-1].numpy()
+    return np.count_nonzero(last.view(bool)) / last.size
 
 
 def _on_a_point(layer: Conv | ConvTranspose, input_shape: Shape, output_shape: Shape) -> Dense:

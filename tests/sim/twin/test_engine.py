@@ -86,7 +86,7 @@ def test_neither_chunks_nor_memory_nor_path_change_a_result() -> None:
     spikes = raster(network, 23)
     expected = Engine(network).final_potentials(spikes)
     for memory in (1, 20_000, 100_000, 1 << 30):
-        for path in ("auto", "dense", "float", "events"):
+        for path in ("auto", "dense", "float", "events", "gather"):
             engine = Engine(network, memory=memory, path=path)  # type: ignore[arg-type]
             assert np.array_equal(engine.final_potentials(spikes), expected)
     done: list[int] = []

@@ -29,7 +29,7 @@ def assert_twin_is_exact(network: Network, stimulus: Stimulus, path: Path = "aut
 def test_fuzz_twin_equals_reference(data: st.DataObject) -> None:
     network = data.draw(foreign_networks(transposed=True, loadable=False))
     stimulus = data.draw(stimuli_for(network))
-    assert_twin_is_exact(network, stimulus, data.draw(st.sampled_from(["auto", "dense", "events"])))
+    assert_twin_is_exact(network, stimulus, data.draw(st.sampled_from(["auto", "dense", "events", "gather"])))
 
 
 @settings(max_examples=150, deadline=None)

@@ -33,7 +33,7 @@ def states(network: Network, stimulus: Stimulus) -> dict[str, np.ndarray]:
 def test_twin_equals_reference_by_every_path(data: st.DataObject) -> None:
     network = data.draw(sigma_delta_networks(transposed=True))
     stimulus = data.draw(stimuli_for(network))
-    engine = Engine(network, path=data.draw(st.sampled_from(["auto", "dense", "events"])))
+    engine = Engine(network, path=data.draw(st.sampled_from(["auto", "dense", "events", "gather"])))
     if data.draw(st.booleans()):
         engine._make(True, "auto")
     expected = states(network, stimulus)
