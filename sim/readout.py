@@ -14,6 +14,9 @@ from export.ir.geometry import pixels
 
 __all__ = ["images_from_potentials", "potentials_from_spikes"]
 
+#: Images at a time, so that what lies between potentials and pixels stays small.
+_BLOCK = 256
+
 
 def images_from_potentials(
     network: Network, potentials: Real[np.ndarray, " images *layer"]
@@ -32,8 +35,12 @@ def images_from_potentials(
         raise DataError("this network has no readout, so it draws no pictures; use --trace to see what it computes")
     channels, height, width = readout.image_shape
     r = readout.upscale
-    values = np.tanh(potentials / readout.unit).astype(np.float32)
-    return pixels(values.reshape(-1, channels * r * r, height // r, width // r), (r, r))
+    maps = potentials.reshape(-1, channels * r * r, height // r, width // r)
+    images = np.empty((len(maps), channels, height, width), np.float32)
+    for low in range(0, len(maps), _BLOCK):
+        values = np.tanh(maps[low : low + _BLOCK] / readout.unit).astype(np.float32)
+        images[low : low + _BLOCK] = pixels(values, (r, r))
+    return images
 
 
 def potentials_from_spikes(

@@ -13,64 +13,125 @@ import torch
 
 from esvae.machine.jit import kernel
 
-__all__ = ["count_spikes"]
+__all__ = ["SpikeCounter"]
+
+_U8 = np.uint8
+#: Images whose spikes a byte holds.
+_BYTE = 255
 
 
-@kernel(parallel=True)
-def _count(spikes: Any, reach: Any, fired: Any, operations: Any, by_neuron: Any) -> None:
-    steps, images, neurons = spikes.shape
-    for t in numba.prange(steps):
-        seen = by_neuron[t]
-        for n in range(images):
-            row = spikes[t, n]
-            count = np.int64(0)
-            synops = np.int64(0)
-            for i in range(neurons):
-                spike = row[i] != 0
-                count += np.int64(1) if spike else np.int64(0)
-                synops += np.int64(reach[i]) if spike else np.int64(0)
-                seen[i] += np.int32(1) if spike else np.int32(0)
-            fired[t, n] = count
-            operations[t, n] = synops
+def _counting(whole: Any) -> Any:
+    """A kernel that sums in a type of integers; the narrower, the more of them at a time."""
+
+    @kernel(parallel=True)
+    def counting(spikes: Any, reach: Any, fired: Any, operations: Any, by_neuron: Any, first: Any, last: Any) -> None:
+        steps, _, neurons = spikes.shape
+        for t in numba.prange(steps):
+            seen = by_neuron[t]
+            for n in range(first, last):
+                row = spikes[t, n]
+                count, synops = whole(0), whole(0)
+                for i in range(neurons):
+                    spike = row[i] != 0
+                    count = whole(count + (whole(1) if spike else whole(0)))
+                    synops = whole(synops + (reach[i] if spike else whole(0)))
+                    seen[i] = _U8(seen[i] + (_U8(1) if spike else _U8(0)))
+                fired[t, n] = count
+                operations[t, n] = synops
+
+    return counting
 
 
-@torch.inference_mode()
-def count_spikes(spikes: torch.Tensor, reach: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Counts spikes and the synaptic operations they cause.
+_counting_32, _counting_64 = _counting(np.int32), _counting(np.int64)
+
+
+class SpikeCounter:
+    """Counts spikes and the synaptic operations they cause, chunk after chunk.
 
     Args:
-        spikes: 0 or 1, or messages, ``(steps, images, *shape)``; read as it lies in memory, channels innermost or
-            outermost.
-        reach: synapses that leave each neuron, int64 of ``shape`` (see :func:`sim.counts.fan_out.fan_out`).
-
-    Returns:
-        Spikes and operations of each step and image, int64 ``(steps, images)``; and spikes of each neuron summed over
-        images, int64 ``(steps, neurons)`` in the order of ``shape`` flattened.
+        reach: synapses that leave each neuron, int64 of the neurons' shape (see :func:`sim.counts.fan_out.fan_out`).
+        steps: of every chunk.
     """
-    steps, images, *shape = spikes.shape
-    # Maps lie in memory with channels innermost; a copy into another order would cost more than the count.
-    innermost = len(shape) == 3 and not spikes.is_contiguous()
-    if innermost:
-        spikes, reach = spikes.permute(0, 1, 3, 4, 2), reach.transpose(1, 2, 0)
-    rows = spikes.reshape(steps, images, -1)
-    if rows.device.type != "cpu":
-        fired, operations, by_neuron = _elsewhere(rows, reach.reshape(-1))
-    else:
+
+    def __init__(self, reach: np.ndarray, steps: int) -> None:
+        self._reach, self._steps = reach, steps
+        # Maps lie in memory with channels innermost; a copy into another order would cost more than the count.
+        self._orders: dict[bool, _Order] = {}
+
+    @torch.inference_mode()
+    def add(self, spikes: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """Counts a chunk.
+
+        Args:
+            spikes: 0 or 1, or messages, ``(steps, images, *shape)``; read as it lies in memory, channels innermost or
+                outermost.
+
+        Returns:
+            Spikes and operations of each step and image, int64 ``(steps, images)``.
+        """
+        steps, images, *shape = spikes.shape
+        innermost = len(shape) == 3 and not spikes.is_contiguous()
+        if innermost not in self._orders:
+            reach = self._reach.transpose(1, 2, 0) if innermost else self._reach
+            self._orders[innermost] = _Order(reach.reshape(-1), self._steps)
+        rows = (spikes.permute(0, 1, 3, 4, 2) if innermost else spikes).reshape(steps, images, -1)
+        return self._orders[innermost].add(rows)
+
+    @property
+    def by_neuron(self) -> np.ndarray:
+        """Spikes of each neuron summed over images: int64 ``(steps, neurons)`` in the order of ``shape`` flattened."""
+        total = np.zeros((self._steps, self._reach.size), np.int64)
+        for innermost, order in self._orders.items():
+            found = order.by_neuron
+            if innermost:
+                channels, height, width = self._reach.shape
+                found = found.reshape(-1, height, width, channels).transpose(0, 3, 1, 2).reshape(self._steps, -1)
+            total += found
+        return total
+
+
+class _Order:
+    """Counts of neurons in one order of memory: ``reach`` ``(neurons,)``.
+
+    Spikes of each neuron are counted in bytes, which take less of the caches, and moved on before these are full.
+    """
+
+    def __init__(self, reach: np.ndarray, steps: int) -> None:
+        narrow = int(reach.sum()) <= np.iinfo(np.int32).max
+        self._reach = np.ascontiguousarray(reach, np.int32 if narrow else np.int64)
+        self._counting = _counting_32 if narrow else _counting_64
+        self._moved = np.zeros((steps, reach.size), np.int64)
+        self._bytes, self._held = np.zeros((steps, reach.size), np.uint8), 0
+
+    @property
+    def by_neuron(self) -> np.ndarray:
+        """Int64 ``(steps, neurons)``."""
+        total: np.ndarray = self._moved + self._bytes
+        return total
+
+    def add(self, rows: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """Spikes and operations of each step and image of spikes ``(steps, images, neurons)``."""
+        if rows.device.type != "cpu":
+            fired, operations, seen = _elsewhere(rows, self._reach)
+            self._moved += seen
+            return fired, operations
+        steps, images, _ = rows.shape
         fired, operations = np.empty((steps, images), np.int64), np.empty((steps, images), np.int64)
-        seen = np.zeros((steps, rows.shape[2]), np.int32)
-        narrow = np.int32 if reach.size == 0 or reach.max() <= np.iinfo(np.int32).max else np.int64
-        _count(rows.numpy(), np.ascontiguousarray(reach.reshape(-1), narrow), fired, operations, seen)
-        by_neuron = seen.astype(np.int64)
-    if innermost:
-        channels, height, width = shape
-        by_neuron = by_neuron.reshape(steps, height, width, channels).transpose(0, 3, 1, 2).reshape(steps, -1)
-    return fired, operations, by_neuron
+        for first in range(0, images, _BYTE):
+            last = min(images, first + _BYTE)
+            if self._held + last - first > _BYTE:
+                self._moved += self._bytes
+                self._bytes[:], self._held = 0, 0
+            self._held += last - first
+            self._counting(rows.numpy(), self._reach, fired, operations, self._bytes, first, last)
+        return fired, operations
 
 
 def _elsewhere(rows: torch.Tensor, reach: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The same on an accelerator, in float64, whose products no setting makes coarser."""
+    """Spikes, operations, and spikes by neuron, on an accelerator: float64, whose products no setting makes coarser."""
     exact = (rows != 0).double()
-    weights = torch.from_numpy(np.ascontiguousarray(reach)).to(rows.device, torch.float64)
-    results = exact.sum(dim=2), exact @ weights, exact.sum(dim=1)
-    fired, operations, by_neuron = (x.cpu().numpy().astype(np.int64) for x in results)
-    return fired, operations, by_neuron
+    weights = torch.from_numpy(reach).to(rows.device, torch.float64)
+    fired, operations, seen = (
+        x.cpu().numpy().astype(np.int64) for x in (exact.sum(dim=2), exact @ weights, exact.sum(dim=1))
+    )
+    return fired, operations, seen

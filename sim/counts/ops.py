@@ -22,13 +22,15 @@ from esvae.arrays import Float64, Int64, Shaped, UInt8
 from esvae.errors import DataError
 from export.ir import Network, RecurrentDense, unlooped
 from sim.counts.fan_out import Macs, fan_out, macs
-from sim.counts.kernel import count_spikes
+from sim.counts.kernel import SpikeCounter
 from sim.trace import Trace
 
 __all__ = ["Activity", "Counter", "Counts", "LayerCounts", "Rasters", "Spread", "StepCounts", "count", "count_traces"]
 
 #: Order of the last axis of :attr:`Counts.per_image`.
 QUANTITIES = ("spikes_in", "synops", "spikes")
+#: Images that are summed up at a time.
+_BATCH = 256
 
 
 @runtime_checkable
@@ -162,8 +164,9 @@ class Counter:
     def __init__(self, network: Network) -> None:
         self._synapses, self._labels = list(network.synapses()), network.labels
         self._reach = [fan_out(layer, before) for layer, before, _ in self._synapses]
+        self._counters: list[SpikeCounter] = []
         self._per_image: list[np.ndarray] = []
-        self._entering: list[np.ndarray] = []
+        self._waiting: list[np.ndarray] = []
         self._steps: list[_Moments] = []
         self._raster: tuple[np.ndarray, ...] = ()
         self._input_neurons = 0
@@ -184,15 +187,15 @@ class Counter:
         if len(chunk) != len(self._synapses):
             raise DataError(f"activity of {len(chunk)} layers, the network has {len(self._synapses)}")
         steps, images = chunk[0].entering.shape[:2]
-        if self._entering and len(self._entering[0]) != steps:
-            raise DataError(f"a chunk of {steps} steps after chunks of {len(self._entering[0])}; count them apart")
+        if not self._counters:
+            self._begin(steps, chunk)
+        if len(self._steps[0]) != steps:
+            raise DataError(f"a chunk of {steps} steps after chunks of {len(self._steps[0])}; count them apart")
         table = np.empty((len(chunk), steps, images, len(QUANTITIES)), np.int64)
-        arrived = []
         for k, layer in enumerate(chunk):
             seen = _seen(layer) if isinstance(self._synapses[k][0], RecurrentDense) else layer.entering
-            fired, operations, by_neuron = count_spikes(seen, self._reach[k])
+            fired, operations = self._counters[k].add(seen)
             table[k, :, :, 0], table[k, :, :, 1] = fired, operations
-            arrived.append(by_neuron)
             if self._graded[k]:
                 self._widest[k] = max(self._widest[k], _largest(layer.entering))
             if k and _same(chunk[k - 1].spikes, seen):
@@ -200,18 +203,23 @@ class Counter:
             elif k:
                 table[k - 1, :, :, 2] = _fired(chunk[k - 1].spikes)
         table[-1, :, :, 2] = _fired(chunk[-1].spikes)
-        self._keep(table, arrived, chunk)
+        self._waiting.append(table)
+        if sum(table.shape[2] for table in self._waiting) >= _BATCH:
+            self._settle()
 
-    def _keep(self, table: np.ndarray, arrived: list[np.ndarray], chunk: Sequence[Activity]) -> None:
-        if not self._entering:
-            self._entering = [np.zeros_like(by_neuron) for by_neuron in arrived]
-            self._steps = [_Moments(table.shape[1]) for _ in chunk]
-            rasters = [chunk[0].entering, *(layer.spikes for layer in chunk)]
-            self._raster = tuple(_first_image(spikes) for spikes in rasters)
-        for k, by_neuron in enumerate(arrived):
-            self._entering[k] += by_neuron
-            self._steps[k].add(table[k])
-        self._per_image.append(table.sum(axis=1))
+    def _begin(self, steps: int, chunk: Sequence[Activity]) -> None:
+        self._counters = [SpikeCounter(reach, steps) for reach in self._reach]
+        self._steps = [_Moments(steps) for _ in chunk]
+        rasters = [chunk[0].entering, *(layer.spikes for layer in chunk)]
+        self._raster = tuple(_first_image(spikes) for spikes in rasters)
+
+    def _settle(self) -> None:
+        """Sums up what waits: a few images at a time would take longer to sum up than to count."""
+        if self._waiting:
+            table, self._waiting = np.concatenate(self._waiting, axis=2), []
+            for moments, layer in zip(self._steps, table, strict=True):
+                moments.add(layer)
+            self._per_image.append(table.sum(axis=1))
 
     def result(self) -> Counts:
         """What has been counted so far.
@@ -219,17 +227,18 @@ class Counter:
         Raises:
             DataError: nothing has.
         """
+        self._settle()
         if not self._per_image:
             raise DataError("no image was counted; give at least one")
         per_image = np.concatenate(self._per_image, axis=1)
-        steps = len(self._entering[0])
+        steps = len(self._steps[0])
         layers = tuple(self._layer(k, per_image[k], steps) for k in range(len(self._synapses)))
         return Counts(
             images=per_image.shape[1],
             steps=steps,
             layers=layers,
             per_image=per_image,
-            entering=tuple(self._entering),
+            entering=tuple(counter.by_neuron for counter in self._counters),
             input_updates=self._input_neurons * steps,
             raster=self._raster,
         )
@@ -266,6 +275,9 @@ class _Moments:
         shape = (steps, len(QUANTITIES))
         self._sum, self._squares = np.zeros(shape, object), np.zeros(shape, object)
         self._min, self._max = np.full(shape, np.iinfo(np.int64).max), np.zeros(shape, np.int64)
+
+    def __len__(self) -> int:
+        return len(self._sum)
 
     def add(self, table: np.ndarray) -> None:
         """Takes int64 ``(steps, images, quantities)``."""
@@ -309,7 +321,7 @@ def _same(left: torch.Tensor, right: torch.Tensor) -> bool:
 
 def _fired(spikes: torch.Tensor) -> np.ndarray:
     """Spikes of each step and image: int64 ``(steps, images)``."""
-    return count_spikes(spikes, np.zeros(tuple(spikes.shape[2:]), np.int64))[0]
+    return SpikeCounter(np.zeros(tuple(spikes.shape[2:]), np.int64), len(spikes)).add(spikes)[0]
 
 
 def _first_image(spikes: torch.Tensor) -> np.ndarray:

@@ -131,7 +131,11 @@ class Engine:
         self, given: np.ndarray | Stimulus, *, chunk: int | None = None, progress: Callable[[int], None] | None = None
     ) -> Iterator[Int32[np.ndarray, " images *layer"]]:
         """As :meth:`run`, but gives of each chunk only the last layer's potentials after the last step."""
-        stimulus = as_stimulus(self.network, given)
+        return self._ends(as_stimulus(self.network, given), chunk, progress)
+
+    def _ends(
+        self, stimulus: Stimulus, chunk: int | None, progress: Callable[[int], None] | None
+    ) -> Iterator[Int32[np.ndarray, " images *layer"]]:
         size = chunk or self._chunk(stimulus.steps, kept=False, trace=False)
         for start in range(0, len(stimulus), size):
             for _, _, states in self._pass(stimulus.part(start, start + size), False):
@@ -144,7 +148,13 @@ class Engine:
         self, given: np.ndarray | Stimulus, *, progress: Callable[[int], None] | None = None
     ) -> Int32[np.ndarray, " images *layer"]:
         """Membrane potential of the last layer after the last step."""
-        return np.concatenate(list(self.potentials(given, progress=progress)))
+        stimulus = as_stimulus(self.network, given)
+        found = np.empty((len(stimulus), *self._shapes[-1]), np.int32)
+        first = 0
+        for potentials in self._ends(stimulus, None, progress):
+            found[first : first + len(potentials)] = potentials
+            first += len(potentials)
+        return found
 
     def traces(self, given: np.ndarray | Stimulus) -> list[Trace]:
         """States of every layer after every step: int32, as are messages; uint8 for the spikes."""

@@ -19,7 +19,7 @@ from export.passes.lower_dense import lower_dense
 from paper_networks import cifar10_decoder
 from sim import reference
 from sim.counts.fan_out import fan_out, macs
-from sim.counts.kernel import _elsewhere, count_spikes
+from sim.counts.kernel import SpikeCounter, _elsewhere
 from sim.counts.ops import Counter, Counts, Rasters, count, count_traces
 from sim.twin.engine import Engine
 from strategies import networks, spikes_for
@@ -172,11 +172,22 @@ def test_device_path_equals_the_compiled_one(innermost: bool) -> None:
     if innermost:
         spikes = spikes.permute(0, 1, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3)
     reach = rng.integers(0, 1 << 40, (4, 6, 7))
-    compiled = count_spikes(spikes, reach)
+    counter = SpikeCounter(reach, 5)
+    compiled = *counter.add(spikes), counter.by_neuron
     elsewhere = _elsewhere(spikes.reshape(5, 3, -1), reach.reshape(-1))
     for left, right in zip(compiled, elsewhere, strict=True):
         np.testing.assert_array_equal(left, right)
     np.testing.assert_array_equal(compiled[1], (spikes.numpy() * reach).sum(axis=(2, 3, 4)).astype(np.int64))
+
+
+@pytest.mark.parametrize("chunks", [[1] * 300, [254, 2, 255, 1, 256], [600]])
+def test_neurons_that_always_fire_are_counted_beyond_a_byte(chunks: list[int]) -> None:
+    counter = SpikeCounter(np.array([3, 1 << 31]), 2)
+    for images in chunks:
+        fired, operations = counter.add(torch.ones(2, images, 2, dtype=torch.uint8))
+        assert (fired == 2).all()
+        assert (operations == 3 + (1 << 31)).all()
+    assert (counter.by_neuron == sum(chunks)).all()
 
 
 def test_ten_thousand_images_in_bounded_memory() -> None:
