@@ -29,7 +29,8 @@ from torch import nn
 from benchmarks.networks import latents, subpixel_decoder
 from benchmarks.report import replace_part, table
 from benchmarks.simulate import bare_convolutions, machine, turns, use_threads
-from deploy.lava import WindowsJob, run_lava
+from deploy.lava.jobs import WindowsJob
+from deploy.lava.run import run_lava
 from esvae.errors import EsvaeError
 from export.ir import Conv, Network
 from export.netx.write import write_netx

@@ -26,9 +26,11 @@ from typing import Any
 
 import numpy as np
 
-from deploy.lava import GraphJob, LavaJob, LavaProgress, WindowsJob, run_lava
 from deploy.lava.graph import generator_graph
 from deploy.lava.inside.cleanup import living_members
+from deploy.lava.jobs import GraphJob, LavaJob, WindowsJob
+from deploy.lava.results import LavaProgress
+from deploy.lava.run import run_lava
 from esvae.machine.files import write_text
 from export.ir import Conv, ConvTranspose, Dense, Lif, Network
 from export.netx.write import write_netx

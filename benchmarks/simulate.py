@@ -261,7 +261,8 @@ def stream(images: int) -> dict[str, float]:
 
 def measure_lava(images: int = 4) -> list[dict[str, Any]]:
     """Lava's time for its steps, without loading, against the twin's on the same file and spikes."""
-    from deploy.lava import WindowsJob, run_lava
+    from deploy.lava.jobs import WindowsJob
+    from deploy.lava.run import run_lava
 
     network = subpixel_decoder()
     spikes, many = latents(network, images), latents(network, 256)
@@ -289,6 +290,7 @@ def machine() -> dict[str, Any]:
     model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
     flags = next((line.split() for line in lines if line.startswith("flags")), [])
     known = {"avx2": "AVX2", "avx512f": "AVX-512", "avx_vnni": "VNNI", "avx512_vnni": "VNNI", "amx_int8": "AMX"}
+    known |= {"avx512_bf16": "BF16", "amx_bf16": "AMX-BF16"}
     return {
         "processor": model,
         "instructions": list(dict.fromkeys(name for flag, name in known.items() if flag in flags)),

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from deploy.backends import Progress
-from deploy.lava import GraphJob, LavaProgress, run_lava
 from deploy.lava.autoencoder import autoencoder_graph
 from deploy.lava.graph import Graph
+from deploy.lava.jobs import GraphJob
+from deploy.lava.results import LavaProgress
+from deploy.lava.run import run_lava
 from esvae.data import load_images
 from esvae.errors import ConfigError, DataError
 from esvae.pictures import save_grid

@@ -56,9 +56,11 @@ def _run(arguments: list[str]) -> int:
         if hasattr(stream, "reconfigure"):  # what the locale cannot show is told by its number
             stream.reconfigure(errors="backslashreplace")
     with Waiting(" ".join(("esvae", *arguments[:2]))):
-        from deploy.app import app
+        from deploy.app import application
+        from deploy.commands.completion import whole_words
 
-        code = app(args=arguments, standalone_mode=False)
+        with whole_words():
+            code = application(arguments)(args=arguments, standalone_mode=False)
     sys.stdout.flush()
     return code if isinstance(code, int) else 0
 

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Float32
 from PIL import Image
 
+from esvae.arrays import Float32
 from esvae.errors import DataError
 from esvae.pictures import image_grid, save_animation
 from export.ir import Network

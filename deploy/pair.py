@@ -11,8 +11,8 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Shaped, UInt8
 
+from esvae.arrays import Float32, Shaped, UInt8
 from esvae.model.decoder import Decoder
 from export.ir import Network
 from sim.readout import images_from_potentials, potentials_from_spikes

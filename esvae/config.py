@@ -14,8 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from esvae.chip.formats import DEFAULT_RATE_BITS, SpikeLaw
 from esvae.chip.neuron import FloatLif
 from esvae.errors import ConfigError
-from esvae.machine.documents import load_yaml
-from esvae.machine.located_yaml import Located, parse_located
+from esvae.machine.located_yaml import Located, load_yaml, parse_located
 from esvae.shipped import config_path
 
 __all__ = [
@@ -182,8 +181,9 @@ class TrainConfig(_Section):
     activity_weight: float = Field(0.0, ge=0)
     """Weight of the decoder's activity: the share of its synaptic operations, which cost the chip its energy, that
     take place. The paper has none."""
-    precision: Literal["32", "64", "bf16-mixed", "16-mixed"] = "32"
-    """Of the arithmetic; ``16-mixed`` needs a GPU. Membrane potentials are never below 32 bit."""
+    precision: Literal["auto", "32", "64", "bf16-mixed", "16-mixed"] = "32"
+    """Of the arithmetic; ``auto`` takes bf16-mixed where the machine multiplies bfloat16 in hardware, else 32;
+    ``16-mixed`` needs a GPU. Membrane potentials are never below 32 bit."""
     validation_images: int = Field(0, ge=0)
     """Taken from the end of the training set, never trained on, to stop early and to keep the best epoch by."""
     patience: int | None = Field(None, ge=1)

@@ -12,8 +12,7 @@ import yaml
 
 from esvae.config import Config, config_from_dict, config_to_yaml, with_settings
 from esvae.errors import ConfigError
-from esvae.machine.documents import load_yaml
-from esvae.machine.located_yaml import parse_located
+from esvae.machine.located_yaml import load_yaml, parse_located
 from esvae.shipped import RUN_FILES, config_names, config_path, names_pretrained, run_folder
 
 __all__ = ["ShippedConfig", "ShownConfig", "shipped_configs", "show_config"]

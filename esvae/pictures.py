@@ -7,9 +7,9 @@ import os
 from typing import Any
 
 import numpy as np
-from jaxtyping import Real, UInt8
 from PIL import Image
 
+from esvae.arrays import Real, UInt8
 from esvae.machine.files import atomic_file
 
 __all__ = ["image_grid", "save_animation", "save_comparison", "save_grid"]

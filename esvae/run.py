@@ -28,8 +28,9 @@ from safetensors.torch import save
 from esvae import __version__
 from esvae.config import Config, config_from_dict, config_to_yaml
 from esvae.errors import CheckpointError, ConfigError
-from esvae.machine.documents import load_json, load_yaml
+from esvae.machine.documents import load_json
 from esvae.machine.files import write_bytes, write_text
+from esvae.machine.located_yaml import load_yaml
 from esvae.machine.tensors import check_state, load_tensors
 from esvae.model import ESVAE
 from esvae.shipped import RUN_FILES, run_folder

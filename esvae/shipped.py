@@ -10,6 +10,7 @@ from pathlib import Path
 from esvae.errors import CheckpointError, ConfigError
 
 __all__ = [
+    "PRETRAINED",
     "RUN_FILES",
     "config_names",
     "config_path",
@@ -19,7 +20,8 @@ __all__ = [
     "run_folder",
 ]
 
-_PRETRAINED = "pretrained:"
+#: In front of the name of a run that comes with the project.
+PRETRAINED = "pretrained:"
 _CHECKPOINT = "a checkpoint, of which esvae import-official makes a run"
 _CONFIG = "a config, which esvae train takes"
 _KINDS = {
@@ -81,7 +83,7 @@ def pretrained_names() -> list[str]:
 
 def names_pretrained(name: str | os.PathLike[str]) -> bool:
     """Whether this is ``pretrained:NAME``, of a run that is there or not."""
-    return os.fspath(name).startswith(_PRETRAINED)
+    return os.fspath(name).startswith(PRETRAINED)
 
 
 def run_folder(name: str | os.PathLike[str]) -> Path:
@@ -92,19 +94,19 @@ def run_folder(name: str | os.PathLike[str]) -> Path:
     """
     folder = Path(name)
     if names_pretrained(name):
-        wanted = os.fspath(name).removeprefix(_PRETRAINED)
+        wanted = os.fspath(name).removeprefix(PRETRAINED)
         if wanted not in pretrained_names():
             known = ", ".join(pretrained_names())
-            raise CheckpointError(f"{_PRETRAINED}{wanted}: there is none of that name, but {known}")
+            raise CheckpointError(f"{PRETRAINED}{wanted}: there is none of that name, but {known}")
         folder = _folder() / wanted
     if folder.is_file():
         raise CheckpointError(
-            f"{folder}: {kind_of_file(folder) or 'a file'}, expected a run directory or {_PRETRAINED}NAME"
+            f"{folder}: {kind_of_file(folder) or 'a file'}, expected a run directory or {PRETRAINED}NAME"
         )
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no such run directory; make one with: esvae train digits --out {folder}")
     if not any((folder / file).is_file() for file in RUN_FILES):
-        raise CheckpointError(f"{folder}: a folder that holds no run; expected a run directory or {_PRETRAINED}NAME")
+        raise CheckpointError(f"{folder}: a folder that holds no run; expected a run directory or {PRETRAINED}NAME")
     for file in RUN_FILES:
         if not (folder / file).is_file():
             raise CheckpointError(f"{folder}: no {file}, so this is no finished run; train again with --out {folder}")

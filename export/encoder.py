@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Int32, Int64
 from torch.nn import functional
 
+from esvae.arrays import Int32, Int64
 from esvae.chip.formats import BIAS, THRESHOLD
 from esvae.chip.rounding import round_neuron
 from esvae.errors import ConfigError, DataError

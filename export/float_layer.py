@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float, Float64
 from torch.nn import functional
 
+from esvae.arrays import Float, Float64
 from export.ir import Conv, Dense, FloatLif, RecurrentDense, Synapse
 
 __all__ = ["fire", "sums_of"]

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float64, UInt8
 
+from esvae.arrays import Float64, UInt8
 from esvae.errors import DataError
 from export.float_layer import fire, sums_of
 from export.ir import Flatten

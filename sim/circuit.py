@@ -11,8 +11,8 @@ from weakref import WeakKeyDictionary
 
 import numba
 import numpy as np
-from jaxtyping import Integer, UInt8
 
+from esvae.arrays import Integer, UInt8
 from esvae.chip.formats import DECAY_UNITY
 from esvae.errors import UnsupportedLayerError
 from export.ir import CircuitPrior, Dense, Lif, RecurrentDense

@@ -13,8 +13,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, Real, UInt8
 from scipy import stats
+
+from esvae.arrays import Float64, Real, UInt8
 
 __all__ = ["ALARM", "RandomnessCheck", "bit_checks", "exact_check", "spike_checks"]
 

@@ -6,8 +6,8 @@ Where pixels fire instead, potentials are what their first spikes stand for.
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float32, Int32, Real, Shaped
 
+from esvae.arrays import Float32, Int32, Real, Shaped
 from esvae.errors import DataError
 from export.ir import Network
 from export.ir.geometry import pixels

@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
-from jaxtyping import Int64, Shaped
 
+from esvae.arrays import Int64, Shaped
 from esvae.chip.formats import ACCUMULATOR_BITS, REGISTER_BITS, WEIGHT
 from esvae.chip.neuron import lif_step, wrap_signed
 from esvae.chip.sigma_delta import SigmaDeltaState, sigma_delta_step

@@ -22,8 +22,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from jaxtyping import Float64, Int64, Integer, Real, UInt8, UInt32
 
+from esvae.arrays import Float64, Int64, Integer, Real, UInt8, UInt32
 from esvae.chip.formats import SpikeLaw
 from esvae.errors import DataError
 from export.ir import CircuitPrior, Network, Prior

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Int32, UInt8
 
+from esvae.arrays import Bool, Int32, UInt8
 from esvae.chip.formats import BIAS, FRAME, IntFormat
 from esvae.errors import ConfigError, DataError
 from export.ir import Delta, Network

@@ -12,8 +12,8 @@ from typing import Any
 
 import h5py
 import numpy as np
-from jaxtyping import Bool, Integer
 
+from esvae.arrays import Bool, Integer
 from esvae.errors import ConfigError, DataError
 from esvae.machine.files import write_bytes
 from esvae.machine.hdf5 import hdf5_storage

@@ -26,7 +26,8 @@ import numpy as np
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from deploy.lava import SamplesJob, run_lava_jobs
+from deploy.lava.jobs import SamplesJob
+from deploy.lava.run import run_lava_jobs
 from esvae.errors import EsvaeError
 from export.ir import Conv, ConvTranspose, Network
 from export.ir.bounds import largest_sum

@@ -27,7 +27,8 @@ from fuzz import cases
 from net_trees import read_tree, write_tree
 from odd_files import changed
 
-from deploy.lava import SamplesJob, run_lava_jobs
+from deploy.lava.jobs import SamplesJob
+from deploy.lava.run import run_lava_jobs
 from esvae.errors import EsvaeError, LavaDiedError, LavaTimeoutError
 from export.ir import INTEGRATOR, Flatten, Lif, Network
 from export.netx.check import check_file

@@ -9,9 +9,9 @@ from typing import Any
 import h5py
 import numpy as np
 
-from deploy.lava import GraphJob, LavaJob, SamplesJob, WindowsJob
 from deploy.lava.graph import Graph, generator_graph
 from deploy.lava.inside.messages import CounterNode, CurrentsNode
+from deploy.lava.jobs import GraphJob, LavaJob, SamplesJob, WindowsJob
 from deploy.lava.rates import Rates
 from deploy.plan import plan
 from export.ir import Dense, Lif, Network

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from deploy.lava import find_lava_python
+from deploy.lava.find import find_lava_python
 from esvae.errors import LavaMissingError
 
 __all__ = ["lava_is_here", "shortened"]

@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from deploy.backends.job import BackendJob, BackendRun, kept_traces
-from deploy.lava import GraphJob, LavaJob, LavaProgress, PowerOn, SamplesJob, WindowsJob, find_lava_python, run_lava
+from deploy.lava.find import find_lava_python
 from deploy.lava.graph import UNROLL_BELOW, generator_graph, image_graph
+from deploy.lava.jobs import GraphJob, LavaJob, PowerOn, SamplesJob, WindowsJob
+from deploy.lava.results import LavaProgress
+from deploy.lava.run import run_lava
 from deploy.plan import plan
 from esvae.errors import ConfigError, LavaMissingError
 from export.ir import Dense, RecurrentDense

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from deploy.commands.completion import complete_run
 from deploy.commands.options import DataRoot, Json, Seed
 
 __all__ = ["autoencode"]
@@ -16,7 +17,9 @@ def autoencode(
     run: Annotated[
         Path,
         typer.Argument(
-            metavar="RUN", help="A run directory, or pretrained:NAME; test images of its data set are used."
+            metavar="RUN",
+            help="A run directory, or pretrained:NAME; test images of its data set are used.",
+            autocompletion=complete_run,
         ),
     ],
     out: Annotated[Path | None, typer.Option("-o", "--out", help="PNG: the images, and what came back.")] = None,

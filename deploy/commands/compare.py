@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from deploy.commands.completion import complete_run
 from deploy.commands.options import Csv, DataRoot, Json, Net, Seed
 from esvae.errors import ConfigError
 
@@ -19,7 +20,9 @@ __all__ = ["compare"]
 
 
 def compare(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, or pretrained:NAME.")],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A run directory, or pretrained:NAME.", autocompletion=complete_run)
+    ],
     net: Net,
     images: Annotated[int, typer.Option("-n", "--images", min=2, help="Images from the prior.")] = 5000,
     seed: Seed = 0,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.commands.completion import complete_config
+from deploy.commands.completion import complete_config_or_run
 from deploy.commands.options import Csv, Json, Settings
 
 __all__ = ["config"]
@@ -45,7 +45,7 @@ def show(
         typer.Argument(
             metavar="CONFIG",
             help="A shipped config's name, a YAML file, a run directory, or pretrained:NAME.",
-            autocompletion=complete_config,
+            autocompletion=complete_config_or_run,
         ),
     ],
     resolved: Annotated[

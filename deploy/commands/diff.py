@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from deploy.commands.completion import complete_run
 from deploy.commands.options import Csv, Json, network_argument
 
 __all__ = ["diff"]
@@ -15,9 +16,16 @@ __all__ = ["diff"]
 def diff(
     first: Annotated[
         Path,
-        typer.Argument(metavar="A.net", help="A network file, a run, or pretrained:NAME.", parser=network_argument),
+        typer.Argument(
+            metavar="A.net",
+            help="A network file, a run, or pretrained:NAME.",
+            parser=network_argument,
+            autocompletion=complete_run,
+        ),
     ],
-    second: Annotated[Path, typer.Argument(metavar="B.net", help="Another.", parser=network_argument)],
+    second: Annotated[
+        Path, typer.Argument(metavar="B.net", help="Another.", parser=network_argument, autocompletion=complete_run)
+    ],
     csv: Csv = None,
     json: Json = False,
 ) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy.commands.completion import complete_profile
+from deploy.commands.completion import complete_profile, complete_run
 from deploy.commands.options import Csv, Json, Seed
 from esvae.errors import ConfigError
 
@@ -22,7 +22,9 @@ def energy(
     net: Annotated[
         Path | None,
         typer.Argument(
-            metavar="F.net", help="A network file, a run directory, or pretrained:NAME; not with --validate."
+            metavar="F.net",
+            help="A network file, a run directory, or pretrained:NAME; not with --validate.",
+            autocompletion=complete_run,
         ),
     ] = None,
     images: Annotated[int, typer.Option("-n", "--images", help="How many.")] = 64,

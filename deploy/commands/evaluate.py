@@ -7,13 +7,16 @@ from typing import Annotated
 
 import typer
 
+from deploy.commands.completion import complete_run
 from deploy.commands.options import Csv, DataRoot, Json
 
 __all__ = ["evaluate"]
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, or pretrained:NAME.")],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A run directory, or pretrained:NAME.", autocompletion=complete_run)
+    ],
     images: Annotated[int, typer.Option("-n", "--images", min=1, help="Images to generate.")] = 5000,
     seed: Annotated[int, typer.Option(min=0, help="Of all draws.")] = 0,
     metrics: Annotated[str, typer.Option(help="Of mse, fad, kid, precision, recall, nearest, fid; all.")] = "all",

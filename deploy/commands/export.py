@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from deploy.commands.completion import complete_run
 from deploy.commands.options import Csv, Json, NirReset, NirStep, NirWriter
 from esvae.errors import ConfigError
 
@@ -29,6 +30,7 @@ def export(
         typer.Argument(
             metavar="SOURCE",
             help="A run directory, pretrained:NAME, an official state dict (.pth), a NIR graph (.nir), or a .net file.",
+            autocompletion=complete_run,
         ),
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="The .net file to write.")],

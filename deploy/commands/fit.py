@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from deploy.commands.completion import complete_run
 from deploy.commands.options import Csv, Json
 
 if TYPE_CHECKING:
@@ -22,7 +23,12 @@ _FIELDS = ("layer", "kind", "shape", "neurons", "weight_bits", "words", "binding
 
 
 def fit(
-    net: Annotated[Path, typer.Argument(metavar="F.net", help="A network file, a run directory, or pretrained:NAME.")],
+    net: Annotated[
+        Path,
+        typer.Argument(
+            metavar="F.net", help="A network file, a run directory, or pretrained:NAME.", autocompletion=complete_run
+        ),
+    ],
     chip: Annotated[str, typer.Option(help="loihi2 or loihi1.")] = "loihi2",
     chips: Annotated[int, typer.Option(min=1, help="On the board: 8 on Kapoho Point, 32 on Alia Point.")] = 1,
     plot: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for pictures.")] = None,

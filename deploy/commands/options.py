@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from deploy.commands.completion import complete_run, completing
+
 __all__ = [
     "Csv",
     "DataRoot",
@@ -71,6 +73,8 @@ def canonical(name: str) -> str:
 
 def network_argument(name: str) -> Path:
     """A network file for what a command was given; where one has to be made of a run first, says so."""
+    if completing():  # a TAB key makes nothing
+        return Path(name)
     from deploy.opening import network_file
     from deploy.view.console import tell
 
@@ -80,7 +84,10 @@ def network_argument(name: str) -> Path:
 Net = Annotated[
     Path,
     typer.Argument(
-        metavar="F.net", help="A network file, a run directory, or pretrained:NAME.", parser=network_argument
+        metavar="F.net",
+        help="A network file, a run directory, or pretrained:NAME.",
+        parser=network_argument,
+        autocompletion=complete_run,
     ),
 ]
 

@@ -8,17 +8,24 @@ from typing import Annotated
 
 import typer
 
+from deploy.commands.completion import complete_run
 from deploy.commands.options import DataRoot, Json, Seed, network_argument
 
 __all__ = ["report"]
 
 
 def report(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run directory, or pretrained:NAME.")],
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run directory, or pretrained:NAME.", autocompletion=complete_run)
+    ],
     out: Annotated[Path, typer.Option("-o", "--out", help="The HTML file; the same as JSON goes beside it.")],
     net: Annotated[
         Path | None,
-        typer.Option(help="Its network file; else the run is exported beside the page.", parser=network_argument),
+        typer.Option(
+            help="Its network file; else the run is exported beside the page.",
+            parser=network_argument,
+            autocompletion=complete_run,
+        ),
     ] = None,
     images: Annotated[int, typer.Option("-n", "--images", help="Images to draw, compare and count.")] = 256,
     seed: Seed = 0,

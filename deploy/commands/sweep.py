@@ -7,13 +7,16 @@ from typing import Annotated
 
 import typer
 
+from deploy.commands.completion import complete_run
 from deploy.commands.options import Csv, DataRoot, Json, Seed
 
 __all__ = ["sweep"]
 
 
 def sweep(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run directory, or pretrained:NAME.")],
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run directory, or pretrained:NAME.", autocompletion=complete_run)
+    ],
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the points and the summary.")],
     weight_bits: Annotated[str, typer.Option(help="By comma, 2 to 8, sign included.")] = "8,6,4,3,2",
     steps: Annotated[str | None, typer.Option(help="Windows, by comma. Default: that of the training.")] = None,
@@ -69,6 +72,7 @@ def sweep(
     from esvae.machine.locks import only_writer
     from esvae.machine.outputs import output_folder
     from esvae.run import load_run
+    from esvae.shipped import names_pretrained
 
     output_folder(out, option="-o")
     windows = (load_run(run).config.model.time_steps,) if steps is None else parse_numbers(steps, "--steps")
@@ -80,7 +84,7 @@ def sweep(
     protocol = SweepProtocol(images, test_images, seed, parse_names(metrics), profiles, root)
     cluster = ray or ray_address is not None
     executor = on_ray(ray_address, workers=jobs) if cluster else in_processes(jobs)
-    place = run if run.startswith("pretrained:") else str(Path(run).resolve())
+    place = run if names_pretrained(run) else str(Path(run).resolve())
     with only_writer(out), bar("sweep") as report:
         found = run_sweep(
             place,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deploy.commands.completion import complete_config, complete_data
+from deploy.commands.completion import complete_config, complete_data, complete_run
 from deploy.commands.options import DataRoot, Json, Settings, with_data
 
 if TYPE_CHECKING:
@@ -35,7 +35,10 @@ def train(
     start: Annotated[
         Path | None,
         typer.Option(
-            "--from", metavar="RUN", help="Start from this run's weights: half of its epochs, a falling rate."
+            "--from",
+            metavar="RUN",
+            help="Start from this run's weights: half of its epochs, a falling rate.",
+            autocompletion=complete_run,
         ),
     ] = None,
     data: Annotated[
@@ -60,7 +63,7 @@ def train(
     accelerator: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
     devices: Annotated[int, typer.Option(min=1, help="Processes, each with a part of every batch.")] = 1,
     precision: Annotated[
-        str | None, typer.Option(help="32, 64, bf16-mixed or 16-mixed, instead of the config's.")
+        str | None, typer.Option(help="auto, 32, 64, bf16-mixed or 16-mixed, instead of the config's.")
     ] = None,
     settings: Settings = None,
     samples_every: Annotated[int, typer.Option(min=0, help="Epochs between grids of samples; 0 for none.")] = 10,
@@ -75,7 +78,7 @@ def train(
 
     [bold]Example:[/] esvae train --qat --from runs/digits --weight-bits 4 --out runs/digits_4bit
     """
-    from deploy.view.console import bar, emit_json, say
+    from deploy.view.console import bar, emit_json, say, tell
     from deploy.view.prose import training_line
     from esvae.config import config_from_dict, with_settings
     from esvae.errors import ConfigError
@@ -92,11 +95,13 @@ def train(
     # What trains is imported once all is well that can be wrong without it.
     from esvae.data import load_images
     from esvae.machine.distributed import rank
-    from esvae.training import Machine, check_machine, evaluate_mse
+    from esvae.training import Machine, check_machine, evaluate_mse, settled_precision
     from esvae.training import train as run_training
 
     machine = Machine(accelerator, devices, max_steps, checkpoint_steps, samples_every, tensorboard)  # type: ignore[arg-type]
-    check_machine(machine, checked.train)
+    checked, why = settled_precision(checked, gpu=check_machine(machine, checked.train))
+    if why and rank() == 0:
+        tell(why)
     with bar("images") as report:
         images = load_images(checked.data, data_root, report)
     with bar(f"train {checked.name}", shown=rank() == 0) as report:

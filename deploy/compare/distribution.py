@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from deploy.compare.statistics import frechet_bias, frechet_pair, kernel_pair, share_pair
+from deploy.compare.statistics import frechet_bias, kernel_pair, share_pair
 from deploy.compare.types import Distance, Distribution
 from esvae.data import ImageSet, ImageSplits
 from esvae.errors import DataError, EsvaeError
@@ -16,7 +16,7 @@ from esvae.metrics.distances import moments, precision_recall
 from esvae.metrics.features import FeatureNet, Protocol, extract
 from esvae.metrics.generator import compare_sets
 from esvae.metrics.inception import inception_scores
-from esvae.metrics.uncertainty import Estimate
+from esvae.metrics.uncertainty import Estimate, frechet_estimates_of_pairs
 
 __all__ = ["FEWEST", "GeneratedSets", "RealSet", "distances", "real_set"]
 
@@ -167,7 +167,7 @@ def _of_codes(
     found: dict[str, Distance] = {}
     if "fad" in wanted:
         report(0.0, "FAD")
-        found["fad"] = Distance(*frechet_pair(left, right, real.codes, seed), real.floor.get("fad"), bias)
+        found["fad"] = Distance(*frechet_estimates_of_pairs(left, right, real.codes, seed), real.floor.get("fad"), bias)
     if "kid" in wanted:
         report(0.4, "KID")
         found["kid"] = Distance(*kernel_pair(left, right, real.codes, seed), real.floor.get("kid"), 0.0)

@@ -7,15 +7,14 @@ an interval of the difference that keeps the pairs is far narrower than those of
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Bool, Float64, Real
 
 from deploy.compare.types import PairedFigure
-from esvae.metrics.distances import frechet_distance, kernel_distance, moments
-from esvae.metrics.uncertainty import LEVEL, Estimate, mean_estimate, share_estimate
+from esvae.arrays import Bool, Float64, Real
+from esvae.metrics.distances import kernel_distance
+from esvae.metrics.uncertainty import Estimate, mean_estimate, share_estimate
 
-__all__ = ["frechet_bias", "frechet_pair", "kernel_pair", "mean_pair", "share_pair"]
+__all__ = ["frechet_bias", "kernel_pair", "mean_pair", "share_pair"]
 
-_RESAMPLES = 200
 _BLOCKS = 10
 #: What one figure of a pair is: float's, quantized's, and that of their difference.
 Three = tuple[Estimate, Estimate, Estimate]
@@ -30,41 +29,6 @@ def share_pair(left: Bool[np.ndarray, " images"], right: Bool[np.ndarray, " imag
     """Shares of hits: Wilson's intervals, and Student's of the difference of the pairs."""
     gap = right.astype(np.float64) - left.astype(np.float64)
     return share_estimate(left), share_estimate(right), mean_estimate(gap)
-
-
-def frechet_pair(
-    left: Real[np.ndarray, "images features"],
-    right: Real[np.ndarray, "images features"],
-    real: Real[np.ndarray, "others features"],
-    seed: int = 0,
-) -> Three:
-    """Fréchet distances of two sets of features, whose rows are pairs, from real ones.
-
-    Basic bootstrap (Davison and Hinkley, 1997, section 5.2) that resamples images: of a resample both sides have the
-    same images, and the same real ones, so that what they have in common cancels in the difference.
-    """
-    draws = np.random.default_rng(seed)
-
-    def counts(features: np.ndarray) -> np.ndarray:
-        return draws.multinomial(len(features), np.full(len(features), 1 / len(features)))
-
-    def distances(drawn: np.ndarray | None, of_real: np.ndarray | None) -> tuple[float, float]:
-        target = moments(real, of_real)
-        return frechet_distance(moments(left, drawn), target), frechet_distance(moments(right, drawn), target)
-
-    one, other = distances(None, None)
-    found = np.array([distances(counts(left), counts(real)) for _ in range(_RESAMPLES)])
-    ends = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
-
-    def basic(value: float, values: np.ndarray, least: float) -> Estimate:
-        below, above = np.quantile(values, ends)
-        return Estimate(value, max(least, float(2 * value - above)), max(least, float(2 * value - below)))
-
-    return (
-        basic(one, found[:, 0], 0.0),
-        basic(other, found[:, 1], 0.0),
-        basic(other - one, found[:, 1] - found[:, 0], -np.inf),
-    )
 
 
 def kernel_pair(

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from deploy.view.prose import in_lines
 from deploy.view.table import Table, save_csv
@@ -20,6 +19,8 @@ from deploy.view.terminal import blocks
 from deploy.view.waiting import displayed, doing, speaking
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from deploy.backends import Progress as Report
 
 __all__ = [
@@ -93,6 +94,8 @@ def _plain(value: Any) -> Any:
 
 
 def _display(*, shown: bool = True) -> Progress:
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),

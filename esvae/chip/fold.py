@@ -10,7 +10,8 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Float
+
+from esvae.arrays import Float
 
 __all__ = ["fold"]
 

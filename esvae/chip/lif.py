@@ -14,8 +14,8 @@ from typing import Any
 import numba
 import numpy as np
 import torch
-from jaxtyping import Float, Real
 
+from esvae.arrays import Float, Real
 from esvae.chip.formats import DECAY_UNITY, STATE_LIMIT, STATE_SHIFT, STATE_WRAP
 from esvae.chip.neuron import Lif
 from esvae.machine.jit import kernel

@@ -32,8 +32,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-from jaxtyping import Bool, Int64, Integer, Real
 
+from esvae.arrays import Bool, Int64, Integer, Real
 from esvae.chip.formats import DECAY_SHIFT, DECAY_UNITY, REGISTER_BITS, STATE_LIMIT, STATE_SHIFT, STATE_WRAP
 
 __all__ = ["INTEGRATOR", "NEVER_FIRES", "Decay", "FloatLif", "Lif", "decay", "lif_step", "wrap_signed"]

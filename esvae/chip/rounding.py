@@ -18,8 +18,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, Int32, Real
 
+from esvae.arrays import Float64, Int32, Real
 from esvae.chip.formats import BIAS, DECAY_UNITY, THRESHOLD, WEIGHT
 from esvae.chip.neuron import FloatLif, Lif
 from esvae.errors import ConfigError, HardwareRangeError

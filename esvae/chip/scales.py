@@ -7,8 +7,8 @@ with few bits.
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float64
 
+from esvae.arrays import Float64
 from esvae.chip.rounding import WeightGrid
 
 __all__ = ["CLIPPINGS", "max_scale", "mse_scale", "percentile_scale"]

@@ -35,8 +35,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Int64, Integer
 
+from esvae.arrays import Int64, Integer
 from esvae.chip.formats import MESSAGE_EXP, REGISTER_BITS, SIGMA_EXP
 from esvae.chip.neuron import wrap_signed
 

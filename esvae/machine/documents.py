@@ -1,4 +1,4 @@
-"""JSON and YAML of unknown origin: bounded in size and depth, numbers finite, one error for all that is wrong."""
+"""JSON of unknown origin: bounded in size and depth, numbers finite, one error for all that is wrong."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ import math
 import os
 from typing import Any
 
-from esvae.errors import ConfigError, DataError, EsvaeError
+from esvae.errors import DataError, EsvaeError
 from esvae.machine.files import read_regular
-from esvae.machine.located_yaml import Located, parse_located
 
-__all__ = ["load_json", "load_yaml", "parse_json"]
+__all__ = ["load_json", "parse_json"]
 
 _JSON_BYTES = 256 << 20  # a checkpoint's or a sweep's, with room
-_YAML_BYTES = 1 << 18
 _DEPTH = 64
 _INTEGER_BITS = 64
 
@@ -52,20 +50,6 @@ def load_json(path: str | os.PathLike[str], *, error: type[EsvaeError] = DataErr
         raise error(f"{path}: cannot be read ({reason.strerror})") from None
     except ValueError as reason:
         raise error(f"{path}: damaged: not valid JSON: {' '.join(str(reason).split())[:200]}") from None
-
-
-def load_yaml(path: str | os.PathLike[str]) -> Located:
-    """Reads a file as :func:`~esvae.machine.located_yaml.parse_located` does.
-
-    Raises:
-        OSError: it cannot be read, for the caller to say which there are.
-        ConfigError: it is no text, or no such YAML.
-    """
-    try:
-        text = read_regular(path, _YAML_BYTES).decode()
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: not valid YAML: not readable as text") from None
-    return parse_located(text, str(path))
 
 
 def _items(group: dict[str, Any] | list[Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,8 +10,11 @@ from typing import Any
 import yaml
 
 from esvae.errors import ConfigError
+from esvae.machine.files import read_regular
 
-__all__ = ["Located", "parse_located"]
+__all__ = ["Located", "load_yaml", "parse_located"]
+
+_BYTES = 1 << 18
 
 #: By PyYAML: of its own, and by what makes values of texts that only look like numbers, dates or truth values.
 _RAISED = (yaml.YAMLError, ValueError, RecursionError, ArithmeticError, LookupError, AttributeError, TypeError)
@@ -36,6 +40,20 @@ class Located:
         while key not in self.lines and key:
             key = key[:-1]
         return self.lines.get(key, 1)
+
+
+def load_yaml(path: str | os.PathLike[str]) -> Located:
+    """Reads a file as :func:`parse_located` does, if it is not too long.
+
+    Raises:
+        OSError: it cannot be read, for the caller to say which there are.
+        ConfigError: it is no text, or no such YAML.
+    """
+    try:
+        text = read_regular(path, _BYTES).decode()
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not valid YAML: not readable as text") from None
+    return parse_located(text, str(path))
 
 
 def parse_located(text: str, name: str) -> Located:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float64, Integer, Real
+
+from esvae.arrays import Bool, Float64, Integer, Real
 
 __all__ = [
     "Moments",

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Real
 from scipy import stats
 
+from esvae.arrays import Bool, Real
 from esvae.metrics.distances import frechet_distance, kernel_distance, moments
 
 __all__ = [
     "Estimate",
     "frechet_estimate",
+    "frechet_estimates_of_pairs",
     "kernel_estimate",
     "mean_estimate",
     "share_estimate",
@@ -73,19 +75,54 @@ def unbiased_frechet_estimate(
     return Estimate(corrected, corrected - half, corrected + half)
 
 
+def frechet_estimates_of_pairs(
+    left: Real[np.ndarray, "n features"],
+    right: Real[np.ndarray, "n features"],
+    real: Real[np.ndarray, "m features"],
+    seed: int = 0,
+) -> tuple[Estimate, Estimate, Estimate]:
+    """:func:`frechet_estimate` of two sets whose rows are pairs, and of the second's distance less the first's.
+
+    Pairs are left out together, so that what both sides have in common cancels in the difference.
+
+    Args:
+        left, right, real, seed: as in :func:`frechet_estimate`.
+    """
+
+    def distances(pairs: np.ndarray, others: np.ndarray) -> np.ndarray:
+        target = moments(others)
+        one, other = (frechet_distance(moments(pairs[:, side]), target) for side in range(2))
+        return np.array([one, other, other - one])
+
+    values, _, halves = _jackknife(distances, np.stack([left, right], 1), real, seed=seed)
+    found = zip(values, halves, (0.0, 0.0, -math.inf), strict=True)  # a distance is none below zero
+    one, other, gap = (Estimate(float(v), float(max(least, v - half)), float(v + half)) for v, half, least in found)
+    return one, other, gap
+
+
 def _frechet_jackknife(generated: np.ndarray, real: np.ndarray, seed: int) -> tuple[float, float, float]:
-    """The distance, the same without its bias, and half of the interval's width: each of up to 50 groups of images is
-    left out once, on both sides at a time (Efron and Tibshirani, 1993, chapter 11)."""
+    """The distance, the same without its bias, and half of the interval's width."""
+
+    def distance(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        return np.array([frechet_distance(moments(one), moments(other))])
+
+    value, corrected, half = _jackknife(distance, generated, real, seed=seed)
+    return float(value[0]), float(corrected[0]), float(half[0])
+
+
+def _jackknife(
+    figures: Callable[[np.ndarray, np.ndarray], np.ndarray], generated: np.ndarray, real: np.ndarray, *, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Figures of two sets of rows, the same without their bias, and half of each interval's width: each of up to 50
+    groups of rows is left out once, on both sides at a time (Efron and Tibshirani, 1993, chapter 11)."""
     groups = min(_GROUPS, len(generated) // 2, len(real) // 2)
     draws = np.random.default_rng(seed)
     sides = [(rows, draws.permutation(len(rows)) % groups) for rows in (generated, real)]
-    value = frechet_distance(moments(generated), moments(real))
-    left_out = np.array(
-        [frechet_distance(*(moments(rows[group != k]) for rows, group in sides)) for k in range(groups)]
-    )
-    pseudo = mean_estimate(groups * value - (groups - 1) * left_out)
-    assert pseudo.high is not None
-    return value, pseudo.value, pseudo.high - pseudo.value
+    values = figures(generated, real)
+    left_out = np.array([figures(*(rows[group != k] for rows, group in sides)) for k in range(groups)])
+    pseudo = [mean_estimate(column) for column in (groups * values - (groups - 1) * left_out).T]
+    halves = [0.0 if each.high is None else each.high - each.value for each in pseudo]
+    return values, np.array([each.value for each in pseudo]), np.array(halves)
 
 
 def kernel_estimate(

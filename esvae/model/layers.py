@@ -9,6 +9,7 @@ from torch import nn
 
 from esvae.config import NeuronConfig
 from esvae.machine.distributed import processes
+from esvae.model.half import half_sums, has_half_sums
 from esvae.model.quantized import Rounding
 from esvae.model.threshold_norm import ThresholdNorm
 from esvae.model.upsample import Upsample
@@ -16,7 +17,7 @@ from esvae.neurons import Cuba, run_cuba, run_norse, run_slayer
 from esvae.neurons.lif import lif
 from esvae.neurons.norm_lif import DrivingNorm, norm_lif
 
-__all__ = ["SpikingLayer", "SpikingLayers"]
+__all__ = ["SpikingLayer", "SpikingLayers", "set_half"]
 
 
 class SpikingLayer(nn.Module):
@@ -27,7 +28,12 @@ class SpikingLayer(nn.Module):
         channels: its output channels or features.
         neuron: parameters of the LIF neuron.
         rounding: computes in the chip's integers once it is active, or None.
+
+    Attributes:
+        in_half: whether a convolution is computed in bfloat16 while training, see :mod:`esvae.model.half`.
     """
+
+    in_half = False
 
     def __init__(
         self, synapse: nn.Module, channels: int, neuron: NeuronConfig, rounding: Rounding | None = None
@@ -50,9 +56,7 @@ class SpikingLayer(nn.Module):
         """
         if self.rounding is not None and self.rounding.active:
             return _summed(self.rounding.spikes(self.synapse, self.norm, x, steps), shares)
-        # The norm takes the bias in where it is cheap to leave it out of the sums.
-        apart = isinstance(self.synapse, Upsample) and self._fused(x) and not _autocast()
-        current = self.synapse.sums(x) if apart else self.synapse(x)
+        current, offset = self._currents(x)
         if self.stepwise is not None:
             return _summed(self._step_by_step(current, steps, constant=constant), shares)
         keep, threshold, width = self.neuron.keep, self.neuron.threshold, self.neuron.surrogate_width
@@ -65,10 +69,22 @@ class SpikingLayer(nn.Module):
                 training=self.training,
                 constant=constant,
                 shares=shares,
-                offset=self.synapse.bias if apart else None,  # type: ignore[arg-type]
+                offset=offset,
             )
         driven = self.norm(current, copies=steps if constant else 1)
         return _summed(lif(driven, steps, keep=keep, threshold=threshold, width=width, constant=constant), shares)
+
+    def _currents(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Sums of ``x``, and the bias where the norm is to take it in, as it is cheap to leave it out of the sums."""
+        apart = self._fused(x)
+        if self.in_half and self.training and has_half_sums(self.synapse):
+            sums = half_sums(self.synapse, x)  # type: ignore[arg-type]
+        elif apart and isinstance(self.synapse, Upsample):
+            sums = self.synapse.sums(x)
+        else:
+            return self.synapse(x), None
+        bias: torch.Tensor = self.synapse.bias  # type: ignore[assignment]
+        return (sums, bias) if apart else (sums + bias[:, None, None], None)
 
     def _fused(self, x: torch.Tensor) -> bool:
         """Whether norm and LIF of a layer that computes like ``x`` go in one pass."""
@@ -102,12 +118,11 @@ class SpikingLayers(nn.ModuleList):
         return super().__iter__()  # type: ignore[return-value]
 
 
-def _autocast() -> bool:
-    """Whether products are computed in fewer bits than their factors have, on the CPU."""
-    try:
-        return bool(torch.is_autocast_enabled("cpu"))  # type: ignore[call-arg]
-    except TypeError:  # torch before 2.4
-        return bool(torch.is_autocast_cpu_enabled())
+def set_half(model: nn.Module, half: bool) -> None:
+    """Has the spiking layers of a model compute their convolutions in bfloat16 while training, or no longer."""
+    for module in model.modules():
+        if isinstance(module, SpikingLayer):
+            module.in_half = half
 
 
 def _summed(spikes: torch.Tensor, shares: torch.Tensor | None) -> torch.Tensor:

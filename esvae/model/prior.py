@@ -11,9 +11,9 @@ import warnings
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import nn
 
+from esvae.arrays import Float
 from esvae.config import ModelConfig
 from esvae.machine.distributed import draw_rows
 

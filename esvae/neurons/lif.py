@@ -17,8 +17,8 @@ from typing import Any
 import numba
 import numpy as np
 import torch
-from jaxtyping import Float
 
+from esvae.arrays import Float
 from esvae.machine.jit import kernel
 
 __all__ = ["lif"]

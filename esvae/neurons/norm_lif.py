@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 import torch
-from jaxtyping import Float
 
+from esvae.arrays import Float
 from esvae.machine.jit import kernel
 
 __all__ = ["DrivingNorm", "norm_lif"]

@@ -2,6 +2,17 @@
 
 from esvae.training.evaluate import evaluate_mse, fit_prior
 from esvae.training.fit import Machine, TrainingProgress, check_machine, fit
+from esvae.training.precision import settled_precision
 from esvae.training.train import fine_tuning, train
 
-__all__ = ["Machine", "TrainingProgress", "check_machine", "evaluate_mse", "fine_tuning", "fit", "fit_prior", "train"]
+__all__ = [
+    "Machine",
+    "TrainingProgress",
+    "check_machine",
+    "evaluate_mse",
+    "fine_tuning",
+    "fit",
+    "fit_prior",
+    "settled_precision",
+    "train",
+]

@@ -16,6 +16,7 @@ from lightning.pytorch.strategies import DDPStrategy, Strategy
 
 from esvae.config import TrainConfig
 from esvae.errors import ConfigError
+from esvae.model.layers import set_half
 from esvae.training.batches import Batches
 from esvae.training.checkpoint import load_state, save_state
 from esvae.training.module import OptimizationModule
@@ -123,6 +124,7 @@ def fit(
         # Lightning advises worker processes and parallel data loading, which images in memory do not need.
         warnings.filterwarnings("ignore", module=r"lightning\..*")
         trainer = _trainer(settings, machine, total - done.step, keeper)
+        set_half(module, settings.precision == "bf16-mixed" and not check_machine(machine, settings))
         try:
             trainer.fit(module, batches)
         except SystemExit:  # what Lightning makes of Ctrl-C
@@ -153,6 +155,8 @@ def _trainer(settings: TrainConfig, machine: Machine, steps: int, keeper: lightn
 
     precision = {"32": "32-true", "64": "64-true"}.get(settings.precision, settings.precision)
     gpu = check_machine(machine, settings)
+    if settings.precision == "bf16-mixed" and not gpu:
+        precision = "32-true"  # but for what the layers compute in bfloat16 themselves
     strategy: str | Strategy = "auto"
     if machine.devices > 1:
         # Every process keeps the running statistics of the whole batch, so there is nothing to broadcast.

@@ -22,6 +22,7 @@ from esvae.training.finish import FOLDER, choose_gain, tune_decoder
 from esvae.training.fit import Keeping, Machine, TrainingProgress, check_machine, fit
 from esvae.training.monitor import WATCHED, Monitor
 from esvae.training.place import training_place
+from esvae.training.precision import settled_precision
 
 __all__ = ["fine_tuning", "train"]
 
@@ -58,7 +59,7 @@ def train(
     progress: TrainingProgress | None = None,
 ) -> Run:
     """Trains a model and leaves it in ``directory``; the same config gives the same weights on one machine
-    with the same number of threads.
+    with the same number of threads. Its config there says which precision ``auto`` took.
 
     Args:
         config: what to train, or the name or path of a config; ``config.train.seed`` decides the initial weights, the
@@ -82,7 +83,7 @@ def train(
     keep_large_blocks()
     config = load_config(config) if isinstance(config, str) else config
     machine = machine or Machine()
-    check_machine(machine, config.train)
+    config, _ = settled_precision(config, gpu=check_machine(machine, config.train))
     if config.train.finish is not None and machine.devices > 1:
         raise ConfigError("train.finish tunes the decoder in one process; leave --devices out, or set it to null")
     with only_writer(directory if rank() == 0 else None):

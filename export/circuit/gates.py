@@ -16,8 +16,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Int32
 
+from esvae.arrays import Int32
 from esvae.chip.formats import BIAS, DECAY_UNITY, WEIGHT
 from esvae.chip.neuron import Lif
 from esvae.errors import HardwareRangeError

@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import count
 
 import numpy as np
-from jaxtyping import Int64
 
+from esvae.arrays import Int64
 from esvae.errors import ConfigError
 
 __all__ = ["hadamard", "next_order", "two_sized_rows"]

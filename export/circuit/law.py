@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float64, Integer
+
+from esvae.arrays import Float64, Integer
 
 __all__ = ["SumLaw", "logistic", "logistic_error"]
 

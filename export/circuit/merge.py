@@ -11,8 +11,8 @@ import itertools
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float64
 
+from esvae.arrays import Float64
 from export.ir import Prior
 
 __all__ = ["merged_prior"]

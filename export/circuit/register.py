@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import UInt8
 
+from esvae.arrays import UInt8
 from esvae.errors import ConfigError
 from export.circuit.gates import Circuit, Signal
 

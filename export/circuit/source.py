@@ -22,8 +22,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int32, Int64
 
+from esvae.arrays import Int32, Int64
 from esvae.chip.formats import WEIGHT
 from export.circuit.choice import CHOICE_DELAY, one_hot_choice
 from export.circuit.gates import WEIGHT_STEP, Circuit, Signal, and_gate, or_gate, relay

@@ -17,8 +17,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, Int64
 
+from esvae.arrays import Float64, Int64
 from esvae.chip.formats import BIAS, WEIGHT
 from esvae.errors import ConfigError, HardwareRangeError
 from export.circuit.gates import WEIGHT_STEP

@@ -14,8 +14,8 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Int64
 
+from esvae.arrays import Int64
 from esvae.chip.formats import DECAY_UNITY, STATE_LIMIT, STATE_SHIFT
 from esvae.chip.neuron import Lif
 from esvae.chip.rounding import settled

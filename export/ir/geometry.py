@@ -20,8 +20,8 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Int64, Integer, Real, Shaped
 
+from esvae.arrays import Int64, Integer, Real, Shaped
 from export.ir.nodes import Conv, ConvTranspose, Dense, Pair, RecurrentDense, Shape, Synapse, all_weights
 
 __all__ = [

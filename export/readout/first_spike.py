@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-from jaxtyping import Float64, Int32, Int64
 
+from esvae.arrays import Float64, Int32, Int64
 from esvae.chip.formats import DECAY_SHIFT, DECAY_UNITY, STATE_SHIFT, THRESHOLD
 from esvae.chip.neuron import Lif
 from esvae.errors import HardwareRangeError

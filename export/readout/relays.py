@@ -19,8 +19,8 @@ from dataclasses import replace
 from typing import Any, TypeAlias, cast
 
 import numpy as np
-from jaxtyping import Int64
 
+from esvae.arrays import Int64
 from esvae.chip.formats import DECAY_UNITY, STATE_SHIFT, WEIGHT
 from esvae.chip.neuron import Lif, decay
 from esvae.errors import UnsupportedLayerError

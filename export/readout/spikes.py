@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
 
+from esvae.arrays import UInt8
 from esvae.errors import ConfigError, DataError, UnsupportedLayerError
 from export.integer_layer import potentials_of, spikes_of
 from export.ir import Network, SpikeReadout

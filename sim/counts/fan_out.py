@@ -12,8 +12,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Int64
 
+from esvae.arrays import Bool, Int64
 from export.ir import ConvTranspose, Dense, Shape, Synapse, unlooped
 from export.ir.geometry import grouped, reaches
 

@@ -17,8 +17,8 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float64, Int64, Shaped, UInt8
 
+from esvae.arrays import Float64, Int64, Shaped, UInt8
 from esvae.errors import DataError
 from export.ir import Network, RecurrentDense, unlooped
 from sim.counts.fan_out import Macs, fan_out, macs

@@ -15,8 +15,7 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from esvae.errors import ConfigError
-from esvae.machine.documents import load_yaml
-from esvae.machine.located_yaml import Located
+from esvae.machine.located_yaml import Located, load_yaml
 
 __all__ = ["BASES", "Basis", "Figure", "Number", "Profile", "Section", "load_profile", "profile_names", "read_section"]
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Int32, Real
 
+from esvae.arrays import Int32, Real
 from esvae.errors import ConfigError
 from esvae.machine.allocator import keep_large_blocks
 from export.ir import Flatten, InputNeurons, Network, Shape, Synapse, is_graded

@@ -10,7 +10,7 @@ import pytest
 from circuit_networks import STEPS, circuit_generator, host_generator
 from typer.testing import CliRunner
 
-from deploy.app import app
+from deploy.app import application
 from deploy.backends import BackendJob, backend_named
 from deploy.backends.lava import Lava
 from deploy.circuit import circuit_options, wiring_script, write_beside
@@ -35,7 +35,7 @@ def net(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def run(*arguments: object) -> dict[str, object]:
-    result = CliRunner().invoke(app, [*map(str, arguments), "--json"])
+    result = CliRunner().invoke(application(), [*map(str, arguments), "--json"])
     assert result.exit_code == 0, (result.output, result.exception)
     found: dict[str, object] = json.loads(result.stdout)
     return found
@@ -109,12 +109,12 @@ def test_commands(net: Path, tmp_path: Path) -> None:
     again = run("export", net, "-o", tmp_path / "again.net", "--lowering", "dense")
     assert read_netx(str(again["file"])).labels == ("layer 3 (dense)", "layer 4 (dense)")
     for verb in (["inspect", net], ["plan", net], ["probe", net, "-n", "1000"], ["fit", net]):
-        result = CliRunner().invoke(app, list(map(str, verb)))
+        result = CliRunner().invoke(application(), list(map(str, verb)))
         assert result.exit_code == 0, result.output
 
 
 def test_the_seed_cannot_be_given_later(net: Path) -> None:
-    result = CliRunner().invoke(app, ["simulate", str(net), "-n", "2", "--seed", "3"])
+    result = CliRunner().invoke(application(), ["simulate", str(net), "-n", "2", "--seed", "3"])
     assert isinstance(result.exception, DataError)
     assert "this generator draws on the chip" in str(result.exception)
 

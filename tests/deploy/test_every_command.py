@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from deploy.app import app
+from deploy.app import application
 from every_command import CASES, FOREIGN, INPUT_OPTIONS, NOT_RUN, outputs, write_foreign, write_inputs
 from warm import ONE_THREAD, ROOT, Warm
 
@@ -150,7 +150,7 @@ def test_the_table_knows_every_command_and_every_output() -> None:
     given: dict[str, set[str]] = {}
     for name, case in CASES.items():
         given.setdefault(name.partition(",")[0], set()).update(outputs(case.words))
-    commands = dict(every(typer.main.get_command(app)))
+    commands = dict(every(typer.main.get_command(application())))
     assert set(commands) == given.keys() | NOT_RUN.keys()
     for name, command in commands.items():
         hints = inspect.get_annotations(inspect.unwrap(command.callback), eval_str=True)  # type: ignore[attr-defined]

@@ -1,22 +1,17 @@
-"""``esvae --help`` follows the work, a shell completes names, and an option has one name that is shown."""
+"""``esvae --help`` follows the work, and an option has one name that is shown."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 from command import call
-from deploy import commands
-from deploy.app import PANELS
-from deploy.commands import completion
-from esvae.config import DATA_NAMES
-from esvae.shipped import config_names
-from sim.energy.profile import profile_names
+from deploy.app import PANELS, application
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = "import sys; sys.argv[0] = 'esvae'; from esvae.program import run_program; run_program()"
@@ -24,8 +19,23 @@ PROGRAM = "import sys; sys.argv[0] = 'esvae'; from esvae.program import run_prog
 
 def test_every_command_is_under_one_heading() -> None:
     named = [name for names in PANELS.values() for name in names]
-    assert sorted(named) == sorted(commands.__all__)
+    modules = {path.stem for path in (ROOT / "deploy" / "commands").glob("[a-z]*.py")}
+    assert sorted(named) == sorted(modules - {"completion", "options"})  # what the others share
     assert list(PANELS) == ["Train", "Export", "Run", "Judge", "Look", "Environment"]
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (["import-official", "x"], {"import-official"}),
+        (["lava", "doctor"], {"lava"}),
+        (["--version"], None),
+        (["fti"], None),
+    ],
+)
+def test_a_verb_alone_is_made_where_it_is_named(words: list[str], names: set[str] | None) -> None:
+    everything = {verb.replace("_", "-") for verbs in PANELS.values() for verb in verbs}
+    assert set(typer.main.get_command(application(words)).commands) == (names or everything)  # type: ignore[attr-defined]
 
 
 def test_help_has_the_headings_in_order(capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,46 +84,3 @@ def test_wrong_usage_says_where_to_read_on(words: str, message: str, tmp_path: P
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.endswith(f"{message}\n")
-
-
-def completed(words: str, home: Path) -> list[str]:
-    """What is offered for the last word."""
-    environment = {
-        "_ESVAE_COMPLETE": "complete_bash",
-        "COMP_WORDS": words,
-        "COMP_CWORD": str(len(words.split(" ")) - 1),
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
-        env={**os.environ, **environment, "PYTHONPATH": str(ROOT), "HOME": str(home)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stdout.split()
-
-
-def test_a_shell_completes_commands_and_configs(tmp_path: Path) -> None:
-    assert completed("esvae si", tmp_path) == ["simulate"]
-    assert completed("esvae config show cif", tmp_path) == [name for name in config_names() if name.startswith("cif")]
-    assert completed("esvae data check d", tmp_path) == ["digits"]
-
-
-def test_what_is_offered() -> None:
-    assert completion.complete_config("") == config_names()
-    assert completion.complete_data("") == list(DATA_NAMES)
-    assert completion.complete_profile("") == list(profile_names())
-    assert completion.complete_backend("l") == ["lava"]
-
-
-@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
-def test_completion_is_installed_by_one_command(tmp_path: Path) -> None:
-    """In the shell that it is run from; a shell that begins afterwards has it."""
-    (tmp_path / "esvae").write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "{PROGRAM}" "$@"\n')
-    (tmp_path / "esvae").chmod(0o755)
-    environment = {**os.environ, "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
-    environment["PATH"] = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
-    subprocess.run(["bash", "-c", "esvae --install-completion; true"], env=environment, check=True, capture_output=True)
-    asked = 'source ~/.bashrc; COMP_WORDS=(esvae verif) COMP_CWORD=1; _esvae_completion esvae; echo "${COMPREPLY[@]}"'
-    done = subprocess.run(["bash", "-c", asked], env=environment, check=True, capture_output=True, text=True)
-    assert done.stdout.split() == ["verify"]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from deploy.ending import Ending
-from deploy.lava import find_lava_python
+from deploy.lava.find import find_lava_python
 from esvae.errors import LavaMissingError
 from interrupt import JOBS, SIGNALS, Bench
 

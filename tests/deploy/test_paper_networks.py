@@ -10,7 +10,7 @@ import torch
 
 from deploy.backends import LavaSettings
 from deploy.backends.registry import BACKENDS
-from deploy.lava import find_lava_python
+from deploy.lava.find import find_lava_python
 from deploy.verify import verify
 from esvae.config import load_config
 from esvae.errors import HardwareRangeError, LavaMissingError

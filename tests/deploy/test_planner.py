@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from deploy.cli import main
-from deploy.lava import WindowsJob, find_lava_python, run_lava
+from deploy.lava.find import find_lava_python
+from deploy.lava.jobs import WindowsJob
+from deploy.lava.run import run_lava
 from deploy.plan import Plan, plan
 from esvae.chip.neuron import lif_step
 from esvae.errors import DataError, LavaMissingError

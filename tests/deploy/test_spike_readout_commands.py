@@ -10,7 +10,7 @@ import pytest
 from circuit_networks import LATENTS, STEPS, host_generator
 from typer.testing import CliRunner
 
-from deploy.app import app
+from deploy.app import application
 from deploy.backends import BackendJob, run_backend
 from deploy.entering import InputOptions, enter
 from deploy.generate import generate_file
@@ -45,7 +45,7 @@ def net(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def run(*arguments: object) -> dict[str, object]:
-    result = CliRunner().invoke(app, [*map(str, arguments), "--json"])
+    result = CliRunner().invoke(application(), [*map(str, arguments), "--json"])
     assert result.exit_code == 0, (result.output, result.exception)
     found: dict[str, object] = json.loads(result.stdout)
     return found
@@ -128,5 +128,5 @@ def test_commands(net: Path) -> None:
     assert run("energy", net, "-n", 5)["counts"]["layers"][-1]["spikes"] > 0  # type: ignore[index, call-overload]
     assert run("plan", net, "-n", 2)["steps"] == STEPS + READ
     assert run("probe", net, "-n", 1500)["holds"] is True
-    result = CliRunner().invoke(app, ["inspect", str(net)])
+    result = CliRunner().invoke(application(), ["inspect", str(net)])
     assert f"first spikes in the last {READ} steps" in result.output

@@ -24,7 +24,7 @@ import pytest
 import typer
 import yaml
 
-from deploy.app import app
+from deploy.app import application
 from deploy.cli import main
 from export.netx.write import GROUP
 from shortened import lava_is_here, shortened
@@ -37,6 +37,7 @@ PAGES = sorted(DOCS.glob("*.md"))
 NOT_RUN = {
     "esvae lava install": "fetches 0.5 GB or more",
     "esvae lava doctor": "tests/deploy/lava/test_lava_find.py runs it",
+    "esvae --install-completion": "writes into a home; tests/deploy/test_help.py gives it one",
     "esvae evaluate pretrained:": "needs Fashion-MNIST, which would be downloaded",
     "make ": "tests/house/test_makefile.py runs it",
     "pip install ": "is what made the environment that the tests run in",
@@ -100,7 +101,7 @@ COMMANDS = [
 
 def parsed(arguments: list[str]) -> Any:
     """The command that a line names, with its options checked; typer's own errors otherwise."""
-    command: Any = typer.main.get_command(app)
+    command: Any = typer.main.get_command(application())
     words = list(arguments)
     while hasattr(command, "commands") and words[0] not in ("--help", "--install-completion"):
         name = words.pop(0)

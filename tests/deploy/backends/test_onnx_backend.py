@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from deploy.app import app
+from deploy.app import application
 from deploy.backends import BackendJob, run_backend
 from deploy.backends.onnx import OnnxRuntime
 from deploy.entering import at_hand
@@ -35,7 +35,7 @@ PAGE = Path(__file__).resolve().parents[3] / "docs" / "onnx.md"
 
 
 def call(*arguments: str) -> tuple[int, str]:
-    result = CliRunner().invoke(app, list(arguments), catch_exceptions=True)
+    result = CliRunner().invoke(application(), list(arguments), catch_exceptions=True)
     return result.exit_code, result.stdout
 
 
@@ -161,7 +161,7 @@ def test_a_run_may_last_longer_than_the_window() -> None:
 
 @pytest.mark.parametrize("option", [["--reset-interval", "3"], ["--stagger"]])
 def test_timing_that_it_does_not_model_is_refused(net: Path, option: list[str], capsys: Any) -> None:
-    result = CliRunner().invoke(app, ["simulate", str(net), "-n", "1", "--backend", "onnx", *option])
+    result = CliRunner().invoke(application(), ["simulate", str(net), "-n", "1", "--backend", "onnx", *option])
     assert result.exit_code != 0
     assert "runs each image from rest" in str(result.exception)
 
@@ -216,7 +216,7 @@ def test_export_writes_both_files(tmp_path: Path) -> None:
 
 def test_export_refuses_a_name_before_it_works(tmp_path: Path) -> None:
     result = CliRunner().invoke(
-        app,
+        application(),
         ["export", "pretrained:fashion_mnist_fast", "-o", str(tmp_path / "f.net"), "--onnx", str(tmp_path / "f.bin")],
     )
     assert result.exit_code != 0

@@ -8,8 +8,9 @@ import torch
 from scipy import stats
 
 from deploy.compare.images import image_mse, image_psnr, image_ssim, quality_of
-from deploy.compare.statistics import frechet_bias, frechet_pair, kernel_pair, mean_pair, share_pair
+from deploy.compare.statistics import frechet_bias, kernel_pair, mean_pair, share_pair
 from esvae.metrics.distances import frechet_distance, moments
+from esvae.metrics.uncertainty import frechet_estimate, frechet_estimates_of_pairs
 
 
 def pictures(shape: tuple[int, ...], noise: float) -> tuple[np.ndarray, np.ndarray]:
@@ -103,7 +104,7 @@ def test_frechet_differences_of_known_gaussians_cover() -> None:
     for seed in range(runs):
         real = rng.standard_normal((300, 2))
         left = rng.standard_normal((300, 2)) + np.array([gap, 0])
-        one, _, difference = frechet_pair(left, left + np.array([shift, 0]), real, seed)
+        one, _, difference = frechet_estimates_of_pairs(left, left + np.array([shift, 0]), real, seed)
         assert difference.low is not None
         assert difference.high is not None
         assert one.low is not None
@@ -114,10 +115,22 @@ def test_frechet_differences_of_known_gaussians_cover() -> None:
     assert narrower >= runs - 2
 
 
+def test_a_figure_lies_in_its_interval_and_is_that_of_one_set() -> None:
+    rng = np.random.default_rng(6)
+    left, right, real = (rng.standard_normal((count, 20)) for count in (150, 150, 200))  # far too high, for so few
+    three = frechet_estimates_of_pairs(left, right, real, seed=1)
+    assert three[:2] == (frechet_estimate(left, real, 1), frechet_estimate(right, real, 1))
+    assert three[2].value == pytest.approx(three[1].value - three[0].value)
+    for each in three:
+        assert each.low is not None
+        assert each.high is not None
+        assert each.low < each.value < each.high
+
+
 def test_nothing_is_certain_of_equal_sides() -> None:
     rng = np.random.default_rng(4)
     left, real = rng.standard_normal((200, 3)), rng.standard_normal((250, 3))
-    for three in (frechet_pair(left, left, real), kernel_pair(left, left, real)):
+    for three in (frechet_estimates_of_pairs(left, left, real), kernel_pair(left, left, real)):
         assert three[0] == three[1]
         assert (three[2].value, three[2].low, three[2].high) == (0, 0, 0)
 

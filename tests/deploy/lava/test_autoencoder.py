@@ -10,8 +10,10 @@ import pytest
 import torch
 
 from deploy.cli import main
-from deploy.lava import GraphJob, find_lava_python, run_lava
 from deploy.lava.autoencoder import autoencoder_graph
+from deploy.lava.find import find_lava_python
+from deploy.lava.jobs import GraphJob
+from deploy.lava.run import run_lava
 from esvae.chip.formats import BIAS, SpikeLaw
 from esvae.config import config_from_dict
 from esvae.errors import DataError, LavaMissingError

@@ -11,7 +11,10 @@ import h5py
 import numpy as np
 import pytest
 
-from deploy.lava import LavaRun, SamplesJob, find_lava_python, run_lava_jobs
+from deploy.lava.find import find_lava_python
+from deploy.lava.jobs import SamplesJob
+from deploy.lava.results import LavaRun
+from deploy.lava.run import run_lava_jobs
 from esvae.errors import LavaMissingError, UnsupportedLayerError
 from export.ir import INTEGRATOR, NEVER_FIRES, Conv, Dense
 from export.netx import read_netx

@@ -9,7 +9,8 @@ import h5py
 import numpy as np
 import pytest
 
-from deploy.lava import find_lava_python, run_lava
+from deploy.lava.find import find_lava_python
+from deploy.lava.run import run_lava
 from esvae.errors import EsvaeError, LavaDiedError, LavaMissingError, NetFileError, UnsupportedLayerError
 from lava_kinds import KINDS, NETX, write_dense
 

@@ -21,8 +21,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deploy.lava import GraphJob, LavaJob, LavaProgress, LavaRun, find_lava_python, run_lava, run_lava_jobs
+from deploy.lava.find import find_lava_python
 from deploy.lava.inside.cleanup import living_members, shared_segments, state_of
+from deploy.lava.jobs import GraphJob, LavaJob
+from deploy.lava.results import LavaProgress, LavaRun
+from deploy.lava.run import run_lava, run_lava_jobs
 from deploy.lava.session import Worker
 from esvae.errors import (
     EsvaeError,
@@ -262,7 +265,7 @@ def test_graph_that_lava_cannot_build(name: str, tmp_path: Path, watched: Watche
 PARENT = """
 import os, sys
 from pathlib import Path
-from deploy.lava import run_lava
+from deploy.lava.run import run_lava
 from lava_kinds import KINDS
 def tell(now):
     if now.step > 1 and not told:

@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deploy.lava import WindowsJob, find, run_lava
+from deploy.lava import find
 from deploy.lava.inside import cleanup
 from deploy.lava.inside.cleanup import end_group, living_members, shared_segments
+from deploy.lava.jobs import WindowsJob
+from deploy.lava.run import run_lava
 from esvae.errors import DataError, LavaMissingError, NetFileError
 
 

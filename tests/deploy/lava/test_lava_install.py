@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from deploy.cli import main
-from deploy.lava import doctor, find, find_lava_python, install
+from deploy.lava import doctor, find, install
+from deploy.lava.find import find_lava_python
 from deploy.lava.install import STATE, install_lava
 from esvae.errors import EsvaeError, LavaError, LavaMissingError
 
@@ -153,7 +154,7 @@ def test_doctor_says_what_the_self_test_says(monkeypatch: pytest.MonkeyPatch, ba
     def fails(**_: object) -> None:
         raise LavaError("layer 1 is on fire")
 
-    monkeypatch.setattr(doctor, "self_test", fails)
+    monkeypatch.setattr("deploy.lava.self_test.self_test", fails)
     last = doctor.examine()[-1]
     assert (last.name, last.good, last.found) == ("self-test", False, "layer 1 is on fire")
     assert last.fix

@@ -11,9 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deploy.lava import GraphJob, WindowsJob, find_lava_python, run_lava
+from deploy.lava.find import find_lava_python
 from deploy.lava.graph import generator_graph, image_graph
+from deploy.lava.jobs import GraphJob, WindowsJob
 from deploy.lava.rates import Rates, rates_from_prior
+from deploy.lava.run import run_lava
 from esvae.chip.formats import SpikeLaw
 from esvae.errors import DataError, LavaMissingError, UnsupportedLayerError
 from export.ir import Conv, ConvTranspose, Dense, Flatten, InputNeurons, Lif, Network, Prior

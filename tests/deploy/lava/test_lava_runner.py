@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from deploy.lava import LavaProgress, WindowsJob, find_lava_python, run_lava
+from deploy.lava.find import find_lava_python
+from deploy.lava.jobs import WindowsJob
+from deploy.lava.results import LavaProgress
+from deploy.lava.run import run_lava
 from esvae.errors import DataError, LavaMissingError
 
 Array = NDArray[Any]

@@ -13,7 +13,7 @@ from deploy.backends import BackendJob, LavaSettings, run_backend
 from deploy.cli import main
 from deploy.entering import at_hand
 from deploy.generate import generate_file
-from deploy.lava import find_lava_python
+from deploy.lava.find import find_lava_python
 from esvae.errors import LavaMissingError
 from export.ir import Conv, ConvTranspose, ImageReadout, InputNeurons, Lif, Network, Prior
 from export.netx import read_netx

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.lava import find_lava_python
+from deploy.lava.find import find_lava_python
 from esvae.errors import LavaMissingError
 
 try:

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from net_trees import Items, numbered, write_tree
 
-from deploy.lava import SamplesJob, find_lava_python, run_lava_jobs
+from deploy.lava.find import find_lava_python
+from deploy.lava.jobs import SamplesJob
+from deploy.lava.run import run_lava_jobs
 from esvae.errors import EsvaeError, LavaMissingError
 from export.ir import INTEGRATOR
 from export.netx.check import check_file

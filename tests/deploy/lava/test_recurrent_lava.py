@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from fuzz import cases, differences
 
-from deploy.lava import SamplesJob, find_lava_python, run_lava_jobs
+from deploy.lava.find import find_lava_python
+from deploy.lava.jobs import SamplesJob
+from deploy.lava.run import run_lava_jobs
 from esvae.errors import EsvaeError, LavaMissingError
 from export.ir import Conv, Lif, Network, RecurrentDense
 from export.netx.rules import loaded_values

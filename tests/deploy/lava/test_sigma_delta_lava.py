@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from fuzz import cases, differences
 
-from deploy.lava import SamplesJob, run_lava
 from deploy.lava.find import find_lava_python
+from deploy.lava.jobs import SamplesJob
+from deploy.lava.run import run_lava
 from deploy.verify import verify
 from esvae.errors import LavaMissingError
 from export.ir import Conv, Delta, Dense, InputNeurons, Network, Sigma, SigmaDelta

@@ -13,7 +13,7 @@ from circuit_networks import host_generator
 from deploy.backends import BackendJob, run_backend
 from deploy.circuit import write_beside
 from deploy.entering import InputOptions, enter
-from deploy.lava import find_lava_python
+from deploy.lava.find import find_lava_python
 from deploy.verify import verify
 from esvae.errors import LavaMissingError
 from export.circuit.generator import CircuitOptions, with_circuit

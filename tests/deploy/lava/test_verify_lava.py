@@ -8,7 +8,9 @@ import h5py
 import numpy as np
 import pytest
 
-from deploy.lava import WindowsJob, find_lava_python, run_lava
+from deploy.lava.find import find_lava_python
+from deploy.lava.jobs import WindowsJob
+from deploy.lava.run import run_lava
 from deploy.verify import verify_spikes
 from esvae.chip.formats import BIAS, THRESHOLD
 from esvae.errors import LavaMissingError

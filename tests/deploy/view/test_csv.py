@@ -12,7 +12,7 @@ import pytest
 import typer
 
 from command import call
-from deploy.app import app
+from deploy.app import application
 from every_command import CASES, write_inputs
 
 #: Commands without a table, and what they give instead.
@@ -48,7 +48,7 @@ def commands(command: Any, before: str = "") -> Iterator[tuple[str, set[str]]]:
 
 
 def test_every_command_that_gives_json_gives_its_tables() -> None:
-    options = dict(commands(typer.main.get_command(app)))
+    options = dict(commands(typer.main.get_command(application())))
     assert all("--json" in given for given in options.values()), "a command without --json"
     assert {name for name, given in options.items() if "--csv" not in given} == NO_TABLE.keys()
 

@@ -21,7 +21,8 @@ from safetensors.torch import save
 from esvae.config import load_config
 from esvae.errors import CheckpointError, ConfigError, DataError
 from esvae.machine.arrays import load_array, load_arrays, save_array
-from esvae.machine.documents import load_json, load_yaml, parse_json
+from esvae.machine.documents import load_json, parse_json
+from esvae.machine.located_yaml import load_yaml
 from esvae.machine.tensors import load_tensors, save_tensors
 
 

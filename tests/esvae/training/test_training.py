@@ -20,7 +20,7 @@ from esvae.config import Config, config_from_dict, config_to_yaml
 from esvae.errors import CheckpointError, ConfigError
 from esvae.machine.threads import threads
 from esvae.run import load_run, read_record
-from esvae.training import Machine, train
+from esvae.training import Machine, settled_precision, train
 from esvae.training.checkpoint import load_state, save_state
 from esvae.training.fit import CHECKPOINT
 
@@ -224,10 +224,33 @@ def test_mixed_precision_trains_and_gives_a_run_of_the_same_kind(tmp_path: Path)
     assert mixed.weights_hash != plain.weights_hash
     left, right = (run.record["epochs"][-1]["reconstruction_mse"] for run in (mixed, plain))
     assert left == pytest.approx(right, rel=0.1)
+    assert [p.dtype for p in mixed.model.parameters()] == [p.dtype for p in plain.model.parameters()]
     with pytest.raises(ConfigError, match="16-mixed needs a GPU"):
         train(tiny(precision="16-mixed"), tmp_path / "half")
     with pytest.raises(ConfigError, match="accelerator 'tpu' is unknown"):
         train(tiny(), tmp_path / "tpu", machine=Machine("tpu"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("features", "taken"),
+    [
+        ({"avx512bf16": True}, "bf16-mixed"),
+        ({"amx-bf16": True}, "bf16-mixed"),
+        ({"avx512bf16": False}, "32"),
+        ({}, "32"),
+    ],
+)
+def test_auto_takes_what_the_processor_has(
+    features: dict[str, bool], taken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("esvae.training.precision.get_host_cpu_features", lambda: features)
+    config, why = settled_precision(tiny(precision="auto"), gpu=False)
+    assert config.train.precision == taken
+    assert f"precision {taken}" in why
+    assert settled_precision(config, gpu=False) == (config, "")
+    run = train(tiny(precision="auto"), tmp_path / "run")
+    assert run.config.train.precision == taken
+    assert run.weights_hash == train(config, tmp_path / "settled").weights_hash
 
 
 def test_states_come_back_as_they_were(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deploy.lava import find_lava_python
+from deploy.lava.find import find_lava_python
 from deploy.verify import verify_spikes
 from esvae.errors import LavaMissingError
 from export.float_simulate import FloatTrace, simulate_float

@@ -1,0 +1,84 @@
+"""Convolutions in bfloat16: exact where their factors and sums are, and only while training."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from esvae.config import config_from_dict, load_config
+from esvae.model import ESVAE
+from esvae.model.expand import Expand
+from esvae.model.half import half_sums, has_half_sums
+from esvae.model.layers import set_half
+from esvae.model.upsample import Upsample
+
+MODULES = [
+    lambda: nn.Conv2d(3, 4, 3, padding=1),
+    lambda: nn.Conv2d(1, 8, 3, stride=2, padding=1),
+    lambda: nn.Conv2d(4, 4, 3, stride=2, padding=1, dilation=2, groups=2),
+    lambda: nn.ConvTranspose2d(4, 6, 4, stride=2, padding=1),
+    lambda: Upsample(3, 5),
+]
+
+
+def whole(*shape: int, most: int = 3) -> torch.Tensor:
+    return torch.randint(-most, most + 1, shape).float()
+
+
+@pytest.mark.parametrize("make", MODULES)
+@pytest.mark.parametrize("innermost", [True, False])
+def test_small_whole_numbers_give_what_float32_gives(make: object, *, innermost: bool) -> None:
+    torch.manual_seed(0)
+    module = make()  # type: ignore[operator]
+    module.weight.data = whole(*module.weight.shape)
+    assert has_half_sums(module)
+    spikes = (torch.rand(5, module.in_channels, 6, 8) < 0.3).float()
+    if innermost:
+        spikes = spikes.contiguous(memory_format=torch.channels_last)
+    found = []
+    for sums in (lambda x: half_sums(module, x), lambda x: module(x) - module.bias[:, None, None]):
+        x = spikes.clone().requires_grad_()
+        module.zero_grad()
+        out = sums(x)
+        torch.manual_seed(1)
+        (out * (torch.rand(out.shape) < 0.1)).sum().backward()
+        found.append((out.detach(), x.grad, module.weight.grad))
+    (half, half_x, half_w), (full, full_x, full_w) = found
+    assert {half.dtype, half_x.dtype, half_w.dtype} == {torch.float32}
+    assert torch.equal(half, full.round())  # the bias, added and taken away again, is not exact
+    assert torch.equal(half_x, full_x)
+    assert torch.equal(half_w, full_w)
+
+
+def test_others_are_left_alone() -> None:
+    assert not has_half_sums(nn.Linear(2, 3))
+    assert not has_half_sums(Expand(2, 3, 4))
+
+
+@pytest.mark.parametrize("kind", ["subpixel", "transposed"])
+def test_only_training_is_changed(kind: str) -> None:
+    content = load_config("digits").model_dump()
+    content["model"]["decoder"] = {
+        "kind": kind,
+        "channels": [8, 8, 8][: 2 if kind == "subpixel" else 3],
+        "base_size": 4,
+    }
+    torch.manual_seed(0)
+    model = ESVAE(config_from_dict(content, "digits")).arrange()
+    images = torch.rand(8, 1, 16, 16) * 2 - 1
+
+    def loss() -> float:
+        return float(model.losses(images, torch.Generator().manual_seed(0)).reconstruction)
+
+    with torch.no_grad():
+        evaluated = [loss() for half in (False, True) if not set_half(model.eval(), half)]
+        state = {name: value.clone() for name, value in model.state_dict().items()}
+        trained = []
+        for half in (False, True):
+            model.load_state_dict(state)
+            set_half(model.train(), half)
+            trained.append(loss())
+    assert evaluated[0] == evaluated[1]
+    assert trained[0] != trained[1]
+    assert trained[0] == pytest.approx(trained[1], rel=0.05)
