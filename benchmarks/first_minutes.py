@@ -71,6 +71,8 @@ STEPS: tuple[Step, ...] = (
     Step("pictures by a generator that comes with it", "esvae simulate pretrained:mnist -n 64 -o digits.png"),
     Step("its file", "esvae export pretrained:mnist -o decoder.net"),
     Step("every integer against the reference and Lava", "esvae verify decoder.net -n 1"),
+    Step("an own generator, on the digits of scikit-learn", "esvae train digits --out runs/digits"),
+    Step("all that is known of it, as one page", "esvae report runs/digits -o report.html"),
     Step("the own Norse network's file", "python mine.py"),
     Step("what is in it, and a drawing", "esvae inspect mine.net -o mine.svg"),
     Step("what it does at each step", "esvae simulate mine.net --spikes spikes.npy --trace mine.npz"),

@@ -10,12 +10,16 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from deploy.sweep.run import Entry, Sweep
+from deploy.view.placing import place_labels
 from deploy.view.style import COLOURS, INK, MARKS, PAPER, SOFT, WIDE, figure, log_axis, save_png, styled
 
 __all__ = ["draw_front", "save_front"]
 
 #: Share by which two points may differ in both figures before their numbers stand apart.
 _CLOSE = 0.025
+
+#: First below to the left of a point of the front: no point lies there, it would be better for less energy.
+_FREE = ((-1, -1), (0, -1), (-1, 0), (1, 1), (0, 1), (1, 0))
 
 _NAMES = {
     "reconstruction": "reconstruction MSE of held-out images",
@@ -46,10 +50,6 @@ def draw_front(found: Sweep, width: float = WIDE) -> Figure:
         axis.plot([], [], mark, color=colour, markersize=7, label=f"{steps} steps")
     if len(front) < len(there):
         axis.plot([], [], "o", color=INK, markerfacecolor=PAPER, markersize=7, label="dominated: another is better")
-    for numbers, at in _apart([at for at, _ in front]):
-        # Below to the left, as no point lies there: it would be better for less energy.
-        place: dict[str, Any] = {"xytext": (-5, -5), "textcoords": "offset points", "ha": "right", "va": "top"}
-        axis.annotate(", ".join(map(str, numbers)), at, fontsize=7, zorder=4, **place)
     for number, (_, entry) in enumerate(front, 1):
         axis.plot([], [], " ", label=f"{number}  {entry.point.label}")
     energies, qualities = zip(*(_at(entry, found) for entry in there), strict=True)
@@ -60,6 +60,8 @@ def draw_front(found: Sweep, width: float = WIDE) -> Figure:
     axis.set_ylabel(_NAMES[found.quality])
     made.legend(loc="outside right upper", handlelength=1.2)
     made.suptitle(f"{Path(found.run).name}: quality against energy, {len(there)} exports")
+    numbered = [(", ".join(map(str, numbers)), at) for numbers, at in _apart([at for at, _ in front])]
+    place_labels(made, axis, numbered, preferred=_FREE)
     return made
 
 

@@ -1,0 +1,98 @@
+"""Where the labels of points go: beside them, on no mark, line, whisker or other label, and inside their axes.
+
+Greedy over a few places around each point, the nearest first, as in Christensen, Marks and Shieber's survey (1995) of
+labelling point features: enough for some twenty labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
+
+from deploy.view.style import SOFT
+
+__all__ = ["place_labels"]
+
+#: Points of 1/72 inch from a point to its label, the first preferred; from the third on with a line between.
+_DISTANCES = (5.0, 9.0, 14.0, 20.0, 28.0, 38.0)
+_WITH_LINE = _DISTANCES[2]
+#: Free room around a label; a browser's fonts may be wider than those that are measured here.
+_ROOM = 1.5
+#: How far apart the places are at which a line is asked whether something lies on it.
+_STRIDE = 3.0
+
+
+def place_labels(
+    made: Figure, axis: Axes, labels: Sequence[tuple[str, tuple[float, float]]], *, preferred: Sequence[tuple[int, int]]
+) -> None:
+    """Writes each label beside its point.
+
+    Args:
+        made: the figure, in which everything else is drawn, limits of its axes too.
+        axis: the one with the points.
+        labels: text, and the point in the axis' data.
+        preferred: directions from a point, ``(-1, -1)`` for below to the left; the first that is free at the least
+            distance is taken, and the one with the least overlap where none is.
+    """
+    made.draw_without_rendering()  # the layout moves axes until then
+    per_point = made.dpi / 72
+    taken = list(_occupied(axis, per_point))
+    for text, at in labels:
+        written: Any = axis.annotate(text, at, (0, 0), textcoords="offset points", fontsize=7, zorder=4)
+        size = written.get_window_extent()
+        places = [(distance, way) for distance in _DISTANCES for way in preferred]
+        boxes = [_box(axis.transData.transform(at), size, way, far * per_point) for far, way in places]
+        overlaps = [_overlap(box.padded(_ROOM * per_point), taken, axis.bbox) for box in boxes]
+        chosen = int(np.argmin(overlaps))
+        distance, (x, y) = places[chosen]
+        written.set_position((distance * x / np.hypot(x, y), distance * y / np.hypot(x, y)))
+        written.set(ha=("right", "center", "left")[x + 1], va=("top", "center", "bottom")[y + 1])
+        if distance >= _WITH_LINE:
+            ends = {"arrowstyle": "-", "color": SOFT, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 3}
+            axis.annotate("", at, written.get_position(), textcoords="offset points", arrowprops=ends, zorder=1)
+        taken.append(boxes[chosen])
+
+
+def _box(at: np.ndarray, size: Bbox, way: tuple[int, int], distance: float) -> Bbox:
+    """Where a text of that size stands in a direction from a point, in pixels."""
+    x, y = at + distance * np.array(way) / np.hypot(*way) + (np.array(way) - 1) / 2 * (size.width, size.height)
+    return Bbox.from_bounds(x, y, size.width, size.height)
+
+
+def _overlap(box: Bbox, taken: Sequence[Bbox], inside: Bbox) -> float:
+    """Pixels of a box that others have, or that are outside."""
+    shared = (Bbox.intersection(box, other) for other in taken)
+    within = Bbox.intersection(box, inside)
+    outside = box.width * box.height - (0.0 if within is None else within.width * within.height)
+    return outside + sum(both.width * both.height for both in shared if both is not None)
+
+
+def _occupied(axis: Axes, per_point: float) -> Iterator[Bbox]:
+    """Boxes of the marks, lines and whiskers of an axis, in pixels."""
+    for line in axis.lines:
+        corners = line.get_transform().transform(np.column_stack(line.get_data()).astype(float))
+        if line.get_marker() not in (None, "None", "", " "):
+            half = line.get_markersize() * per_point / 2
+            yield from (Bbox.from_extents(x - half, y - half, x + half, y + half) for x, y in corners)
+        if line.get_linestyle() not in ("None", "", " "):
+            yield from _along(corners, per_point)
+    for bundle in axis.collections:
+        if isinstance(bundle, LineCollection):
+            for segment in bundle.get_segments():
+                yield from _along(bundle.get_transform().transform(segment), per_point)
+
+
+def _along(corners: np.ndarray, per_point: float) -> Iterator[Bbox]:
+    """Small boxes on a line."""
+    half = per_point / 2
+    for start, end in pairwise(corners):
+        count = int(np.hypot(*(end - start)) / (_STRIDE * per_point)) + 2
+        for x, y in np.linspace(start, end, count):
+            yield Bbox.from_extents(x - half, y - half, x + half, y + half)
