@@ -178,7 +178,7 @@ def _scaling(result: dict[str, list[dict[str, float]]]) -> list[str]:
     for name, rows in result.items():
         header = [name, *(f"{r[name]:.0f}" for r in rows)]
         lines += [*table(header, [["ms", *(f"{r['ms']:.3f}" for r in rows)]]), ""]
-    return [*lines, "![Time an image over steps, channels and images](benchmarks_scaling.png)"]
+    return [*lines, "![Time an image over steps, channels and images](benchmarks_scaling.png){ .chart }"]
 
 
 @styled

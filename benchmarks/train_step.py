@@ -200,7 +200,7 @@ def report(found: dict[str, Any]) -> list[str]:
         "",
         *table(["batch", *map(str, found["by batch"])], [["ms", *(f"{ms:.0f}" for ms in found["by batch"].values())]]),
         "",
-        "![Time of a step over time steps and batch](benchmarks_train_step.png)",
+        "![Time of a step over time steps and batch](benchmarks_train_step.png){ .chart }",
     ]
 
 
