@@ -79,12 +79,8 @@ def warm_up() -> None:
     for name in _IMPORTS:
         importlib.import_module(name)
     from PIL import Image
-    from typer.main import get_command
-
-    from deploy import app
 
     Image.init()
-    app.app = get_command(app.app)  # type: ignore[assignment]  # made anew at every call, else
 
 
 def run_kind(judge: Judge, first: int, count: int, out: Path) -> dict[str, Any]:
