@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from esvae.arrays import Bool, Float64, Integer, Real
+from esvae.arrays import Bool, Float64, Real
 
 __all__ = [
     "Moments",
@@ -29,22 +29,14 @@ class Moments:
     covariance: Float64[np.ndarray, "features features"]
 
 
-def moments(
-    features: Real[np.ndarray, "images features"], weights: Integer[np.ndarray, " images"] | None = None
-) -> Moments:
-    """Mean and unbiased covariance.
-
-    Args:
-        features: at least 2 rows.
-        weights: how often each row counts; once each where None.
-    """
+def moments(features: Real[np.ndarray, "images features"]) -> Moments:
+    """Mean and unbiased covariance of at least 2 rows."""
     if len(features) < 2:
         raise ValueError(f"moments need at least 2 rows, got {len(features)}")
     x = features.astype(np.float64)
-    w = np.ones(len(x)) if weights is None else weights.astype(np.float64)
-    mean = w @ x / w.sum()
+    mean = x.mean(axis=0)
     centred = x - mean
-    return Moments(mean, (centred * w[:, None]).T @ centred / (w.sum() - 1))
+    return Moments(mean, centred.T @ centred / (len(x) - 1))
 
 
 def frechet_distance(left: Moments, right: Moments) -> float:
