@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 from deploy.backends import Progress
-from deploy.compare.distribution import RealSet
+from deploy.compare.distribution import DISTANCES, RealSet
 from esvae.data import ImageSplits, load_images
 from esvae.errors import ConfigError, DataError, EsvaeError
 from esvae.metrics.features import FeatureNet, Protocol, load_features
-from esvae.metrics.generator import METRICS
 from esvae.metrics.train_features import features_of
 from esvae.run import Run
 
@@ -21,6 +20,7 @@ __all__ = ["ALL_PARTS", "DEFAULT_PARTS", "CompareOptions", "ComparePart", "Mater
 ComparePart: TypeAlias = Literal["layers", "reconstruction", "distribution", "attribution", "noise"]
 ALL_PARTS: frozenset[ComparePart] = frozenset(get_args(ComparePart))
 DEFAULT_PARTS: frozenset[ComparePart] = ALL_PARTS - {"noise"}
+_METRICS = ("mse", *DISTANCES)
 #: Those that need the data set.
 _OF_DATA: frozenset[ComparePart] = frozenset({"reconstruction", "distribution", "noise"})
 
@@ -33,7 +33,8 @@ class CompareOptions:
         images: drawn from the prior, through both decoders.
         seed: of all draws.
         parts: what to compute beside the images' quality.
-        metrics: of the distribution, out of :data:`esvae.metrics.generator.METRICS`; ``mse`` is the reconstruction.
+        metrics: of the distribution, out of :data:`~deploy.compare.distribution.DISTANCES`; ``mse`` is the
+            reconstruction.
         protocol: of the FAD autoencoder's batch norm.
         force: compare although the file does not say that it was made of the run.
 
@@ -45,15 +46,15 @@ class CompareOptions:
     images: int = 5000
     seed: int = 0
     parts: frozenset[ComparePart] = DEFAULT_PARTS
-    metrics: tuple[str, ...] = METRICS
+    metrics: tuple[str, ...] = _METRICS
     protocol: Protocol = "eval"
     force: bool = False
 
     def __post_init__(self) -> None:
         if self.images < 2:
             raise DataError(f"images {self.images}: expected at least 2, which an interval needs")
-        if unknown := set(self.metrics) - set(METRICS):
-            raise ConfigError(f"unknown metric '{min(unknown)}'; choose of {', '.join(METRICS)}")
+        if unknown := set(self.metrics) - set(_METRICS):
+            raise ConfigError(f"unknown metric '{min(unknown)}'; choose of {', '.join(_METRICS)}")
 
     @property
     def of_data(self) -> tuple[ComparePart, ...]:
