@@ -93,9 +93,10 @@ class Judge:
 
     def __init__(self, run: Run, images: ImageSplits, arguments: argparse.Namespace) -> None:
         self.run, self.pictures = run, arguments.pictures
-        batch = run.config.train.batch_size
-        self.training = images.train.head(arguments.steps * batch)
-        self.epochs = -(-arguments.steps * batch // len(self.training))
+        shown = arguments.steps * run.config.train.batch_size
+        if shown > len(images.train):
+            raise SystemExit(f"--steps {arguments.steps}: sees more than the {len(images.train)} training images")
+        self.training = images.train.head(shown)
         self.net: FeatureNet = features_of(run.config.data, arguments.data_root)
         self.test = images.test.head(IMAGES)
         self.rates = posterior_rates(run.model, self.training)
