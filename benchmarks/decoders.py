@@ -69,13 +69,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", default="pretrained:fashion_mnist")
     parser.add_argument("--steps", type=int, default=900)
+    parser.add_argument("--learning-rate", type=float, default=1e-3, help="falls to zero with a cosine")
     parser.add_argument("--only", nargs="*", choices=DECODERS, metavar="NAME", help=", ".join(DECODERS))
     parser.add_argument("--data-root", type=Path)
     parser.add_argument("--pictures", type=Path, help="a folder for a grid of each")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     arguments = parser.parse_args()
     run = load_run(arguments.run)
-    course = {"run": arguments.run, "weights_sha256": run.weights_hash, "steps": arguments.steps}
+    course = {"run": arguments.run, "weights_sha256": run.weights_hash}
+    course |= {"steps": arguments.steps, "learning_rate": arguments.learning_rate}
     found: dict[str, Any] = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
     if {key: found.get(key) for key in course} != course:
         found = {**course, "rows": {}}
@@ -92,7 +94,7 @@ class Judge:
     """Trains decoders for one run's code, and measures them."""
 
     def __init__(self, run: Run, images: ImageSplits, arguments: argparse.Namespace) -> None:
-        self.run, self.pictures = run, arguments.pictures
+        self.run, self.pictures, self.learning_rate = run, arguments.pictures, arguments.learning_rate
         shown = arguments.steps * run.config.train.batch_size
         if shown > len(images.train):
             raise SystemExit(f"--steps {arguments.steps}: sees more than the {len(images.train)} training images")
@@ -104,7 +106,8 @@ class Judge:
         self.real = moments(extract(self.net, images.test.split(BATCH), "published"))
 
     def row(self, name: str) -> dict[str, Any]:
-        network = integer_network(self.trained(config_of(self.run.config, DECODERS[name], len(self.training))))[0]
+        learning = (f"train.finish.images={len(self.training)}", f"train.finish.learning_rate={self.learning_rate}")
+        network = integer_network(self.trained(config_of(self.run.config, (*learning, *DECODERS[name]))))[0]
         if isinstance(network.prior, Prior):  # rates are counts of the encoder's window, whatever the decoder's is
             levels = self.run.config.model.time_steps
             network = replace(network, prior=replace(network.prior, levels=levels))
@@ -151,11 +154,10 @@ class Judge:
         return frechet_distance(moments(extract(self.net, batches, "published")), self.real)
 
 
-def config_of(config: Config, settings: tuple[str, ...], images: int) -> Config:
-    """The run's config with other settings, trained by its finish alone, whose rate is that of a training."""
-    learning = (f"train.finish.images={images}", "train.finish.epochs=1", "train.finish.gain=false")
-    rate = f"train.finish.learning_rate={config.train.learning_rate}"
-    return config_from_dict(with_settings(config.model_dump(), (*learning, rate, *settings)), "decoders")
+def config_of(config: Config, settings: tuple[str, ...]) -> Config:
+    """The run's config with other settings, trained by its finish alone."""
+    finish = ("train.finish.epochs=1", "train.finish.gain=false")
+    return config_from_dict(with_settings(config.model_dump(), (*finish, *settings)), "decoders")
 
 
 def decoded(engine: Engine, rates: torch.Tensor) -> np.ndarray:
