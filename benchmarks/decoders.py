@@ -137,6 +137,7 @@ class Judge:
         )
         reconstructed = decoded(engine, self.test_rates)
         cost = cost_of(counted_input(network, InputOptions(COUNTED, 0)), (PROFILE,))
+        estimate = cost.estimates[0]
         if self.pictures is not None:
             side_by_side = np.stack([wanted[:32], reconstructed[:32]], 1).reshape(64, *wanted.shape[1:])
             for kind, images in (("drawn", drawn[:64]), ("reconstructed", side_by_side)):
@@ -147,7 +148,7 @@ class Judge:
             "fad_posterior": self.distance(decoded(engine, self.rates[:IMAGES])),
             "synops": sum(layer.synops for layer in cost.counts.layers),
             "neurons": sum(layer.updates for layer in cost.counts.layers) / steps,
-            "joules": cost.estimates[0].energy.value,
+            "joules": None if estimate.step_time is None else estimate.energy.value,  # None: no chip holds it
         }
 
     def distance(self, images: np.ndarray) -> float:
@@ -180,7 +181,8 @@ def report(found: dict[str, Any]) -> list[str]:
     for name in [name for name in DECODERS if name in found["rows"]]:
         row, settings = found["rows"][name], ", ".join(f"`{s.removeprefix('model.')}`" for s in DECODERS[name])
         figures = (f"{row['mse']:.4f}", f"{row['fad']:.2f}", f"{row['fad_posterior']:.2f}")
-        costs = (f"{row['synops'] / 1e6:.2f}", f"{row['neurons']:,.0f}", f"{row['joules'] * 1e3:.3f}")
+        energy = "not held" if row["joules"] is None else f"{row['joules'] * 1e3:.2f}"
+        costs = (f"{row['synops'] / 1e6:.2f}", f"{row['neurons']:,.0f}", energy)
         rows.append([f"{name}{': ' + settings if settings else ''}", *figures, *costs])
     header = ["decoder", "MSE", "FAD", "rates of training images", "million synops", "neurons", "mJ"]
     return [f"Code and prior of `{found['run']}`, {found['steps']} steps.", "", *table(header, rows)]

@@ -21,8 +21,8 @@ __all__ = ["LearnedPrior"]
 
 #: Added to the variances of a component, in units of the squared logit: a few hundred images span no 32 dimensions.
 _REGULARIZATION = 0.1
-#: How far from the border rates of 0 and 1 are taken, in spikes over the window. Where drawn rates are snapped, it is the
-#: middle of what becomes 0 or 1; half a spike is its end, from which every other draw would miss.
+#: How far from the border rates of 0 and 1 are taken, in spikes over the window. Where drawn rates are snapped, that is
+#: the middle of what becomes 0 or 1; half a spike is its end, from which every other draw would miss.
 _EDGE, _EDGE_SNAPPED = 0.5, 0.25
 
 
