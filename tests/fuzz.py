@@ -109,8 +109,8 @@ def differences(
     with tempfile.TemporaryDirectory() as folder:
         jobs = []
         for number, (network, stimulus) in enumerate(drawn):
-            path = write_netx(network, Path(folder) / f"{number}.net")
-            jobs.append(SamplesJob(path, stimulus, trace=True))
+            file = write_netx(network, Path(folder) / f"{number}.net")
+            jobs.append(SamplesJob(file, stimulus, trace=True))
         answers = _in_lava(jobs) if lava else map(_reference, jobs)
         for number, (job, got) in enumerate(zip(jobs, answers, strict=True)):
             network = read_netx_unguarded(job.net)
