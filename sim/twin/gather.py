@@ -86,7 +86,8 @@ def _sums_of_row(
             start, columns, held, per_tap = pieces[p]
             for g in range(groups):
                 left = start + g * advance
-                low, high = first[source + max(0, left)], first[source + max(0, min(width, left + columns))]
+                low = first[source + max(0, min(width, left))]
+                high = first[source + max(0, min(width, left + columns))]
                 into = to + g * neurons + p * lanes
                 at = held + tap * per_tap - (source + left) * channels * lanes
                 if lanes == 64:

@@ -44,7 +44,7 @@ def test_maps_give_the_references_sums(
     outputs = data.draw(st.sampled_from([1, 2, 3, 5, 8, 16, 24, 32, 36, 64, 128, 130]))
     kernel = (data.draw(st.integers(1, 3)), data.draw(st.integers(1, 3)))
     stride, dilation = data.draw(PAIRS), data.draw(PAIRS)
-    padding = (data.draw(st.integers(0, kernel[0])), data.draw(st.integers(0, kernel[1])))
+    padding = (data.draw(st.integers(0, kernel[0] + 2)), data.draw(st.integers(0, kernel[1] + 2)))
     channels = (shape[0], outputs) if transposed else (outputs, shape[0])
     weight = np.random.default_rng(seed).choice([low, 0, step, high], (*channels, *kernel), p=[0.1, 0.5, 0.3, 0.1])
     kind = ConvTranspose if transposed else Conv
@@ -62,6 +62,18 @@ def test_maps_give_the_references_sums(
     sums = found(raster)
     maps = np.ascontiguousarray(logical(raster.flatten(0, 1), shape).numpy())
     assert np.array_equal(logical(sums.flatten(0, 1), after).numpy(), reference.synapse_sum(layer, maps))
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_pixels_that_lie_beyond_the_map_read_nothing(share: float) -> None:
+    """Behind the last row nothing lies, not even the number of spikes before it."""
+    layer = Conv(np.ones((32, 1, 1, 1), np.int32), None, NEURON, padding=(0, 40))
+    found = GatherSums.of(layer, (1, 1, 1), (32, 1, 81), 1)
+    assert found is not None
+    sums = found(_raster(1, share, 0)).reshape(6, 81, 32)
+    assert (sums[:, 40] == share).all()
+    assert not sums[:, :40].any()
+    assert not sums[:, 41:].any()
 
 
 @settings(max_examples=60, deadline=None)
