@@ -10,7 +10,7 @@ from typing import Any
 
 import numba
 
-__all__ = ["kernel", "side_by_side"]
+__all__ = ["kernel", "part", "side_by_side"]
 
 #: Parts to a thread: fewer wait for the slowest, more cost more calls.
 _PARTS = 4
@@ -34,6 +34,11 @@ def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
             return numba.njit(**options)(function)
 
     return decorate
+
+
+def part(function: Callable[..., Any]) -> Any:
+    """``numba.njit`` of what kernels alone call: it takes less to compile than what Python may call, too."""
+    return numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
 
 
 def side_by_side(function: Callable[..., Any], count: int, *arguments: Any) -> None:

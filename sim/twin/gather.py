@@ -19,14 +19,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 import torch
 
 from esvae.chip.formats import STATE_SHIFT
-from esvae.machine.jit import kernel, side_by_side
+from esvae.machine.jit import kernel, part, side_by_side
 from export.ir import Conv, ConvTranspose, Dense, Shape
-from sim.twin.lif_kernel import Memoryless, memoryless_step
+from sim.twin.lif_kernel import Memoryless, at_rest, memoryless_step
 from sim.twin.pieces import LANES, Pieces
 from sim.twin.vectors import add_rows, fired, ones, put_places
 
@@ -37,6 +36,15 @@ GATHERED_REACH = 1 << 15
 #: Values of a byte, and its bits: places that are written at a time, and room behind the last.
 _BYTE, _BITS = 256, 8
 _ONE, _LOW = np.uint64(1), np.uint64(255)
+#: What stands behind sums that are written.
+_NO_NEURONS = (
+    np.int32(0),
+    np.empty(0, np.int32),
+    (np.int32(0),) * 3,
+    np.empty(0, bool),
+    np.empty((0, 0), np.int32),
+    np.empty((0, 0, 0), np.uint8),
+)
 #: Activity, rows and repeats of a trial.
 _TRIED, _ROWS, _REPEATS = 0.25, 64, 3
 #: Products of a trial that are not left out.
@@ -45,7 +53,7 @@ _TRIAL = 1 << 25
 _worth: dict[tuple[object, ...], float] = {}
 
 
-@numba.njit
+@part
 def _list_fired(row: Any, channels: Any, lanes: Any, table: Any, fired_at: Any, first: Any) -> None:
     """Rows of weights, in bytes, of the inputs that fired; of pixel q those from ``first[q]`` to ``first[q + 1]``.
 
@@ -72,22 +80,24 @@ def _list_fired(row: Any, channels: Any, lanes: Any, table: Any, fired_at: Any, 
     first[first.shape[0] - 1] = found
 
 
-@numba.njit
+@part
 def _sums_of_row(
     row: Any, channels: Any, width: Any, lanes: Any, table: Any, cut: Any, fired_at: Any, first: Any, total: Any
 ) -> None:
     """Sums of one row of a raster, a step of an image, in the order of the neurons."""
     line, rows, pieces, (groups, neurons, advance), weight, offset = cut
     _list_fired(row, channels, lanes, table, fired_at, first)
-    total[:] = np.int16(0)
+    for c in range(total.shape[0]):
+        total[c] = np.int16(0)
     for r in range(rows.shape[0]):
         to, source, tap = rows[r, 0] * line, rows[r, 1] * width, rows[r, 2]
         for p in range(pieces.shape[0]):
             start, columns, held, per_tap = pieces[p]
             for g in range(groups):
                 left = start + g * advance
-                low = first[source + max(0, min(width, left))]
-                high = first[source + max(0, min(width, left + columns))]
+                right = left + columns
+                low = first[source + (0 if left < 0 else left if left < width else width)]
+                high = first[source + (0 if right < 0 else right if right < width else width)]
                 into = to + g * neurons + p * lanes
                 at = held + tap * per_tap - (source + left) * channels * lanes
                 if lanes == 64:
@@ -108,51 +118,28 @@ def _gather(
     lanes: Any,
     table: Any,
     cut: Any,
+    scratch: Any,
     scale: Any,
     sums: Any,
+    behind: Any,
 ) -> None:
-    _, images, inputs = raster.shape
-    neurons = sums.shape[2]
-    fired_at, first = np.empty(inputs + 8, np.int32), np.empty(inputs // channels + 1, np.int64)
-    total = np.empty(neurons + lanes, np.int16)
+    """Sums of each step, as many times ``scale``; or, where ``sums`` has no steps, the neurons ``behind`` them: images
+    side by side."""
+    steps, neurons = raster.shape[0], sums.shape[2]
+    fired_at, first, total = scratch
+    shift, drive, law, resets, v_end, spikes = behind
     for n in range(begin, end):
-        t, i = n // images, n % images
-        _sums_of_row(raster[t, i], channels, width, lanes, table, cut, fired_at, first, total)
-        row = sums[t, i]
-        for c in range(neurons):
-            row[c] = total[c] * scale
-
-
-@kernel(nogil=True)
-def _fire(
-    begin: Any,
-    end: Any,
-    raster: Any,
-    channels: Any,
-    width: Any,
-    lanes: Any,
-    table: Any,
-    cut: Any,
-    shift: Any,
-    drive: Any,
-    law: Any,
-    resets: Any,
-    v_end: Any,
-    spikes: Any,
-) -> None:
-    """Sums and neurons, step after step: images side by side."""
-    steps, _, inputs = raster.shape
-    neurons = spikes.shape[2]
-    fired_at, first = np.empty(inputs + 8, np.int32), np.empty(inputs // channels + 1, np.int64)
-    total = np.empty(neurons + lanes, np.int16)
-    for n in range(begin, end):
-        v = v_end[n]
-        v[:] = np.int32(0)
         for t in range(steps):
             _sums_of_row(raster[t, n], channels, width, lanes, table, cut, fired_at, first, total)
-            if resets[t]:
-                v[:] = np.int32(0)
-            memoryless_step(total[:neurons], shift, drive, law, v, spikes[t, n])
+            if sums.shape[0] > 0:
+                row = sums[t, n]
+                for c in range(neurons):
+                    row[c] = total[c] * scale
+            else:
+                v = v_end[n]
+                if resets[t]:
+                    at_rest(v, 0, neurons)
+                memoryless_step(total[:neurons], shift, drive, law, v, spikes[t, n])
 
 
 class GatherSums:
@@ -172,7 +159,7 @@ class GatherSums:
         self, layer: Conv | ConvTranspose, input_shape: Shape, output_shape: Shape, scale: int, reach: int
     ) -> None:
         self.activity = 1.0
-        self._scale, self._type = scale, torch.int16 if reach < GATHERED_REACH else torch.float32
+        self._scale, self._reach = scale, reach
         self._inputs, self._products = math.prod(input_shape), math.prod(output_shape) * layer.weight[0].size
         self._neurons = math.prod(output_shape)
         pieces = Pieces(layer, input_shape, output_shape, layer.weight // scale)
@@ -210,20 +197,32 @@ class GatherSums:
     def __call__(self, raster: torch.Tensor) -> torch.Tensor:
         """Spikes uint8 ``(steps, images, inputs)`` to sums ``(steps, images, neurons)``: int16, or float32 where they
         are beyond."""
-        sums = torch.empty(*raster.shape[:2], self._neurons, dtype=self._type)
-        rows = raster.contiguous().numpy()
-        side_by_side(_gather, math.prod(raster.shape[:2]), rows, *self._given, self._scale, sums.numpy())
-        return sums
+        rows = raster.reshape(1, -1, self._inputs)
+        sums = np.empty((1, rows.shape[1], self._neurons), np.int16)
+        within = self._reach < GATHERED_REACH
+        self._run(rows, self._scale if within else 1, sums, _NO_NEURONS)
+        found = torch.from_numpy(sums).reshape(*raster.shape[:2], -1)
+        return found if within else found.float().mul_(self._scale)
 
     def fire(self, raster: torch.Tensor, neuron: Memoryless, resets: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """Spikes likewise to the spikes of neurons that hold no current, and their potentials after the last step."""
         steps, images, _ = raster.shape
-        spikes, v_end = np.empty((steps, images, self._neurons), np.uint8), np.empty((images, self._neurons), np.int32)
+        spikes, v_end = np.empty((steps, images, self._neurons), np.uint8), np.zeros((images, self._neurons), np.int32)
         shift = np.int32(STATE_SHIFT + self._scale - 1)
-        law = shift, neuron.drive[0], neuron.law
-        rows = raster.contiguous().numpy()
-        side_by_side(_fire, images, rows, *self._given, *law, resets, v_end, spikes)
+        behind = (shift, neuron.drive[0], neuron.law, resets, v_end, spikes)
+        self._run(raster, 1, np.empty((0, images, self._neurons), np.int16), behind)
         return torch.from_numpy(spikes), torch.from_numpy(v_end)
+
+    def _run(self, raster: torch.Tensor, scale: int, sums: np.ndarray, behind: tuple[Any, ...]) -> None:
+        """The kernel for all images, each thread with memory of its own."""
+        rows, channels, lanes = raster.contiguous().numpy(), self._given[0], self._given[2]
+
+        def run(begin: int, end: int) -> None:
+            places, first = np.empty(self._inputs + _BITS, np.int32), np.empty(self._inputs // channels + 1, np.int64)
+            scratch = places, first, np.empty(self._neurons + lanes, np.int16)
+            _gather(begin, end, rows, *self._given, scratch, scale, sums, behind)
+
+        side_by_side(run, raster.shape[1])
 
     def worth(self, other: Callable[[torch.Tensor], torch.Tensor]) -> float:
         """The share of inputs that fire up to which it is faster than ``other``, whose time does not depend on it.
