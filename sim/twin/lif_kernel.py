@@ -23,7 +23,7 @@ from esvae.chip.formats import DECAY_SHIFT, DECAY_UNITY, REGISTER_BITS, STATE_LI
 from esvae.machine.jit import kernel
 from export.ir import Lif
 
-__all__ = ["NARROW_REACH", "Places", "keeps", "run_lif", "wide_step"]
+__all__ = ["NARROW_REACH", "Memoryless", "Places", "keeps", "memoryless_step", "run_lif", "wide_step"]
 
 #: Sums of weights below this leave every number of a step within 32 bit (see above).
 NARROW_REACH = STATE_LIMIT >> STATE_SHIFT
@@ -36,6 +36,7 @@ _TOP = _I32(STATE_LIMIT - 1)
 _SHIFT, _DECAY_SHIFT, _LOW = _I32(STATE_SHIFT), _I32(DECAY_SHIFT), _I32(DECAY_UNITY - 1)
 _WORD = 64
 _FIRED, _SILENT = np.uint8(1), np.uint8(0)
+_SIGN = _I32(31)
 
 
 @numba.njit(inline="always")
@@ -63,10 +64,35 @@ def wide_step(u: Any, v: Any, arrived: Any, drive: Any, keep_u: Any, keep_v: Any
     return current, min(max(potential, _I32(-_TOP)), _TOP)
 
 
+@numba.njit
+def memoryless_step(sums: Any, shift: Any, drive: Any, law: Any, v: Any, out: Any) -> None:
+    """One step of neurons without current: potentials ``v`` and spikes ``out`` from sums, which count 2^shift each.
+
+    ``law``: parts of 4096 that a potential keeps; the halvings that do the same, where a shift does, or -1; the
+    threshold.
+    """
+    keep, halvings, threshold = law
+    if halvings >= 0:
+        below = _I32((1 << halvings) - 1)
+        for c in range(len(out)):
+            x = v[c]
+            kept = _I32(_I32(x + _I32(_I32(x >> _SIGN) & below)) >> halvings)  # toward zero
+            potential = _I32(_I32(kept + _I32(_I32(sums[c]) << shift)) + drive[c])
+            potential = min(max(potential, _I32(-_TOP)), _TOP)
+            fired = potential > threshold
+            v[c] = _I32(0) if fired else potential
+            out[c] = _FIRED if fired else _SILENT
+    else:
+        for c in range(len(out)):
+            potential = _I32(_I32(_decayed(v[c], keep) + _I32(_I32(sums[c]) << shift)) + drive[c])
+            potential = min(max(potential, _I32(-_TOP)), _TOP)
+            fired = potential > threshold
+            v[c] = _I32(0) if fired else potential
+            out[c] = _FIRED if fired else _SILENT
+
+
 @kernel(parallel=True)
-def _memoryless(
-    a: Any, source: Any, run: Any, bias: Any, keep_v: Any, threshold: Any, resets: Any, v_end: Any, spikes: Any
-) -> None:
+def _memoryless(a: Any, source: Any, run: Any, bias: Any, law: Any, resets: Any, v_end: Any, spikes: Any) -> None:
     """32 bit, and a current that is gone after a step: the neuron of every ESVAE."""
     steps, images, neurons = a.shape
     segments, per = len(source), max(1, _BLOCK // run)
@@ -84,14 +110,7 @@ def _memoryless(
                 sums = a[t, n, source[k] : source[k] + length]
                 drive = bias[n % bias.shape[0], low : low + length]
                 v = v_end[n, low : low + length]
-                out = spikes[t, n, low : low + length]
-                for c in range(length):
-                    current = _I32(_I32(sums[c]) << _SHIFT)
-                    potential = _I32(_I32(_decayed(v[c], keep_v) + current) + drive[c])
-                    potential = min(max(potential, _I32(-_TOP)), _TOP)
-                    fired = potential > threshold
-                    v[c] = _I32(0) if fired else potential
-                    out[c] = _FIRED if fired else _SILENT
+                memoryless_step(sums, _SHIFT, drive, law, v, spikes[t, n, low : low + length])
 
 
 @kernel(parallel=True)
@@ -199,6 +218,35 @@ def keeps(neuron: Lif, neurons: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @dataclass(frozen=True, eq=False)
+class Memoryless:
+    """Neurons whose current is gone after a step, as kernels take them.
+
+    Attributes:
+        drive: what enters each at every step, in the potential's unit: int32 ``(1 or images, neurons)``.
+        law: as of :func:`memoryless_step`.
+    """
+
+    drive: np.ndarray
+    law: tuple[np.int32, np.int32, np.int32]
+
+    @staticmethod
+    def of(neuron: Lif, bias: np.ndarray, reach: int) -> Memoryless | None:
+        """The form of neurons with biases int32 ``(1 or images, neurons)``, or None where it is another: a current
+        that remembers, decays that differ, sums that 32 bit may not hold."""
+        if reach >= NARROW_REACH or not neuron.uniform:
+            return None
+        keep_u, keep_v = (int(kept[0]) for kept in keeps(neuron, 1))
+        if keep_u != 0:
+            return None
+        shifts = keep_v == 0 or DECAY_UNITY % keep_v == 0
+        halvings = -1
+        if shifts:
+            halvings = (DECAY_UNITY // keep_v if keep_v else 2 * STATE_LIMIT).bit_length() - 1
+        law = _I32(keep_v), _I32(halvings), _I32(neuron.threshold << STATE_SHIFT)
+        return Memoryless(np.ascontiguousarray(bias.astype(np.int32) << _SHIFT), law)
+
+
+@dataclass(frozen=True, eq=False)
 class Places:
     """Where sums lie that are not in the order of the neurons: pieces of them are, one after the other.
 
@@ -252,13 +300,14 @@ def run_lif(
     given = (a, places.source, places.run)
     spikes, v_end = np.empty(a.shape, np.uint8), np.empty(a.shape[1:], np.int32)
     resets = np.zeros(len(a), bool) if resets is None else resets
+    memoryless = None if trace or a.dtype == np.float64 else Memoryless.of(neuron, bias, reach)
+    if memoryless is not None:
+        _memoryless(*given, memoryless.drive, memoryless.law, resets, v_end, spikes)
+        return spikes, v_end, None, None
     drive = np.ascontiguousarray(bias.astype(np.int32) << _SHIFT)
     threshold = _I32(neuron.threshold << STATE_SHIFT)
     keep_u, keep_v = keeps(neuron, a.shape[2])
     narrow = reach < NARROW_REACH and a.dtype != np.float64 and neuron.uniform
-    if narrow and keep_u[0] == 0 and not trace:
-        _memoryless(*given, drive, keep_v[0], threshold, resets, v_end, spikes)
-        return spikes, v_end, None, None
     kept = a.shape if trace else (0, 0, 0)
     u_trace, v_trace = np.empty(kept, np.int32), np.empty(kept, np.int32)
     rest = (threshold, resets, v_end, spikes, u_trace, v_trace)
