@@ -12,6 +12,8 @@ import numba
 
 __all__ = ["kernel", "part", "side_by_side"]
 
+#: Of a function that has no way in from Python.
+_INSIDE: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 #: Parts to a thread: fewer wait for the slowest, more cost more calls.
 _PARTS = 4
 
@@ -38,7 +40,7 @@ def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
 def part(function: Callable[..., Any]) -> Any:
     """``numba.njit`` of what kernels alone call: it takes less to compile than what Python may call, too."""
-    return numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    return numba.njit(**_INSIDE)(function)
 
 
 def side_by_side(function: Callable[..., Any], count: int, *arguments: Any) -> None:
