@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from esvae.errors import ConfigError
 from esvae.machine.located_yaml import Located, load_yaml
+from esvae.machine.validation import fault
 
 __all__ = ["BASES", "Basis", "Figure", "Number", "Profile", "Section", "load_profile", "profile_names", "read_section"]
 
@@ -229,6 +230,5 @@ def read_section(path: Path, kind: type[_AnySection], what: str) -> _AnySection:
 def _explain(error: ValidationError, located: Located, path: str, what: str) -> str:
     first = error.errors()[0]
     key = ".".join(map(str, first["loc"])) or what
-    message = {"missing": "is missing", "extra_forbidden": "unknown key"}.get(first["type"], first["msg"])
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"{path}:{located.line(first['loc'])}: {key}: {message.removeprefix('Value error, ')}{more}"
+    return f"{path}:{located.line(first['loc'])}: {key}: {fault(first)}{more}"

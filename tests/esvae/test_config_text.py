@@ -53,7 +53,7 @@ def test_keys_can_be_set(tmp_path: Path) -> None:
     mine = tmp_path / "mine.yaml"
     mine.write_text(shown.text)
     assert load_config(mine).train.epochs == 5
-    with pytest.raises(ConfigError, match=r"train\.epoch: unknown key; did you mean epochs\?"):
+    with pytest.raises(ConfigError, match=r"^--set train\.epoch=5: unknown key; did you mean epochs\?"):
         show_config("digits", ["train.epoch=5"])
 
 
