@@ -98,11 +98,13 @@ def train(
     from esvae.machine.distributed import rank
     from esvae.training import Machine, check_machine, evaluate_mse, settled_precision
     from esvae.training import train as run_training
+    from esvae.training.place import check_place
 
     machine = Machine(accelerator, devices, max_steps, checkpoint_steps, samples_every, tensorboard)  # type: ignore[arg-type]
     checked, why = settled_precision(checked, gpu=check_machine(machine, checked.train))
     if why and rank() == 0:
         tell(why)
+    check_place(out, resume=resume, overwrite=overwrite)
     with bar("images") as report:
         images = load_images(checked.data, data_root, report)
     with bar(f"train {checked.name}", shown=rank() == 0) as report:

@@ -53,7 +53,7 @@ class CompareOptions:
         if self.images < 2:
             raise DataError(f"images {self.images}: expected at least 2, which an interval needs")
         if unknown := set(self.metrics) - set(METRICS):
-            raise ConfigError(f"unknown metric '{min(unknown)}'; choose of {', '.join(METRICS)}")
+            raise ConfigError(f"unknown metric '{min(unknown)}'; choose some of {', '.join(METRICS)}")
 
     @property
     def of_data(self) -> tuple[ComparePart, ...]:

@@ -66,7 +66,7 @@ def test_files_and_runs(tmp_path: Path) -> None:
     assert show_config(run).file == run / "config.yaml"
     for name in pretrained_names():
         assert show_config(f"pretrained:{name}").content["data"]
-    with pytest.raises(CheckpointError, match="none of that name"):
+    with pytest.raises(CheckpointError, match="no such pre-trained run"):
         show_config("pretrained:none")
     (run / "config.yaml").write_text("name: a\nname: b\n")
     with pytest.raises(ConfigError, match=r"config\.yaml:2: name stands twice"):
