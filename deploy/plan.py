@@ -68,6 +68,9 @@ class Plan:
     reset_offset: int
     layers: tuple[LayerPlan, ...]
 
+    def __repr__(self) -> str:
+        return f"Plan({self.images} images of {self.steps} steps: {self.total} time steps, latency {self.latency})"
+
     @property
     def windows(self) -> list[tuple[int, int]]:
         """First and last time step at which the last layer works on each image; its potential is read after the

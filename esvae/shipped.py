@@ -8,7 +8,8 @@ from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
 
-from esvae.errors import CheckpointError, ConfigError
+from esvae.errors import CheckpointError, ConfigError, DataError
+from esvae.machine.arguments import shown
 
 __all__ = [
     "PRETRAINED",
@@ -86,7 +87,14 @@ def pretrained_names() -> list[str]:
 
 
 def names_pretrained(name: str | os.PathLike[str]) -> bool:
-    """Whether this is ``pretrained:NAME``, of a run that is there or not."""
+    """Whether this is ``pretrained:NAME``, of a run that is there or not.
+
+    Raises:
+        DataError: no name at all.
+    """
+    if not isinstance(name, str | os.PathLike):  # a caller without types
+        kind = type(name).__name__
+        raise DataError(f"{shown(name)}: expected a file, a run directory or {PRETRAINED}NAME, got {kind}")
     return os.fspath(name).startswith(PRETRAINED)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from esvae.chip.rounding import MAX_WEIGHT_BITS, MIN_WEIGHT_BITS
 from esvae.errors import ConfigError, HardwareRangeError
-from esvae.machine.arguments import whole_number
+from esvae.machine.arguments import shown, whole_number
 from esvae.run import Run
 from export.circuit.generator import CircuitOptions, with_circuit
 from export.frontends import from_run
@@ -108,6 +108,8 @@ class Options:
                 raise ConfigError(f"{option} {value}: expected {', '.join(known)}")
         if self.weight_bits is not None and not MIN_WEIGHT_BITS <= self.weight_bits <= MAX_WEIGHT_BITS:
             raise ConfigError(f"--weight-bits {self.weight_bits}: expected {MIN_WEIGHT_BITS} to {MAX_WEIGHT_BITS}")
+        if not isinstance(self.circuit, CircuitOptions | None):  # a caller without types
+            raise ConfigError(f"circuit {shown(self.circuit)}: expected export.circuit.generator.CircuitOptions")
         if self.read_steps is not None and self.read_steps < 1:
             raise ConfigError(f"--read-steps {self.read_steps}: expected at least 1")
 
@@ -261,6 +263,9 @@ class Exported(Compiled):
     """What was compiled, and the file that it was written to."""
 
     path: Path
+
+    def __repr__(self) -> str:
+        return f"Exported({str(self.path)!r}: {self.network.summary}, {self.bits} bit, lowering {self.lowering})"
 
 
 def compiled(
