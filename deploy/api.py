@@ -21,7 +21,7 @@ from deploy.verify import Verdict
 from esvae.errors import DataError
 from esvae.machine.arguments import shown
 from esvae.machine.outputs import output_file
-from esvae.training import train as run_training
+from esvae.training.train import train as run_training
 from export.frontends import load_source
 from export.ir import FloatNetwork
 from export.pipeline import Exported, export_network
@@ -31,7 +31,7 @@ __all__ = ["compare", "energy", "export", "load", "simulate", "train", "verify"]
 show_in_notebooks()
 
 
-#: :func:`esvae.training.train`, with errors in a caller's words.
+#: :func:`esvae.training.train.train`, with errors in a caller's words.
 train = in_own_words(run_training)
 
 

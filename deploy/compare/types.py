@@ -382,5 +382,5 @@ class Comparison:
     seconds: dict[str, float] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        mse, psnr = self.quality.mse.mean.value, self.quality.psnr.mean.value
-        return f"Comparison({self.file!r} of {self.run!r}: {self.images} images, MSE {mse:.3g}, PSNR {psnr:.1f} dB)"
+        mse = self.quality.mse.mean.value
+        return f"Comparison({self.file!r} of {self.run!r}: {self.images} images, MSE {mse:.3g})"

@@ -62,7 +62,7 @@ REFUSED = [
     ("esvae.train(5, 'r9')", r"^config 5: expected a Config, or the name or path of one$"),
     (
         "esvae.train('digits', run)",
-        r"holds a finished run; train into another folder, or replace it with overwrite=True$",
+        r"holds a finished run; train .*, or replace it with overwrite=True$",
     ),
     ("esvae.export(run, 'x')", r"^target x: expected a name that ends in \.net$"),
     ("esvae.export(run, 'x.net', weight_bits=9)", r"^weight_bits 9: expected 2 to 8$"),
