@@ -100,7 +100,7 @@ def load_material(
         progress: called as what takes long goes on.
 
     Raises:
-        EsvaeError: weights that were named cannot be read.
+        EsvaeError: weights, or images of a folder, that were named cannot be read.
     """
     data = run.config.data
     splits: ImageSplits | EsvaeError
@@ -108,6 +108,8 @@ def load_material(
     try:
         splits = load_images(data, root, progress)
     except EsvaeError as error:
+        if root is not None:
+            raise
         splits = error
     try:
         net = features_of(data, root) if features is None else load_features(features)

@@ -48,8 +48,8 @@ class Source:
         ]
 
     def remedy(self, root: Path) -> str:
-        """What to put where, for whoever has no network."""
-        *first, last = self.files
+        """What of it that is missing to put where, for whoever has no network."""
+        *first, last = self.missing(root) or self.files
         files = f"{', '.join(first)} and {last}" if first else last
         return f"put {files} into {root / self.below}, or name another folder with --data-root or ESVAE_DATA"
 
