@@ -104,6 +104,7 @@ def _cut(start: np.ndarray, end: np.ndarray, inside: Bbox) -> tuple[np.ndarray, 
     way = end - start
     with np.errstate(divide="ignore", invalid="ignore"):
         crossings = np.sort((inside.get_points() - start) / way, axis=0)  # shares of the way, entering and leaving
-    crossings = np.where(way == 0, [[-np.inf], [np.inf]], crossings)
+    beside = (start < inside.min) | (start > inside.max)
+    crossings = np.where(way == 0, np.where(beside, np.inf, [[-np.inf], [np.inf]]), crossings)
     first, last = max(0.0, *crossings[0]), min(1.0, *crossings[1])
     return (start + first * way, start + last * way) if first <= last else (start, start)

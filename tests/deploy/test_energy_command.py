@@ -221,7 +221,7 @@ def test_fit_says_whether_by_its_exit_code(net: Path, tmp_path: Path, capsys: py
     code, out, _ = run(capsys, "fit", path, "--chip", "loihi1")
     assert code == 1
     assert "does not fit" in out
-    assert "limited by memory" in out
+    assert "memory binds" in out
     assert "--weight-bits" in " ".join(out.split())
     code, out, err = run(capsys, "fit", net, "--chip", "tpu")
     assert (code, out) == (1, "")
