@@ -163,7 +163,12 @@ def measure_generator(
         say(0.9, "Inception")
         device = next(model.parameters()).device
         try:
-            scores = inception_scores(images.test.split(_BATCH), generated.split(_BATCH), device)
+            scores = inception_scores(
+                images.test.split(_BATCH),
+                generated.split(_BATCH),
+                device,
+                lambda how_far: say(0.9, f"fetching Inception, {how_far}"),
+            )
         except DataError as error:
             result.missing["inception"] = str(error)
         else:
