@@ -176,13 +176,16 @@ def stages() -> Iterator[Any]:
 
 def print_tables(tables: Iterable[Table]) -> None:
     """Prints tables below each other, each as wide as the terminal allows, with what is to be known to read it."""
+    captioned = False
     for table in tables:
+        if captioned:
+            say("")
         say(table.title)
         with speaking():
             for block in blocks(table, _out.width):
                 _out.print(block)
                 _out.print()
-        if table.caption:
+        if captioned := bool(table.caption):
             say(table.caption)
 
 
