@@ -29,6 +29,8 @@ lint: setup  ## ruff: rules and formatting
 types: setup  ## mypy
 	$(BIN)/mypy
 
+# Hundreds of processes of the tests read what one of them has compiled.
+unit: export PYTHONDONTWRITEBYTECODE =
 unit: setup  ## pytest alone, in two processes (PYTEST_ARGS="-k name", or "-n 0" for one)
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
 

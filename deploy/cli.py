@@ -7,6 +7,7 @@ signal's number where a signal ended it (130 interrupted, 143 terminated, 141 wh
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import re
 import signal
@@ -46,6 +47,8 @@ def main(arguments: list[str] | None = None) -> None:
         if ending.number is not None:  # whatever became of it on its way: libraries make errors of their own of it
             code = ending.code
             _fail(ending.message, given)
+    if arguments is None:
+        gc.freeze()  # what is left is freed with the process: looking through it for circles takes up to a second
     sys.exit(code)
 
 

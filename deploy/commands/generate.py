@@ -25,7 +25,7 @@ def generate(
     sampler: Sampler = "host",
     target: TargetOption = "cpu",
     stall_timeout: StallTimeout = 60.0,
-    chunk: Annotated[int | None, typer.Option(help="Images to a file (64).")] = None,
+    chunk: Annotated[int | None, typer.Option(help="Images to a file (1024; 64 on reference and Lava).")] = None,
     json: Json = False,
 ) -> None:
     """Draw many images; a run that was killed goes on where it stopped, with the same pictures.
