@@ -9,6 +9,11 @@ from esvae.machine.arguments import shown
 
 __all__ = ["fault"]
 
+_WHOLE = {
+    "missing": "is missing",
+    "extra_forbidden": "unknown key",
+    "unexpected_keyword_argument": "unknown key",
+}
 _TYPES = {
     "int": "a whole number",
     "float": "a number",
@@ -18,6 +23,7 @@ _TYPES = {
     "tuple": "a list",
     "dict": "keys with values",
     "model": "keys with values",
+    "dataclass": "keys with values",
 }
 _BOUNDS = {
     "greater_than_equal": ("ge", "at least"),
@@ -34,8 +40,8 @@ def fault(error: Mapping[str, Any]) -> str:
         error: with ``type``, ``msg``, ``input`` and, of a bound or a choice, ``ctx``.
     """
     kind = str(error["type"])
-    if kind in (own := {"missing": "is missing", "extra_forbidden": "unknown key"}):
-        return own[kind]
+    if kind in _WHOLE:
+        return _WHOLE[kind]
     if kind in _BOUNDS:
         key, words = _BOUNDS[kind]
         expected = f"{words} {error['ctx'][key]:g}"

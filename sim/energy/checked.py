@@ -14,10 +14,6 @@ from esvae.machine.validation import fault
 __all__ = ["read_section"]
 
 _Any = TypeVar("_Any")
-    "missing": "is missing",
-    "extra_forbidden": "unknown key",
-    "unexpected_keyword_argument": "unknown key",
-}
 
 
 def read_section(path: Path, kind: type[_Any], what: str) -> _Any:
