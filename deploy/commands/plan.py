@@ -34,12 +34,12 @@ def plan(
     made = make_plan(read_netx(net), images, steps=steps)
     tables = plan_tables(plain(made), title=str(net))
     shown = [made.window(image) for image in range(min(images, _SHOWN_WINDOWS))]
-    windows = ", ".join(f"{first}-{last}" for first, last in shown)
-    more = ", ... {}-{}".format(*made.window(images - 1)) if images > _SHOWN_WINDOWS else ""
+    windows = ", ".join(f"{first:,}-{last:,}" for first, last in shown)
+    more = ", ... {:,}-{:,}".format(*made.window(images - 1)) if images > _SHOWN_WINDOWS else ""
 
     def people() -> None:
         print_tables(tables)
-        say(f"time steps to run: {made.total} ({percent(made.step_overhead)} of them fill the pipeline)")
+        say(f"time steps to run: {made.total:,} ({percent(made.step_overhead)} of them fill the pipeline)")
         say(f"latency: {made.latency} time steps; netx: reset_interval={made.steps}, reset_offset={made.reset_offset}")
         say(f"the last layer's windows, potential to be read after the last step of each: {windows}{more}")
 

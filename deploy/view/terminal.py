@@ -47,7 +47,7 @@ def _sized(column: Column, cells: list[str]) -> _Sized:
     least = full
     if column.words:
         longest = max((len(word) for cell in cells for word in cell.split()), default=0)
-        least = min(full, max(longest, _FOLDED), 2 * _FOLDED) if full < _PROSE else max(longest, _SENTENCE)
+        least = min(full, max(longest, _FOLDED), 2 * _FOLDED) if full < _PROSE else _SENTENCE
     heading = max(map(len, in_lines(column.name, 1).splitlines()))
     return _Sized(column, cells, max(least, heading), max(full, heading))
 

@@ -9,7 +9,6 @@ from esvae.machine.arguments import shown
 
 __all__ = ["fault"]
 
-#: What stands for a sentence of its own.
 _WHOLE = {
     "missing": "is missing",
     "extra_forbidden": "unknown key",
