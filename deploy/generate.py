@@ -163,6 +163,8 @@ def _begun(folder: Path, network: Network, seed: int, chunk: int | None, usual: 
         raise ConfigError(f"{file}: damaged (no size of chunks); name another folder")
     for name, value in about.items():
         if found.get(name) != value:
+            if name == "content_hash":
+                raise ConfigError(f"{folder}: was begun with another network; name another folder")
             raise ConfigError(f"{folder}: was begun with {name} {found.get(name)}, here {value}; name another folder")
     if chunk is not None and chunk != size:
         raise ConfigError(f"{folder}: was begun in chunks of {size} images, here {chunk}; leave --chunk out")

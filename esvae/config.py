@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, get_args
 
@@ -15,6 +15,7 @@ from esvae.chip.formats import DEFAULT_RATE_BITS, SpikeLaw
 from esvae.chip.neuron import FloatLif
 from esvae.errors import ConfigError
 from esvae.machine.located_yaml import Located, load_yaml, parse_located
+from esvae.machine.validation import fault
 from esvae.shipped import config_path
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "TrainConfig",
     "config_from_dict",
     "config_to_yaml",
+    "given_by",
     "load_config",
     "with_settings",
 ]
@@ -92,6 +94,11 @@ class DecoderConfig(_Section):
     """Feature maps of each spiking layer, first to last."""
     base_size: int = Field(8, ge=1, le=32)
     """Height and width of the first layer's maps (2 in the paper; the grid of the sub-pixel decoder)."""
+    readout_kernel: Literal[3, 5] = 3
+    """Height and width of the last layer's kernel; with 5 a pixel hears more of the map, over more synapses."""
+    readout_init: Literal["uniform", "smooth"] = "uniform"
+    """Of the last layer's weights before training: ``uniform``, each drawn for itself, as torch does; ``smooth``, those
+    of one cell's pixels interpolated, so that pictures begin without a seam between cells (of ``subpixel`` alone)."""
 
 
 class PriorConfig(_Section):
@@ -154,6 +161,9 @@ class FinishConfig(_Section):
     """Training images whose rates are kept, at most."""
     learning_rate: float = Field(1e-3, gt=0)
     """Falls to zero with a cosine."""
+    consistency_weight: float = Field(0.0, ge=0)
+    """Weight of the mean squared difference between the rates that a picture was drawn from and those that the encoder
+    gives of it."""
     gain: bool = False
     """Drawn pictures get more contrast: the readout's potential is multiplied by what brings them closest to training
     images. Reconstructions are not."""
@@ -181,6 +191,10 @@ class TrainConfig(_Section):
     activity_weight: float = Field(0.0, ge=0)
     """Weight of the decoder's activity: the share of its synaptic operations, which cost the chip its energy, that
     take place. The paper has none."""
+    edge_weight: float = Field(0.0, ge=0)
+    """Weight of the mean absolute error of differences between neighbouring pixels. The paper has none."""
+    coarse_weight: float = Field(0.0, ge=0)
+    """Weight of the mean squared error of pictures at a half and a quarter of the size. The paper has none."""
     precision: Literal["auto", "32", "64", "bf16-mixed", "16-mixed"] = "32"
     """Of the arithmetic; ``auto`` takes bf16-mixed where the machine multiplies bfloat16 in hardware, else 32;
     ``16-mixed`` needs a GPU. Membrane potentials are never below 32 bit."""
@@ -219,6 +233,12 @@ class Config(_Section):
                     f"model.decoder: base_size {decoder.base_size} doubled {len(decoder.channels) - 1} times gives "
                     f"{doubled}, expected data.image_size {size}; give one channel count first, one for each doubling"
                 )
+        cells = decoder.kind == "subpixel" and decoder.base_size < size
+        if decoder.readout_init == "smooth" and not cells:
+            raise ValueError(
+                "model.decoder.readout_init smooth is of cells of several pixels, which kind subpixel has with a "
+                "base_size below data.image_size"
+            )
         if self.model.quantization is not None and self.model.neuron.cells != "esvae":
             raise ValueError("model.quantization needs model.neuron.cells: esvae, whose integers the chip has")
         if size >> len(self.model.encoder_channels) < 1:
@@ -242,13 +262,16 @@ def load_config(name_or_path: str | os.PathLike[str]) -> Config:
     return config_from_dict(located.content, str(path), located)
 
 
-def config_from_dict(content: object, where: str, located: Located | None = None) -> Config:
+def config_from_dict(
+    content: object, where: str, located: Located | None = None, given: Mapping[str, str] | None = None
+) -> Config:
     """Checks a config that was read as plain objects.
 
     Args:
         content: dicts, lists and values.
         where: goes into the error.
         located: the lines that it stands on, for the error too.
+        given: by key, with dots, the option that set it, which is then named instead.
 
     Raises:
         ConfigError: an unknown key, with the nearest one, or a value outside its range.
@@ -259,11 +282,15 @@ def config_from_dict(content: object, where: str, located: Located | None = None
         errors = error.errors()
         unknown = next((each for each in errors if each["type"] == "extra_forbidden"), None)
         first = unknown or errors[0]  # a misspelt key is missing too
-        key = ".".join(map(str, first["loc"])) or "config"
-        message = _unknown(first["loc"]) if unknown else first["msg"].removeprefix("Value error, ")
+        key = ".".join(map(str, first["loc"]))
+        message = _unknown(first["loc"]) if unknown else fault(first)
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        for set_key, option in (given or {}).items():
+            if f"{key}.".startswith(f"{set_key}."):
+                place = "" if key == set_key else f"{key}: "
+                raise ConfigError(f"{option}: {place}{message}{more}") from None
         line = "" if located is None else f":{located.line(first['loc'])}"
-        raise ConfigError(f"{where}{line}: {key}: {message}{more}") from None
+        raise ConfigError(": ".join(filter(None, (f"{where}{line}", key, f"{message}{more}")))) from None
 
 
 def with_settings(content: dict[str, Any], settings: Sequence[str]) -> dict[str, Any]:
@@ -291,6 +318,11 @@ def with_settings(content: dict[str, Any], settings: Sequence[str]) -> dict[str,
                 raise ConfigError(f"--set '{setting}': {name} is a value and has no keys")
         section[last] = parse_located(value, f"--set {key}").content
     return content
+
+
+def given_by(settings: Sequence[str]) -> dict[str, str]:
+    """By key, the ``--set`` option that sets it, for the errors of :func:`config_from_dict`."""
+    return {setting.partition("=")[0]: f"--set {setting}" for setting in settings}
 
 
 def _unknown(where: Sequence[str | int]) -> str:

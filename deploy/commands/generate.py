@@ -40,6 +40,7 @@ def generate(
 
     output_folder(out, option="--out")
     settings = LavaSettings(loader, sampler, target, stall_timeout)  # type: ignore[arg-type]
+    settings.check_heeded([backend], "--backend")
     with bar(f"generate ({backend})") as report:
         done = generate_file(net, images, out, seed=seed, backend=backend, lava=settings, chunk=chunk, progress=report)
     if json:

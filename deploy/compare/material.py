@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 from deploy.backends import Progress
-from deploy.compare.distribution import RealSet
+from deploy.compare.distribution import DISTANCES, RealSet
 from esvae.data import ImageSplits, load_images
 from esvae.errors import ConfigError, DataError, EsvaeError
+from esvae.machine.arguments import listed
 from esvae.metrics.features import FeatureNet, Protocol, load_features
-from esvae.metrics.generator import METRICS
+from esvae.metrics.generator import metrics_named
 from esvae.metrics.train_features import features_of
 from esvae.run import Run
 
@@ -21,6 +22,7 @@ __all__ = ["ALL_PARTS", "DEFAULT_PARTS", "CompareOptions", "ComparePart", "Mater
 ComparePart: TypeAlias = Literal["layers", "reconstruction", "distribution", "attribution", "noise"]
 ALL_PARTS: frozenset[ComparePart] = frozenset(get_args(ComparePart))
 DEFAULT_PARTS: frozenset[ComparePart] = ALL_PARTS - {"noise"}
+_METRICS = ("mse", *DISTANCES)
 #: Those that need the data set.
 _OF_DATA: frozenset[ComparePart] = frozenset({"reconstruction", "distribution", "noise"})
 
@@ -33,7 +35,8 @@ class CompareOptions:
         images: drawn from the prior, through both decoders.
         seed: of all draws.
         parts: what to compute beside the images' quality.
-        metrics: of the distribution, out of :data:`esvae.metrics.generator.METRICS`; ``mse`` is the reconstruction.
+        metrics: of the distribution, out of :data:`~deploy.compare.distribution.DISTANCES`; ``mse`` is the
+            reconstruction.
         protocol: of the FAD autoencoder's batch norm.
         force: compare although the file does not say that it was made of the run.
 
@@ -45,15 +48,21 @@ class CompareOptions:
     images: int = 5000
     seed: int = 0
     parts: frozenset[ComparePart] = DEFAULT_PARTS
-    metrics: tuple[str, ...] = METRICS
+    metrics: tuple[str, ...] = _METRICS
     protocol: Protocol = "eval"
     force: bool = False
 
     def __post_init__(self) -> None:
         if self.images < 2:
             raise DataError(f"images {self.images}: expected at least 2, which an interval needs")
-        if unknown := set(self.metrics) - set(METRICS):
-            raise ConfigError(f"unknown metric '{min(unknown)}'; choose of {', '.join(METRICS)}")
+        metrics = () if self.metrics == "none" else self.metrics  # a caller without types
+        named = metrics_named(metrics, _METRICS) if isinstance(metrics, str) else listed(metrics, "metrics")
+        object.__setattr__(self, "metrics", named)
+        object.__setattr__(self, "parts", frozenset(listed(self.parts, "parts")))
+        if strange := self.parts - ALL_PARTS:
+            raise ConfigError(f"parts: unknown part '{min(strange)}'; choose some of {', '.join(sorted(ALL_PARTS))}")
+        if unknown := set(self.metrics) - set(_METRICS):
+            raise ConfigError(f"unknown metric '{min(unknown)}'; choose some of {', '.join(_METRICS)}")
 
     @property
     def of_data(self) -> tuple[ComparePart, ...]:
@@ -93,7 +102,7 @@ def load_material(
         progress: called as what takes long goes on.
 
     Raises:
-        EsvaeError: weights that were named cannot be read.
+        EsvaeError: weights, or images of a folder, that were named cannot be read.
     """
     data = run.config.data
     splits: ImageSplits | EsvaeError
@@ -101,6 +110,8 @@ def load_material(
     try:
         splits = load_images(data, root, progress)
     except EsvaeError as error:
+        if root is not None:
+            raise
         splits = error
     try:
         net = features_of(data, root) if features is None else load_features(features)

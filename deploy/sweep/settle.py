@@ -51,7 +51,7 @@ def settle_protocol(run: Run, protocol: SweepProtocol, quality: str | None) -> S
 
     Raises:
         ConfigError: names that are not known.
-        DataError: too few images, or data that ``quality`` needs and that are not there.
+        DataError: too few images, or data that were named, or that ``quality`` needs, and are not there.
     """
     _check(protocol, quality)
     metrics = [*protocol.metrics, *([quality] if quality in POINT_METRICS and quality not in protocol.metrics else [])]
@@ -61,7 +61,7 @@ def settle_protocol(run: Run, protocol: SweepProtocol, quality: str | None) -> S
         try:
             images = load_images(run.config.data, protocol.data_root)
         except EsvaeError as error:
-            if quality in POINT_METRICS:
+            if quality in POINT_METRICS or protocol.data_root is not None:
                 raise
             notes.append(f"{', '.join(metrics)} left out: {error}")
             metrics = []

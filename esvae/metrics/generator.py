@@ -35,8 +35,9 @@ __all__ = [
 ]
 
 #: What can be asked for; all of one code except ``inception``, which stands for FID and Inception score. ``fad`` stands
-#: for ``fad_unbiased`` too, and ``nearest`` for ``nearest_code`` and ``nearest_pixels``.
-METRICS = ("mse", "fad", "kid", "precision", "recall", "nearest", "inception")
+#: for ``fad_unbiased`` too, ``nearest`` for ``nearest_code`` and ``nearest_pixels``; ``fad_posterior`` is the FAD that
+#: the decoder would have with a perfect prior.
+METRICS = ("mse", "fad", "fad_posterior", "kid", "precision", "recall", "nearest", "inception")
 
 #: Results by which what measures them may be asked for too.
 _RESULTS = {
@@ -58,8 +59,8 @@ class GeneratorMeasures:
     Attributes:
         images: how many were generated, and compared with all test images.
         protocol: of the autoencoder's batch norm.
-        values: by metric; FAD, KID, precision and recall of generated images against the test set; mean distance from
-            the nearest training image.
+        values: by metric; FAD, KID, precision and recall of generated images against the test set; FAD of pictures
+            drawn from the posterior rates of as many training images; mean distance from the nearest training image.
         floor: the same of as many training images against the test set: what a perfect generator would get; and of test
             images from the nearest training image.
         missing: metrics that could not be computed, with the reason.
@@ -88,7 +89,7 @@ def metrics_named(text: str, known: Sequence[str] = METRICS) -> tuple[str, ...]:
     found = tuple(dict.fromkeys(_RESULTS.get(name, name) for name in named))
     if unknown := [name for name in named if _RESULTS.get(name, name) not in known]:
         near = get_close_matches(unknown[0], [*known, *_RESULTS], 1)
-        hint = f"did you mean {near[0]}?" if near else f"choose of {', '.join(known)}; or all"
+        hint = f"did you mean {near[0]}?" if near else f"choose some of {', '.join(known)}; or all"
         raise ConfigError(f"--metrics: unknown metric '{unknown[0]}'; {hint}")
     return found
 
@@ -120,7 +121,7 @@ def measure_generator(
         DataError: too few images for a distance.
     """
     if unknown := set(metrics) - set(METRICS):
-        raise DataError(f"unknown metric '{min(unknown)}'; choose of {', '.join(METRICS)}")
+        raise DataError(f"unknown metric '{min(unknown)}'; choose some of {', '.join(METRICS)}")
     say = report or (lambda share, text: None)
     result = GeneratorMeasures(count, protocol)
     if "mse" in metrics:
@@ -131,7 +132,7 @@ def measure_generator(
     if min(count, len(images.test)) < _FEWEST:
         raise DataError(
             f"a distance between distributions needs at least {_FEWEST} images on both sides, got {count} generated "
-            f"and {len(images.test)} of the test set"
+            f"and {len(images.test)} of the test set; give more with -n and --data-root, or measure mse alone"
         )
     draws = torch.Generator().manual_seed(seed)
     parts = []
@@ -139,7 +140,7 @@ def measure_generator(
         say(0.2 + 0.3 * start / count, "generated images")
         parts.append(model.generate(min(_BATCH, count - start), draws).cpu())
     generated = ImageSet(torch.cat(parts))
-    wanted = [name for name in metrics if name in ("fad", "kid", "precision", "recall", "nearest")]
+    wanted = [name for name in metrics if name not in ("mse", "inception")]
     if isinstance(net, EsvaeError):
         result.missing.update(dict.fromkeys(wanted, str(net)))
     elif wanted:
@@ -152,6 +153,10 @@ def measure_generator(
         result.values.update(compare_sets(codes, test, wanted, seed))
         say(0.8, "floor")
         result.floor.update(compare_sets(real, test, wanted, seed))
+        if "fad_posterior" in wanted:
+            say(0.82, "pictures of the posterior")
+            drawn = _drawn_from_posterior(model, images.train.head(count), seed)
+            result.values["fad_posterior"] = frechet_estimate(extract(net, drawn.split(_BATCH), protocol), test, seed)
         if "nearest" in wanted:
             say(0.85, "nearest training images")
             training = extract(net, images.train.split(_BATCH), protocol)
@@ -163,7 +168,12 @@ def measure_generator(
         say(0.9, "Inception")
         device = next(model.parameters()).device
         try:
-            scores = inception_scores(images.test.split(_BATCH), generated.split(_BATCH), device)
+            scores = inception_scores(
+                images.test.split(_BATCH),
+                generated.split(_BATCH),
+                device,
+                lambda how_far: say(0.9, f"fetching Inception, {how_far}"),
+            )
         except DataError as error:
             result.missing["inception"] = str(error)
         else:
@@ -172,6 +182,15 @@ def measure_generator(
             result.values["inception_score"] = Estimate(score, score - 1.96 * spread, score + 1.96 * spread)
             result.values["fid"] = Estimate(fid)
     return result
+
+
+@torch.no_grad()
+def _drawn_from_posterior(model: ESVAE, images: ImageSet, seed: int) -> ImageSet:
+    """Pictures of the images' posterior rates, drawn as those of the prior's are, with their gain."""
+    draws = torch.Generator().manual_seed(seed)
+    device = next(model.parameters()).device
+    rates = (model.posterior_rates(batch.to(device)) for batch in images.split(_BATCH))
+    return ImageSet(torch.cat([model.decoder(model.sample(part, draws)).cpu() for part in rates]))
 
 
 def _pixels(images: ImageSet) -> np.ndarray:

@@ -9,16 +9,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from esvae.errors import ConfigError
 from esvae.machine.located_yaml import Located, load_yaml
+from esvae.machine.validation import fault
 
 __all__ = ["read_section"]
 
 _Any = TypeVar("_Any")
-#: What stands for an error's text.
-_TEXTS = {
-    "missing": "is missing",
-    "extra_forbidden": "unknown key",
-    "unexpected_keyword_argument": "unknown key",
-}
 
 
 def read_section(path: Path, kind: type[_Any], what: str) -> _Any:
@@ -45,6 +40,5 @@ def read_section(path: Path, kind: type[_Any], what: str) -> _Any:
 def _explain(error: ValidationError, located: Located, path: str, what: str) -> str:
     first = error.errors()[0]
     key = ".".join(map(str, first["loc"])) or what
-    message = _TEXTS.get(first["type"], first["msg"])
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"{path}:{located.line(first['loc'])}: {key}: {message.removeprefix('Value error, ')}{more}"
+    return f"{path}:{located.line(first['loc'])}: {key}: {fault(first)}{more}"

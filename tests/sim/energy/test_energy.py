@@ -187,10 +187,10 @@ def test_profiles_of_one_chip_share_its_mapping() -> None:
     ("old", "new", "message"),
     [
         ("unit: pJ, source: bench, basis: fit", "source: x, basis: fit", ":5: energy.synaptic_operation.unit: is"),
-        ("value: 10,", "value: -10,", ":5: energy.synaptic_operation.value: Input should be greater"),
+        ("value: 10,", "value: -10,", ":5: energy.synaptic_operation.value: expected at least 0, got -10"),
         ("  neuron_update: {value: 100,", "  neuron_update: {value: -100,", ":6: energy.neuron_update.value"),
         ("  hop:", "  hopp:", ":9: energy.hopp: unknown key"),
-        ("chip: loihi2", "chip: loihi3", ":3: chip: Input should be"),
+        ("chip: loihi2", "chip: loihi3", ":3: chip: expected "),
         ("unit: fJ", "unit: ns", ":6: energy.neuron_update.unit"),
         ("unit: fJ", "unit: 7", ":6: energy.neuron_update.unit"),
         ("basis: fitted", "basis: guessed", ":5: energy.synaptic_operation.basis"),
