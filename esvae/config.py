@@ -94,6 +94,11 @@ class DecoderConfig(_Section):
     """Feature maps of each spiking layer, first to last."""
     base_size: int = Field(8, ge=1, le=32)
     """Height and width of the first layer's maps (2 in the paper; the grid of the sub-pixel decoder)."""
+    readout_kernel: Literal[3, 5] = 3
+    """Height and width of the last layer's kernel; with 5 a pixel hears more of the map, over more synapses."""
+    readout_init: Literal["uniform", "smooth"] = "uniform"
+    """Of the last layer's weights before training: ``uniform``, each drawn for itself, as torch does; ``smooth``, those
+    of one cell's pixels interpolated, so that pictures begin without a seam between cells (of ``subpixel`` alone)."""
 
 
 class PriorConfig(_Section):
@@ -156,6 +161,9 @@ class FinishConfig(_Section):
     """Training images whose rates are kept, at most."""
     learning_rate: float = Field(1e-3, gt=0)
     """Falls to zero with a cosine."""
+    consistency_weight: float = Field(0.0, ge=0)
+    """Weight of the mean squared difference between the rates that a picture was drawn from and those that the encoder
+    gives of it."""
     gain: bool = False
     """Drawn pictures get more contrast: the readout's potential is multiplied by what brings them closest to training
     images. Reconstructions are not."""
@@ -183,6 +191,10 @@ class TrainConfig(_Section):
     activity_weight: float = Field(0.0, ge=0)
     """Weight of the decoder's activity: the share of its synaptic operations, which cost the chip its energy, that
     take place. The paper has none."""
+    edge_weight: float = Field(0.0, ge=0)
+    """Weight of the mean absolute error of differences between neighbouring pixels. The paper has none."""
+    coarse_weight: float = Field(0.0, ge=0)
+    """Weight of the mean squared error of pictures at a half and a quarter of the size. The paper has none."""
     precision: Literal["auto", "32", "64", "bf16-mixed", "16-mixed"] = "32"
     """Of the arithmetic; ``auto`` takes bf16-mixed where the machine multiplies bfloat16 in hardware, else 32;
     ``16-mixed`` needs a GPU. Membrane potentials are never below 32 bit."""
@@ -221,6 +233,12 @@ class Config(_Section):
                     f"model.decoder: base_size {decoder.base_size} doubled {len(decoder.channels) - 1} times gives "
                     f"{doubled}, expected data.image_size {size}; give one channel count first, one for each doubling"
                 )
+        cells = decoder.kind == "subpixel" and decoder.base_size < size
+        if decoder.readout_init == "smooth" and not cells:
+            raise ValueError(
+                "model.decoder.readout_init smooth is of cells of several pixels, which kind subpixel has with a "
+                "base_size below data.image_size"
+            )
         if self.model.quantization is not None and self.model.neuron.cells != "esvae":
             raise ValueError("model.quantization needs model.neuron.cells: esvae, whose integers the chip has")
         if size >> len(self.model.encoder_channels) < 1:

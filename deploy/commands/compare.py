@@ -49,19 +49,20 @@ def compare(
     from deploy.backends import other_backends
     from deploy.compare import ALL_PARTS, CompareOptions
     from deploy.compare import compare as run_comparison
+    from deploy.compare.distribution import DISTANCES
     from deploy.view.console import bar, show_result
     from deploy.view.table import plain
     from deploy.view.tables import comparison_tables
     from esvae.machine.locks import only_writer
     from esvae.machine.outputs import output_folder
     from esvae.metrics.features import PROTOCOLS
-    from esvae.metrics.generator import METRICS, metrics_named
+    from esvae.metrics.generator import metrics_named
 
     if plot is not None:
         output_folder(plot, option="--plot")
     if protocol not in PROTOCOLS:
         raise ConfigError(f"--protocol '{protocol}' is unknown; choose {' or '.join(PROTOCOLS)}")
-    wanted = () if metrics == "none" else metrics_named(metrics, METRICS[1:])
+    wanted = () if metrics == "none" else metrics_named(metrics, DISTANCES)
     named = [name.strip() for name in backends.split(",") if name.strip()]
     others = other_backends(named, "--backends") if named else ()
     chosen = {"layers": layers, "attribution": attribution, "noise": noise, "distribution": bool(wanted)}

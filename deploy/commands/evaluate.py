@@ -19,7 +19,9 @@ def evaluate(
     ],
     images: Annotated[int, typer.Option("-n", "--images", min=1, help="Images to generate.")] = 5000,
     seed: Annotated[int, typer.Option(min=0, help="Of all draws.")] = 0,
-    metrics: Annotated[str, typer.Option(help="Of mse, fad, kid, precision, recall, nearest, fid; all.")] = "all",
+    metrics: Annotated[
+        str, typer.Option(help="Of mse, fad, fad_posterior, kid, precision, recall, nearest, fid; all.")
+    ] = "all",
     protocol: Annotated[str, typer.Option(help="Of FAD's batch norm: eval, or published (batch statistics).")] = "eval",
     features: Annotated[
         Path | None, typer.Option(help="FAD's autoencoder; else the one below the data root. Takes published weights.")

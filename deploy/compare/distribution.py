@@ -18,13 +18,15 @@ from esvae.metrics.generator import compare_sets
 from esvae.metrics.inception import inception_scores
 from esvae.metrics.uncertainty import Estimate, frechet_estimates_of_pairs
 
-__all__ = ["FEWEST", "GeneratedSets", "RealSet", "distances", "real_set"]
+__all__ = ["DISTANCES", "FEWEST", "GeneratedSets", "RealSet", "distances", "real_set"]
 
 #: Images that a distance between distributions needs at the least.
 FEWEST = 100
 #: Below so many images a dimension of the code a Fréchet distance is said to be of few images.
 _ENOUGH_A_DIMENSION = 50
 _CODE_METRICS = ("fad", "kid", "precision", "recall")
+#: Of :data:`esvae.metrics.generator.METRICS`, those that are computed of both decoders.
+DISTANCES = (*_CODE_METRICS, "inception")
 _BATCH = 256
 
 

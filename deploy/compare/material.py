@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 from deploy.backends import Progress
-from deploy.compare.distribution import RealSet
+from deploy.compare.distribution import DISTANCES, RealSet
 from esvae.data import ImageSplits, load_images
 from esvae.errors import ConfigError, DataError, EsvaeError
 from esvae.machine.arguments import listed
 from esvae.metrics.features import FeatureNet, Protocol, load_features
-from esvae.metrics.generator import METRICS, metrics_named
+from esvae.metrics.generator import metrics_named
 from esvae.metrics.train_features import features_of
 from esvae.run import Run
 
@@ -22,6 +22,7 @@ __all__ = ["ALL_PARTS", "DEFAULT_PARTS", "CompareOptions", "ComparePart", "Mater
 ComparePart: TypeAlias = Literal["layers", "reconstruction", "distribution", "attribution", "noise"]
 ALL_PARTS: frozenset[ComparePart] = frozenset(get_args(ComparePart))
 DEFAULT_PARTS: frozenset[ComparePart] = ALL_PARTS - {"noise"}
+_METRICS = ("mse", *DISTANCES)
 #: Those that need the data set.
 _OF_DATA: frozenset[ComparePart] = frozenset({"reconstruction", "distribution", "noise"})
 
@@ -34,7 +35,8 @@ class CompareOptions:
         images: drawn from the prior, through both decoders.
         seed: of all draws.
         parts: what to compute beside the images' quality.
-        metrics: of the distribution, out of :data:`esvae.metrics.generator.METRICS`; ``mse`` is the reconstruction.
+        metrics: of the distribution, out of :data:`~deploy.compare.distribution.DISTANCES`; ``mse`` is the
+            reconstruction.
         protocol: of the FAD autoencoder's batch norm.
         force: compare although the file does not say that it was made of the run.
 
@@ -46,7 +48,7 @@ class CompareOptions:
     images: int = 5000
     seed: int = 0
     parts: frozenset[ComparePart] = DEFAULT_PARTS
-    metrics: tuple[str, ...] = METRICS
+    metrics: tuple[str, ...] = _METRICS
     protocol: Protocol = "eval"
     force: bool = False
 
@@ -54,13 +56,13 @@ class CompareOptions:
         if self.images < 2:
             raise DataError(f"images {self.images}: expected at least 2, which an interval needs")
         metrics = () if self.metrics == "none" else self.metrics  # a caller without types
-        named = metrics_named(metrics) if isinstance(metrics, str) else listed(metrics, "metrics")
+        named = metrics_named(metrics, _METRICS) if isinstance(metrics, str) else listed(metrics, "metrics")
         object.__setattr__(self, "metrics", named)
         object.__setattr__(self, "parts", frozenset(listed(self.parts, "parts")))
         if strange := self.parts - ALL_PARTS:
             raise ConfigError(f"parts: unknown part '{min(strange)}'; choose some of {', '.join(sorted(ALL_PARTS))}")
-        if unknown := set(self.metrics) - set(METRICS):
-            raise ConfigError(f"unknown metric '{min(unknown)}'; choose some of {', '.join(METRICS)}")
+        if unknown := set(self.metrics) - set(_METRICS):
+            raise ConfigError(f"unknown metric '{min(unknown)}'; choose some of {', '.join(_METRICS)}")
 
     @property
     def of_data(self) -> tuple[ComparePart, ...]:

@@ -121,7 +121,7 @@ def _display(*, shown: bool = True) -> Progress:
     )
 
 
-def _placed(title: str, text: str) -> dict[str, str]:
+def _placed(title: str, text: str) -> dict[str, Any]:
     """The fields of a task for what is being done."""
     beside = len(title) + len(text) + _BAR_WIDTH <= _err.width
     return {"text": text if beside else "", "below": "" if beside else text}

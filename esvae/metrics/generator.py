@@ -35,8 +35,9 @@ __all__ = [
 ]
 
 #: What can be asked for; all of one code except ``inception``, which stands for FID and Inception score. ``fad`` stands
-#: for ``fad_unbiased`` too, and ``nearest`` for ``nearest_code`` and ``nearest_pixels``.
-METRICS = ("mse", "fad", "kid", "precision", "recall", "nearest", "inception")
+#: for ``fad_unbiased`` too, ``nearest`` for ``nearest_code`` and ``nearest_pixels``; ``fad_posterior`` is the FAD that
+#: the decoder would have with a perfect prior.
+METRICS = ("mse", "fad", "fad_posterior", "kid", "precision", "recall", "nearest", "inception")
 
 #: Results by which what measures them may be asked for too.
 _RESULTS = {
@@ -58,8 +59,8 @@ class GeneratorMeasures:
     Attributes:
         images: how many were generated, and compared with all test images.
         protocol: of the autoencoder's batch norm.
-        values: by metric; FAD, KID, precision and recall of generated images against the test set; mean distance from
-            the nearest training image.
+        values: by metric; FAD, KID, precision and recall of generated images against the test set; FAD of pictures
+            drawn from the posterior rates of as many training images; mean distance from the nearest training image.
         floor: the same of as many training images against the test set: what a perfect generator would get; and of test
             images from the nearest training image.
         missing: metrics that could not be computed, with the reason.
@@ -139,7 +140,7 @@ def measure_generator(
         say(0.2 + 0.3 * start / count, "generated images")
         parts.append(model.generate(min(_BATCH, count - start), draws).cpu())
     generated = ImageSet(torch.cat(parts))
-    wanted = [name for name in metrics if name in ("fad", "kid", "precision", "recall", "nearest")]
+    wanted = [name for name in metrics if name not in ("mse", "inception")]
     if isinstance(net, EsvaeError):
         result.missing.update(dict.fromkeys(wanted, str(net)))
     elif wanted:
@@ -152,6 +153,10 @@ def measure_generator(
         result.values.update(compare_sets(codes, test, wanted, seed))
         say(0.8, "floor")
         result.floor.update(compare_sets(real, test, wanted, seed))
+        if "fad_posterior" in wanted:
+            say(0.82, "pictures of the posterior")
+            drawn = _drawn_from_posterior(model, images.train.head(count), seed)
+            result.values["fad_posterior"] = frechet_estimate(extract(net, drawn.split(_BATCH), protocol), test, seed)
         if "nearest" in wanted:
             say(0.85, "nearest training images")
             training = extract(net, images.train.split(_BATCH), protocol)
@@ -177,6 +182,15 @@ def measure_generator(
             result.values["inception_score"] = Estimate(score, score - 1.96 * spread, score + 1.96 * spread)
             result.values["fid"] = Estimate(fid)
     return result
+
+
+@torch.no_grad()
+def _drawn_from_posterior(model: ESVAE, images: ImageSet, seed: int) -> ImageSet:
+    """Pictures of the images' posterior rates, drawn as those of the prior's are, with their gain."""
+    draws = torch.Generator().manual_seed(seed)
+    device = next(model.parameters()).device
+    rates = (model.posterior_rates(batch.to(device)) for batch in images.split(_BATCH))
+    return ImageSet(torch.cat([model.decoder(model.sample(part, draws)).cpu() for part in rates]))
 
 
 def _pixels(images: ImageSet) -> np.ndarray:

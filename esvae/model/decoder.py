@@ -12,6 +12,7 @@ from torch.nn import functional
 from esvae.chip.neuron import FloatLif
 from esvae.config import Config
 from esvae.model.expand import Expand
+from esvae.model.interpolate import interpolate_pixels
 from esvae.model.layers import SpikingLayer, SpikingLayers
 from esvae.model.quantized import Rounding
 from esvae.model.upsample import Upsample
@@ -57,7 +58,10 @@ class Decoder(nn.Module):
             synapse = Upsample(before, after) if self.linear else nn.Conv2d(before, after, 3, padding=1)
             later.append(spiking(synapse, after))
         self.layers = SpikingLayers([first, *later])
-        self.readout = nn.Conv2d(channels[-1], config.data.image_channels * self.upscale**2, 3, padding=1)
+        side = decoder.readout_kernel
+        self.readout = nn.Conv2d(channels[-1], config.data.image_channels * self.upscale**2, side, padding=side // 2)
+        if decoder.readout_init == "smooth":
+            interpolate_pixels(self.readout, self.upscale)
         self.readout_rounding = rounding(FloatLif(model.readout_keep, math.inf))
         finish = config.train.finish
         self.register_buffer("gain", torch.ones(()), persistent=finish is not None and finish.gain)
@@ -129,7 +133,7 @@ class Decoder(nn.Module):
     def _read(self, summed: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
         """The potential as image, from the weighted sum of the last layer's spikes ``(N, *layer shape)``."""
         assert self.readout.bias is not None
-        out = functional.conv2d(summed, self.readout.weight, None, padding=1)
+        out = functional.conv2d(summed, self.readout.weight, None, padding=self.readout.padding)
         return self._picture(out + (self.readout.bias * shares.sum())[:, None, None])
 
     def _picture(self, maps: torch.Tensor) -> torch.Tensor:

@@ -14,6 +14,7 @@ from esvae.model.activity import recording
 from esvae.model.decoder import Decoder
 from esvae.model.layers import SpikingLayer, SpikingLayers
 from esvae.model.prior import LearnedPrior
+from esvae.model.texture import texture_error
 
 __all__ = ["ESVAE", "Encoder", "Losses", "mmd"]
 
@@ -26,12 +27,14 @@ class Losses:
         reconstruction: mean squared error of the pixels.
         mmd: between posterior and prior rates.
         activity: share of the decoder's synaptic operations that take place; zero where it has no weight.
+        texture: what else is asked of the picture, weighted; zero where nothing is.
     """
 
     total: torch.Tensor
     reconstruction: torch.Tensor
     mmd: torch.Tensor
     activity: torch.Tensor
+    texture: torch.Tensor
 
     def parts(self) -> dict[str, torch.Tensor]:
         """All of them by name."""
@@ -141,14 +144,15 @@ class ESVAE(nn.Module):
             output, activity = self.reconstruction(posterior, generator), posterior.new_zeros(())
         reconstruction = torch.nn.functional.mse_loss(output, images)
         distance = mmd(all_rows(posterior), all_rows(self.prior(len(images), generator)))
-        total = reconstruction + settings.mmd_weight * distance + settings.activity_weight * activity
+        texture = texture_error(output, images, settings)
+        total = reconstruction + settings.mmd_weight * distance + settings.activity_weight * activity + texture
         if self.config.model.quantization is not None and not self.decoder.in_integers:
             # Several processes wait for the gradient of every parameter, of the scales too.
             scales: list[torch.Tensor] = [
                 p for name, p in self.decoder.named_parameters() if name.endswith(".log_scale")
             ]
             total = total + 0.0 * torch.stack(scales).sum().to(total.dtype)
-        return Losses(total, reconstruction, distance, activity)
+        return Losses(total, reconstruction, distance, activity, texture)
 
 
 def mmd(x: torch.Tensor, y: torch.Tensor, kernels: int = 5) -> torch.Tensor:

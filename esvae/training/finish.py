@@ -15,6 +15,7 @@ from esvae.data import ImageSet
 from esvae.metrics.distances import frechet_distance, moments
 from esvae.model import ESVAE
 from esvae.model.esvae import Losses
+from esvae.model.texture import texture_error
 from esvae.training.batches import Batches
 from esvae.training.checkpoint import load_state
 from esvae.training.evaluate import posterior_rates
@@ -34,6 +35,7 @@ def tune_decoder(
     directory: str | os.PathLike[str],
     course: dict[str, Any],
     *,
+    rates: torch.Tensor | None = None,
     resume: bool = False,
     progress: TrainingProgress | None = None,
 ) -> dict[str, Any]:
@@ -44,6 +46,7 @@ def tune_decoder(
         images: the training set.
         directory: of the run; a folder in it keeps what is needed to go on.
         course: what has to be the same for that.
+        rates: of the images that are kept, ``(N, latent)``; the encoder's where None.
         resume: go on from there.
         progress: called after every step.
 
@@ -54,7 +57,7 @@ def tune_decoder(
     finish = settings.finish
     assert finish is not None
     shown = images.head(finish.images)
-    pairs = _Pairs(shown, posterior_rates(model, shown))
+    pairs = _Pairs(shown, posterior_rates(model, shown) if rates is None else rates)
     changes = {"learning_rate": finish.learning_rate, "schedule": "cosine", "warmup_steps": 0, "patience": None}
     batches = Batches(pairs, min(settings.batch_size, len(pairs)), settings.seed)
     folder = Path(directory) / FOLDER
@@ -91,7 +94,8 @@ class _DecoderAlone(nn.Module):
 
     def __init__(self, model: ESVAE) -> None:
         super().__init__()
-        self.model = model
+        self.model, finish = model, model.config.train.finish
+        self.consistency_weight = 0.0 if finish is None else finish.consistency_weight
 
     def train(self, mode: bool = True) -> _DecoderAlone:
         super().train(mode)
@@ -103,12 +107,17 @@ class _DecoderAlone(nn.Module):
         yield from self.model.decoder.named_parameters(*args, **kwargs)
 
     def losses(self, rows: torch.Tensor, generator: torch.Generator | None = None) -> Losses:
-        """The mean squared error, which is all of the loss here."""
+        """The mean squared error, and what else is asked of a picture; rates are as they are, so there is no MMD."""
         data = self.model.config.data
         rates, pixels = rows.split([self.model.config.model.latent, rows.shape[1] - self.model.config.model.latent], 1)
         images = pixels.unflatten(1, (data.image_channels, data.image_size, data.image_size))
-        error = nn.functional.mse_loss(self.model.reconstruction(rates, generator), images)
-        return Losses(error, error, error.new_zeros(()), error.new_zeros(()))
+        drawn = self.model.reconstruction(rates, generator)
+        error = nn.functional.mse_loss(drawn, images)
+        texture = texture_error(drawn, images, self.model.config.train)
+        if self.consistency_weight:
+            seen = self.model.posterior_rates(drawn)
+            texture = texture + self.consistency_weight * nn.functional.mse_loss(seen, rates)
+        return Losses(error + texture, error, error.new_zeros(()), error.new_zeros(()), texture)
 
 
 @torch.no_grad()

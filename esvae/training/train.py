@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 import os
 import shutil
 from typing import Any
@@ -29,6 +31,14 @@ __all__ = ["fine_tuning", "train"]
 
 #: Ends of the names of what says how weights are rounded.
 _ROUNDING = (".log_scale", ".active")
+#: Keys that came later, and the value of configs before them.
+_LATER_KEYS = {
+    "model.sampler": "poisson",
+    "model.decoder.readout_kernel": 3,
+    "model.decoder.readout_init": "uniform",
+    "train.edge_weight": 0.0,
+    "train.coarse_weight": 0.0,
+}
 #: Fine-tuning takes this share of the epochs that the run took, with this share of its learning rate.
 _FINE_EPOCHS, _FINE_RATE = 0.5, 2 / 3
 
@@ -175,8 +185,11 @@ def _fingerprint(config: Config, total: int, initial: Run | None) -> dict[str, A
         content["train"]["epochs or max_steps"] = total
     if config.model.quantization is None:
         del content["model"]["quantization"]  # so that checkpoints whose config knows no such key can be continued
-    if config.model.sampler == "poisson":
-        del content["model"]["sampler"]
+    for key, value in _LATER_KEYS.items():
+        *above, last = key.split(".")
+        section = functools.reduce(operator.getitem, above, content)
+        if section[last] == value:
+            del section[last]  # likewise
     if initial is not None:
         content["from"] = initial.weights_hash
     return content

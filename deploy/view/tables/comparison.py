@@ -17,6 +17,7 @@ METRIC_TITLES = {
     "mse": "reconstruction MSE",
     "fad": "FAD",
     "fad_unbiased": "FAD, unbiased",
+    "fad_posterior": "FAD, rates of training images",
     "kid": "KID",
     "fid": "FID",
     "inception_score": "Inception score",

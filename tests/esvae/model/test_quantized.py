@@ -32,13 +32,16 @@ from sim.twin.engine import Engine
 from strategies import lifs
 
 
-def small(kind: str = "subpixel", bits: int | None = 4, start: float = 0.0, current_keep: float = 0.0) -> Config:
+def small(
+    kind: str = "subpixel", bits: int | None = 4, start: float = 0.0, current_keep: float = 0.0, kernel: int = 3
+) -> Config:
     content = load_config("digits").model_dump()
     content["model"].update(latent=12, time_steps=5, encoder_channels=[4, 6])
     content["model"]["decoder"] = {
         "kind": kind,
         "channels": [6, 5, 4, 3] if kind == "transposed" else [6, 5],
         "base_size": 2 if kind == "transposed" else 8,
+        "readout_kernel": kernel,
     }
     content["model"]["neuron"]["current_keep"] = current_keep
     content["model"]["quantization"] = None if bits is None else {"weight_bits": bits, "start": start}
@@ -83,10 +86,15 @@ def test_what_is_trained_is_what_the_file_gives(floats: Run, bits: int, tmp_path
     assert_the_file_is_the_model(run, tmp_path / "f.net")
 
 
-@pytest.mark.parametrize(("kind", "current_keep"), [("transposed", 0.0), ("subpixel", 0.5)])
-def test_the_papers_decoder_and_lasting_currents_too(kind: str, current_keep: float, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "current_keep", "kernel"),
+    [("transposed", 0.0, 3), ("subpixel", 0.5, 3), ("subpixel", 0.0, 5), ("transposed", 0.0, 5)],
+)
+def test_the_papers_decoder_lasting_currents_and_wide_readouts_too(
+    kind: str, current_keep: float, kernel: int, tmp_path: Path
+) -> None:
     torch.manual_seed(5)
-    model = ESVAE(small(kind, 4, 0.0, current_keep))
+    model = ESVAE(small(kind, 4, 0.0, current_keep, kernel))
     for name, buffer in model.decoder.named_buffers():
         if name.endswith("running_var"):
             buffer.copy_(torch.rand(len(buffer)) * 0.02 + 0.01)  # so that every layer fires
