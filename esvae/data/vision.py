@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,9 +48,9 @@ class Source:
             file for file, inside in self.files.items() if not ((place / file).exists() or (place / inside).exists())
         ]
 
-    def remedy(self, root: Path) -> str:
-        """What of it that is missing to put where, for whoever has no network."""
-        *first, last = self.missing(root) or self.files
+    def remedy(self, root: Path, wanted: Iterable[str] = ()) -> str:
+        """Which files, all of them or those that are wanted, to put where, for whoever has no network."""
+        *first, last = wanted or self.files
         files = f"{', '.join(first)} and {last}" if first else last
         return f"put {files} into {root / self.below}, or name another folder with --data-root or ESVAE_DATA"
 

@@ -108,6 +108,9 @@ def test_the_library_takes_a_name() -> None:
             "train RUN --out @run",
             "run: a run directory, which esvae train --from takes; expected a YAML file, or a",
         ),
+        ("compare RUN NET -n 2 --data-root nowhere", "nowhere: no such folder of images; name one with --data-root"),
+        ("report RUN -o @r.html -n 2 --data-root nowhere", "nowhere: no such folder of images; name one with"),
+        ("sweep RUN -o @s --weight-bits 8 --data-root nowhere", "nowhere: no such folder of images; name one with"),
         (
             "train CONFIG --out @run --data nowhere",
             "--data nowhere: neither a folder nor a data set; the data sets are",
