@@ -50,6 +50,7 @@ DECODERS: dict[str, tuple[str, ...]] = {
     "another seed": ("train.seed=1",),
     "last kernel 5x5": ("model.decoder.readout_kernel=5",),
     "last layer begins smooth": ("model.decoder.readout_init=smooth",),
+    "begins smooth, 5x5": ("model.decoder.readout_init=smooth", "model.decoder.readout_kernel=5"),
     "cells of 2x2": ("model.decoder.base_size=16", "model.decoder.channels=[32, 24]"),
     "transposed, last kernel on pixels": ("model.decoder.kind=transposed", "model.decoder.channels=[64, 32, 16]"),
     "wider": ("model.decoder.channels=[96, 64]",),
@@ -136,6 +137,7 @@ class Judge:
         )
         reconstructed = decoded(engine, self.test_rates)
         cost = cost_of(counted_input(network, InputOptions(COUNTED, 0)), (PROFILE,))
+        estimate = cost.estimates[0]
         if self.pictures is not None:
             side_by_side = np.stack([wanted[:32], reconstructed[:32]], 1).reshape(64, *wanted.shape[1:])
             for kind, images in (("drawn", drawn[:64]), ("reconstructed", side_by_side)):
@@ -146,7 +148,7 @@ class Judge:
             "fad_posterior": self.distance(decoded(engine, self.rates[:IMAGES])),
             "synops": sum(layer.synops for layer in cost.counts.layers),
             "neurons": sum(layer.updates for layer in cost.counts.layers) / steps,
-            "joules": cost.estimates[0].energy.value,
+            "joules": None if estimate.step_time is None else estimate.energy.value,  # None: no chip holds it
         }
 
     def distance(self, images: np.ndarray) -> float:
@@ -176,13 +178,14 @@ def decoded(engine: Engine, rates: torch.Tensor) -> np.ndarray:
 
 def report(found: dict[str, Any]) -> list[str]:
     rows = []
-    for name, row in found["rows"].items():
-        settings = ", ".join(f"`{setting.removeprefix('model.')}`" for setting in DECODERS[name])
+    for name in [name for name in DECODERS if name in found["rows"]]:
+        row, settings = found["rows"][name], ", ".join(f"`{s.removeprefix('model.')}`" for s in DECODERS[name])
         figures = (f"{row['mse']:.4f}", f"{row['fad']:.2f}", f"{row['fad_posterior']:.2f}")
-        costs = (f"{row['synops']:,.0f}", f"{row['neurons']:,.0f}", f"{row['joules'] * 1e3:.3f}")
+        energy = "not held" if row["joules"] is None else f"{row['joules'] * 1e3:.2f}"
+        costs = (f"{row['synops'] / 1e6:.2f}", f"{row['neurons']:,.0f}", energy)
         rows.append([f"{name}{': ' + settings if settings else ''}", *figures, *costs])
-    header = ["decoder", "MSE", "FAD", "of the posterior", "operations", "neurons", "mJ"]
-    return table(header, rows)
+    header = ["decoder", "MSE", "FAD", "rates of training images", "million synops", "neurons", "mJ"]
+    return [f"Code and prior of `{found['run']}`, {found['steps']} steps.", "", *table(header, rows)]
 
 
 if __name__ == "__main__":

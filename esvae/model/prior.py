@@ -21,6 +21,9 @@ __all__ = ["LearnedPrior"]
 
 #: Added to the variances of a component, in units of the squared logit: a few hundred images span no 32 dimensions.
 _REGULARIZATION = 0.1
+#: How far from the border rates of 0 and 1 are taken, in spikes over the window. Where drawn rates are snapped, that is
+#: the middle of what becomes 0 or 1; half a spike is its end, from which every other draw would miss.
+_EDGE, _EDGE_SNAPPED = 0.5, 0.25
 
 
 class LearnedPrior(nn.Module):
@@ -79,12 +82,13 @@ class LearnedPrior(nn.Module):
     def fit(self, rates: Float[torch.Tensor, "images latents"], seed: int) -> None:
         """Fits the mixture to the posterior's rates, by expectation maximization on their logits.
 
-        Counted over T steps a rate is a multiple of 1/T; 0 and 1 are taken as half a spike away from the border.
+        Counted over T steps a rate is a multiple of 1/T; 0 and 1 are taken as half a spike away from the border, or a
+        quarter where drawn rates are snapped.
         """
         from sklearn.exceptions import ConvergenceWarning  # here, as importing it takes half a second
         from sklearn.mixture import GaussianMixture
 
-        edge = 0.5 / self.steps
+        edge = (_EDGE_SNAPPED if self.snap else _EDGE) / self.steps
         logits = torch.logit(rates.double().clamp(edge, 1 - edge)).cpu().numpy()
         model = GaussianMixture(len(self.share), reg_covar=_REGULARIZATION, random_state=seed)
         with warnings.catch_warnings():

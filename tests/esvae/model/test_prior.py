@@ -34,5 +34,18 @@ def test_a_fitted_mixture_draws_rates_like_those_it_was_fitted_to() -> None:
     np.testing.assert_allclose(drawn[~near_low].mean(0), high, atol=0.05)
 
 
+def test_snapped_draws_are_as_often_silent_as_the_rates() -> None:
+    """Each neuron's count is 0 in a third of the images and 8 in another: drawn ones nearly as often."""
+    model = load_config("digits").model
+    mixture = model.prior.model_copy(update={"snap": True, "components": 16})
+    changed = model.model_copy(update={"latent": 3, "time_steps": 8, "prior": mixture})
+    prior = ESVAE(load_config("digits").model_copy(update={"model": changed})).prior
+    counts = np.random.default_rng(0).choice([0, 2, 5, 8], size=(3000, 3), p=[1 / 3, 1 / 6, 1 / 6, 1 / 3])
+    prior.fit(torch.from_numpy(counts / 8), seed=0)
+    drawn = prior.draw(4000, torch.Generator().manual_seed(0)) * 8
+    for border in (0, 8):  # taken half a spike from the border they would come out half as often
+        assert 0.28 < float((drawn == border).double().mean()) < 0.367
+
+
 def test_the_allocator_is_told_where_there_is_glibc() -> None:
     assert keep_large_blocks() is (platform.libc_ver()[0] == "glibc")
