@@ -29,8 +29,10 @@ lint: setup  ## ruff: rules and formatting
 types: setup  ## mypy
 	$(BIN)/mypy
 
-unit: setup  ## pytest alone, in two processes (PYTEST_ARGS="-k name", or "-n 0" for one)
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
+# Hundreds of processes of the tests read what one of them has compiled.
+unit: export PYTHONDONTWRITEBYTECODE =
+unit: setup  ## pytest alone, in three processes, as some tests wait (PYTEST_ARGS="-k name", or "-n 0" for one)
+	$(BIN)/python -m pytest -n 3 --dist worksteal $(PYTEST_ARGS)
 
 fuzz: setup  ## run N random networks on Lava against the twin (N=1000); a failing case is kept in fuzz/
 	$(BIN)/python tests/fuzz.py -n $(N) --out fuzz

@@ -11,24 +11,36 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from deploy.compare import Comparison
 from deploy.cost import Cost
-from deploy.loaded import LoadedNetwork
+from deploy.loaded import LoadedNetwork, in_own_words
 from deploy.notebook import show_in_notebooks
+from deploy.rasters import raster_of
 from deploy.traces import Traces
+from deploy.verify import Verdict
+from esvae.errors import DataError
+from esvae.machine.arguments import shown
+from esvae.machine.outputs import output_file
+from esvae.training.train import train as run_training
 from export.frontends import load_source
 from export.ir import FloatNetwork
 from export.pipeline import Exported, export_network
 
-__all__ = ["energy", "export", "load", "simulate"]
+__all__ = ["compare", "energy", "export", "load", "simulate", "train", "verify"]
 
 show_in_notebooks()
 
 
-def load(source: str | os.PathLike[str]) -> LoadedNetwork:
+#: :func:`esvae.training.train.train`, with errors in a caller's words.
+train = in_own_words(run_training)
+
+
+def load(source: str | os.PathLike[str] | LoadedNetwork) -> LoadedNetwork:
     """Reads a network.
 
     Args:
-        source: a ``.net`` file; a run directory or ``pretrained:NAME``, which is exported once and kept in the cache.
+        source: a ``.net`` file; a run directory or ``pretrained:NAME``, which is exported once and kept in the cache;
+            what was loaded stays as it is.
 
     Raises:
         NetFileError: missing, damaged or not understood.
@@ -39,9 +51,10 @@ def load(source: str | os.PathLike[str]) -> LoadedNetwork:
         >>> esvae.load("pretrained:fashion_mnist_fast").plan(n=2).total
         18
     """
-    return LoadedNetwork(source)
+    return source if isinstance(source, LoadedNetwork) else LoadedNetwork(source)
 
 
+@in_own_words
 def export(source: FloatNetwork | str | os.PathLike[str], target: str | os.PathLike[str], **options: Any) -> Exported:
     """Quantizes a network and writes it as a Lava-DL netx file.
 
@@ -50,19 +63,47 @@ def export(source: FloatNetwork | str | os.PathLike[str], target: str | os.PathL
             state dict, a NIR graph or a ``.net`` file.
         target: the ``.net`` file.
         options: of :func:`export.pipeline.export_network`: ``weight_bits``, ``lowering``, ``calibration``, ``spikes``,
-            ``circuit``.
+            ``circuit``, ``read_steps``.
 
     Raises:
+        DataError: a source that is none of these, or spikes that do not fit it.
         EsvaeError: the source cannot be read, or the chip's registers do not hold the network.
     """
-    return export_network(source if isinstance(source, FloatNetwork) else load_source(source), target, **options)
+    output_file(target, ".net", option="target")
+    if not isinstance(source, FloatNetwork | str | os.PathLike):  # a caller without types
+        kind = type(source).__name__
+        raise DataError(
+            f"source {shown(source)}: a {kind}; give it to esvae.from_norse or another esvae.from_... first"
+        )
+    network = source if isinstance(source, FloatNetwork) else load_source(source)
+    if options.get("spikes") is not None:
+        options["spikes"] = raster_of(options["spikes"], network.input_shape)
+    return export_network(network, target, **options)
 
 
-def simulate(source: str | os.PathLike[str], n: int = 4, seed: int = 0, **given: Any) -> Traces:
+def simulate(source: str | os.PathLike[str] | LoadedNetwork, n: int = 4, seed: int = 0, **given: Any) -> Traces:
     """Loads a network and records every step; arguments as of :meth:`deploy.loaded.LoadedNetwork.trace`."""
     return load(source).trace(n, seed, **given)
 
 
-def energy(source: str | os.PathLike[str], n: int = 64, seed: int = 0, **given: Any) -> Cost:
+def verify(source: str | os.PathLike[str] | LoadedNetwork, n: int = 4, seed: int = 0, **given: Any) -> Verdict:
+    """Loads a network and compares every integer across backends; arguments as of
+    :meth:`deploy.loaded.LoadedNetwork.verify`."""
+    return load(source).verify(n, seed, **given)
+
+
+def compare(
+    run: str | os.PathLike[str],
+    source: str | os.PathLike[str] | LoadedNetwork,
+    n: int = 5000,
+    seed: int = 0,
+    **given: Any,
+) -> Comparison:
+    """Loads a network and sets it beside the run that it was made of; arguments as of
+    :meth:`deploy.loaded.LoadedNetwork.compare`."""
+    return load(source).compare(n, seed, run=run, **given)
+
+
+def energy(source: str | os.PathLike[str] | LoadedNetwork, n: int = 64, seed: int = 0, **given: Any) -> Cost:
     """Loads a network and counts its operations; arguments as of :meth:`deploy.loaded.LoadedNetwork.energy`."""
     return load(source).energy(n, seed, **given)

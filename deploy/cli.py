@@ -7,7 +7,9 @@ signal's number where a signal ended it (130 interrupted, 143 terminated, 141 wh
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -45,6 +47,8 @@ def main(arguments: list[str] | None = None) -> None:
         if ending.number is not None:  # whatever became of it on its way: libraries make errors of their own of it
             code = ending.code
             _fail(ending.message, given)
+    if arguments is None:
+        gc.freeze()  # what is left is freed with the process: looking through it for circles takes up to a second
     sys.exit(code)
 
 
@@ -92,10 +96,27 @@ def _failed(error: BaseException, arguments: list[str]) -> int:
     if hasattr(error, "format_message"):
         context = getattr(error, "ctx", None)
         hint = "" if context is None else f" See: {context.command_path} --help"
-        message = error.format_message()
+        message = _plain_words(error.format_message())
         _fail(message + "." * (bool(hint) and not message.endswith((".", "?"))) + hint, arguments)
         return 2
     raise error
+
+
+#: What the parser says of a mistake, and the same without a programmer's words.
+_WORDS = (
+    (r"('.*') is not a valid int(?:eger)?(?: range)?", r"\1 is no whole number"),
+    (r"('.*') is not a valid float(?: range)?", r"\1 is no number"),
+    (r"(\S+) is not in the range x>=(\S+)", r"\1, expected at least \2"),
+    (r"(\S+) is not in the range x<=(\S+)", r"\1, expected at most \2"),
+    (r"(\S+) is not in the range (\S+?)<=x<=(\S+)", r"\1, expected \2 to \3"),
+    (r"^Got unexpected extra argument\(?s?\)? \((.*)\)", r"Unexpected argument: \1"),
+)
+
+
+def _plain_words(message: str) -> str:
+    for found, said in _WORDS:
+        message = re.sub(found, said, message)
+    return message
 
 
 def _fail(message: str, arguments: list[str]) -> None:

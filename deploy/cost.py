@@ -10,6 +10,7 @@ import torch
 
 from deploy.backends import Progress
 from deploy.entering import Entering, InputOptions, at_rate, drawable, enter, made_up
+from deploy.view.numbers import si, whole
 from esvae.errors import ConfigError, DataError
 from export.ir import CircuitPrior, Network
 from export.ir.circuit import circuit_of, whole_network
@@ -32,6 +33,11 @@ class Cost:
 
     counts: Counts
     estimates: list[EnergyEstimate]
+
+    def __repr__(self) -> str:
+        counted = f"{whole(self.counts.totals['synops'])} synaptic operations an image, mean of {self.counts.images}"
+        energies = [f"{one.profile} {si(one.energy.value, 'J')}" for one in self.estimates]
+        return f"Cost({'; '.join([counted, *energies])})"
 
 
 def counted_input(network: Network, options: InputOptions) -> Entering:

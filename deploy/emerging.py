@@ -13,6 +13,7 @@ from PIL import Image
 
 from esvae.arrays import Float32
 from esvae.errors import DataError
+from esvae.machine.outputs import output_file
 from esvae.pictures import image_grid, save_animation
 from export.ir import Network
 from sim.readout import images_from_potentials
@@ -35,7 +36,12 @@ class Emergence:
 
     def save(self, target: str | os.PathLike[str]) -> None:
         """Writes the grid of every step as an animated GIF, whole or not at all; see
-        :func:`esvae.pictures.save_animation`."""
+        :func:`esvae.pictures.save_animation`.
+
+        Raises:
+            ConfigError: a name that does not end in .gif, or nothing can be written there.
+        """
+        output_file(target, ".gif", option="target")
         save_animation(self.images, target)
 
     def _repr_html_(self) -> str:

@@ -32,9 +32,10 @@ from esvae.machine.locks import only_writer
 from export.ir import Network, Shape
 from export.netx import read_netx
 
-__all__ = ["DEFAULT_CHUNK", "Generation", "generate_file"]
+__all__ = ["Generation", "generate_file"]
 
-DEFAULT_CHUNK = 64
+#: Images to a file, unless said: where thousands are drawn in a second or two, files cost more; and elsewhere.
+_MANY, _CHUNK = {"twin": 1024, "onnx": 1024}, 64
 _ABOUT = "generation.json"
 
 
@@ -83,7 +84,7 @@ def generate_file(
         folder: new, or begun by an earlier call with the same network and seed.
         seed: of the prior and of the sampler.
         backend, lava: what draws them.
-        chunk: images to a file; as before where the folder was begun, else 64.
+        chunk: images to a file; as before where the folder was begun, else 1024 (twin, onnx) or 64.
         progress: called with the share done, images, steps a second, and the time left.
 
     Raises:
@@ -97,7 +98,7 @@ def generate_file(
     check_job(backend, job)
     target = Path(folder)
     with only_writer(target):
-        chunk, hashed = _begun(target, network, seed, chunk)
+        chunk, hashed = _begun(target, network, seed, chunk, _MANY.get(backend, _CHUNK))
         return _continued(target, backend, job, network.shapes[-1], chunk, hashed, progress)
 
 
@@ -140,7 +141,7 @@ def _continued(
     return Generation(target, images, drawn, damaged, chunk, round(time.perf_counter() - started, 3))
 
 
-def _begun(folder: Path, network: Network, seed: int, chunk: int | None) -> tuple[int, bool]:
+def _begun(folder: Path, network: Network, seed: int, chunk: int | None, usual: int) -> tuple[int, bool]:
     """Begins the folder, or checks that it was begun for the same images; gives the size of its chunks, and whether
     each has a hash, as those that were begun long ago have not."""
     about = {"content_hash": network.content_hash(), "seed": seed, "layer_shape": list(network.shapes[-1])}
@@ -150,9 +151,9 @@ def _begun(folder: Path, network: Network, seed: int, chunk: int | None) -> tupl
     if not file.exists():
         if folder.is_dir() and any(folder.iterdir()):
             raise ConfigError(f"{folder} is there and holds something else; name another folder")
-        begun = {**about, "chunk": chunk or DEFAULT_CHUNK, "hashes": "sha256"}
+        begun = {**about, "chunk": chunk or usual, "hashes": "sha256"}
         write_text(file, json.dumps(begun, indent=1) + "\n")
-        return chunk or DEFAULT_CHUNK, True
+        return chunk or usual, True
     try:
         found = load_json(file, error=ConfigError)
     except ConfigError as error:
@@ -162,6 +163,8 @@ def _begun(folder: Path, network: Network, seed: int, chunk: int | None) -> tupl
         raise ConfigError(f"{file}: damaged (no size of chunks); name another folder")
     for name, value in about.items():
         if found.get(name) != value:
+            if name == "content_hash":
+                raise ConfigError(f"{folder}: was begun with another network; name another folder")
             raise ConfigError(f"{folder}: was begun with {name} {found.get(name)}, here {value}; name another folder")
     if chunk is not None and chunk != size:
         raise ConfigError(f"{folder}: was begun in chunks of {size} images, here {chunk}; leave --chunk out")

@@ -98,6 +98,10 @@ class Inspection:
     provenance: dict[str, str]
     items: list[Item]
 
+    def __repr__(self) -> str:
+        held = self.refused or f"{len(self.layers)} layers with neurons"
+        return f"Inspection({self.file!r}: {self.bytes:,} bytes, {held})"
+
 
 def inspect_file(path: str | os.PathLike[str]) -> Inspection:
     """Looks at a file of any origin.

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, SupportsFloat, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from deploy.backends import BackendJob, LavaSettings, Loader, Progress, SamplerPlace, Target, run_backend
+from deploy.backends import (
+    BackendJob,
+    LavaSettings,
+    Loader,
+    Progress,
+    SamplerPlace,
+    Target,
+    other_backends,
+    run_backend,
+)
 from deploy.cost import Cost, cost_of, counted_input
 from deploy.entering import Entering, InputOptions, at_hand, enter
 from deploy.inspection import Inspection, inspect_file
@@ -20,8 +32,9 @@ from deploy.pictures import Pictures
 from deploy.plan import Plan, plan
 from deploy.traces import Traces
 from deploy.verify import Verdict, verify
-from esvae.errors import ConfigError, DataError
-from esvae.machine.arguments import whole_number
+from esvae.errors import ConfigError, DataError, EsvaeError
+from esvae.machine.arguments import listed, shown, whole_number
+from esvae.machine.outputs import output_file
 from export.ir import INPUT_LABEL, Network
 from export.netx import read_netx
 from export.netx.check import Finding, check_file
@@ -34,9 +47,11 @@ if TYPE_CHECKING:
     from deploy.compare import Comparison
     from sim.fit.adviser import Fit
 
-__all__ = ["LoadedNetwork"]
+__all__ = ["LoadedNetwork", "in_own_words"]
 
-Given = np.ndarray | str | os.PathLike[str] | None
+P = ParamSpec("P")
+R = TypeVar("R")
+Given = ArrayLike | str | os.PathLike[str] | None
 
 
 class LoadedNetwork:
@@ -94,7 +109,7 @@ class LoadedNetwork:
             raise DataError(f"{n} images from {first} on: expected at least 1, from 0 on")
         if self.network.readout is None:
             images_from_potentials(self.network, np.zeros(0))  # says so
-        with _own_words():
+        with own_words():
             entering = enter(self.network, InputOptions(first + n, seed)).part(first, first + n)
             lava = LavaSettings(loader, sampler, target)
             run = run_backend(backend, BackendJob(self.path, entering, lava=lava, progress=progress))
@@ -128,8 +143,9 @@ class LoadedNetwork:
             EsvaeError: the backend failed.
         """
         n, seed = whole_number(n, "n"), whole_number(seed, "seed")
-        with _own_words():
-            entering = self._entering(n, seed, spikes, image, rate, steps)
+        steps = None if steps is None else whole_number(steps, "steps")
+        with own_words():
+            entering = self._entering(n, seed, spikes, image, _number(rate, "rate"), steps)
             run = run_backend(backend, BackendJob(self.path, entering, trace=True))
         first = () if self.network.input_neurons is None else (INPUT_LABEL,)
         return Traces((*first, *self.network.labels), run.traces or {}, run.potentials, entering.about, self.network)
@@ -137,21 +153,29 @@ class LoadedNetwork:
     def _entering(
         self, n: int, seed: int, spikes: Given, image: Given, rate: float | None, steps: int | None
     ) -> Entering:
-        if isinstance(spikes, np.ndarray):
-            return at_hand(self.network, spikes[:n])
-        if isinstance(image, np.ndarray):
-            window = steps or self.network.time_steps
-            if window is None:
-                raise DataError("the file says no number of steps; give it with steps")
-            return at_hand(self.network, Stimulus(None, image[:n], window))
-        return enter(self.network, InputOptions(n, seed, spikes=spikes, image=image, rate=rate, steps=steps))
+        sources = {"spikes": spikes, "image": image, "rate": rate}
+        if len(given := [name for name, value in sources.items() if value is not None]) > 1:
+            raise ConfigError(f"{' and '.join(given)}: give one of them")
+        options = InputOptions(n, seed, rate=rate, steps=steps)  # says what of these is out of range
+        if spikes is None and image is None:
+            return enter(self.network, options)
+        if isinstance(spikes, str | os.PathLike):
+            return enter(self.network, replace(options, spikes=spikes))
+        if isinstance(image, str | os.PathLike):
+            return enter(self.network, replace(options, image=image))
+        if spikes is not None:
+            return at_hand(self.network, _array(spikes, "spikes")[:n])
+        window = steps or self.network.time_steps
+        if window is None:
+            raise DataError("the file says no number of steps; give it with steps")
+        return at_hand(self.network, Stimulus(None, _array(image, "image")[:n], window))
 
     def energy(
         self,
         n: int = 64,
         seed: int = 0,
         *,
-        profiles: Sequence[str] = (),
+        profiles: str | Sequence[str] = (),
         rate: float | None = None,
         steps: int | None = None,
         progress: Progress | None = None,
@@ -169,14 +193,34 @@ class LoadedNetwork:
             ConfigError: no such profile.
         """
         n, seed = whole_number(n, "n"), whole_number(seed, "seed")
-        with _own_words():
-            entering = counted_input(self.network, InputOptions(n, seed, rate=rate, steps=steps))
-            return cost_of(entering, profiles, progress=progress)
+        steps = None if steps is None else whole_number(steps, "steps")
+        with own_words():
+            options = InputOptions(n, seed, rate=_number(rate, "rate"), steps=steps)
+            return cost_of(counted_input(self.network, options), listed(profiles, "profiles"), progress=progress)
 
-    def verify(self, n: int = 4, seed: int = 0, *, against: Sequence[str] = ("reference", "lava")) -> Verdict:
-        """Compares every integer across backends, see :func:`deploy.verify.verify`."""
-        with _own_words():
-            return verify(self.path, whole_number(n, "n"), seed=whole_number(seed, "seed"), against=against)
+    def verify(
+        self,
+        n: int = 4,
+        seed: int = 0,
+        *,
+        against: str | Sequence[str] = ("reference", "lava"),
+        steps: int | None = None,
+    ) -> Verdict:
+        """Compares every integer across backends, see :func:`deploy.verify.verify`.
+
+        Args:
+            n, seed: images, and the seed of the spikes that enter.
+            against: names of the backends that the twin is compared with.
+            steps: length of the run, where nothing says it.
+
+        Raises:
+            ConfigError: no backend, or one that there is not.
+        """
+        n, seed = whole_number(n, "n"), whole_number(seed, "seed")
+        steps = None if steps is None else whole_number(steps, "steps")
+        with own_words():
+            names = other_backends(listed(against, "against"))
+            return verify(self.path, n, seed=seed, steps=steps, against=names)
 
     def plan(self, n: int = 1) -> Plan:
         """The time steps of ``n`` back-to-back images, see :func:`deploy.plan.plan`."""
@@ -192,7 +236,7 @@ class LoadedNetwork:
         from sim.fit.adviser import fit_network
         from sim.fit.chips import chip_named
 
-        with _own_words():
+        with own_words():
             return fit_network(whole_network(self.network), chip_named(chip))
 
     def check(self) -> list[Finding]:
@@ -218,10 +262,17 @@ class LoadedNetwork:
         from deploy.view.table import plain
         from sim.fit.chips import chip_named
 
-        return outline_axes(plain(outline(self.network, chip_named(chip))), ax)
+        with own_words():
+            return outline_axes(plain(outline(self.network, chip_named(chip))), ax)
 
     def compare(
-        self, n: int = 5000, seed: int = 0, *, run: str | os.PathLike[str] | None = None, **more: Any
+        self,
+        n: int = 5000,
+        seed: int = 0,
+        *,
+        run: str | os.PathLike[str] | None = None,
+        data_root: str | os.PathLike[str] | None = None,
+        **more: Any,
     ) -> Comparison:
         """Sets the integer pictures beside those of the run that the file was made of.
 
@@ -229,6 +280,7 @@ class LoadedNetwork:
             n: images from the prior.
             seed: of all draws.
             run: the run directory, or ``pretrained:NAME``; what was loaded where that was a run.
+            data_root: folder of the data sets, or of images; see :func:`esvae.data.data_root`.
             more: further fields of :class:`deploy.compare.CompareOptions`.
 
         Raises:
@@ -236,25 +288,35 @@ class LoadedNetwork:
         """
         from deploy.compare import CompareOptions, compare
 
-        with _own_words():
-            return compare(self._run(run), self.path, CompareOptions(whole_number(n, "n"), seed, **more))
+        with own_words():
+            options = CompareOptions(whole_number(n, "n"), whole_number(seed, "seed"), **more)
+            return compare(self._run(run), self.path, options, data_root=data_root)
 
     def report(
-        self, target: str | os.PathLike[str], n: int = 256, seed: int = 0, *, run: str | os.PathLike[str] | None = None
+        self,
+        target: str | os.PathLike[str],
+        n: int = 256,
+        seed: int = 0,
+        *,
+        run: str | os.PathLike[str] | None = None,
+        data_root: str | os.PathLike[str] | None = None,
     ) -> Path:
         """Writes the HTML page on all of this, and the same as JSON beside it.
 
         Args:
             target: the ``.html`` file.
-            n, seed, run: see :meth:`compare`.
+            n, seed, run, data_root: see :meth:`compare`.
 
         Raises:
+            ConfigError: another ending, or nothing can be written there.
             DataError: nobody said which run, or the file was not made of it.
         """
         from deploy.report import Wanted, gather, write_report
 
-        with _own_words():
-            wanted = Wanted(self._run(run), self.path, self.path, whole_number(n, "n"), seed)
+        with own_words():
+            output_file(target, (".html", ".htm"), option="target")
+            n, seed = whole_number(n, "n"), whole_number(seed, "seed")
+            wanted = Wanted(self._run(run), self.path, self.path, n, seed, data_root=data_root)
             return write_report(gather(wanted), target)[0]
 
     def _run(self, run: str | os.PathLike[str] | None) -> str | os.PathLike[str]:
@@ -263,11 +325,41 @@ class LoadedNetwork:
         return self.source if run is None else run
 
 
+def _number(value: Any, name: str) -> float | None:
+    """A number, or None."""
+    if value is None or (isinstance(value, SupportsFloat) and not isinstance(value, np.ndarray)):
+        return None if value is None else float(value)
+    raise DataError(f"{name} {shown(value)}: expected a number, got {type(value).__name__}")
+
+
+def _array(values: Any, name: str) -> np.ndarray:
+    """What was given, as numpy makes an array of it."""
+    try:
+        found = np.asarray(values)
+    except (TypeError, ValueError, RuntimeError):  # rows of several lengths; a tensor with a gradient
+        found = np.asarray(None)
+    if found.dtype.kind not in "biuf" or not found.ndim:
+        raise DataError(f"{name} {shown(values)}: expected an array or the name of an .npy file")
+    return found
+
+
 @contextmanager
-def _own_words() -> Iterator[None]:
+def own_words() -> Iterator[None]:
     """Errors in the words of a caller: ``steps`` where the command line says ``--steps``."""
     try:
         yield
-    except (ConfigError, DataError) as error:
-        text = re.sub(r"--([a-z][a-z-]*)", lambda found: found[1].replace("-", "_"), str(error))
+    except EsvaeError as error:
+        text = re.sub(r"--(force|overwrite|resume)\b", r"\1=True", str(error))
+        text = re.sub(r"--([a-z][a-z-]*)", lambda found: found[1].replace("-", "_"), text)
         raise type(error)(text.replace("esvae simulate", "trace()")) from error
+
+
+def in_own_words(function: Callable[P, R]) -> Callable[P, R]:
+    """The function with such errors."""
+
+    @functools.wraps(function)
+    def worded(*given: P.args, **named: P.kwargs) -> R:
+        with own_words():
+            return function(*given, **named)
+
+    return worded

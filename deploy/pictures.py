@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
+from esvae.machine.outputs import output_file
 from esvae.pictures import image_grid, save_grid
 
 __all__ = ["Pictures"]
@@ -34,7 +35,12 @@ class Pictures:
         return len(self.images)
 
     def save(self, target: str | os.PathLike[str]) -> None:
-        """Writes the grid as PNG, whole or not at all."""
+        """Writes the grid as PNG, whole or not at all.
+
+        Raises:
+            ConfigError: a name that does not end in .png, or nothing can be written there.
+        """
+        output_file(target, ".png", option="target")
         save_grid(self.images, target)
 
     def _repr_png_(self) -> bytes:

@@ -25,6 +25,8 @@ from export.ir.circuit import circuit_of, source_network
 
 __all__ = ["LayerPlan", "Plan", "plan", "steps_of"]
 
+_MOST_WINDOWS = 1_000_000
+
 
 @dataclass(frozen=True)
 class LayerPlan:
@@ -66,12 +68,25 @@ class Plan:
     reset_offset: int
     layers: tuple[LayerPlan, ...]
 
+    def __repr__(self) -> str:
+        return f"Plan({self.images} images of {self.steps} steps: {self.total} time steps, latency {self.latency})"
+
     @property
     def windows(self) -> list[tuple[int, int]]:
         """First and last time step at which the last layer works on each image; its potential is read after the
-        last."""
-        first = self.layers[-1].first
-        return [(first + i * self.steps, first + (i + 1) * self.steps - 1) for i in range(self.images)]
+        last.
+
+        Raises:
+            DataError: more images than a list is made of; :meth:`window` gives any one.
+        """
+        if self.images > _MOST_WINDOWS:
+            raise DataError(f"{self.images:,} images: the windows of at most {_MOST_WINDOWS:,} are listed")
+        return [self.window(image) for image in range(self.images)]
+
+    def window(self, image: int) -> tuple[int, int]:
+        """That of one image, from 0 on."""
+        first = self.layers[-1].first + image * self.steps
+        return first, first + self.steps - 1
 
     @property
     def step_overhead(self) -> float:

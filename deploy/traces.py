@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import operator
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -12,6 +14,8 @@ import numpy as np
 from deploy.emerging import Emergence, emergence
 from deploy.view.numbers import shape
 from esvae.errors import DataError, EsvaeError
+from esvae.machine.arguments import shown, whole_number
+from esvae.machine.outputs import output_file
 from export.ir import Network
 from sim.trace import Trace, save_traces
 
@@ -65,12 +69,16 @@ class Traces:
         """As ``xarray.DataArray`` with the dimensions image, step, and channel, y, x or feature; steps from 1.
 
         Raises:
+            DataError: no such layer or quantity.
             EsvaeError: xarray is not installed.
         """
         try:
             from xarray import DataArray
         except ImportError:
             raise EsvaeError("labelled arrays need xarray; pip install 'esvae-loihi[xarray]'") from None
+        if quantity not in _TITLES:
+            known = ", ".join(f"'{name}' ({title})" for name, title in _TITLES.items())
+            raise DataError(f"quantity {shown(quantity)}: expected {known}")
         values = getattr(self.layer(layer), quantity)
         return DataArray(
             values,
@@ -110,10 +118,15 @@ class Traces:
         from deploy.view.traces import membrane_axes
 
         values = self._of_image(layer, "v", image)
-        for neuron in neurons:
+        if not isinstance(neurons, Iterable):
+            raise DataError(f"neurons {shown(neurons)}: expected numbers of neurons, such as [0, 1]")
+        numbers = [whole_number(neuron, "neurons") for neuron in neurons]
+        if not numbers:
+            raise DataError("neurons: none given; expected at least one number")
+        for neuron in numbers:
             if not 0 <= neuron < values.shape[1]:
                 raise DataError(f"neuron {neuron}: {self._title(layer, image)} has {values.shape[1]}, from 0 on")
-        return membrane_axes(values[:, list(neurons)], list(neurons), self._title(layer, image), ax)
+        return membrane_axes(values[:, numbers], numbers, self._title(layer, image), ax)
 
     def emergence(self) -> Emergence:
         """The pictures after every step: a slider in a notebook, or :meth:`~deploy.emerging.Emergence.save` as GIF.
@@ -124,19 +137,25 @@ class Traces:
         return emergence(self.network, self.arrays)
 
     def save(self, target: str | os.PathLike[str]) -> None:
-        """Writes all arrays as ``.npz`` or ``.h5``, whole or not at all."""
+        """Writes all arrays as ``.npz`` or ``.h5``, whole or not at all.
+
+        Raises:
+            ConfigError: another ending, or nothing can be written there.
+        """
+        output_file(target, (".npz", ".h5", ".hdf5"), option="target")
         save_traces(target, self.arrays)
 
     def _number(self, layer: int | str) -> int:
         if isinstance(layer, str) and layer in self.labels:
             return self.labels.index(layer)
-        if not isinstance(layer, str) and -len(self.labels) <= layer < len(self.labels):
-            return int(layer) % len(self.labels)
+        with contextlib.suppress(TypeError):
+            if -len(self.labels) <= (at := operator.index(layer)) < len(self.labels):  # type: ignore[arg-type]
+                return at % len(self.labels)
         known = ", ".join(f"{k}: {label}" for k, label in enumerate(self.labels))
-        raise DataError(f"layer {layer!r}: there is none; there are {known}")
+        raise DataError(f"layer {shown(layer)}: there is none; there are {known}")
 
     def _of_image(self, layer: int | str, quantity: StateName, image: int) -> np.ndarray:
-        values = getattr(self.layer(layer), quantity)
+        values, image = getattr(self.layer(layer), quantity), whole_number(image, "image")
         if not 0 <= image < len(values):
             raise DataError(f"image {image}: there are {len(values)}, from 0 on")
         chosen: np.ndarray = values[image].reshape(values.shape[1], -1)

@@ -63,6 +63,10 @@ class Verdict:
     seconds: dict[str, float]
     about: dict[str, dict[str, str]] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        found = ", ".join(f"{name} {'differs' if at else 'equal'}" for name, at in self.differences.items())
+        return f"Verdict({found}; {self.integers:,} integers of {self.images} images)"
+
     @property
     def equal(self) -> bool:
         """Whether every backend agreed with the twin in every integer."""

@@ -4,6 +4,7 @@
 yours, ``esvae.export`` writes it, ``esvae.verify`` compares every integer. Each is imported when it is first asked for.
 """
 
+import sys
 from typing import Any
 
 __version__ = "0.1.0"
@@ -32,7 +33,7 @@ def __getattr__(name: str) -> Any:
         from esvae.doors import fetched
 
         return fetched(name)
-    raise AttributeError(f"module 'esvae' has no attribute {name!r}")
+    raise AttributeError(f"module 'esvae' has no attribute {name!r}", name=name, obj=sys.modules[__name__])
 
 
 def __dir__() -> list[str]:

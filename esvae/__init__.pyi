@@ -1,11 +1,11 @@
+from deploy.api import compare as compare
 from deploy.api import energy as energy
 from deploy.api import export as export
 from deploy.api import load as load
 from deploy.api import simulate as simulate
-from deploy.compare import compare as compare
+from deploy.api import train as train
+from deploy.api import verify as verify
 from deploy.loaded import LoadedNetwork as LoadedNetwork
-from deploy.verify import verify as verify
-from esvae.training import train as train
 from export.frontends import from_nir as from_nir
 from export.frontends import from_norse as from_norse
 from export.frontends import from_slayer as from_slayer

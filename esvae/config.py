@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, get_args
 
@@ -15,6 +15,7 @@ from esvae.chip.formats import DEFAULT_RATE_BITS, SpikeLaw
 from esvae.chip.neuron import FloatLif
 from esvae.errors import ConfigError
 from esvae.machine.located_yaml import Located, load_yaml, parse_located
+from esvae.machine.validation import fault
 from esvae.shipped import config_path
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "TrainConfig",
     "config_from_dict",
     "config_to_yaml",
+    "given_by",
     "load_config",
     "with_settings",
 ]
@@ -260,13 +262,16 @@ def load_config(name_or_path: str | os.PathLike[str]) -> Config:
     return config_from_dict(located.content, str(path), located)
 
 
-def config_from_dict(content: object, where: str, located: Located | None = None) -> Config:
+def config_from_dict(
+    content: object, where: str, located: Located | None = None, given: Mapping[str, str] | None = None
+) -> Config:
     """Checks a config that was read as plain objects.
 
     Args:
         content: dicts, lists and values.
         where: goes into the error.
         located: the lines that it stands on, for the error too.
+        given: by key, with dots, the option that set it, which is then named instead.
 
     Raises:
         ConfigError: an unknown key, with the nearest one, or a value outside its range.
@@ -277,11 +282,15 @@ def config_from_dict(content: object, where: str, located: Located | None = None
         errors = error.errors()
         unknown = next((each for each in errors if each["type"] == "extra_forbidden"), None)
         first = unknown or errors[0]  # a misspelt key is missing too
-        key = ".".join(map(str, first["loc"])) or "config"
-        message = _unknown(first["loc"]) if unknown else first["msg"].removeprefix("Value error, ")
+        key = ".".join(map(str, first["loc"]))
+        message = _unknown(first["loc"]) if unknown else fault(first)
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        for set_key, option in (given or {}).items():
+            if f"{key}.".startswith(f"{set_key}."):
+                place = "" if key == set_key else f"{key}: "
+                raise ConfigError(f"{option}: {place}{message}{more}") from None
         line = "" if located is None else f":{located.line(first['loc'])}"
-        raise ConfigError(f"{where}{line}: {key}: {message}{more}") from None
+        raise ConfigError(": ".join(filter(None, (f"{where}{line}", key, f"{message}{more}")))) from None
 
 
 def with_settings(content: dict[str, Any], settings: Sequence[str]) -> dict[str, Any]:
@@ -309,6 +318,11 @@ def with_settings(content: dict[str, Any], settings: Sequence[str]) -> dict[str,
                 raise ConfigError(f"--set '{setting}': {name} is a value and has no keys")
         section[last] = parse_located(value, f"--set {key}").content
     return content
+
+
+def given_by(settings: Sequence[str]) -> dict[str, str]:
+    """By key, the ``--set`` option that sets it, for the errors of :func:`config_from_dict`."""
+    return {setting.partition("=")[0]: f"--set {setting}" for setting in settings}
 
 
 def _unknown(where: Sequence[str | int]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from esvae.config import Config, config_from_dict, config_to_yaml, with_settings
+from esvae.config import config_from_dict, config_to_yaml, given_by, with_settings
 from esvae.errors import ConfigError
 from esvae.machine.located_yaml import load_yaml, parse_located
 from esvae.shipped import RUN_FILES, config_names, config_path, names_pretrained, run_folder
@@ -61,7 +61,7 @@ def shipped_configs() -> list[ShippedConfig]:
 
 def _described(name: str) -> ShippedConfig:
     path = config_path(name)
-    config = _checked(path, load_yaml(path).content)
+    config = config_from_dict(load_yaml(path).content, str(path))
     size = config.data.image_size
     image = (config.data.image_channels, size, size)
     return ShippedConfig(name, config.data.name, image, config.model.time_steps, _about(path.read_text("utf-8")))
@@ -94,7 +94,7 @@ def show_config(source: str | os.PathLike[str], settings: Sequence[str] = (), *,
     content = located.content
     if settings:
         content = with_settings(content, settings)
-        config = _checked(path, content)
+        config = config_from_dict(content, str(path), given=given_by(settings))
     if resolved:
         return ShownConfig(path, _marked(config_to_yaml(config), content), config.model_dump(mode="json"))
     text = yaml.safe_dump(content, sort_keys=False) if settings else path.read_text("utf-8")
@@ -107,10 +107,6 @@ def _path_of(source: str | os.PathLike[str]) -> Path:
         return run_folder(source) / RUN_FILES[0]
     held = Path(source) / RUN_FILES[0]
     return held if held.is_file() else config_path(source)
-
-
-def _checked(path: Path, content: Any) -> Config:
-    return config_from_dict(content, str(path))
 
 
 def _marked(text: str, written: Mapping[str, Any]) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
 
-from esvae.errors import CheckpointError, ConfigError
+from esvae.errors import CheckpointError, ConfigError, DataError
+from esvae.machine.arguments import shown
 
 __all__ = [
     "PRETRAINED",
@@ -57,13 +59,16 @@ def config_path(name_or_path: str | os.PathLike[str]) -> Path:
     if named and path.name in config_names():
         return _configs() / f"{path.name}.yaml"
     if path.is_dir():
-        use = ", which esvae train goes on from with --from" if (path / RUN_FILES[1]).is_file() else ""
-        raise ConfigError(f"{path}: a folder{use}; expected a YAML file, or a shipped config: {_known()}")
+        kind = "a run directory, which esvae train --from takes" if (path / RUN_FILES[1]).is_file() else "a folder"
+        raise ConfigError(f"{path}: {kind}; expected a YAML file, or a shipped config: {_known()}")
     if named:
-        near = get_close_matches(path.name, config_names(), 1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise ConfigError(f"{name_or_path}: no such file or shipped config; {hint}there are {_known()}")
+        raise ConfigError(f"{name_or_path}: no such file or shipped config; {_nearest(path.name, config_names())}")
     return path
+
+
+def _nearest(wanted: str, known: Sequence[str]) -> str:
+    near = get_close_matches(wanted, known, 1)
+    return (f"did you mean {near[0]}? " if near else "") + f"there are {', '.join(known)}"
 
 
 def _known() -> str:
@@ -82,7 +87,14 @@ def pretrained_names() -> list[str]:
 
 
 def names_pretrained(name: str | os.PathLike[str]) -> bool:
-    """Whether this is ``pretrained:NAME``, of a run that is there or not."""
+    """Whether this is ``pretrained:NAME``, of a run that is there or not.
+
+    Raises:
+        DataError: no name at all.
+    """
+    if not isinstance(name, str | os.PathLike):  # a caller without types
+        kind = type(name).__name__
+        raise DataError(f"{shown(name)}: expected a file, a run directory or {PRETRAINED}NAME, got {kind}")
     return os.fspath(name).startswith(PRETRAINED)
 
 
@@ -96,12 +108,13 @@ def run_folder(name: str | os.PathLike[str]) -> Path:
     if names_pretrained(name):
         wanted = os.fspath(name).removeprefix(PRETRAINED)
         if wanted not in pretrained_names():
-            known = ", ".join(pretrained_names())
-            raise CheckpointError(f"{PRETRAINED}{wanted}: there is none of that name, but {known}")
+            raise CheckpointError(
+                f"{PRETRAINED}{wanted}: no such pre-trained run; {_nearest(wanted, pretrained_names())}"
+            )
         folder = _folder() / wanted
     if folder.is_file():
         raise CheckpointError(
-            f"{folder}: {kind_of_file(folder) or 'a file'}, expected a run directory or {PRETRAINED}NAME"
+            f"{folder}: {kind_of_file(folder) or 'a file'}; expected a run directory or {PRETRAINED}NAME"
         )
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no such run directory; make one with: esvae train digits --out {folder}")

@@ -14,8 +14,9 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from esvae.chip.rounding import MAX_WEIGHT_BITS
-from esvae.errors import HardwareRangeError
+from esvae.chip.rounding import MAX_WEIGHT_BITS, MIN_WEIGHT_BITS
+from esvae.errors import ConfigError, HardwareRangeError
+from esvae.machine.arguments import shown, whole_number
 from esvae.run import Run
 from export.circuit.generator import CircuitOptions, with_circuit
 from export.frontends import from_run
@@ -24,6 +25,7 @@ from export.ir.bounds import LayerRange
 from export.ir.floats import FloatNetwork
 from export.netx.write import write_netx
 from export.passes import (
+    CALIBRATIONS,
     Calibration,
     LayerFidelity,
     LayerQuantization,
@@ -81,6 +83,10 @@ class Options:
         spikes: to calibrate and to judge with, ``(images, steps, *input shape)``; drawn from the prior where None.
         circuit: draw on the chip, by neurons made of the prior, instead of on the host.
         read_steps: of a read phase in which pixels tell their potentials by spikes; None to read potentials.
+
+    Raises:
+        ConfigError: a value that there is not.
+        DataError: a number that is not whole.
     """
 
     weight_bits: int | None = None
@@ -89,6 +95,23 @@ class Options:
     spikes: np.ndarray | None = None
     circuit: CircuitOptions | None = None
     read_steps: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("weight_bits", "read_steps"):
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, whole_number(value, name))
+        for option, value, known in (
+            ("--lowering", self.lowering, LOWERINGS),
+            ("--calibration", self.calibration, CALIBRATIONS),
+        ):
+            if value not in known:
+                raise ConfigError(f"{option} {value}: expected {', '.join(known)}")
+        if self.weight_bits is not None and not MIN_WEIGHT_BITS <= self.weight_bits <= MAX_WEIGHT_BITS:
+            raise ConfigError(f"--weight-bits {self.weight_bits}: expected {MIN_WEIGHT_BITS} to {MAX_WEIGHT_BITS}")
+        if not isinstance(self.circuit, CircuitOptions | None):  # a caller without types
+            raise ConfigError(f"circuit {shown(self.circuit)}: expected export.circuit.generator.CircuitOptions")
+        if self.read_steps is not None and self.read_steps < 1:
+            raise ConfigError(f"--read-steps {self.read_steps}: expected at least 1")
 
 
 OPTIONS: Part[Options] = Part("options")
@@ -240,6 +263,9 @@ class Exported(Compiled):
     """What was compiled, and the file that it was written to."""
 
     path: Path
+
+    def __repr__(self) -> str:
+        return f"Exported({str(self.path)!r}: {self.network.summary}, {self.bits} bit, lowering {self.lowering})"
 
 
 def compiled(

@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import numba
 import numpy as np
 
 from esvae.arrays import Integer, UInt8
 from esvae.chip.formats import DECAY_UNITY
 from esvae.errors import UnsupportedLayerError
+from esvae.machine.jit import kernel
 from export.ir import CircuitPrior, Dense, Lif, RecurrentDense
 
 __all__ = ["CircuitRun", "circuit_latents", "circuit_windows"]
@@ -23,7 +23,7 @@ __all__ = ["CircuitRun", "circuit_latents", "circuit_windows"]
 _CHUNK = 512
 
 
-@numba.njit(cache=True)
+@kernel()
 def _run(
     first: Any,
     targets: Any,
@@ -43,16 +43,20 @@ def _run(
     """
     sums, drive = np.empty_like(bias), np.empty_like(latent_bias)
     for step in range(len(source)):
-        sums[:], drive[:] = bias, latent_bias
+        for neuron in range(len(bias)):
+            sums[neuron] = bias[neuron]
+        for latent in range(len(drive)):
+            drive[latent] = latent_bias[latent]
         for neuron in range(len(bias)):
             if spikes[neuron]:
                 for at in range(first[neuron], first[neuron + 1]):
                     sums[targets[at]] += weights[at]
         for neuron in range(len(bias)):
             spikes[neuron] = sums[neuron] > 0
+            source[step, neuron] = spikes[neuron]
             if spikes[neuron] and reads[neuron]:
-                drive += read[neuron]
-        source[step] = spikes
+                for latent in range(len(drive)):
+                    drive[latent] += read[neuron, latent]
         for latent in range(len(drive)):
             latents[step, latent] = drive[latent] > 0
 

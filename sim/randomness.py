@@ -131,7 +131,8 @@ def _squares(name: str, deviates: Real[np.ndarray, " n"]) -> RandomnessCheck:
     squares = float(np.square(deviates, dtype=np.float64).sum())
     upper, lower = stats.chi2.sf(squares, deviates.size), stats.chi2.cdf(squares, deviates.size)
     p = min(1.0, 2 * min(float(upper), float(lower)))
-    return RandomnessCheck(name, float(np.sqrt(squares / deviates.size)), f"rms of {deviates.size:,} deviates", p)
+    noun = "deviate" if deviates.size == 1 else "deviates"
+    return RandomnessCheck(name, float(np.sqrt(squares / deviates.size)), f"rms of {deviates.size:,} {noun}", p)
 
 
 def _chi_square(name: str, value: float, degrees: int) -> RandomnessCheck:

@@ -35,6 +35,10 @@ class Trace:
     v: Integer[np.ndarray, "images steps *layer"]
     s: Integer[np.ndarray, "images steps *layer"] | Bool[np.ndarray, "images steps *layer"]
 
+    def __repr__(self) -> str:
+        images, steps, *shape = self.s.shape
+        return f"Trace(u, v, s: images={images}, steps={steps}, {'x'.join(map(str, shape))})"
+
 
 def named_traces(traces: Sequence[Trace]) -> dict[str, np.ndarray]:
     """``layer{k}.u``, ``.v`` and ``.s`` by name, k counting the layers with neurons from 0 in file order."""

@@ -21,7 +21,8 @@ def checked_modules() -> list[str]:
     found = []
     for path in sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
         text = path.read_text("utf-8")
-        if "\nfrom esvae.arrays import" in text and "\nimport numba\n" not in text:
+        compiled = "\nimport numba\n" in text or "\nfrom esvae.machine.jit import" in text
+        if "\nfrom esvae.arrays import" in text and not compiled:
             found.append(".".join(path.relative_to(ROOT).with_suffix("").parts))
     return found
 

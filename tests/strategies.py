@@ -45,6 +45,7 @@ __all__ = [
     "spikes_for",
     "stimuli_for",
     "weights",
+    "wide_networks",
 ]
 
 decays = st.one_of(st.sampled_from([0, 1, 819, 2048, 3072, 4095, DECAY_UNITY]), st.integers(0, DECAY_UNITY))
@@ -121,11 +122,14 @@ pairs = st.tuples(st.integers(1, 2), st.integers(1, 2))
 
 
 @st.composite
-def conv_layers(draw: st.DrawFn, shape: Shape, *, transposed: bool = False) -> Layer:
-    """A (transposed) convolution that fits ``shape``: non-square kernels, strides, paddings, dilations, groups."""
+def conv_layers(draw: st.DrawFn, shape: Shape, *, transposed: bool = False, piece: int = 1) -> Layer:
+    """A (transposed) convolution that fits ``shape``: non-square kernels, strides, paddings, dilations, groups.
+
+    Where channels come in pieces of several there are no groups.
+    """
     channels, height, width = shape
-    groups = draw(st.sampled_from([g for g in (1, 2, 3) if channels % g == 0]))
-    out = groups * draw(st.integers(1, 3))
+    groups = draw(st.sampled_from([g for g in (1, 2, 3) if channels % g == 0])) if piece == 1 else 1
+    out = piece * groups * draw(st.integers(1, 3))
     kernel = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
     stride, dilation = draw(pairs), draw(pairs)
     padding = tuple(draw(st.integers(0, k)) for k in kernel)
@@ -187,6 +191,36 @@ def networks(draw: st.DrawFn, *, transposed: bool = False, loadable: bool = Fals
             weight = draw(weights((out, shape[0]), exact_dense=loadable))
             layers.append(Dense(weight, draw(biases((out,))), draw(lifs())))
             shape = (out,)
+    return Network(input_shape, tuple(layers), time_steps=draw(st.integers(1, 8)))
+
+
+@st.composite
+def wide_networks(draw: st.DrawFn, *, transposed: bool = False, loadable: bool = True) -> Network:
+    """As :func:`networks`, of layers whose neurons come in pieces of eight, so that the twin may gather their sums.
+
+    Every second neuron has a current that is gone after a step, as ESVAE's have.
+    """
+    layers: list[Layer] = []
+    shape: Shape = (draw(st.integers(1, 40)),)
+    if draw(st.sampled_from([True, True, False])):
+        shape = (draw(st.integers(1, 4)), draw(st.integers(1, 4)), draw(st.integers(1, 4)))
+    input_shape = shape
+    for _ in range(draw(st.integers(1, 3))):
+        if len(shape) == 3 and (not layers or draw(st.booleans())):
+            layers.append(draw(conv_layers(shape, transposed=transposed and draw(st.booleans()), piece=8)))
+        elif len(shape) == 3:
+            layers.append(Flatten())
+            shape = (math.prod(shape),)
+        if len(shape) == 1:
+            out = 8 * draw(st.integers(1, 6))
+            weight = draw(weights((out, shape[0]), exact_dense=loadable))
+            layers.append(Dense(weight, draw(biases((out,))), draw(own_lifs(out))))
+        layer = layers[-1]
+        assert not isinstance(layer, Flatten)
+        if draw(st.booleans()):
+            kept = draw(st.sampled_from([layer.neuron.voltage_decay, 0, 2048, 3072, 3584, 4095]))
+            layers[-1] = replace(layer, neuron=replace(layer.neuron, current_decay=DECAY_UNITY, voltage_decay=kept))
+        shape = layers[-1].output_shape(shape)
     return Network(input_shape, tuple(layers), time_steps=draw(st.integers(1, 8)))
 
 

@@ -54,7 +54,7 @@ def other_backends(names: Iterable[str] | None = None, option: str = "--against"
         return others
     chosen = tuple(names)
     if not chosen or not set(chosen) <= set(others):
-        raise ConfigError(f"{option} {','.join(chosen)}: expected some of {', '.join(others)}")
+        raise ConfigError(f"{option} {','.join(chosen) or 'nothing'}: expected some of {', '.join(others)}")
     return chosen
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from deploy.backends.job import BackendJob, BackendRun, kept_traces
+from export.ir import Network
 from sim.trace import named_traces
 from sim.twin.engine import Engine
 
@@ -23,7 +26,7 @@ class Twin:
         """It takes every job."""
 
     def run(self, job: BackendJob) -> BackendRun:
-        engine, stimulus = Engine(job.network, job.device), job.stimulus
+        engine, stimulus = _engine(job.network, job.device), job.stimulus
 
         def done(images: int) -> None:
             job.report(images / len(stimulus), "twin")
@@ -36,3 +39,9 @@ class Twin:
                 keeper.add(named_traces([layer.trace for layer in layers if layer.trace is not None]))
                 ends.append(layers[-1].v_end)
         return BackendRun(np.concatenate(ends), keeper.kept)
+
+
+@lru_cache(maxsize=1)
+def _engine(network: Network, device: str) -> Engine:
+    """Kept for the next job, which may be the next part of the same network's images."""
+    return Engine(network, device)

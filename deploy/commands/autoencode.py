@@ -47,7 +47,7 @@ def autoencode(
     if json:
         emit_json(done)
     else:
-        drawn = counted(done.images, "image")
+        drawn = counted(done.images, "image") + (", all that the test set holds" if done.images < images else "")
         say(f"{drawn}, reconstruction MSE {done.mse:.4f}, {done.seconds:.2f} s on {done.backend}")
         if done.integers:
             say(f"twin {'=' if done.equal else '≠'} lava: {done.integers:,} integers compared")

@@ -131,7 +131,7 @@ def _parting(first: Divergence, names: list[str]) -> str:
     """Where the spikes of both sides part first."""
     from deploy.view.prose import counted
 
-    text = f"spikes part in {first.images - first.never} of {counted(first.images, 'image')}"
+    text = f"spikes part in {first.images - first.never:,} of {counted(first.images, 'image')}"
     if (at := first.earliest) is not None:
         steps = ", ".join(f"{count:,} at step {step}" for step, count in enumerate(first.by_step) if count)
         by_layer = zip(names, first.by_layer, strict=False)  # the readout has no spikes

@@ -57,8 +57,7 @@ def check(
         if found.there:
             print_tables([table])
         else:
-            say(f"{name}: not there; {found.remedy}")
-            say(f"missing: {', '.join(found.missing)}; esvae train fetches them where there is a network")
+            say(f"{name}: not there; esvae train fetches it where there is a network, else {found.remedy}")
         if found.prepared:
             say(f"prepared, so that the files are not needed: {', '.join(found.prepared)}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +23,7 @@ __all__ = ["export"]
 
 #: How pictures leave.
 READOUTS = ("potential", "spikes")
+_READ_STEPS = 16  # of a readout by spikes, where nobody says
 
 
 def export(
@@ -67,8 +69,9 @@ def export(
         str, typer.Option(help="How pictures leave: potential (the host reads it), or spikes (pixels fire).")
     ] = "potential",
     read_steps: Annotated[
-        int, typer.Option(help="Of a spikes readout: steps behind the image's in which pixels fire for the first time.")
-    ] = 16,
+        int | None,
+        typer.Option(help="Of a spikes readout: steps behind the image's in which pixels fire for the first time; 16."),
+    ] = None,
     chip: Annotated[
         str | None, typer.Option(help="Write only what one such chip holds (loihi2, loihi1), else say what would fit.")
     ] = None,
@@ -102,18 +105,16 @@ def export(
     from export.frontends.nir import NirMeaning
     from export.nir.write import write_nir
     from export.onnx.write import check_target, write_onnx_pair
-    from export.passes import CALIBRATIONS
-    from export.pipeline import LOWERINGS, Options, export_network, warnings_of
+    from export.pipeline import Options, compiled, warnings_of
     from export.relower import relower_file
 
     circuit = circuit_options(generator, generator_seed, factors, shared_factor, components)
-    if lowering not in LOWERINGS:
-        raise ConfigError(f"--lowering {lowering}: expected {', '.join(LOWERINGS)}")
-    if calibration not in CALIBRATIONS:
-        raise ConfigError(f"--calibration {calibration}: expected {', '.join(CALIBRATIONS)}")
     if readout not in READOUTS:
         raise ConfigError(f"--readout {readout}: expected {' or '.join(READOUTS)}")
-    reading = read_steps if readout == "spikes" else None
+    if read_steps is not None and readout != "spikes":
+        raise ConfigError("--read-steps needs --readout spikes")
+    reading = (_READ_STEPS if read_steps is None else read_steps) if readout == "spikes" else None
+    options = Options(weight_bits, lowering, calibration, None, circuit, reading)  # type: ignore[arg-type]
     read = (source, calibration_latents)
     output_file(out, ".net", option="-o", inputs=read)
     for target in () if onnx is None else (onnx, check_target(onnx)):
@@ -141,19 +142,8 @@ def export(
         assert network is not None
         spikes = None if calibration_latents is None else load_raster(calibration_latents, network.input_shape)
         with bar("export", shown=not json and calibration in ("spikes", "feedback")) as report:
-            done = export_network(
-                network,
-                out,
-                weight_bits=weight_bits,
-                lowering=lowering,  # type: ignore[arg-type]
-                calibration=calibration,  # type: ignore[arg-type]
-                spikes=spikes,
-                circuit=circuit,
-                read_steps=reading,
-                before_writing=gate,
-                progress=report,
-            )
-        options = Options(weight_bits, lowering, calibration, spikes, circuit, reading)  # type: ignore[arg-type]
+            options = replace(options, spikes=spikes)
+            done = compiled(network, options, report).written(out, gate)
         for text in warnings_of(done, network, options):
             warn(text)
     beside = write_beside(done.network, out)

@@ -106,7 +106,7 @@ def fit(
 def _print_fit(answer: Fit, tables: list[Table], chips: int, links: Sequence[Crossing]) -> None:
     from deploy.view.console import print_tables, say
     from deploy.view.numbers import si
-    from deploy.view.prose import counted
+    from deploy.view.prose import binding_words, counted
 
     mapping, chip = answer.mapping, answer.mapping.chip
     print_tables(tables)
@@ -116,7 +116,7 @@ def _print_fit(answer: Fit, tables: list[Table], chips: int, links: Sequence[Cro
     verdict = "fits" if fits else "does not fit"
     room = f"{chips * chip.usable_cores:,} usable cores" + (f" of {counted(chips, 'chip')}" if chips > 1 else "")
     least = "" if answer.least is None else f" (as the compiler cuts it; {answer.least:,} would do by capacity)"
-    say(f"{verdict}: {mapping.cores:,} of {room}{least}; {mapping.binding} binds")
+    say(f"{verdict}: {mapping.cores:,} of {room}{least}; {binding_words(mapping.binding)}")
     for link in links:
         say(f"chip {link.source} to chip {link.target}: {link.neurons:,} neurons have targets there")
     for sentence in answer.advice.sentences if answer.advice and not fits else ():

@@ -40,7 +40,7 @@ def import_official(
     if state.suffix in (".net", ".nir", ".yaml"):
         raise ConfigError(f"{state}: {kind_of_file(state)}; expected a state dict of the official ESVAE code (.pth)")
     if data is not None and data not in DATA_NAMES:
-        raise ConfigError(f"--data '{data}' is unknown; choose of {', '.join(DATA_NAMES)}")
+        raise ConfigError(f"--data '{data}' is unknown; choose one of {', '.join(DATA_NAMES)}")
     model = read(state, data=data)  # type: ignore[arg-type]
     source = {"file": state.name, "sha256": sha256_file(state)}
     with only_writer(out):

@@ -26,20 +26,22 @@ def plan(
     """
     from deploy.plan import plan as make_plan
     from deploy.view.console import print_tables, say, show_result
+    from deploy.view.numbers import percent
     from deploy.view.table import plain
     from deploy.view.tables import plan_tables
     from export.netx import read_netx
 
     made = make_plan(read_netx(net), images, steps=steps)
     tables = plan_tables(plain(made), title=str(net))
-    shown = ", ".join(f"{first}-{last}" for first, last in made.windows[:_SHOWN_WINDOWS])
-    more = f", ... {made.windows[-1][0]}-{made.windows[-1][1]}" if images > _SHOWN_WINDOWS else ""
+    shown = [made.window(image) for image in range(min(images, _SHOWN_WINDOWS))]
+    windows = ", ".join(f"{first:,}-{last:,}" for first, last in shown)
+    more = ", ... {:,}-{:,}".format(*made.window(images - 1)) if images > _SHOWN_WINDOWS else ""
 
     def people() -> None:
         print_tables(tables)
-        say(f"time steps to run: {made.total} ({made.step_overhead:.1%} of them fill the pipeline)")
+        say(f"time steps to run: {made.total:,} ({percent(made.step_overhead)} of them fill the pipeline)")
         say(f"latency: {made.latency} time steps; netx: reset_interval={made.steps}, reset_offset={made.reset_offset}")
-        say(f"the last layer's windows, potential to be read after the last step of each: {shown}{more}")
+        say(f"the last layer's windows, potential to be read after the last step of each: {windows}{more}")
 
-    result = {**vars(made), "windows": made.windows, "step_overhead": made.step_overhead}
+    result = {**vars(made), "windows": made.windows, "step_overhead": made.step_overhead} if json else None
     show_result(result, tables, json=json, csv=csv, people=people)

@@ -65,6 +65,7 @@ def report(
     )
     with bar("report") as progress:
         content = gather(wanted, progress)
+        progress(0.92, "drawing the page")
         page, beside = write_report(content, out)
     checked = content["verification"]
     if json:
@@ -75,5 +76,7 @@ def report(
         say(f"{page}: {page.stat().st_size:,} bytes, and {beside}{made}")
         for row in checked["backends"]:
             say(f"{row['backend']}: {row['verdict']}" + (f" ({row['reason']})" if "reason" in row else ""))
+        for note in content["comparison"]["notes"]:
+            say(f"note: {note}")
     if not checked["equal"]:
         raise typer.Exit(1)

@@ -61,6 +61,7 @@ def simulate(
     from deploy.simulate import OutputFiles, simulate_file
     from deploy.view.console import bar, emit_json, say
     from deploy.view.prose import counted
+    from esvae.errors import ConfigError
     from esvae.machine.outputs import output_file
     from sim.stimulus import Timing
 
@@ -71,7 +72,11 @@ def simulate(
         output_file(save_latents, ".npy", option="--save-latents", inputs=read)
     if trace is not None:
         output_file(trace, (".npz", ".h5", ".hdf5"), option="--trace", inputs=read)
+    if reset_interval is None and reset_offset:
+        raise ConfigError("--reset-offset goes with --reset-interval; give both")
     timing = Timing(reset_interval, reset_offset, stagger)
+    lava = LavaSettings(loader, sampler, target, stall_timeout)  # type: ignore[arg-type]
+    lava.check_heeded([backend], "--backend")
     with bar(f"simulate ({backend})") as report:
         result = simulate_file(
             net,
@@ -80,7 +85,7 @@ def simulate(
             backend=backend,
             layers=layers,
             device=device,
-            lava=LavaSettings(loader, sampler, target, stall_timeout),  # type: ignore[arg-type]
+            lava=lava,
             progress=report,
         )
     if json:

@@ -106,8 +106,9 @@ def sweep(
         emit_json(as_json(found))
     else:
         print_tables(tables)
+        quality = found.quality.replace("_", " ")
         say(
-            f"front: no other point has less {found.quality} for less energy; quantization, window: MSE of images "
+            f"front: no other point has less {quality} for less energy; quantization, window: MSE of images "
             "against float with the same window, and of that against float with the trained window of "
             f"{found.trained_steps} steps; operations: exact, an image; energy ({found.profile}) and cores (Loihi 2): "
             "estimates"

@@ -80,7 +80,7 @@ def train(
     """
     from deploy.view.console import bar, emit_json, say, tell
     from deploy.view.prose import training_line
-    from esvae.config import config_from_dict, with_settings
+    from esvae.config import config_from_dict, given_by, with_settings
     from esvae.errors import ConfigError
     from esvae.machine.outputs import output_folder
 
@@ -91,17 +91,20 @@ def train(
     changes = {"epochs": epochs, "seed": seed, "precision": precision}
     content["train"].update({key: value for key, value in changes.items() if value is not None})
     content, data_root = with_data(with_settings(content, settings or ()), data, data_root)
-    checked = config_from_dict(content, config or str(start))
+    by = {**({} if precision is None else {"train.precision": f"--precision {precision}"}), **given_by(settings or ())}
+    checked = config_from_dict(content, config or str(start), given=by)
     # What trains is imported once all is well that can be wrong without it.
     from esvae.data import load_images
     from esvae.machine.distributed import rank
     from esvae.training import Machine, check_machine, evaluate_mse, settled_precision
     from esvae.training import train as run_training
+    from esvae.training.place import check_place
 
     machine = Machine(accelerator, devices, max_steps, checkpoint_steps, samples_every, tensorboard)  # type: ignore[arg-type]
     checked, why = settled_precision(checked, gpu=check_machine(machine, checked.train))
     if why and rank() == 0:
         tell(why)
+    check_place(out, resume=resume, overwrite=overwrite)
     with bar("images") as report:
         images = load_images(checked.data, data_root, report)
     with bar(f"train {checked.name}", shown=rank() == 0) as report:

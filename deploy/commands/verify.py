@@ -39,6 +39,8 @@ def verify(
     from deploy.view.tables import verification_tables
 
     names = other_backends(name.strip() for name in against.split(",") if name.strip())
+    settings = LavaSettings(loader, sampler, target, stall_timeout)  # type: ignore[arg-type]
+    settings.check_heeded(names, "--against")
     with bar("verify") as report:
         verdict = run_verify(
             net,
@@ -47,7 +49,7 @@ def verify(
             steps=steps,
             layers=layers,
             against=names,
-            lava=LavaSettings(loader, sampler, target, stall_timeout),  # type: ignore[arg-type]
+            lava=settings,
             progress=report,
         )
     tables = verification_tables(sections.verification(dict.fromkeys(verdict.differences, verdict), {}))

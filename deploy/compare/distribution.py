@@ -151,7 +151,8 @@ def distances(
     if "inception" in metrics:
         report(0.8, "Inception")
         try:
-            found.update(_of_inception(generated, splits))
+            told = _of_inception(generated, splits, lambda how_far: report(0.8, f"fetching Inception, {how_far}"))
+            found.update(told)
         except DataError as error:
             missing["inception"] = str(error)
     return Distribution(count, test, protocol, found, missing, tuple(notes))
@@ -184,9 +185,11 @@ def _of_codes(
     return found
 
 
-def _of_inception(generated: GeneratedSets, splits: ImageSplits) -> dict[str, Distance]:
+def _of_inception(generated: GeneratedSets, splits: ImageSplits, report: Callable[[str], None]) -> dict[str, Distance]:
     device = torch.device("cpu")
-    scores = [inception_scores(splits.test.split(_BATCH), side.split(_BATCH), device) for side in generated.pixels()]
+    scores = [
+        inception_scores(splits.test.split(_BATCH), side.split(_BATCH), device, report) for side in generated.pixels()
+    ]
     (fid, other_fid), (score, other_score) = ([one[key] for one in scores] for key in ("fid", "inception_score"))
     spreads = [1.96 * one["inception_score_std"] for one in scores]
     return {

@@ -10,7 +10,9 @@ from deploy.backends import Progress
 from deploy.compare.distribution import DISTANCES, RealSet
 from esvae.data import ImageSplits, load_images
 from esvae.errors import ConfigError, DataError, EsvaeError
+from esvae.machine.arguments import listed
 from esvae.metrics.features import FeatureNet, Protocol, load_features
+from esvae.metrics.generator import metrics_named
 from esvae.metrics.train_features import features_of
 from esvae.run import Run
 
@@ -53,8 +55,14 @@ class CompareOptions:
     def __post_init__(self) -> None:
         if self.images < 2:
             raise DataError(f"images {self.images}: expected at least 2, which an interval needs")
+        metrics = () if self.metrics == "none" else self.metrics  # a caller without types
+        named = metrics_named(metrics, _METRICS) if isinstance(metrics, str) else listed(metrics, "metrics")
+        object.__setattr__(self, "metrics", named)
+        object.__setattr__(self, "parts", frozenset(listed(self.parts, "parts")))
+        if strange := self.parts - ALL_PARTS:
+            raise ConfigError(f"parts: unknown part '{min(strange)}'; choose some of {', '.join(sorted(ALL_PARTS))}")
         if unknown := set(self.metrics) - set(_METRICS):
-            raise ConfigError(f"unknown metric '{min(unknown)}'; choose of {', '.join(_METRICS)}")
+            raise ConfigError(f"unknown metric '{min(unknown)}'; choose some of {', '.join(_METRICS)}")
 
     @property
     def of_data(self) -> tuple[ComparePart, ...]:
@@ -94,7 +102,7 @@ def load_material(
         progress: called as what takes long goes on.
 
     Raises:
-        EsvaeError: weights that were named cannot be read.
+        EsvaeError: weights, or images of a folder, that were named cannot be read.
     """
     data = run.config.data
     splits: ImageSplits | EsvaeError
@@ -102,6 +110,8 @@ def load_material(
     try:
         splits = load_images(data, root, progress)
     except EsvaeError as error:
+        if root is not None:
+            raise
         splits = error
     try:
         net = features_of(data, root) if features is None else load_features(features)

@@ -380,3 +380,7 @@ class Comparison:
     cross: tuple[CrossCheck, ...] = ()
     notes: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        mse = self.quality.mse.mean.value
+        return f"Comparison({self.file!r} of {self.run!r}: {self.images} images, MSE {mse:.3g})"

@@ -52,17 +52,17 @@ print(json.dumps(found))
 def find_lava_python() -> Path:
     """The interpreter to run Lava with.
 
-    That is the running one, where it is Python 3.10 and has lava-dl; else the one that the environment variable
-    ``ESVAE_LAVA_PYTHON`` names (a path, or a command on ``PATH``); else the one that ``esvae lava install`` made. The
-    latter two are run once and must be found to have lava-dl.
+    That is the one that the environment variable ``ESVAE_LAVA_PYTHON`` names (a path, or a command on ``PATH``); where
+    it names none, the running one, if that is Python 3.10 and has lava-dl; else the one that ``esvae lava install``
+    made. The first and the last are run once and must be found to have lava-dl.
 
     Raises:
         LavaMissingError: there is none, or the one named does not run, is not Python 3.10 or lacks lava-dl.
     """
-    if _running_interpreter_has_lava():
-        return Path(sys.executable)
     if named := os.environ.get(LAVA_PYTHON_VARIABLE, ""):
         return _probed(named, f"{LAVA_PYTHON_VARIABLE}={named}")
+    if _running_interpreter_has_lava():
+        return Path(sys.executable)
     if installed := remembered_python():
         return _probed(str(installed), f"the environment that esvae lava install made, {installed},")
     running = f"this Python {sys.version_info[0]}.{sys.version_info[1]} has no lava-dl"

@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from export.ir import Shape, Synapse
 from export.ir.geometry import sources
@@ -24,6 +23,8 @@ def unrolled(layer: Synapse, before: Shape) -> Any:
     Returns:
         ``scipy.sparse.csr_matrix``, int32, ``(outputs, inputs)``, without stored zeros.
     """
+    from scipy import sparse  # which takes a while to import, and every command that runs a network imports this file
+
     counts, inputs, weights = [], [], []
     for each, read, sent in sources(layer, before):
         counts.append(each)

@@ -145,7 +145,8 @@ def gather(wanted: Wanted, progress: Progress | None = None) -> dict[str, Any]:
     cost = cost_of(entering, progress=lambda share, text: say(0.55 + 0.15 * share, text))
     say(0.7, "fit")
     fit = fit_network(whole_network(network), chip)
-    verdicts, skipped = _verified(path, wanted, names, lambda share, text: say(0.75 + 0.25 * share, text))
+    verdicts, skipped = _verified(path, wanted, names, lambda share, text: say(0.75 + 0.15 * share, text))
+    say(0.9, "layers")
     content: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,

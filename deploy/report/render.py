@@ -19,6 +19,7 @@ from markupsafe import Markup
 
 from deploy.report.figures import figures
 from deploy.view import numbers, tables
+from deploy.view.prose import binding_words
 from deploy.view.table import Table
 from esvae.errors import EsvaeError
 from esvae.machine.files import write_text
@@ -43,7 +44,7 @@ def render_html(content: dict[str, Any]) -> str:
     )
     for name in ("whole", "rounded", "interval", "between", "percent", "energy", "seconds", "shape"):
         environment.filters[name] = getattr(numbers, name)
-    environment.filters.update(metric_name=tables.metric_name, filled=_filled, unbroken=_unbroken)
+    environment.filters.update(binds=binding_words, metric_name=tables.metric_name, filled=_filled, unbroken=_unbroken)
     style, script = palette_css() + _part("style.css"), _part("script.js")
     policy = "; ".join(
         (
@@ -83,7 +84,7 @@ def _tables(content: dict[str, Any]) -> list[Table]:
 
 def _filled(table: Table) -> list[int]:
     """Numbers of the columns that hold a value in some row."""
-    return [k for k in range(len(table.columns)) if any(row[k] is not None for row in table.rows)]
+    return [k for k in range(len(table.columns)) if any(row[k] not in (None, "") for row in table.rows)]
 
 
 def _unbroken(text: str) -> str:

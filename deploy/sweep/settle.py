@@ -10,6 +10,7 @@ from typing import Any
 from deploy.sweep.grid import Point
 from deploy.sweep.quality import POINT_METRICS
 from deploy.sweep.types import SweepProtocol
+from deploy.view.table import plain
 from esvae.data import ImageSet, ImageSplits, load_images
 from esvae.errors import CheckpointError, ConfigError, DataError, EsvaeError
 from esvae.machine.files import sha256_file
@@ -50,17 +51,17 @@ def settle_protocol(run: Run, protocol: SweepProtocol, quality: str | None) -> S
 
     Raises:
         ConfigError: names that are not known.
-        DataError: too few images, or data that ``quality`` needs and that are not there.
+        DataError: too few images, or data that were named, or that ``quality`` needs, and are not there.
     """
     _check(protocol, quality)
     metrics = [*protocol.metrics, *([quality] if quality in POINT_METRICS and quality not in protocol.metrics else [])]
-    measured: dict[str, Any] = {"profiles": [load_profile(name).model_dump(mode="json") for name in protocol.profiles]}
+    measured: dict[str, Any] = {"profiles": [plain(load_profile(name)) for name in protocol.profiles]}
     notes: list[str] = []
     if metrics:
         try:
             images = load_images(run.config.data, protocol.data_root)
         except EsvaeError as error:
-            if quality in POINT_METRICS:
+            if quality in POINT_METRICS or protocol.data_root is not None:
                 raise
             notes.append(f"{', '.join(metrics)} left out: {error}")
             metrics = []

@@ -11,7 +11,8 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.text import Text
 
 from deploy.view.prose import in_lines
 from deploy.view.table import Table, save_csv
@@ -39,6 +40,8 @@ __all__ = [
 
 #: Width of what does not go to a terminal, unless COLUMNS says another.
 _FILE_WIDTH = 120
+#: Columns of a bar with its share and times, a short one.
+_BAR_WIDTH = 44
 
 
 class _Console(Console):
@@ -96,7 +99,16 @@ def _plain(value: Any) -> Any:
 def _display(*, shown: bool = True) -> Progress:
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-    return Progress(
+    class Display(Progress):
+        """What is being done stands behind its bar; where there is no room, below it, so that neither is squeezed."""
+
+        def get_renderables(self) -> Iterable[RenderableType]:
+            for task in self.tasks:
+                yield self.make_tasks_table([task])
+                if below := task.fields["below"]:
+                    yield Text(f"  {below}")
+
+    return Display(
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f} %"),
@@ -107,6 +119,12 @@ def _display(*, shown: bool = True) -> Progress:
         console=_err,
         disable=not shown,
     )
+
+
+def _placed(title: str, text: str) -> dict[str, Any]:
+    """The fields of a task for what is being done."""
+    beside = len(title) + len(text) + _BAR_WIDTH <= _err.width
+    return {"text": text if beside else "", "below": "" if beside else text}
 
 
 @contextmanager
@@ -126,14 +144,14 @@ def _cleared_by_errors(display: Progress) -> Iterator[None]:
 def bar(title: str, *, shown: bool = True) -> Iterator[Report]:
     """A progress bar; gives the callback that takes the share done, 0 to 1, and what is being done."""
     with _display(shown=shown) as display, _cleared_by_errors(display):
-        task, before = display.add_task(title, total=1.0, text=""), doing(title)
+        task, before = display.add_task(title, total=1.0, text="", below=""), doing(title)
 
         def report(share: float, text: str) -> None:
-            display.update(task, completed=share, text=text)
+            display.update(task, completed=share, **_placed(title, text))
             doing(f"{title}: {share:.0%}, {text}")
 
         yield report
-        display.update(task, completed=1.0, text="")
+        display.update(task, completed=1.0, text="", below="")
         doing(before)
 
 
@@ -145,26 +163,29 @@ def stages() -> Iterator[Any]:
 
         def start(stage: str) -> Report:
             if tasks:
-                display.update(tasks[-1], completed=1.0, text="")
-            task = display.add_task(f"{stage:9s}", total=1.0, text="")
+                display.update(tasks[-1], completed=1.0, text="", below="")
+            task = display.add_task(f"{stage:9s}", total=1.0, text="", below="")
             tasks.append(task)
             doing(stage)
-            return lambda share, text: display.update(task, completed=share, text=text)
+            return lambda share, text: display.update(task, completed=share, **_placed(f"{stage:9s}", text))
 
         yield start
         if tasks:
-            display.update(tasks[-1], completed=1.0, text="")
+            display.update(tasks[-1], completed=1.0, text="", below="")
 
 
 def print_tables(tables: Iterable[Table]) -> None:
     """Prints tables below each other, each as wide as the terminal allows, with what is to be known to read it."""
+    captioned = False
     for table in tables:
+        if captioned:
+            say("")
         say(table.title)
         with speaking():
             for block in blocks(table, _out.width):
                 _out.print(block)
                 _out.print()
-        if table.caption:
+        if captioned := bool(table.caption):
             say(table.caption)
 
 

@@ -6,14 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
 from deploy.view.numbers import shape
 from deploy.view.prose import counted
-from deploy.view.style import COLOURS, INK, PAPER, SOFT, WIDE, figure, styled
+from deploy.view.style import COLOURS, INK, PAPER, SOFT, WIDE, axes_or_new, figure, styled
 
 __all__ = ["draw_outline", "outline_axes"]
 
@@ -35,7 +34,7 @@ def draw_outline(stages: Sequence[Mapping[str, Any]], width: float = WIDE) -> Fi
 @styled
 def outline_axes(stages: Sequence[Mapping[str, Any]], ax: Axes | None = None, width: float = WIDE) -> Axes:
     """As :func:`draw_outline` in axes of yours, whose units become inches; a new figure's where None."""
-    axis = ax if ax is not None else plt.subplots(figsize=_size(len(stages), width), layout="constrained")[1]
+    axis = axes_or_new(ax, figsize=_size(len(stages), width), layout="constrained")
     _draw(stages, axis, width)
     return axis
 

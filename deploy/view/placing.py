@@ -82,17 +82,29 @@ def _occupied(axis: Axes, per_point: float) -> Iterator[Bbox]:
             half = line.get_markersize() * per_point / 2
             yield from (Bbox.from_extents(x - half, y - half, x + half, y + half) for x, y in corners)
         if line.get_linestyle() not in ("None", "", " "):
-            yield from _along(corners, per_point)
+            yield from _along(corners, per_point, axis.bbox)
     for bundle in axis.collections:
         if isinstance(bundle, LineCollection):
             for segment in bundle.get_segments():
-                yield from _along(bundle.get_transform().transform(segment), per_point)
+                yield from _along(bundle.get_transform().transform(segment), per_point, axis.bbox)
 
 
-def _along(corners: np.ndarray, per_point: float) -> Iterator[Bbox]:
-    """Small boxes on a line."""
+def _along(corners: np.ndarray, per_point: float, inside: Bbox) -> Iterator[Bbox]:
+    """Small boxes on what of a line is inside; on a logarithmic axis the end of one below zero is a long way off."""
     half = per_point / 2
-    for start, end in pairwise(corners):
+    for whole in pairwise(corners):
+        start, end = _cut(*whole, inside)
         count = int(np.hypot(*(end - start)) / (_STRIDE * per_point)) + 2
         for x, y in np.linspace(start, end, count):
             yield Bbox.from_extents(x - half, y - half, x + half, y + half)
+
+
+def _cut(start: np.ndarray, end: np.ndarray, inside: Bbox) -> tuple[np.ndarray, np.ndarray]:
+    """The part of a segment that is inside, by its ends; where there is none, its start twice."""
+    way = end - start
+    with np.errstate(divide="ignore", invalid="ignore"):
+        crossings = np.sort((inside.get_points() - start) / way, axis=0)  # shares of the way, entering and leaving
+    beside = (start < inside.min) | (start > inside.max)
+    crossings = np.where(way == 0, np.where(beside, np.inf, [[-np.inf], [np.inf]]), crossings)
+    first, last = max(0.0, *crossings[0]), min(1.0, *crossings[1])
+    return (start + first * way, start + last * way) if first <= last else (start, start)

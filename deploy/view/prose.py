@@ -9,7 +9,7 @@ from typing import Any
 
 from deploy.view.numbers import si
 
-__all__ = ["counted", "in_lines", "training_line"]
+__all__ = ["binding_words", "counted", "in_lines", "training_line"]
 
 #: Between a number and its unit; no line is broken there, as :mod:`textwrap` breaks at ASCII blanks alone.
 _TIED = "\N{NO-BREAK SPACE}"
@@ -24,6 +24,15 @@ def counted(number: float, noun: str) -> str:
     ('1 image', '5,000 images')
     """
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def binding_words(limit: str) -> str:
+    """Which limit of a chip is reached first.
+
+    >>> binding_words("memory"), binding_words("neurons")
+    ('memory binds', 'neurons bind')
+    """
+    return f"{limit} {'bind' if limit.endswith('s') else 'binds'}"
 
 
 def in_lines(text: str, width: int) -> str:

@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from deploy.view.numbers import power, si
+from esvae.errors import DataError
 from esvae.machine.files import atomic_file
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "RULE",
     "SOFT",
     "WIDE",
+    "axes_or_new",
     "figure",
     "inline_svg",
     "legend",
@@ -246,3 +248,18 @@ def _without_style(node: ElementTree.Element) -> None:
     for name in ("fill", "stroke"):
         if name in node.attrib:
             node.set(name, _VARIABLES.get(node.attrib[name].lower(), node.attrib[name]))
+
+
+def axes_or_new(ax: Axes | None, **figure_options: Any) -> Axes:
+    """Axes of a caller's, or a new figure's where None.
+
+    Raises:
+        DataError: something else was given.
+    """
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        return plt.subplots(**figure_options)[1]
+    if not isinstance(ax, Axes):
+        raise DataError(f"ax: expected matplotlib Axes, as plt.subplots() gives, got {type(ax).__name__}")
+    return ax

@@ -18,6 +18,8 @@ __all__ = ["blocks"]
 _GAP = 2
 #: To which words are folded where space is short.
 _FOLDED = 16
+#: From this length on words are prose, which is read in lines of at least so many.
+_PROSE, _SENTENCE = 60, 40
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def _sized(column: Column, cells: list[str]) -> _Sized:
     least = full
     if column.words:
         longest = max((len(word) for cell in cells for word in cell.split()), default=0)
-        least = min(full, max(longest, _FOLDED), 2 * _FOLDED)
+        least = min(full, max(longest, _FOLDED), 2 * _FOLDED) if full < _PROSE else _SENTENCE
     heading = max(map(len, in_lines(column.name, 1).splitlines()))
     return _Sized(column, cells, max(least, heading), max(full, heading))
 

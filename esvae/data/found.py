@@ -84,7 +84,7 @@ def _of_torchvision(name: str, root: Path, report: Report | None) -> FoundData:
     source = SOURCES[name]
     place, prepared = root / source.below, tuple(_prepared(name, root))
     if missing := source.missing(root):
-        return FoundData(name, place, missing=tuple(missing), prepared=prepared, remedy=source.remedy(root))
+        return FoundData(name, place, missing=tuple(missing), prepared=prepared, remedy=source.remedy(root, missing))
     if report is not None:
         report(0.0, f"reading {source.title}")
     train, test = open_vision(name, root, True), open_vision(name, root, False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from esvae.config import DataConfig
 from esvae.data.images import ImageSet, ImageSplits
 from esvae.data.prepare import Report, kept_on_disk, prepared
 from esvae.errors import DataError, EsvaeError
+from esvae.machine.fetching import told_downloads
 
 __all__ = ["SOURCES", "Source", "from_torchvision", "open_vision", "prepared_file"]
 
@@ -47,9 +48,9 @@ class Source:
             file for file, inside in self.files.items() if not ((place / file).exists() or (place / inside).exists())
         ]
 
-    def remedy(self, root: Path) -> str:
-        """What to put where, for whoever has no network."""
-        *first, last = self.files
+    def remedy(self, root: Path, wanted: Iterable[str] = ()) -> str:
+        """Which files, all of them or those that are wanted, to put where, for whoever has no network."""
+        *first, last = wanted or self.files
         files = f"{', '.join(first)} and {last}" if first else last
         return f"put {files} into {root / self.below}, or name another folder with --data-root or ESVAE_DATA"
 
@@ -98,7 +99,7 @@ def from_torchvision(config: DataConfig, root: Path, report: Report | None = Non
         def make() -> Any:
             if report is not None:
                 report(0.0, f"reading {source.title}" if not source.missing(root) else f"fetching {source.title}")
-            dataset = open_vision(config.name, root, training)
+            dataset = open_vision(config.name, root, training, report)
             with _clear_errors(config.name, root):
                 return prepared(_pictures(dataset), len(dataset), config, crop=source.crop, title=title, report=report)
 
@@ -117,10 +118,10 @@ def _pictures(dataset: Any) -> Iterator[Image.Image]:
     return (dataset[index][0] for index in range(len(dataset)))
 
 
-def open_vision(name: str, root: Path, training: bool) -> Any:
+def open_vision(name: str, root: Path, training: bool, report: Report | None = None) -> Any:
     """torchvision's data set, whose items begin with a picture; unpacked or fetched first where it has to be.
 
-    Nothing is printed on standard output, on which torchvision tells of its downloads.
+    Nothing is printed; ``report`` is told how far a download is.
 
     Raises:
         DataError: as :func:`from_torchvision`.
@@ -128,6 +129,7 @@ def open_vision(name: str, root: Path, training: bool) -> Any:
     source = SOURCES[name]
     try:
         from torchvision import datasets
+        from torchvision.datasets import utils
     except (ImportError, RuntimeError) as error:  # beside another build of torch it fails to register its operators
         reason = str(error).splitlines()[0]
         raise DataError(
@@ -135,7 +137,12 @@ def open_vision(name: str, root: Path, training: bool) -> Any:
             "run: pip install 'esvae-loihi[data]', with the same build (CPU or CUDA) as torch"
         ) from None
     kind = getattr(datasets, source.kind)
-    with _clear_errors(name, root), redirect_stdout(io.StringIO()):
+
+    def tell(how_far: str) -> None:
+        if report is not None:
+            report(0.0, f"fetching {source.title}, {how_far}")
+
+    with _clear_errors(name, root), redirect_stdout(io.StringIO()), told_downloads(utils, tell):
         try:
             return kind(str(root), download=False, **source.arguments(training))
         except RuntimeError:  # not there

@@ -9,7 +9,9 @@ from typing import SupportsIndex
 
 from esvae.errors import DataError
 
-__all__ = ["shape_argument", "whole_number"]
+__all__ = ["listed", "shape_argument", "shown", "whole_number"]
+
+_MOST = 60  # characters of a value in an error
 
 
 def whole_number(value: SupportsIndex, name: str) -> int:
@@ -25,7 +27,7 @@ def whole_number(value: SupportsIndex, name: str) -> int:
     try:
         return operator.index(value)
     except TypeError:
-        raise DataError(f"{name} {value!r}: expected a whole number, got {type(value).__name__}") from None
+        raise DataError(f"{name} {shown(value)}: expected a whole number, got {type(value).__name__}") from None
 
 
 def shape_argument(value: SupportsIndex | Iterable[SupportsIndex], name: str = "input_shape") -> tuple[int, ...]:
@@ -37,5 +39,23 @@ def shape_argument(value: SupportsIndex | Iterable[SupportsIndex], name: str = "
     with contextlib.suppress(TypeError):
         return (operator.index(value),)  # type: ignore[arg-type]
     if not isinstance(value, Iterable) or isinstance(value, str):
-        raise DataError(f"{name} {value!r}: expected (features,) or (C, H, W)")
+        raise DataError(f"{name} {shown(value)}: expected (features,) or (C, H, W)")
     return tuple(whole_number(size, name) for size in value)
+
+
+def listed(value: str | Iterable[str], name: str) -> tuple[str, ...]:
+    """Names; one alone stands for a sequence of it.
+
+    Raises:
+        DataError: neither a name nor a sequence of such.
+    """
+    found = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else ()
+    if not isinstance(value, str | Iterable) or not all(isinstance(each, str) for each in found):
+        raise DataError(f"{name} {shown(value)}: expected a name or a sequence of names")
+    return found
+
+
+def shown(value: object) -> str:
+    """A value in an error: on one line, and no longer than a line."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= _MOST else f"{text[: _MOST - 3]}..."

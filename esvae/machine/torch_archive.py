@@ -44,7 +44,7 @@ _STORAGES = {
 }
 _ORDERS = {b"little": "<", b"big": ">"}
 _MARK = object()
-_ZIP, _OLD = b"PK\x03\x04", 0x1950A86A20F9469CFC6C
+_ZIP, _PROTOCOL, _OLD = b"PK\x03\x04", b"\x80", 0x1950A86A20F9469CFC6C
 #: What reading a damaged archive or pickle may raise.
 _DAMAGE: tuple[type[Exception], ...] = (*DAMAGED_ARCHIVE, AttributeError, MemoryError, TypeError)
 #: Instructions of the pickle, which may grow the stack of a damaged file no further than this.
@@ -116,8 +116,8 @@ def _read_old(content: bytes) -> Any:
         found[key] = (kind, count)
         return _Stored(np.zeros(count, _STORAGES[kind][0]), _STORAGES[kind][1])
 
-    if _Machine(note).run(file) != _OLD:
-        raise ValueError("not a file of torch.save")
+    if not content.startswith(_PROTOCOL) or _Machine(note).run(file) != _OLD:
+        raise ValueError("torch.save did not write it")
     for _ in ("protocol", "system"):
         _Machine(note).run(file)
     start = file.tell()

@@ -129,6 +129,8 @@ def load_features(path: str | os.PathLike[str]) -> FeatureNet:
     path = Path(path)
     if not path.exists():
         raise CheckpointError(f"{path}: no such autoencoder; make one with: esvae fad train CONFIG")
+    if path.is_dir():
+        raise CheckpointError(f"{path}: a folder, expected the file of a FAD autoencoder")
     try:
         state = load_tensors(path).tensors if path.suffix == ".safetensors" else read_torch_archive(path)
         code, image_channels = len(state["latent_layer.weight"]), state["encoder.0.0.weight"].shape[1]
@@ -136,6 +138,8 @@ def load_features(path: str | os.PathLike[str]) -> FeatureNet:
         check_state(net.state_dict(), state)
     except (AttributeError, CheckpointError, LookupError, TypeError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
+        if isinstance(error, KeyError):
+            reason = f"{reason} is missing"
         raise CheckpointError(f"{path}: not the weights of a FAD autoencoder ({reason}); train one anew") from None
     net.load_state_dict(state)
     return net.eval()

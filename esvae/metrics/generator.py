@@ -89,7 +89,7 @@ def metrics_named(text: str, known: Sequence[str] = METRICS) -> tuple[str, ...]:
     found = tuple(dict.fromkeys(_RESULTS.get(name, name) for name in named))
     if unknown := [name for name in named if _RESULTS.get(name, name) not in known]:
         near = get_close_matches(unknown[0], [*known, *_RESULTS], 1)
-        hint = f"did you mean {near[0]}?" if near else f"choose of {', '.join(known)}; or all"
+        hint = f"did you mean {near[0]}?" if near else f"choose some of {', '.join(known)}; or all"
         raise ConfigError(f"--metrics: unknown metric '{unknown[0]}'; {hint}")
     return found
 
@@ -121,7 +121,7 @@ def measure_generator(
         DataError: too few images for a distance.
     """
     if unknown := set(metrics) - set(METRICS):
-        raise DataError(f"unknown metric '{min(unknown)}'; choose of {', '.join(METRICS)}")
+        raise DataError(f"unknown metric '{min(unknown)}'; choose some of {', '.join(METRICS)}")
     say = report or (lambda share, text: None)
     result = GeneratorMeasures(count, protocol)
     if "mse" in metrics:
@@ -132,7 +132,7 @@ def measure_generator(
     if min(count, len(images.test)) < _FEWEST:
         raise DataError(
             f"a distance between distributions needs at least {_FEWEST} images on both sides, got {count} generated "
-            f"and {len(images.test)} of the test set"
+            f"and {len(images.test)} of the test set; give more with -n and --data-root, or measure mse alone"
         )
     draws = torch.Generator().manual_seed(seed)
     parts = []
@@ -168,7 +168,12 @@ def measure_generator(
         say(0.9, "Inception")
         device = next(model.parameters()).device
         try:
-            scores = inception_scores(images.test.split(_BATCH), generated.split(_BATCH), device)
+            scores = inception_scores(
+                images.test.split(_BATCH),
+                generated.split(_BATCH),
+                device,
+                lambda how_far: say(0.9, f"fetching Inception, {how_far}"),
+            )
         except DataError as error:
             result.missing["inception"] = str(error)
         else:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import socket
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 
 from esvae.errors import DataError
+from esvae.machine.fetching import told_downloads
 
 __all__ = ["inception_scores"]
 
@@ -16,13 +17,17 @@ _SECONDS = 20  # of silence after which the download is given up
 
 
 def inception_scores(
-    real: Iterable[torch.Tensor], generated: Iterable[torch.Tensor], device: torch.device
+    real: Iterable[torch.Tensor],
+    generated: Iterable[torch.Tensor],
+    device: torch.device,
+    report: Callable[[str], None] = lambda how_far: None,
 ) -> dict[str, float]:
     """FID, and the Inception score with its spread over ten parts, of images in [-1, 1].
 
     Args:
         real, generated: batches ``(B, C, H, W)``.
         device: where Inception runs.
+        report: called while its weights are fetched, with how much of them has come.
 
     Returns:
         ``fid``, ``inception_score``, ``inception_score_std``.
@@ -36,7 +41,8 @@ def inception_scores(
         from torchmetrics.image.fid import FrechetInceptionDistance
         from torchmetrics.image.inception import InceptionScore
 
-        distance, score = FrechetInceptionDistance().to(device), InceptionScore().to(device)
+        with told_downloads(torch.hub, report):
+            distance, score = FrechetInceptionDistance().to(device), InceptionScore().to(device)
     except (ImportError, OSError, RuntimeError) as error:  # no network is an OSError
         reason = " ".join(str(error).split())[:120]
         raise DataError(

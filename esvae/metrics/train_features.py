@@ -42,7 +42,7 @@ def features_of(config: DataConfig, root: str | os.PathLike[str] | None = None) 
     """
     path = features_path(config, root)
     if not path.is_file():
-        named = "RUN/config.yaml" if config.name == "folder" else config.name
+        named = "CONFIG" if config.name == "folder" else config.name
         below = "" if root is None else f" --data-root {shlex.quote(os.fspath(root))}"
         raise CheckpointError(f"{path}: no FAD autoencoder; make one with: esvae fad train {named}{below}")
     return load_features(path)

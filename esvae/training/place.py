@@ -14,7 +14,7 @@ from esvae.shipped import RUN_FILES
 from esvae.training.finish import FOLDER
 from esvae.training.fit import CHECKPOINT
 
-__all__ = ["Place", "training_place"]
+__all__ = ["Place", "check_place", "training_place"]
 
 #: What belongs to a run and goes with it; anything else in its directory is somebody's and stays.
 _OWN = {*RUN_FILES, CHECKPOINT, FOLDER, "metrics.csv", "samples", "tensorboard"}
@@ -54,24 +54,35 @@ class Place:
         shutil.rmtree(replaced, ignore_errors=True)
 
 
+def check_place(directory: str | os.PathLike[str], *, resume: bool, overwrite: bool) -> None:
+    """Checks that a training may write there, before any work is done.
+
+    Raises:
+        CheckpointError: the directory holds a run that neither is to be continued nor may be replaced.
+    """
+    directory = Path(directory)
+    held = holds_run(directory) or (directory / CHECKPOINT).exists()
+    if resume or overwrite or not held:
+        return
+    what, instead = "an unfinished run", "continue it with --resume"
+    if read_record(directory).get("finished"):
+        what, instead = "a finished run", "train into another folder"
+    raise CheckpointError(f"{directory}: holds {what}; {instead}, or replace it with --overwrite")
+
+
 def training_place(directory: str | os.PathLike[str], *, resume: bool, overwrite: bool) -> Place:
     """Decides where a training writes, and makes room there.
 
     A finished run is replaced once the new one is finished, so that a training that is killed loses nothing.
 
     Raises:
-        CheckpointError: the directory holds a run that neither is to be continued nor may be replaced.
+        CheckpointError: as :func:`check_place`.
     """
+    check_place(directory, resume=resume, overwrite=overwrite)
     directory = Path(directory)
     if resume and not overwrite:
         return Place(directory, directory)
     finished = bool(read_record(directory).get("finished"))
-    held = holds_run(directory) or (directory / CHECKPOINT).exists()
-    if held and not overwrite:
-        what, instead = "an unfinished run", "continue it with --resume"
-        if finished:
-            what, instead = "a finished run", "train into another folder"
-        raise CheckpointError(f"{directory}: holds {what}; {instead}, or replace it with --overwrite")
     real = Path(os.path.realpath(directory))  # where a link leads, so that the link stays
     work = real.with_name(f".{real.name}.new") if finished else directory
     if rank() == 0 and not resume:

@@ -14,6 +14,7 @@ from esvae.config import Config, config_from_dict, load_config
 from esvae.data import ImageSet, ImageSplits, load_images
 from esvae.errors import ConfigError
 from esvae.machine.allocator import keep_large_blocks
+from esvae.machine.arguments import shown
 from esvae.machine.distributed import processes, rank
 from esvae.machine.locks import only_writer
 from esvae.model import ESVAE
@@ -58,7 +59,7 @@ def fine_tuning(config: Config, weight_bits: int | None) -> Config:
 
 
 def train(
-    config: Config | str,
+    config: Config | str | os.PathLike[str],
     directory: str | os.PathLike[str],
     *,
     initial: Run | None = None,
@@ -91,7 +92,10 @@ def train(
             several processes.
     """
     keep_large_blocks()
-    config = load_config(config) if isinstance(config, str) else config
+    if not isinstance(config, Config):
+        if not isinstance(config, str | os.PathLike):  # a caller without types
+            raise ConfigError(f"config {shown(config)}: expected a Config, or the name or path of one")
+        config = load_config(config)
     machine = machine or Machine()
     config, _ = settled_precision(config, gpu=check_machine(machine, config.train))
     if config.train.finish is not None and machine.devices > 1:

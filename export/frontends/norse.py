@@ -27,7 +27,7 @@ from torch import nn
 from esvae.errors import ConfigError
 from esvae.neurons.norse import neuron_from_norse, one_value
 from export.frontends.cell import Cell
-from export.frontends.sequence import MODULES, ModuleSequence
+from export.frontends.sequence import MODULES, ModuleSequence, place_of
 from export.ir import FloatLif, ImageReadout, Shape
 from export.ir.floats import FloatNetwork
 
@@ -88,7 +88,7 @@ def _parts(module: nn.Module, place: str) -> Iterator[tuple[str, nn.Module]]:
         lifted: Any = module.lifted_module
         yield from _parts(lifted, f"{place}.lifted_module" if place else "lifted_module")
     else:
-        yield f"module '{place}' ({type(module).__name__})", module
+        yield place_of(module, place), module
 
 
 def _is_norse(module: nn.Module) -> bool:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,7 +29,7 @@ from torch import nn
 
 from esvae.chip.rounding import MAX_WEIGHT_BITS
 from esvae.errors import ConfigError, NetFileError, UnsupportedLayerError
-from esvae.machine.arguments import shape_argument
+from esvae.machine.arguments import shape_argument, shown
 from export.frontends.always_firing import RELAY, Drawn, with_firing
 from export.frontends.cell import Cell, biased, subtracting, with_norm_folded
 from export.frontends.esvae_run import synapse_of
@@ -37,7 +38,7 @@ from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, ImageReadou
 from export.ir.floats import FloatLayer, FloatNetwork, Norm
 from export.ir.pooling import depthwise
 
-__all__ = ["MODULES", "ModuleSequence", "both_axes"]
+__all__ = ["MODULES", "ModuleSequence", "both_axes", "children", "place_of"]
 
 #: What :meth:`ModuleSequence.take` takes, for messages.
 MODULES = (
@@ -57,6 +58,23 @@ class _Pending:
     synapse: Dense[FloatLif] | Conv[FloatLif] | ConvTranspose[FloatLif]
     place: str
     norm: Norm | None = None
+
+
+def place_of(module: Any, place: str) -> str:
+    """What errors call a module: its name in the network and its kind."""
+    return f"module '{place}' ({type(module).__name__})" if place else f"the network ({type(module).__name__})"
+
+
+def children(modules: Any, place: str) -> Iterator[tuple[str, Any]]:
+    """The members of a sequence, each with its place.
+
+    Raises:
+        UnsupportedLayerError: it is neither a module nor a sequence.
+    """
+    if not isinstance(modules, Iterable) or isinstance(modules, str):
+        raise UnsupportedLayerError(f"{place_of(modules, place)}: expected torch modules, or a sequence of such")
+    for index, child in enumerate(modules):
+        yield f"{place}.{index}" if place else str(index), child
 
 
 class ModuleSequence:
@@ -192,6 +210,8 @@ class ModuleSequence:
         if readout is not None and not self._silent:
             raise ConfigError("readout: the last layer fires, so it holds no picture; end the network with a LI cell")
         notes: list[str] = []
+        if not isinstance(provenance, Mapping | None):  # a caller without types
+            raise ConfigError(f"provenance {shown(provenance)}: expected texts by name")
         texts = {"source": source, **(provenance or {})}
         layers = self._finished(notes)
         if notes:

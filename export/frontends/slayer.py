@@ -34,6 +34,7 @@ from esvae.chip.formats import DELAY
 from esvae.chip.rounding import MAX_WEIGHT_BITS
 from esvae.errors import ConfigError, NetFileError, UnsupportedLayerError
 from esvae.machine.arguments import shape_argument
+from export.frontends.sequence import children
 from export.frontends.slayer_block import NORMS, BlockNorm, delays_of, neuron_of, norm_of, weights_of
 from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, ImageReadout, Pair, RecurrentDense, Shape, Synapse
 from export.ir.floats import FloatLayer, FloatNetwork
@@ -88,7 +89,7 @@ def from_slayer(
     found: Any = getattr(blocks, "blocks", blocks)
     if isinstance(found, nn.Module) and not isinstance(found, Iterable):
         found = [found]
-    parts: list[Any] = list(found)
+    parts = [block for _, block in children(found, "")]
     if not parts:
         raise ConfigError(f"slayer: no blocks; supported are {_SUPPORTED}")
     if input_shape is None:

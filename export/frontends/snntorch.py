@@ -34,7 +34,7 @@ from torch import nn
 
 from esvae.errors import ConfigError, NetFileError, UnsupportedLayerError
 from export.frontends.cell import Cell
-from export.frontends.sequence import MODULES, ModuleSequence
+from export.frontends.sequence import MODULES, ModuleSequence, children, place_of
 from export.ir import FloatLif, ImageReadout, Shape
 from export.ir.floats import FloatNetwork
 
@@ -87,10 +87,10 @@ def from_snntorch(
 def _parts(modules: Any, place: str) -> Iterator[tuple[str, nn.Module]]:
     """Sequences and lists opened; a module with a ``forward`` of its own does not say in which order parts come."""
     if isinstance(modules, nn.Sequential) or not isinstance(modules, nn.Module):
-        for index, child in enumerate(modules):
-            yield from _parts(child, f"{place}.{index}" if place else str(index))
+        for where, child in children(modules, place):
+            yield from _parts(child, where)
     else:
-        yield f"module '{place}' ({type(modules).__name__})", modules
+        yield place_of(modules, place), modules
 
 
 def _cell(part: Any, place: str) -> Cell:

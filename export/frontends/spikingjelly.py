@@ -33,7 +33,7 @@ from esvae.chip.formats import DECAY_UNITY
 from esvae.errors import ConfigError, UnsupportedLayerError
 from export.frontends.cell import Cell
 from export.frontends.esvae_run import synapse_of
-from export.frontends.sequence import MODULES, ModuleSequence, both_axes
+from export.frontends.sequence import MODULES, ModuleSequence, both_axes, children, place_of
 from export.ir import FloatLif, ImageReadout, Shape, with_values
 from export.ir.floats import FloatNetwork
 from export.ir.pooling import depthwise
@@ -99,10 +99,10 @@ def _is(part: Any, *names: str) -> bool:
 
 def _parts(modules: Any, place: str) -> Iterator[tuple[str, Any]]:
     if isinstance(modules, nn.Sequential) or not isinstance(modules, nn.Module):  # its containers are sequences
-        for index, child in enumerate(modules):
-            yield from _parts(child, f"{place}.{index}" if place else str(index))
+        for where, child in children(modules, place):
+            yield from _parts(child, where)
     else:
-        yield f"module '{place}' ({type(modules).__name__})", modules
+        yield place_of(modules, place), modules
 
 
 def _cell(part: Any, place: str) -> Cell:

@@ -14,6 +14,7 @@ import numpy as np
 
 from esvae.chip.neuron import FloatLif
 from esvae.errors import HardwareRangeError, NetFileError
+from esvae.machine.arguments import whole_number
 from export.ir.checks import check_bias, check_entry, shape_behind
 from export.ir.generator import ImageReadout, Prior, check_prior, check_readout
 from export.ir.labels import in_short, layer_labels
@@ -80,6 +81,8 @@ class FloatNetwork:
     weight_bits: int | None = None
 
     def __post_init__(self) -> None:
+        if self.time_steps is not None:
+            object.__setattr__(self, "time_steps", whole_number(self.time_steps, "time_steps"))
         check_entry(self.input_shape, self.time_steps)
         if not self.synapses:
             raise NetFileError("the network has no layer with neurons")

@@ -15,13 +15,13 @@ from typing import TypeAlias
 import h5py
 
 from esvae.chip.formats import THRESHOLD
-from esvae.errors import EsvaeError, NetFileError
+from esvae.errors import EsvaeError
 from export.ir import Conv, Flatten, Lif, Network, Shape, with_values
 from export.ir.bounds import layer_firing
 from export.ir.labels import layer_labels
 from export.ir.ranges import layer_ranges
 from export.netx.guard import check_readable
-from export.netx.items import damage
+from export.netx.items import check_there, damage
 from export.netx.layer_check import Finding, Severity, layer_findings, numbers_at
 from export.netx.read import read_netx_unguarded
 
@@ -50,8 +50,7 @@ def check_file(path: str | os.PathLike[str], more: More | None = None) -> list[F
 
 def _scan(path: Path) -> tuple[list[Finding], Network | None]:
     """What is found in the groups, and the network where it can be read."""
-    if not path.is_file():
-        raise NetFileError(f"{path}: no such file")
+    check_there(path)
     with damage(f"{path}: corrupt, truncated or not a netx HDF5 file"), h5py.File(path, "r") as file:
         found = list(layer_findings(file))
         try:

@@ -126,11 +126,13 @@ def _values(path: str, one: h5py.Dataset, other: h5py.Dataset) -> list[FileDiffe
         largest = max(largest, float(np.nanmax(gaps, initial=0.0)))
         if first is None:
             at = tuple(int(n) for n in places[0])
-            first = f"first at {_place(region, at)}: {left[at]} | {right[at]}"
+            first = f"{left[at]} | {right[at]}"
+            if one.shape:
+                first = f"first at {_place(region, at)}: {first}"
     if first is None:
         return []
     size = int(np.prod(one.shape, dtype=np.int64))
-    what = f"{count:,} of {size:,} differ, by {largest:g} at most; {first}"
+    what = f"{count:,} of {size:,} differ, by {largest:g} at most; {first}" if one.shape else first
     return [FileDifference(path, "values", what, False, count)]
 
 

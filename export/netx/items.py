@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import h5py
@@ -21,6 +24,7 @@ from export.ir import Shape
 from export.ir.limits import ELEMENTS, ELEMENTS_A_BYTE, HOLLOW_ELEMENTS, NEURONS
 
 __all__ = [
+    "check_there",
     "damage",
     "declared",
     "flag",
@@ -61,7 +65,30 @@ def damage(what: str) -> Iterator[None]:
         yield
     except _DAMAGE as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise NetFileError(f"{what} ({reason})") from error
+        raise NetFileError(f"{what} ({_in_words(reason)})") from error
+
+
+def _in_words(reason: str) -> str:
+    """What the HDF5 library says of a file that it cannot open, without its own terms."""
+    if "file signature not found" in reason:
+        return "it does not begin as HDF5 does"
+    if found := re.search(r"truncated file: eof = (\d+),.* stored_eof = (\d+)", reason):
+        return f"it ends after {int(found[1]):,} of {int(found[2]):,} bytes"
+    return reason
+
+
+def check_there(path: str | os.PathLike[str]) -> None:
+    """Checks that there is a file to be read.
+
+    Raises:
+        NetFileError: there is none, or a folder; says what makes one.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise NetFileError(f"{path}: a folder, expected a network file; make one of a run with: esvae export {path}")
+    if not path.is_file():
+        maker = "" if path.suffix == ".nir" else f"; make one with: esvae export RUN -o {path.name}"
+        raise NetFileError(f"{path}: no such file{maker}")
 
 
 def has_link(group: h5py.Group, key: str) -> bool:
@@ -123,7 +150,9 @@ def value_blocks(item: h5py.Dataset) -> Iterator[tuple[Region, np.ndarray]]:
 def _item(group: h5py.Group, key: str, where: str) -> Any:
     if not has_link(group, key):
         problem = "is a link out of its place" if key in group else "is missing"
-        raise NetFileError(f"{where or 'file'}: '{key}' {problem}")
+        if not where:
+            raise NetFileError(f"'{key}' {problem}: an HDF5 file of another kind, or a damaged one")
+        raise NetFileError(f"{where}: '{key}' {problem}")
     return group[key]
 
 

@@ -35,7 +35,18 @@ from export.ir import (
 from export.ir.labels import FIRST_GROUP, label
 from export.ir.limits import ELEMENTS, HOLLOW_ELEMENTS, LAYERS, PRIOR_ELEMENTS
 from export.netx.circuit import CIRCUIT, circuit_from_layers, read_circuit_layers, read_layout
-from export.netx.items import damage, declared, get_group, get_text, has_link, number, real, shape_of, whole
+from export.netx.items import (
+    check_there,
+    damage,
+    declared,
+    get_group,
+    get_text,
+    has_link,
+    number,
+    real,
+    shape_of,
+    whole,
+)
 from export.netx.layers import layer_from_file
 from export.netx.neurons import input_neuron_from_file
 from export.netx.write import FORMAT_VERSION, GROUP
@@ -59,8 +70,8 @@ def read_netx_unguarded(path: str | os.PathLike[str], *, layers: int | None = No
         names = [str(i) for i in range(len(groups))]
         if not names or len(names) > LAYERS or set(names) != set(groups):
             raise NetFileError(f"{path}: group 'layer' must hold 1 to {LAYERS} groups named 0, 1, 2, ...")
-        if layers is not None and layers < 1:
-            raise NetFileError(f"{path}: {layers} layers wanted, expected at least 1")
+        if layers is not None and not 1 <= layers <= len(names):
+            raise NetFileError(f"{path}: {layers} layers wanted, expected 1 to {len(names)}")
         ours = get_group(file, GROUP, "") if GROUP in file and (layers is None or layers >= len(names)) else None
         nodes: list[Layer[Neuron]] = []
         clamped: dict[str, str] = {}
@@ -125,10 +136,7 @@ def _circuit(group: h5py.Group, nodes: list[Layer[Neuron]]) -> tuple[CircuitPrio
 @contextmanager
 def _opened(path: Path) -> Iterator[h5py.File]:
     """Opens an HDF5 file; whatever the HDF5 library makes of damaged content becomes one NetFileError."""
-    if path.is_dir():
-        raise NetFileError(f"{path}: a folder, expected a network file; make one of a run with: esvae export {path}")
-    if not path.is_file():
-        raise NetFileError(f"{path}: no such file; make one with: esvae export RUN -o {path.name}")
+    check_there(path)
     try:
         with damage(f"{path}: corrupt, truncated or not a netx HDF5 file"), h5py.File(path, "r") as file:
             yield file

@@ -10,7 +10,6 @@ import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import h5py
@@ -18,7 +17,7 @@ import numpy as np
 
 from esvae.errors import NetFileError
 from export.netx.guard import check_readable
-from export.netx.items import damage, has_link, storage_problem, value_blocks
+from export.netx.items import check_there, damage, has_link, storage_problem, value_blocks
 
 __all__ = ["Item", "opened", "survey", "walk"]
 
@@ -58,8 +57,7 @@ def opened(path: str | os.PathLike[str]) -> h5py.File:
     Raises:
         NetFileError: it is missing, or is not HDF5.
     """
-    if not Path(path).is_file():
-        raise NetFileError(f"{path}: no such file")
+    check_there(path)
     with damage(f"{path}: corrupt, truncated or not an HDF5 file"):
         return h5py.File(path, "r")
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
-from esvae.errors import EsvaeError, NetFileError
+from esvae.errors import EsvaeError
 from export.frontends.nir import NirMeaning, read_nir
 from export.netx.check import Finding, More
+from export.netx.items import check_there
 from export.pipeline import compiled
 
 __all__ = ["check_nir"]
@@ -26,8 +26,7 @@ def check_nir(
     Raises:
         NetFileError: it is missing, or is not HDF5.
     """
-    if not Path(path).is_file():
-        raise NetFileError(f"{path}: no such file")
+    check_there(path)
     found: list[Finding] = []
     try:
         source = read_nir(path, meaning or NirMeaning())

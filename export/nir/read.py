@@ -19,7 +19,7 @@ import numpy as np
 from esvae.errors import NetFileError
 from export.ir.limits import ELEMENTS, HOLLOW_ELEMENTS
 from export.netx.guard import check_readable
-from export.netx.items import damage, get_group, get_text, has_link, hollow, numbers, texts
+from export.netx.items import check_there, damage, get_group, get_text, has_link, hollow, numbers, texts
 
 __all__ = ["NirGraph", "NirNode", "is_nir", "read_graph"]
 
@@ -107,8 +107,7 @@ def read_graph(source: Any) -> NirGraph:
 
 
 def _read(path: Path) -> NirGraph:
-    if not path.is_file():
-        raise NetFileError(f"{path}: no such file")
+    check_there(path)
     try:
         with damage(f"{path}: corrupt, truncated or not a NIR file"), h5py.File(path, "r") as file:
             return _graph(get_group(file, "node", ""), "", _Left())

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 import torch
 
-from esvae.machine.jit import kernel
+from esvae.machine.jit import kernel, side_by_side
 
 __all__ = ["SpikeCounter"]
 
@@ -23,10 +22,20 @@ _BYTE = 255
 def _counting(whole: Any) -> Any:
     """A kernel that sums in a type of integers; the narrower, the more of them at a time."""
 
-    @kernel(parallel=True)
-    def counting(spikes: Any, reach: Any, fired: Any, operations: Any, by_neuron: Any, first: Any, last: Any) -> None:
-        steps, _, neurons = spikes.shape
-        for t in numba.prange(steps):
+    @kernel(nogil=True)
+    def counting(
+        begin: Any,
+        end: Any,
+        spikes: Any,
+        reach: Any,
+        fired: Any,
+        operations: Any,
+        by_neuron: Any,
+        first: Any,
+        last: Any,
+    ) -> None:
+        neurons = spikes.shape[2]
+        for t in range(begin, end):
             seen = by_neuron[t]
             for n in range(first, last):
                 row = spikes[t, n]
@@ -123,7 +132,8 @@ class _Order:
                 self._moved += self._bytes
                 self._bytes[:], self._held = 0, 0
             self._held += last - first
-            self._counting(rows.numpy(), self._reach, fired, operations, self._bytes, first, last)
+            given = (rows.numpy(), self._reach, fired, operations, self._bytes, first, last)
+            side_by_side(self._counting, steps, *given)
         return fired, operations
 
 

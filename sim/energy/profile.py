@@ -1,23 +1,23 @@
 """Energy profiles: data files in which each figure has its unit, its source and its basis.
 
-A profile is YAML (``sim/energy/profiles/`` holds those that come with the project). Everything in it is checked:
-unknown or repeated keys, figures without unit, source or basis, negative or unreadable numbers are refused with file
-and line.
+A profile is YAML (``sim/energy/profiles/`` holds those that come with the project, and tests check them). Everything in
+another one is checked: unknown or repeated keys, figures without unit, source or basis, negative or unreadable numbers
+are refused with file and line. That takes pydantic, whose import takes as long as a small network's fit to a chip.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar
-
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args, get_type_hints
 
 from esvae.errors import ConfigError
-from esvae.machine.located_yaml import Located, load_yaml
+from esvae.machine.located_yaml import load_yaml
 
-__all__ = ["BASES", "Basis", "Figure", "Number", "Profile", "Section", "load_profile", "profile_names", "read_section"]
+__all__ = ["BASES", "Basis", "Figure", "Number", "Profile", "Text", "load_profile", "profile_names"]
 
 #: How a figure came about, from the firmest to the weakest.
 Basis: TypeAlias = Literal["measured", "fitted", "simulated", "assumed"]
@@ -26,25 +26,50 @@ BASES: tuple[Basis, ...] = ("measured", "fitted", "simulated", "assumed")
 _SI = {"": 1.0, "f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "m": 1e-3}
 
 
+class _Number:
+    """Finite, zero or more, and no truth value."""
+
+    def __get_pydantic_core_schema__(self, *_: Any) -> Any:
+        from pydantic_core import core_schema
+
+        number = core_schema.float_schema(ge=0, allow_inf_nan=False)
+        return core_schema.no_info_before_validator_function(_no_truth_value, number)
+
+
 def _no_truth_value(value: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError("expected a number, got a truth value")
     return value
 
 
-Number = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_no_truth_value)]
+@dataclass(frozen=True)
+class Text:
+    """Of one character or more, at the most so many, and as a regular expression says."""
+
+    most: int | None = None
+    pattern: str | None = None
+
+    def __get_pydantic_core_schema__(self, *_: Any) -> Any:
+        from pydantic_core import core_schema
+
+        return core_schema.str_schema(min_length=1, max_length=self.most, pattern=self.pattern)
 
 
-class Section(BaseModel):
-    """A part of a file in which nothing unknown may stand."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+Number = Annotated[float, _Number()]
 
 
-_AnySection = TypeVar("_AnySection", bound="Section")
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    """A part of a profile, in which nothing unknown may stand."""
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012
 
 
-class Figure(Section):
+_AnyPart = TypeVar("_AnyPart", bound=_Part)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure(_Part):
     """One figure: a value, a range, or both."""
 
     value: Number | None = None
@@ -52,18 +77,16 @@ class Figure(Section):
     range: tuple[Number, Number] | None = None
     """Lowest and highest; the value alone where it is not given."""
     unit: str
-    source: str = Field(min_length=1)
+    source: Annotated[str, Text()]
     """Where it can be looked up."""
     basis: Basis
 
-    @model_validator(mode="after")
-    def _some_value(self) -> Figure:
+    def __post_init__(self) -> None:
         if self.value is None and self.range is None:
             raise ValueError("needs a value or a range")
         low, high = self._ends
         if not low <= self._middle <= high:
             raise ValueError(f"range [{low:g}, {high:g}] and value {self._middle:g}: expected low <= value <= high")
-        return self
 
     @property
     def _ends(self) -> tuple[float, float]:
@@ -85,18 +108,22 @@ class Figure(Section):
         return self._middle * self.scale, low * self.scale, high * self.scale
 
 
+@dataclass(frozen=True, kw_only=True)
 class EnergyFigure(Figure):
     unit: Literal["fJ", "pJ", "nJ", "uJ", "mJ", "J"]
 
 
+@dataclass(frozen=True, kw_only=True)
 class TimeFigure(Figure):
     unit: Literal["ps", "ns", "us", "ms", "s"]
 
 
+@dataclass(frozen=True, kw_only=True)
 class PowerFigure(Figure):
     unit: Literal["nW", "uW", "mW", "W"]
 
 
+@dataclass(frozen=True, kw_only=True)
 class FactorFigure(Figure):
     """A factor on an estimate, around 1."""
 
@@ -104,7 +131,8 @@ class FactorFigure(Figure):
     unit: Literal["times"]
 
 
-class Energies(Section):
+@dataclass(frozen=True, kw_only=True)
+class Energies(_Part):
     """Energy of one of each."""
 
     synaptic_operation: EnergyFigure | None = None
@@ -121,13 +149,12 @@ class Energies(Section):
     multiply_accumulate: EnergyFigure | None = None
     """Of the float equivalent."""
 
-    @model_validator(mode="after")
-    def _one_or_three(self) -> Energies:
+    def __post_init__(self) -> None:
         _check_kinds(self)
-        return self
 
 
-class Times(Section):
+@dataclass(frozen=True, kw_only=True)
+class Times(_Part):
     """Time of one of each on its core, and of the barrier that ends a step on all cores."""
 
     synaptic_operation: TimeFigure | None = None
@@ -137,10 +164,8 @@ class Times(Section):
     neuron_update: TimeFigure
     barrier: TimeFigure
 
-    @model_validator(mode="after")
-    def _one_or_three(self) -> Times:
+    def __post_init__(self) -> None:
         _check_kinds(self)
-        return self
 
 
 def _check_kinds(section: Energies | Times) -> None:
@@ -150,25 +175,28 @@ def _check_kinds(section: Energies | Times) -> None:
         raise ValueError("needs synaptic_operation, or synaptic_operation_conv, _sparse and _dense all three")
 
 
-class Powers(Section):
+@dataclass(frozen=True, kw_only=True)
+class Powers(_Part):
     """Power that flows whatever the network does."""
 
     static: PowerFigure
     """Of a whole chip."""
 
 
-class Uncertainty(Section):
+@dataclass(frozen=True, kw_only=True)
+class Uncertainty(_Part):
     """How far the whole estimate may be off, over and above the ranges of its figures: multiplied onto them."""
 
     energy: FactorFigure | None = None
     time: FactorFigure | None = None
 
 
-class Profile(Section):
+@dataclass(frozen=True, kw_only=True)
+class Profile(_Part):
     """What operations cost on one chip."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")
-    title: str = Field(min_length=1, max_length=200)
+    name: Annotated[str, Text(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+    title: Annotated[str, Text(200)]
     about: str = ""
     """What the estimate is worth, in a sentence or two."""
     chip: Literal["loihi1", "loihi2"] | None = None
@@ -176,15 +204,13 @@ class Profile(Section):
     energy: Energies
     time: Times | None = None
     power: Powers | None = None
-    uncertainty: Uncertainty = Uncertainty()
+    uncertainty: Uncertainty = field(default=Uncertainty())
 
-    @model_validator(mode="after")
-    def _static_needs_time(self) -> Profile:
+    def __post_init__(self) -> None:
         if self.chip is None and (self.time or self.power or self.energy.packet or self.energy.hop):
             raise ValueError("times, power, packets and hops depend on the mapping; name the chip: loihi1 or loihi2")
         if self.power is not None and self.time is None:
             raise ValueError("power without times gives no energy; add the section time")
-        return self
 
 
 def profile_names() -> list[str]:
@@ -203,32 +229,30 @@ def load_profile(name_or_path: str | os.PathLike[str]) -> Profile:
         ConfigError: no such profile, or one that does not hold; names file, line and key.
     """
     name = str(name_or_path)
-    path = Path(_shipped() / f"{name}.yaml") if name in profile_names() else Path(name_or_path)
+    if name in profile_names():
+        return _built(Profile, load_yaml(Path(_shipped() / f"{name}.yaml")).content)
+    path = Path(name_or_path)
     if not path.is_file():
         known = ", ".join(profile_names())
         raise ConfigError(f"--profile {name}: cannot be read (no such file); shipped are {known}")
+    from sim.energy.checked import read_section
+
     return read_section(path, Profile, "profile")
 
 
-def read_section(path: Path, kind: type[_AnySection], what: str) -> _AnySection:
-    """Reads and checks a YAML file.
-
-    Raises:
-        ConfigError: it cannot be read or does not hold; names file, line and key.
-    """
-    try:
-        located = load_yaml(path)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
-    try:
-        return kind.model_validate(located.content)
-    except ValidationError as error:
-        raise ConfigError(_explain(error, located, str(path), what)) from None
+def _built(kind: type[_AnyPart], content: Mapping[str, Any]) -> _AnyPart:
+    """A part of a profile from what was read of a file that holds."""
+    hints = get_type_hints(kind)
+    given: dict[str, Any] = {}
+    for key, value in content.items():
+        kinds = (hints[key], *get_args(hints[key]))
+        part = next((each for each in kinds if isinstance(each, type) and issubclass(each, _Part)), None)
+        given[key] = _held(value) if part is None else _built(part, value)
+    return kind(**given)
 
 
-def _explain(error: ValidationError, located: Located, path: str, what: str) -> str:
-    first = error.errors()[0]
-    key = ".".join(map(str, first["loc"])) or what
-    message = {"missing": "is missing", "extra_forbidden": "unknown key"}.get(first["type"], first["msg"])
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"{path}:{located.line(first['loc'])}: {key}: {message.removeprefix('Value error, ')}{more}"
+def _held(value: Any) -> Any:
+    """A range as a pair, a whole number as any other."""
+    if isinstance(value, list):
+        return tuple(map(_held, value))
+    return float(value) if isinstance(value, int) else value

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from export.ir import Network
 from sim.counts.ops import Counts
+from sim.energy.checked import read_section
 from sim.energy.estimate import EnergyEstimate, estimate
-from sim.energy.profile import Number, Section, load_profile, read_section
+from sim.energy.profile import Number, load_profile
 from sim.fit.chips import CHIPS
 from sim.fit.core_load import CoreLoad, core_load
 from sim.fit.mapping import map_network
@@ -29,7 +30,13 @@ __all__ = ["Case", "Measured", "MeasuredAndModelled", "compare_with_case", "ship
 _UNITS = {"us": 1e-6, "ms": 1e-3, "uJ": 1e-6, "mJ": 1e-3, "cores": 1.0, "operations a step": 1.0}
 
 
-class CaseNetwork(Section):
+class _Section(BaseModel):
+    """A part of a case, in which nothing unknown may stand."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CaseNetwork(_Section):
     """A published file."""
 
     file: str = Field(min_length=1)
@@ -38,7 +45,7 @@ class CaseNetwork(Section):
     """Of the network in it (``esvae inspect``), so that no other is taken for it."""
 
 
-class Measured(Section):
+class Measured(_Section):
     """One figure."""
 
     quantity: Literal["cores", "core_operations", "step_time", "dynamic_energy_step", "energy_image"]
@@ -56,7 +63,7 @@ class Measured(Section):
         return self
 
 
-class Case(Section):
+class Case(_Section):
     """A run on a chip that was measured."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")

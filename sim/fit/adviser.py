@@ -81,6 +81,11 @@ class Fit:
     advice: Advice | None
     step: StepBound | None
 
+    def __repr__(self) -> str:
+        found = self.mapping
+        verdict = "fits" if found.fits else "does not fit"
+        return f"Fit({verdict} {found.chip.title}: {found.cores} of {found.chip.usable_cores} cores)"
+
 
 def fit_network(network: Network, chip: Chip) -> Fit:
     """Maps a network, compares its lowerings, bounds its step and, where it does not fit one chip, advises."""

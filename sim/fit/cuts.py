@@ -13,6 +13,7 @@ are too large for a core, rows and then channels where a column is; unrolled con
 
 from __future__ import annotations
 
+import bisect
 import functools
 import math
 from collections.abc import Callable, Iterator
@@ -144,12 +145,13 @@ def _refused(geometry: _Boxes, after: Shape, chip: Chip) -> Cut:
 
 def full_runs(layer: Dense, bits: int, chip: Chip) -> Cut:
     """Cuts a dense layer whose lists hold every weight, zeros too, as the compiler does."""
-    outputs, inputs = layer.weight.shape
+    return _divided(len(layer.weight), functools.partial(_full_core, layer, bits, chip), chip)
 
-    def core(first: int, last: int) -> Core:
-        return Core(((first, last),), last - first, inputs * chip.unrolled_words(last - first, bits), inputs)
 
-    return _divided(outputs, core, chip)
+def _full_core(layer: Dense, bits: int, chip: Chip, first: int, last: int) -> Core:
+    """Outputs of a dense layer that each input reaches."""
+    neurons, inputs = last - first, layer.weight.shape[1]
+    return Core(((first, last),), neurons, inputs * chip.unrolled_words(neurons, bits), inputs)
 
 
 def equal_runs(layer: Synapse, before: Shape, bits: int, chip: Chip) -> Cut:
@@ -183,6 +185,8 @@ def _divided(outputs: int, core: Callable[[int, int], Core], chip: Chip) -> Cut:
 
 def longest_runs(layer: Synapse, before: Shape, bits: int, chip: Chip) -> Cut:
     """Cuts the outputs of an unrolled layer, in order, into the longest runs that fit a core each."""
+    if isinstance(layer, Dense) and layer.weight.all():
+        return _longest_full_runs(layer, bits, chip)
     held = np.zeros(math.prod(before), np.int64)
     words = [0, *(chip.unrolled_words(n, bits) for n in range(1, chip.neurons + 2))]
     limits = np.array([chip.neurons, chip.memory_words, chip.input_axons])
@@ -197,6 +201,15 @@ def longest_runs(layer: Synapse, before: Shape, bits: int, chip: Chip) -> Cut:
     found = [Core(((first, first + neurons),), neurons, words, axons) for first, neurons, words, axons in cores]
     problem = next(filter(None, (_overflow(core, chip) for core in found)), None)
     return Cut((), problem) if problem else Cut(tuple(found))
+
+
+def _longest_full_runs(layer: Dense, bits: int, chip: Chip) -> Cut:
+    """The same of a layer without a zero, whose runs are all as long."""
+    outputs, core = len(layer.weight), functools.partial(_full_core, layer, bits, chip)
+    length = bisect.bisect_left(range(1, outputs + 1), True, key=lambda n: _overflow(core(0, n), chip) is not None)
+    if length == 0:
+        return Cut((), _overflow(core(0, 1), chip))
+    return Cut(tuple(core(first, min(first + length, outputs)) for first in range(0, outputs, length)))
 
 
 @functools.cache

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 import torch
 
-from esvae.machine.jit import kernel
+from esvae.machine.jit import kernel, side_by_side
 from export.ir import Conv, ConvTranspose, Dense, Shape
 from export.ir.geometry import reaches
 
@@ -24,14 +23,15 @@ __all__ = ["EVENT_ACTIVITY", "EventSums"]
 EVENT_ACTIVITY = {1: 0.01, 32: 0.04}
 
 
-@kernel(parallel=True)
-def _scatter(raster: Any, first: Any, runs: Any, weight: Any, fan_out: Any, sums: Any) -> None:
+@kernel(nogil=True)
+def _scatter(begin: Any, end: Any, raster: Any, first: Any, runs: Any, weight: Any, fan_out: Any, sums: Any) -> None:
     """``runs[first[q]:first[q + 1]]`` are source pixel q's: first target, offset in a channel's weights, length."""
     pixels = first.shape[0] - 1
     channels = raster.shape[1] // pixels
-    for n in numba.prange(raster.shape[0]):
+    for n in range(begin, end):
         spikes, total = raster[n], sums[n]
-        total[:] = np.float32(0)
+        for i in range(total.shape[0]):
+            total[i] = np.float32(0)
         for q in range(pixels):
             low, high = first[q], first[q + 1]
             for c in range(channels):
@@ -43,14 +43,17 @@ def _scatter(raster: Any, first: Any, runs: Any, weight: Any, fan_out: Any, sums
                             hit[i] += sent[i]
 
 
-@kernel(parallel=True)
-def _scatter_messages(raster: Any, first: Any, runs: Any, weight: Any, fan_out: Any, sums: Any) -> None:
+@kernel(nogil=True)
+def _scatter_messages(
+    begin: Any, end: Any, raster: Any, first: Any, runs: Any, weight: Any, fan_out: Any, sums: Any
+) -> None:
     """As :func:`_scatter`, each weight times the message."""
     pixels = first.shape[0] - 1
     channels = raster.shape[1] // pixels
-    for n in numba.prange(raster.shape[0]):
+    for n in range(begin, end):
         messages, total = raster[n], sums[n]
-        total[:] = 0
+        for i in range(total.shape[0]):
+            total[i] = np.float32(0)
         for q in range(pixels):
             low, high = first[q], first[q + 1]
             for c in range(channels):
@@ -105,7 +108,7 @@ class EventSums:
         steps, images, inputs = raster.shape
         sums = np.empty((steps * images, self._neurons), np.float32)
         rows = raster.reshape(steps * images, inputs).contiguous().numpy()
-        _scatter(rows, self._first, self._runs, self._weight, self._fan_out, sums)
+        side_by_side(_scatter, len(rows), rows, self._first, self._runs, self._weight, self._fan_out, sums)
         return torch.from_numpy(sums).reshape(steps, images, -1)
 
     def of_messages(self, raster: torch.Tensor) -> torch.Tensor:
@@ -113,7 +116,7 @@ class EventSums:
         steps, images, inputs = raster.shape
         sums = np.empty((steps * images, self._neurons), np.float32)
         rows = raster.reshape(steps * images, inputs).to(torch.float32).contiguous().numpy()
-        _scatter_messages(rows, self._first, self._runs, self._weight, self._fan_out, sums)
+        side_by_side(_scatter_messages, len(rows), rows, self._first, self._runs, self._weight, self._fan_out, sums)
         return torch.from_numpy(sums).reshape(steps, images, -1)
 
 

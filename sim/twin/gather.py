@@ -2,10 +2,14 @@
 
 A raster's row becomes a list of the inputs that fired, in the order of memory. What a piece of an output row reads in
 one row of the kernel lies side by side in an input row, so it is one stretch of that list; each entry names a row of
-weights, one for each neuron of the piece. Sums of 16 bit stay in vector registers over a stretch, and are written once.
+weights, one for each neuron of the piece (see :mod:`sim.twin.pieces`). Sums of 16 bit stay in vector registers over a
+stretch, and are written once.
 
 Additions of int16 are exact modulo 2^16, in whatever order; a sum that is within int16 is therefore exact, whatever the
-partial sums were. So it is enough that no spikes make a sum of 2^15 or more in magnitude.
+partial sums were. So it is enough that no spikes make a sum of 2^15 or more in magnitude; of weights that are all even,
+as a chip holds those of both signs, halves are added, and the sums may be twice as large.
+
+Where a current is gone after a step, neurons follow at once, while the sums of a step lie in the first cache.
 """
 
 from __future__ import annotations
@@ -13,29 +17,34 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 import torch
 
-from esvae.machine.jit import kernel
+from esvae.chip.formats import STATE_SHIFT
+from esvae.machine.jit import kernel, part, side_by_side
 from export.ir import Conv, ConvTranspose, Dense, Shape
-from export.ir.nodes import Pair
-from sim.twin.vectors import add_rows, fired, lowest, ones
+from sim.twin.lif_kernel import Memoryless, at_rest, memoryless_step
+from sim.twin.pieces import LANES, Pieces
+from sim.twin.vectors import add_rows, fired, ones, put_places
 
 __all__ = ["GATHERED_REACH", "GatherSums"]
 
 #: Sums below this in magnitude are exact in 16 bit.
 GATHERED_REACH = 1 << 15
-#: Neurons to a piece: the widest that fits is taken.
-_PIECES = (64, 32, 16, 8)
-#: Alignment of a row of weights, bytes.
-_LINE = 64
-_ONE = np.uint64(1)
-#: Places that are written at a time, and room behind the last.
-_BURST = 8
+#: Values of a byte, and its bits: places that are written at a time, and room behind the last.
+_BYTE, _BITS = 256, 8
+_ONE, _LOW = np.uint64(1), np.uint64(255)
+#: What stands behind sums that are written.
+_NO_NEURONS = (
+    np.int32(0),
+    np.empty(0, np.int32),
+    (np.int32(0),) * 3,
+    np.empty(0, bool),
+    np.empty((0, 0), np.int32),
+    np.empty((0, 0, 0), np.uint8),
+)
 #: Activity, rows and repeats of a trial.
 _TRIED, _ROWS, _REPEATS = 0.25, 64, 3
 #: Products of a trial that are not left out.
@@ -44,12 +53,12 @@ _TRIAL = 1 << 25
 _worth: dict[tuple[object, ...], float] = {}
 
 
-@numba.njit
-def _list_fired(row: Any, channels: Any, fired_at: Any, first: Any) -> None:
-    """Places of the inputs that fired; of pixel q those from ``first[q]`` to ``first[q + 1]``.
+@part
+def _list_fired(row: Any, channels: Any, lanes: Any, table: Any, fired_at: Any, first: Any) -> None:
+    """Rows of weights, in bytes, of the inputs that fired; of pixel q those from ``first[q]`` to ``first[q + 1]``.
 
-    Whole bursts of places are written, and what is too many is written over: a branch that depends on the number of
-    spikes costs more.
+    Eight places are written for each byte of spikes, and what is too many is written over: a branch that depends on
+    the number of spikes costs more.
     """
     inputs, found, pixel = row.shape[0], np.int64(0), 0
     for low in range(0, inputs, 64):
@@ -64,124 +73,109 @@ def _list_fired(row: Any, channels: Any, fired_at: Any, first: Any) -> None:
             before = (_ONE << np.uint64(pixel * channels - low)) - _ONE
             first[pixel] = found + np.int64(ones(mask & before))
             pixel += 1
-        after, at = found + np.int64(ones(mask)), found
-        while at < after:
-            for k in range(_BURST):
-                fired_at[at + k] = low + np.int64(lowest(mask))
-                mask &= mask - _ONE
-            at += _BURST
-        found = after
+        for k in range(8):
+            byte = (mask >> np.uint64(8 * k)) & _LOW
+            put_places(fired_at, found, table, np.int64(byte), (low + 8 * k) * lanes)
+            found += np.int64(ones(byte))
     first[first.shape[0] - 1] = found
 
 
-@kernel(parallel=True)
-def _gather(
-    raster: Any, channels: Any, width: Any, rows: Any, pieces: Any, weight: Any, lanes: Any, scale: Any, sums: Any
+@part
+def _sums_of_row(
+    row: Any, channels: Any, width: Any, lanes: Any, table: Any, cut: Any, fired_at: Any, first: Any, total: Any
 ) -> None:
-    """``rows``: output row, input row, kernel row; ``pieces``: first input column, columns, by how many each
-    repetition moves on, repetitions, first weight, weights to a kernel row."""
-    phases, line = pieces.shape[0], pieces.shape[0] * pieces[0, 3] * lanes
-    for n in numba.prange(raster.shape[0]):
-        fired_at = np.empty(raster.shape[1] + _BURST, np.int32)
-        first = np.empty(raster.shape[1] // channels + 1, np.int64)
-        _list_fired(raster[n], channels, fired_at, first)
-        total = sums[n]
-        total[:] = np.int16(0)
-        for r in range(rows.shape[0]):
-            to, source, tap = rows[r, 0] * line, rows[r, 1] * width, rows[r, 2]
-            for f in range(phases):
-                start, columns, advance, repetitions, held, per_tap = pieces[f]
-                for x in range(repetitions):
-                    left = start + x * advance
-                    low, high = first[source + max(0, left)], first[source + max(0, min(width, left + columns))]
-                    into = to + (x * phases + f) * lanes
-                    at = held + tap * per_tap - (source + left) * channels * lanes
-                    if lanes == 64:
-                        add_rows(total, into, weight, at, fired_at, low, high, 64)
-                    elif lanes == 32:
-                        add_rows(total, into, weight, at, fired_at, low, high, 32)
-                    elif lanes == 16:
-                        add_rows(total, into, weight, at, fired_at, low, high, 16)
-                    else:
-                        add_rows(total, into, weight, at, fired_at, low, high, 8)
-        if scale != 1:
-            for i in range(total.shape[0]):
-                total[i] = np.int16(total[i] * scale)
+    """Sums of one row of a raster, a step of an image, in the order of the neurons."""
+    line, rows, pieces, (groups, neurons, advance), weight, offset = cut
+    _list_fired(row, channels, lanes, table, fired_at, first)
+    for c in range(total.shape[0]):
+        total[c] = np.int16(0)
+    for r in range(rows.shape[0]):
+        to, source, tap = rows[r, 0] * line, rows[r, 1] * width, rows[r, 2]
+        for p in range(pieces.shape[0]):
+            start, columns, held, per_tap = pieces[p]
+            for g in range(groups):
+                left = start + g * advance
+                right = left + columns
+                low = first[source + (0 if left < 0 else left if left < width else width)]
+                high = first[source + (0 if right < 0 else right if right < width else width)]
+                into = to + g * neurons + p * lanes
+                at = held + tap * per_tap - (source + left) * channels * lanes
+                if lanes == 64:
+                    add_rows(total, into, weight, at, fired_at, low, high, offset, 64)
+                elif lanes == 128:
+                    add_rows(total, into, weight, at, fired_at, low, high, offset, 128)
+                else:
+                    add_rows(total, into, weight, at, fired_at, low, high, offset, 32)
 
 
-@dataclass(frozen=True)
-class _Axis:
-    """One axis of a (transposed) convolution: which input reaches which output through which tap."""
-
-    stride: int
-    padding: int
-    dilation: int
-    transposed: bool
-
-    @property
-    def up(self) -> int:
-        """Outputs to an input."""
-        return self.stride if self.transposed else 1
-
-    @property
-    def down(self) -> int:
-        """Inputs to an output."""
-        return 1 if self.transposed else self.stride
-
-    def source(self, output: int, tap: int) -> int | None:
-        """The input, also beyond the map; None where the tap falls between two."""
-        if not self.transposed:
-            return output * self.stride - self.padding + tap * self.dilation
-        source, between = divmod(output + self.padding - tap * self.dilation, self.stride)
-        return None if between else source
+@kernel(nogil=True)
+def _gather(
+    begin: Any,
+    end: Any,
+    raster: Any,
+    channels: Any,
+    width: Any,
+    lanes: Any,
+    table: Any,
+    cut: Any,
+    scratch: Any,
+    scale: Any,
+    sums: Any,
+    behind: Any,
+) -> None:
+    """Sums of each step, as many times ``scale``; or, where ``sums`` has no steps, the neurons ``behind`` them: images
+    side by side."""
+    steps, neurons = raster.shape[0], sums.shape[2]
+    fired_at, first, total = scratch
+    shift, drive, law, resets, v_end, spikes = behind
+    for n in range(begin, end):
+        for t in range(steps):
+            _sums_of_row(raster[t, n], channels, width, lanes, table, cut, fired_at, first, total)
+            if sums.shape[0] > 0:
+                row = sums[t, n]
+                for c in range(neurons):
+                    row[c] = total[c] * scale
+            else:
+                v = v_end[n]
+                if resets[t]:
+                    at_rest(v, 0, neurons)
+                memoryless_step(total[:neurons], shift, drive, law, v, spikes[t, n])
 
 
 class GatherSums:
     """Sums of a layer over a window of spikes, in 16 bit.
 
     Args:
-        layer: a (transposed) convolution without groups, none of whose sums reaches :data:`GATHERED_REACH`.
+        layer: a (transposed) convolution without groups.
         input_shape, output_shape: ``(C, H, W)``.
-        lanes, period: neurons to a piece, and output pixels after which pieces read alike, from :meth:`of`.
+        scale: by which weights are divided before they are added: 2 where all are even, else 1.
+        reach: what no magnitude of a sum is above, less than ``scale`` times :data:`GATHERED_REACH`.
 
     Attributes:
         activity: share of inputs that fire up to which to take this form.
     """
 
     def __init__(
-        self, layer: Conv | ConvTranspose, input_shape: Shape, output_shape: Shape, lanes: int, period: int
+        self, layer: Conv | ConvTranspose, input_shape: Shape, output_shape: Shape, scale: int, reach: int
     ) -> None:
         self.activity = 1.0
+        self._scale, self._reach = scale, reach
         self._inputs, self._products = math.prod(input_shape), math.prod(output_shape) * layer.weight[0].size
-        self._channels, self._width, self._neurons = input_shape[0], input_shape[2], math.prod(output_shape)
-        self._lanes = lanes
-        down, along = _axes(layer)
-        # (outputs, inputs, rows, columns) to (rows, columns, inputs, outputs)
-        taps = layer.weight.transpose(2, 3, 0, 1) if isinstance(layer, ConvTranspose) else None
-        taps = layer.weight.transpose(2, 3, 1, 0) if taps is None else taps
-        self._scale = 2 if _halved(taps) else 1
-        taps = taps // self._scale
-        read = ((y, down.source(y, tap), tap) for tap in range(taps.shape[0]) for y in range(output_shape[1]))
-        within = [(y, row, tap) for y, row, tap in read if row is not None and 0 <= row < input_shape[1]]
-        self._rows = np.array(within, np.int64).reshape(-1, 3)
-        pieces, weights, held = [], [], 0
-        for phase in range(period * output_shape[0] // lanes):
-            first, matrix = _piece(taps, along, output_shape[0], phase, lanes)
-            advance, repetitions = period * along.down // along.up, output_shape[2] // period
-            per_tap = matrix[0].size
-            pieces.append((first, matrix.shape[1], advance, repetitions, held, per_tap))
-            weights.append(matrix.reshape(-1))
-            held += matrix.size
-        self._pieces = np.array(pieces, np.int64)
+        self._neurons = math.prod(output_shape)
+        pieces = Pieces(layer, input_shape, output_shape, layer.weight // scale)
+        places = np.zeros((_BYTE, _BITS), np.uint16)
+        for byte in range(_BYTE):
+            set_bits = [bit for bit in range(_BITS) if byte >> bit & 1]
+            places[byte, : len(set_bits)] = np.multiply(set_bits, pieces.lanes)
+        self._given = (input_shape[0], input_shape[2], pieces.lanes, places.reshape(-1), pieces.settings)
         settings = (layer.stride, layer.padding, layer.dilation)
-        self._form = (layer.kind, layer.weight.shape, settings, input_shape, output_shape, _is_byte(taps))
-        self._weight = _aligned(np.concatenate(weights), np.int8 if _is_byte(taps) else np.int16)
+        self._form = (layer.kind, layer.weight.shape, settings, input_shape, output_shape)
 
     @staticmethod
     def of(
         layer: Conv | ConvTranspose | Dense, input_shape: Shape, output_shape: Shape, reach: int
     ) -> GatherSums | None:
-        """The gathered form of a layer, or None where there is none: delays, groups, large sums, odd widths.
+        """The gathered form of a layer, or None where there is none: delays, groups, large sums, weights of 9 bits.
 
         Args:
             layer, input_shape, output_shape: as of the class; or a dense layer, its inputs in the order of the raster.
@@ -192,23 +186,43 @@ class GatherSums:
                 return None
             layer = Conv(layer.weight[:, :, None, None], None, layer.neuron)
             input_shape, output_shape = (layer.weight.shape[1], 1, 1), (len(layer.weight), 1, 1)
-        if layer.groups > 1 or reach >= GATHERED_REACH:
+        scale = 1 if (layer.weight & 1).any() else 2
+        low, high = int(layer.weight.min()) // scale, int(layer.weight.max()) // scale
+        within = max(high, 0) - min(low, 0) < _BYTE and reach < scale * GATHERED_REACH
+        places = math.prod(input_shape) * max(LANES) <= np.iinfo(np.int32).max
+        if layer.groups > 1 or not within or not places:
             return None
-        up, channels = _axes(layer)[1].up, output_shape[0]
-        for lanes in _PIECES:
-            period = math.lcm(up, lanes // math.gcd(lanes, channels))
-            if output_shape[2] % period == 0 and period * channels % lanes == 0:
-                return GatherSums(layer, input_shape, output_shape, lanes, period)
-        return None
+        return GatherSums(layer, input_shape, output_shape, scale, reach)
 
     def __call__(self, raster: torch.Tensor) -> torch.Tensor:
-        """Spikes uint8 ``(steps, images, inputs)`` to sums int16 ``(steps, images, neurons)``."""
-        steps, images, inputs = raster.shape
-        sums = torch.empty(steps * images, self._neurons, dtype=torch.int16)
-        rows = raster.reshape(steps * images, inputs).contiguous().numpy()
-        given = (self._rows, self._pieces, self._weight, self._lanes, self._scale)
-        _gather(rows, self._channels, self._width, *given, sums.numpy())
-        return sums.reshape(steps, images, -1)
+        """Spikes uint8 ``(steps, images, inputs)`` to sums ``(steps, images, neurons)``: int16, or float32 where they
+        are beyond."""
+        rows = raster.reshape(1, -1, self._inputs)
+        sums = np.empty((1, rows.shape[1], self._neurons), np.int16)
+        within = self._reach < GATHERED_REACH
+        self._run(rows, self._scale if within else 1, sums, _NO_NEURONS)
+        found = torch.from_numpy(sums).reshape(*raster.shape[:2], -1)
+        return found if within else found.float().mul_(self._scale)
+
+    def fire(self, raster: torch.Tensor, neuron: Memoryless, resets: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """Spikes likewise to the spikes of neurons that hold no current, and their potentials after the last step."""
+        steps, images, _ = raster.shape
+        spikes, v_end = np.empty((steps, images, self._neurons), np.uint8), np.zeros((images, self._neurons), np.int32)
+        shift = np.int32(STATE_SHIFT + self._scale - 1)
+        behind = (shift, neuron.drive[0], neuron.law, resets, v_end, spikes)
+        self._run(raster, 1, np.empty((0, images, self._neurons), np.int16), behind)
+        return torch.from_numpy(spikes), torch.from_numpy(v_end)
+
+    def _run(self, raster: torch.Tensor, scale: int, sums: np.ndarray, behind: tuple[Any, ...]) -> None:
+        """The kernel for all images, each thread with memory of its own."""
+        rows, channels, lanes = raster.contiguous().numpy(), self._given[0], self._given[2]
+
+        def run(begin: int, end: int) -> None:
+            places, first = np.empty(self._inputs + _BITS, np.int32), np.empty(self._inputs // channels + 1, np.int64)
+            scratch = places, first, np.empty(self._neurons + lanes, np.int16)
+            _gather(begin, end, rows, *self._given, scratch, scale, sums, behind)
+
+        side_by_side(run, raster.shape[1])
 
     def worth(self, other: Callable[[torch.Tensor], torch.Tensor]) -> float:
         """The share of inputs that fire up to which it is faster than ``other``, whose time does not depend on it.
@@ -224,50 +238,6 @@ class GatherSums:
             none, few, full = times.min(axis=0)
             _worth[self._form] = float(np.clip((full - none) / max(few - none, 1e-9) * _TRIED, 0, 1))
         return _worth[self._form]
-
-
-def _axes(layer: Conv | ConvTranspose) -> tuple[_Axis, _Axis]:
-    transposed = isinstance(layer, ConvTranspose)
-    settings: tuple[Pair, Pair, Pair] = (layer.stride, layer.padding, layer.dilation)
-    rows, columns = (_Axis(*each, transposed) for each in zip(*settings, strict=True))
-    return rows, columns
-
-
-def _piece(taps: np.ndarray, along: _Axis, channels: int, phase: int, lanes: int) -> tuple[int, np.ndarray]:
-    """Of the piece in the first period: the first input column that it reads, and weights ``(rows, columns, inputs,
-    lanes)``."""
-    pixel, channel = np.divmod(np.arange(phase * lanes, (phase + 1) * lanes), channels)
-    reads = [
-        (x, tap, source)
-        for x in np.unique(pixel).tolist()
-        for tap in range(taps.shape[1])
-        if (source := along.source(x, tap)) is not None
-    ]
-    columns = [source for _, _, source in reads] or [0]
-    first = min(columns)
-    matrix = np.zeros((taps.shape[0], max(columns) - first + 1, taps.shape[2], lanes), taps.dtype)
-    for x, tap, source in reads:
-        inside = np.flatnonzero(pixel == x)
-        matrix[:, source - first, :, inside] = taps[:, tap, :, channel[inside]]
-    return first, matrix
-
-
-def _is_byte(weight: np.ndarray) -> bool:
-    return bool(weight.min() >= -128 and weight.max() <= 127)
-
-
-def _halved(weight: np.ndarray) -> bool:
-    """Whether weights fit a byte only by half, and do so without a rest."""
-    return not _is_byte(weight) and not (weight & 1).any() and _is_byte(weight // 2)
-
-
-def _aligned(weight: np.ndarray, dtype: type) -> np.ndarray:
-    """A copy whose rows begin at a line of the cache."""
-    room = torch.empty(weight.size + _LINE, dtype=torch.int8 if dtype is np.int8 else torch.int16).numpy()
-    start = -room.ctypes.data % _LINE // room.itemsize
-    held: np.ndarray = room[start : start + weight.size]
-    held[:] = weight
-    return held
 
 
 def _seconds(sums_of: Callable[[torch.Tensor], torch.Tensor], raster: torch.Tensor) -> float:

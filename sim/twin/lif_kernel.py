@@ -20,10 +20,20 @@ import numpy as np
 import torch
 
 from esvae.chip.formats import DECAY_SHIFT, DECAY_UNITY, REGISTER_BITS, STATE_LIMIT, STATE_SHIFT, STATE_WRAP
-from esvae.machine.jit import kernel
+from esvae.machine.jit import kernel, part, side_by_side
 from export.ir import Lif
 
-__all__ = ["NARROW_REACH", "Places", "keeps", "run_lif", "wide_step"]
+__all__ = [
+    "NARROW_REACH",
+    "Memoryless",
+    "Places",
+    "at_rest",
+    "keeps",
+    "memoryless_step",
+    "record",
+    "run_lif",
+    "wide_step",
+]
 
 #: Sums of weights below this leave every number of a step within 32 bit (see above).
 NARROW_REACH = STATE_LIMIT >> STATE_SHIFT
@@ -36,6 +46,7 @@ _TOP = _I32(STATE_LIMIT - 1)
 _SHIFT, _DECAY_SHIFT, _LOW = _I32(STATE_SHIFT), _I32(DECAY_SHIFT), _I32(DECAY_UNITY - 1)
 _WORD = 64
 _FIRED, _SILENT = np.uint8(1), np.uint8(0)
+_SIGN = _I32(31)
 
 
 @numba.njit(inline="always")
@@ -63,73 +74,116 @@ def wide_step(u: Any, v: Any, arrived: Any, drive: Any, keep_u: Any, keep_v: Any
     return current, min(max(potential, _I32(-_TOP)), _TOP)
 
 
-@kernel(parallel=True)
+@part
+def at_rest(states: Any, first: Any, last: Any) -> None:
+    """Sets the states of some neurons to zero."""
+    for c in range(first, last):
+        states[c] = _I32(0)
+
+
+@part
+def record(states: Any, first: Any, last: Any, trace: Any) -> None:
+    """Writes the states of some neurons into a trace; a slice's assignment takes numba seconds to compile."""
+    for c in range(first, last):
+        trace[c] = states[c]
+
+
+@part
+def memoryless_step(sums: Any, shift: Any, drive: Any, law: Any, v: Any, out: Any) -> None:
+    """One step of neurons without current: potentials ``v`` and spikes ``out`` from sums, which count 2^shift each.
+
+    ``law``: parts of 4096 that a potential keeps; the halvings that do the same, where a shift does, or -1; the
+    threshold.
+    """
+    keep, halvings, threshold = law
+    if halvings >= 0:
+        below = _I32((1 << halvings) - 1)
+        for c in range(len(out)):
+            x = v[c]
+            kept = _I32(_I32(x + _I32(_I32(x >> _SIGN) & below)) >> halvings)  # toward zero
+            potential = _I32(_I32(kept + _I32(_I32(sums[c]) << shift)) + drive[c])
+            potential = min(max(potential, _I32(-_TOP)), _TOP)
+            fired = potential > threshold
+            v[c] = _I32(0) if fired else potential
+            out[c] = _FIRED if fired else _SILENT
+    else:
+        for c in range(len(out)):
+            potential = _I32(_I32(_decayed(v[c], keep) + _I32(_I32(sums[c]) << shift)) + drive[c])
+            potential = min(max(potential, _I32(-_TOP)), _TOP)
+            fired = potential > threshold
+            v[c] = _I32(0) if fired else potential
+            out[c] = _FIRED if fired else _SILENT
+
+
+@kernel(nogil=True)
 def _memoryless(
-    a: Any, source: Any, run: Any, bias: Any, keep_v: Any, threshold: Any, resets: Any, v_end: Any, spikes: Any
+    begin: Any,
+    end: Any,
+    a: Any,
+    source: Any,
+    run: Any,
+    per: Any,
+    bias: Any,
+    law: Any,
+    resets: Any,
+    v_end: Any,
+    spikes: Any,
 ) -> None:
     """32 bit, and a current that is gone after a step: the neuron of every ESVAE."""
-    steps, images, neurons = a.shape
-    segments, per = len(source), max(1, _BLOCK // run)
-    blocks = (segments + per - 1) // per
-    for job in numba.prange(images * blocks):
+    steps, _, neurons = a.shape
+    blocks = (len(source) + per - 1) // per
+    for job in range(begin, end):
         n, first = job // blocks, (job % blocks) * per
-        last = min(segments, first + per)
-        v_end[n, first * run : min(neurons, last * run)] = _I32(0)
+        last = min(len(source), first + per)
         for t in range(steps):
             if resets[t]:
-                v_end[n, first * run : min(neurons, last * run)] = _I32(0)
+                at_rest(v_end[n], first * run, min(neurons, last * run))
             for k in range(first, last):
                 low = k * run
                 length = min(neurons, low + run) - low
                 sums = a[t, n, source[k] : source[k] + length]
                 drive = bias[n % bias.shape[0], low : low + length]
                 v = v_end[n, low : low + length]
-                out = spikes[t, n, low : low + length]
-                for c in range(length):
-                    current = _I32(_I32(sums[c]) << _SHIFT)
-                    potential = _I32(_I32(_decayed(v[c], keep_v) + current) + drive[c])
-                    potential = min(max(potential, _I32(-_TOP)), _TOP)
-                    fired = potential > threshold
-                    v[c] = _I32(0) if fired else potential
-                    out[c] = _FIRED if fired else _SILENT
+                memoryless_step(sums, _SHIFT, drive, law, v, spikes[t, n, low : low + length])
 
 
-@kernel(parallel=True)
+@kernel(nogil=True)
 def _narrow(
+    begin: Any,
+    end: Any,
     a: Any,
     source: Any,
     run: Any,
+    per: Any,
     bias: Any,
     keep_u: Any,
     keep_v: Any,
     threshold: Any,
     resets: Any,
+    u_end: Any,
     v_end: Any,
     spikes: Any,
     u_trace: Any,
     v_trace: Any,
 ) -> None:
     """32 bit, with a current that remembers, traced or not."""
-    steps, images, neurons = a.shape
+    steps, _, neurons = a.shape
     traced = u_trace.shape[0] == steps
-    segments, per = len(source), max(1, _BLOCK // run)
-    blocks = (segments + per - 1) // per
-    for job in numba.prange(images * blocks):
+    blocks = (len(source) + per - 1) // per
+    for job in range(begin, end):
         n, first = job // blocks, (job % blocks) * per
-        last = min(segments, first + per)
+        last = min(len(source), first + per)
         start, stop = first * run, min(neurons, last * run)
-        current_of = np.zeros(stop - start, np.int32)
-        v_end[n, start:stop] = _I32(0)
         for t in range(steps):
             if resets[t]:
-                current_of[:] = _I32(0)
-                v_end[n, start:stop] = _I32(0)
+                at_rest(u_end[n], start, stop)
+                at_rest(v_end[n], start, stop)
             for k in range(first, last):
                 low = k * run
                 length = min(neurons, low + run) - low
                 sums = a[t, n, source[k] : source[k] + length]
                 drive = bias[n % bias.shape[0], low : low + length]
-                u = current_of[low - start : low - start + length]
+                u = u_end[n, low : low + length]
                 v = v_end[n, low : low + length]
                 out = spikes[t, n, low : low + length]
                 for c in range(length):
@@ -145,12 +199,14 @@ def _narrow(
                     v[c] = _I32(0) if fired else potential
                     out[c] = _FIRED if fired else _SILENT
             if traced:
-                u_trace[t, n, start:stop] = current_of
-                v_trace[t, n, start:stop] = v_end[n, start:stop]
+                record(u_end[n], start, stop, u_trace[t, n])
+                record(v_end[n], start, stop, v_trace[t, n])
 
 
-@kernel(parallel=True)
+@kernel(nogil=True)
 def _wide(
+    begin: Any,
+    end: Any,
     a: Any,
     source: Any,
     run: Any,
@@ -159,6 +215,7 @@ def _wide(
     keep_v: Any,
     threshold: Any,
     resets: Any,
+    u_end: Any,
     v_end: Any,
     spikes: Any,
     u_trace: Any,
@@ -167,18 +224,16 @@ def _wide(
 ) -> None:
     """64 bit, for sums that 32 bit might not hold on their way, and for decays that differ between neurons; ``spare``
     bits are cut off the sums from above."""
-    steps, images, neurons = a.shape
+    steps, _, neurons = a.shape
     traced = u_trace.shape[0] == steps
-    for n in numba.prange(images):
-        v = v_end[n]
-        u = np.zeros(neurons, np.int32)
+    for n in range(begin, end):
+        u, v = u_end[n], v_end[n]
         drive = bias[n % bias.shape[0]]
-        v[:] = _I32(0)
         for t in range(steps):
             out = spikes[t, n]
             if resets[t]:
-                u[:] = _I32(0)
-                v[:] = _I32(0)
+                at_rest(u, 0, neurons)
+                at_rest(v, 0, neurons)
             for k in range(len(source)):
                 ahead = source[k] - k * run
                 for c in range(k * run, min(neurons, (k + 1) * run)):
@@ -188,14 +243,43 @@ def _wide(
                     v[c] = _I32(0) if fired else potential
                     out[c] = _FIRED if fired else _SILENT
             if traced:
-                u_trace[t, n] = u
-                v_trace[t, n] = v
+                record(u, 0, neurons, u_trace[t, n])
+                record(v, 0, neurons, v_trace[t, n])
 
 
 def keeps(neuron: Lif, neurons: int) -> tuple[np.ndarray, np.ndarray]:
     """Parts of 4096 that each neuron keeps of its current and of its potential: int32 ``(neurons,)``."""
     current, voltage = (np.full(neurons, DECAY_UNITY - lost, np.int32) for lost in neuron.decays)
     return current, voltage
+
+
+@dataclass(frozen=True, eq=False)
+class Memoryless:
+    """Neurons whose current is gone after a step, as kernels take them.
+
+    Attributes:
+        drive: what enters each at every step, in the potential's unit: int32 ``(1 or images, neurons)``.
+        law: as of :func:`memoryless_step`.
+    """
+
+    drive: np.ndarray
+    law: tuple[np.int32, np.int32, np.int32]
+
+    @staticmethod
+    def of(neuron: Lif, bias: np.ndarray, reach: int) -> Memoryless | None:
+        """The form of neurons with biases int32 ``(1 or images, neurons)``, or None where it is another: a current
+        that remembers, decays that differ, sums that 32 bit may not hold."""
+        if reach >= NARROW_REACH or not neuron.uniform:
+            return None
+        keep_u, keep_v = (int(kept[0]) for kept in keeps(neuron, 1))
+        if keep_u != 0:
+            return None
+        shifts = keep_v == 0 or DECAY_UNITY % keep_v == 0
+        halvings = -1
+        if shifts:
+            halvings = (DECAY_UNITY // keep_v if keep_v else 2 * STATE_LIMIT).bit_length() - 1
+        law = _I32(keep_v), _I32(halvings), _I32(neuron.threshold << STATE_SHIFT)
+        return Memoryless(np.ascontiguousarray(bias.astype(np.int32) << _SHIFT), law)
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,20 +334,24 @@ def run_lif(
     """
     places = places or Places.in_order(a.shape[2])
     given = (a, places.source, places.run)
-    spikes, v_end = np.empty(a.shape, np.uint8), np.empty(a.shape[1:], np.int32)
+    images, per = a.shape[1], max(1, _BLOCK // places.run)
+    jobs = images * -(-len(places.source) // per)
+    spikes, v_end = np.empty(a.shape, np.uint8), np.zeros(a.shape[1:], np.int32)
     resets = np.zeros(len(a), bool) if resets is None else resets
+    memoryless = None if trace or a.dtype == np.float64 else Memoryless.of(neuron, bias, reach)
+    if memoryless is not None:
+        law = (memoryless.drive, memoryless.law)
+        side_by_side(_memoryless, jobs, *given, per, *law, resets, v_end, spikes)
+        return spikes, v_end, None, None
     drive = np.ascontiguousarray(bias.astype(np.int32) << _SHIFT)
     threshold = _I32(neuron.threshold << STATE_SHIFT)
     keep_u, keep_v = keeps(neuron, a.shape[2])
     narrow = reach < NARROW_REACH and a.dtype != np.float64 and neuron.uniform
-    if narrow and keep_u[0] == 0 and not trace:
-        _memoryless(*given, drive, keep_v[0], threshold, resets, v_end, spikes)
-        return spikes, v_end, None, None
-    kept = a.shape if trace else (0, 0, 0)
-    u_trace, v_trace = np.empty(kept, np.int32), np.empty(kept, np.int32)
-    rest = (threshold, resets, v_end, spikes, u_trace, v_trace)
+    shape = a.shape if trace else (0, 0, 0)
+    u_trace, v_trace = np.empty(shape, np.int32), np.empty(shape, np.int32)
+    rest = (threshold, resets, np.zeros_like(v_end), v_end, spikes, u_trace, v_trace)
     if narrow:
-        _narrow(*given, drive, keep_u[0], keep_v[0], *rest)
+        side_by_side(_narrow, jobs, *given, per, drive, keep_u[0], keep_v[0], *rest)
     else:
-        _wide(*given, drive, keep_u, keep_v, *rest, _I64(_WORD - bits))
+        side_by_side(_wide, images, *given, drive, keep_u, keep_v, *rest, _I64(_WORD - bits))
     return spikes, v_end, *((u_trace, v_trace) if trace else (None, None))

@@ -9,22 +9,23 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 import torch
 
 from esvae.chip.formats import STATE_SHIFT
-from esvae.machine.jit import kernel
+from esvae.machine.jit import kernel, side_by_side
 from export.ir import Lif
-from sim.twin.lif_kernel import keeps, wide_step
+from sim.twin.lif_kernel import at_rest, keeps, record, wide_step
 
 __all__ = ["Loop"]
 
 _I32, _I64 = np.int32, np.int64
 
 
-@kernel(parallel=True)
+@kernel(nogil=True)
 def _run(
+    begin: Any,
+    end: Any,
     a: Any,
     bias: Any,
     first: Any,
@@ -34,38 +35,38 @@ def _run(
     keep_v: Any,
     threshold: Any,
     resets: Any,
+    u_end: Any,
     v_end: Any,
+    sent_by: Any,
     spikes: Any,
     u_trace: Any,
     v_trace: Any,
 ) -> None:
     """``targets[first[j]:first[j + 1]]`` are the neurons that neuron j reaches, ``weight`` with what."""
-    steps, images, neurons = a.shape
+    steps, _, neurons = a.shape
     traced = u_trace.shape[0] == steps
-    for n in numba.prange(images):
-        v = v_end[n]
-        u = np.zeros(neurons, np.int32)
-        sent = np.zeros(neurons, np.int64)
+    for n in range(begin, end):
+        u, v, sent = u_end[n], v_end[n], sent_by[n]
         drive = bias[n % bias.shape[0]]
-        v[:] = _I32(0)
         for t in range(steps):
             sums, out = a[t, n], spikes[t, n]
             if resets[t]:
-                u[:] = _I32(0)
-                v[:] = _I32(0)
+                at_rest(u, 0, neurons)
+                at_rest(v, 0, neurons)
             for c in range(neurons):
                 u[c], potential = wide_step(u[c], v[c], _I64(sums[c]) + sent[c], drive[c], keep_u[c], keep_v[c])
                 fired = potential > threshold
                 v[c] = _I32(0) if fired else potential
                 out[c] = np.uint8(1) if fired else np.uint8(0)
-            sent[:] = _I64(0)
+            for j in range(neurons):
+                sent[j] = _I64(0)
             for j in range(neurons):
                 if out[j] != 0:
                     for k in range(first[j], first[j + 1]):
                         sent[targets[k]] += weight[k]
             if traced:
-                u_trace[t, n] = u
-                v_trace[t, n] = v
+                record(u, 0, neurons, u_trace[t, n])
+                record(v, 0, neurons, v_trace[t, n])
 
 
 class Loop:
@@ -89,10 +90,12 @@ class Loop:
         self, a: np.ndarray, bias: np.ndarray, neuron: Lif, *, resets: np.ndarray, trace: bool
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]:
         """As :func:`sim.twin.lif_kernel.run_lif`; ``a`` holds what comes from the layer before."""
-        spikes, v_end = np.empty(a.shape, np.uint8), np.empty(a.shape[1:], np.int32)
-        kept = a.shape if trace else (0, 0, 0)
-        u_trace, v_trace = np.empty(kept, np.int32), np.empty(kept, np.int32)
-        _run(
+        spikes, v_end = np.empty(a.shape, np.uint8), np.zeros(a.shape[1:], np.int32)
+        shape = a.shape if trace else (0, 0, 0)
+        u_trace, v_trace = np.empty(shape, np.int32), np.empty(shape, np.int32)
+        side_by_side(
+            _run,
+            a.shape[1],
             a,
             np.ascontiguousarray(bias.astype(np.int32) << STATE_SHIFT),
             self._first,
@@ -101,7 +104,9 @@ class Loop:
             *keeps(neuron, a.shape[2]),
             _I32(neuron.threshold << STATE_SHIFT),
             resets,
+            np.zeros_like(v_end),
             v_end,
+            np.zeros(v_end.shape, np.int64),
             spikes,
             u_trace,
             v_trace,

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 import torch
 
 from esvae.chip.formats import MESSAGE_EXP, REGISTER_BITS, SIGMA_EXP
-from esvae.machine.jit import kernel
+from esvae.machine.jit import kernel, side_by_side
 from export.ir import Delta, GradedNeuron, Sigma, SigmaDelta
+from sim.twin.lif_kernel import record
 
 __all__ = ["run_graded", "run_graded_torch"]
 
@@ -25,20 +25,30 @@ _BLOCK = 1024
 _WORD = 64
 
 
-@kernel(parallel=True)
+@kernel(nogil=True)
 def _sigma_delta(
-    a: Any, spare: Any, drive: Any, threshold: Any, rectified: Any, message: Any, end: Any, u_trace: Any, v_trace: Any
+    begin: Any,
+    end: Any,
+    a: Any,
+    spare: Any,
+    drive: Any,
+    threshold: Any,
+    rectified: Any,
+    message: Any,
+    states: Any,
+    act_end: Any,
+    u_trace: Any,
+    v_trace: Any,
 ) -> None:
-    """``spare`` bits of 64 are cut off the sums from above; without sums, ``a`` has no steps; drives may be one."""
-    steps, images, neurons = message.shape
+    """``spare`` bits of 64 are cut off the sums from above; without sums, ``a`` has no steps; drives may be one.
+    ``states`` are sums and residues, ``(2, images, neurons)``, zero at first."""
+    steps, _, neurons = message.shape
     arrives, traced = a.shape[0] == steps, v_trace.shape[0] == steps
     blocks = (neurons + _BLOCK - 1) // _BLOCK
-    for job in numba.prange(images * blocks):
+    for job in range(begin, end):
         n, low = job // blocks, (job % blocks) * _BLOCK
         high = min(neurons, low + _BLOCK)
-        sigma, residue = np.zeros(high - low, np.int32), np.zeros(high - low, np.int32)
-        act = end[n, low:high]
-        act[:] = _I32(0)
+        sigma, residue, act = states[0, n, low:high], states[1, n, low:high], act_end[n, low:high]
         for t in range(steps):
             level = drive[t % drive.shape[0], n % drive.shape[1], low:high]
             out = message[t, n, low:high]
@@ -57,15 +67,15 @@ def _sigma_delta(
                 out[c] = _I32(delta >> _MESSAGE_EXP) if sends else _I32(0)
                 residue[c] = _I32(0) if sends else delta
             if traced:
-                u_trace[t, n, low:high] = sigma
-                v_trace[t, n, low:high] = act
+                record(sigma, 0, high - low, u_trace[t, n, low:high])
+                record(act, 0, high - low, v_trace[t, n, low:high])
 
 
-@kernel(parallel=True)
-def _sigma(a: Any, spare: Any, message: Any) -> None:
-    steps, images, neurons = message.shape
-    for n in numba.prange(images):
-        sigma = np.zeros(neurons, np.int32)
+@kernel(nogil=True)
+def _sigma(begin: Any, end: Any, a: Any, spare: Any, sums_of: Any, message: Any) -> None:
+    steps, _, neurons = message.shape
+    for n in range(begin, end):
+        sigma = sums_of[n]
         for t in range(steps):
             sums, out = a[t, n], message[t, n]
             for c in range(neurons):
@@ -101,15 +111,16 @@ def run_graded(
     spare = _I64(_WORD - bits)
     if isinstance(neuron, Sigma):
         assert a is not None
-        _sigma(a, spare, message)
+        side_by_side(_sigma, shape[1], a, spare, np.zeros(shape[1:], np.int32), message)
         return message, message[-1].copy(), *((message, message) if trace else (None, None))
     drive = np.ascontiguousarray(bias.astype(np.int32) << _I32(SIGMA_EXP))
-    end = np.empty(shape[1:], np.int32)
+    states, end = np.zeros((2, *shape[1:]), np.int32), np.zeros(shape[1:], np.int32)
     kept = shape if trace else (0, 0, 0)
     u_trace, v_trace = np.empty(kept, np.int32), np.empty(kept, np.int32)
     sums = np.empty((0, 0, 0), np.float32) if a is None else a
     threshold = _I32(neuron.threshold << SIGMA_EXP)
-    _sigma_delta(sums, spare, drive, threshold, isinstance(neuron, SigmaDelta), message, end, u_trace, v_trace)
+    given = (sums, spare, drive, threshold, isinstance(neuron, SigmaDelta), message, states, end, u_trace, v_trace)
+    side_by_side(_sigma_delta, shape[1] * -(-shape[2] // _BLOCK), *given)
     return message, end, *((u_trace, v_trace) if trace else (None, None))
 
 

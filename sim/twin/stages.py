@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TypeAlias
 
+import numba
 import numpy as np
 import torch
 
@@ -17,7 +18,7 @@ from esvae.chip.formats import ACCUMULATOR_BITS, REGISTER_BITS
 from export.ir import Delta, Dense, InputNeurons, Lif, Neuron, RecurrentDense, Shape, Synapse, is_graded
 from export.ir.bounds import largest_sum
 from export.netx.rules import filling_shift
-from sim.twin.lif_kernel import Places, run_lif
+from sim.twin.lif_kernel import Memoryless, Places, run_lif
 from sim.twin.lif_torch import run_lif_torch
 from sim.twin.recurrent import Loop
 from sim.twin.sigma_kernel import run_graded, run_graded_torch
@@ -166,6 +167,9 @@ class Stage:
             neuron = neuron.spread(output_shape, memory_order(output_shape))
         self._neurons = _Neurons(neuron, REGISTER_BITS if wide else bits, device, portable, loop)
         self._bias = torch.from_numpy(_bias(layer, output_shape)).to(device)
+        self._memoryless: Memoryless | None = None
+        if isinstance(neuron, Lif) and not portable and not graded:
+            self._memoryless = Memoryless.of(neuron, self._bias.numpy(), self._largest)
 
     @torch.inference_mode()
     def run(self, raster: torch.Tensor, resets: np.ndarray, trace: bool) -> tuple[torch.Tensor, States]:
@@ -177,6 +181,11 @@ class Stage:
         if isinstance(self.sums, MessageSums):
             a = self.sums(raster)
             return self._neurons.run(a, self._largest * self.sums.message, self._bias, resets, trace)
+        if self._memoryless is not None and not trace and raster.shape[1] >= numba.get_num_threads():
+            gather = self.sums.gathering(raster)
+            if gather is not None:
+                spikes, v_end = gather.fire(raster, self._memoryless, resets)
+                return spikes, (v_end, None, None)
         a, places = self.sums.placed(raster)
         return self._neurons.run(a, self._largest, self._bias, resets, trace, places)
 

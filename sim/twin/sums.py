@@ -103,8 +103,9 @@ class LayerSums:
 
     def placed(self, raster: torch.Tensor) -> tuple[torch.Tensor, Places | None]:
         """As a call, in memory of their own; and where they lie there, if not in the order of the neurons."""
-        if self.gather is not None and _active(raster) <= self.gather.activity:
-            return self.gather(raster), None
+        gather = self.gathering(raster)
+        if gather is not None:
+            return gather(raster), None
         if self.gather is None and self.events is not None:
             gain = 1.0 if self.bytes is None else self.bytes.gain
             if _active(raster) * gain <= self.events.activity:
@@ -112,6 +113,11 @@ class LayerSums:
         if self.bytes is not None:
             return self.bytes(raster), self.bytes.places
         return self.products(raster), None
+
+    def gathering(self, raster: torch.Tensor) -> GatherSums | None:
+        """The gathered form, where it is to be taken for a raster."""
+        gather = self.gather
+        return gather if gather is not None and _active(raster) <= gather.activity else None
 
     @cached_property
     def reach(self) -> int:

@@ -9,10 +9,10 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-__all__ = ["add_rows", "fired", "lowest", "ones"]
+__all__ = ["add_rows", "fired", "ones", "put_places"]
 
-_I8, _I16, _I64 = (ir.IntType(bits) for bits in (8, 16, 64))
-_BYTES = 64
+_I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
+_BYTES, _BYTE = 64, 8
 
 
 def _intrinsic(define: Callable[..., Any]) -> Any:
@@ -25,6 +25,24 @@ def _data(context: Any, builder: Any, kind: Any, value: Any) -> Any:
     return context.make_array(kind)(context, builder, value).data
 
 
+def _load(builder: Any, place: Any, kind: Any) -> Any:
+    """A vector from wherever it lies."""
+    loaded = builder.load(builder.bitcast(place, kind.as_pointer()))
+    loaded.align = 1
+    return loaded
+
+
+def _store(builder: Any, value: Any, place: Any) -> None:
+    builder.store(value, builder.bitcast(place, value.type.as_pointer())).align = 1
+
+
+def _splat(builder: Any, value: Any, kind: Any) -> Any:
+    """A vector of one number."""
+    nothing = ir.Constant(kind, ir.Undefined)
+    one = builder.insert_element(nothing, value, ir.Constant(_I32, 0))
+    return builder.shuffle_vector(one, nothing, ir.Constant(ir.VectorType(_I32, kind.count), None))
+
+
 @_intrinsic
 def fired(_: Any, row: Any, at: Any) -> Any:
     """``fired(row, at)``: which of the 64 bytes from ``row[at]`` on are not zero, the first one in the lowest bit."""
@@ -32,21 +50,10 @@ def fired(_: Any, row: Any, at: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         vector = ir.VectorType(_I8, _BYTES)
         place = builder.gep(_data(context, builder, signature.args[0], args[0]), [args[1]])
-        spikes = builder.load(builder.bitcast(place, vector.as_pointer()))
-        spikes.align = 1
+        spikes = _load(builder, place, vector)
         return builder.bitcast(builder.icmp_unsigned("!=", spikes, ir.Constant(vector, None)), _I64)
 
     return types.uint64(row, types.int64), generate
-
-
-@_intrinsic
-def lowest(_: Any, mask: Any) -> Any:
-    """``lowest(mask)``: place of the lowest bit that is set, 64 where there is none."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 0))
-
-    return types.uint64(types.uint64), generate
 
 
 @_intrinsic
@@ -60,40 +67,68 @@ def ones(_: Any, mask: Any) -> Any:
 
 
 @_intrinsic
-def add_rows(_: Any, sums: Any, to: Any, weight: Any, at: Any, rows: Any, first: Any, last: Any, lanes: Any) -> Any:
-    """``add_rows(sums, to, weight, at, rows, first, last, lanes)``: adds rows of weights, int8 or int16, to int16 sums.
+def put_places(_: Any, places: Any, at: Any, table: Any, byte: Any, base: Any) -> Any:
+    """``put_places(places, at, table, byte, base)``: eight places, of which as many count as bits are set in a byte.
 
-    To ``sums[to : to + lanes]`` come ``weight[at + r * lanes : at + (r + 1) * lanes]`` for each r of
-    ``rows[first:last]``; ``lanes`` is a constant. The sums stay in registers.
+    ``places[at : at + 8] = base + table[8 * byte : 8 * byte + 8]``; places are int32, the table is uint16.
     """
-    width, byte = lanes.literal_value, weight.dtype == types.int8
-    total, part = ir.VectorType(_I16, width), ir.VectorType(_I8 if byte else _I16, width)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        whole = ir.VectorType(_I32, _BYTE)
+        into, table = (_data(context, builder, signature.args[k], args[k]) for k in (0, 2))
+        row = builder.gep(table, [builder.shl(args[3], ir.Constant(_I64, 3))])
+        steps = builder.zext(_load(builder, row, ir.VectorType(_I16, _BYTE)), whole)
+        found = builder.add(steps, _splat(builder, builder.trunc(args[4], _I32), whole))
+        _store(builder, found, builder.gep(into, [args[1]]))
+        return context.get_dummy_value()
+
+    return types.void(places, types.int64, table, types.int64, types.int64), generate
+
+
+@_intrinsic
+def add_rows(
+    _: Any, sums: Any, to: Any, weight: Any, at: Any, rows: Any, first: Any, last: Any, offset: Any, lanes: Any
+) -> Any:
+    """``add_rows(sums, to, weight, at, rows, first, last, offset, lanes)``: adds rows of weights to int16 sums.
+
+    To ``sums[to : to + lanes]`` come, for each r of ``rows[first:last]``, the ``lanes`` bytes from ``weight[at + r]``
+    on, each with ``offset`` added. Of the bytes, unsigned, even ones belong to the first half of the sums and odd ones
+    to the second; ``lanes`` is a constant. The sums stay in registers, modulo 2^16.
+
+    A pair of bytes is a number of 16 bit, low + 256 high. Whole numbers are added, and the high bytes once more beside
+    them, which then tell the low ones.
+    """
+    width = lanes.literal_value
+    half = ir.VectorType(_I16, width // 2)
+    byte = ir.Constant(half, [8] * half.count)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         places = [_data(context, builder, signature.args[k], args[k]) for k in (0, 2, 4)]
-        held = builder.bitcast(builder.gep(places[0], [args[1]]), total.as_pointer())
-        table = builder.gep(places[1], [args[3]])
-        before = builder.load(held)
-        before.align = 2
+        table, zero = builder.gep(places[1], [args[3]]), ir.Constant(half, None)
         entry, loop, done = builder.block, builder.append_basic_block(), builder.append_basic_block()
         builder.cbranch(builder.icmp_signed("<", args[5], args[6]), loop, done)
         builder.position_at_end(loop)
-        j, running = builder.phi(_I64), builder.phi(total)
-        row = builder.mul(builder.sext(builder.load(builder.gep(places[2], [j])), _I64), ir.Constant(_I64, width))
-        sent = builder.load(builder.bitcast(builder.gep(table, [row]), part.as_pointer()))
-        sent.align = 1
-        after = builder.add(running, builder.sext(sent, total) if byte else sent)
+        j, both, high = builder.phi(_I64), builder.phi(half), builder.phi(half)
+        row = builder.sext(builder.load(builder.gep(places[2], [j])), _I64)
+        pairs = _load(builder, builder.gep(table, [row]), half)
+        after = builder.add(both, pairs), builder.add(high, builder.lshr(pairs, byte))
         following = builder.add(j, ir.Constant(_I64, 1))
         builder.cbranch(builder.icmp_signed("<", following, args[6]), loop, done)
-        for value, start, step in ((j, args[5], following), (running, before, after)):
+        for value, start, step in ((j, args[5], following), (both, zero, after[0]), (high, zero, after[1])):
             value.add_incoming(start, entry)
             value.add_incoming(step, loop)
         builder.position_at_end(done)
-        result = builder.phi(total)
-        result.add_incoming(before, entry)
-        result.add_incoming(after, loop)
-        builder.store(result, held).align = 2
+        found = [builder.phi(half) for _ in after]
+        for value, step in zip(found, after, strict=True):
+            value.add_incoming(zero, entry)
+            value.add_incoming(step, loop)
+        low = builder.sub(found[0], builder.shl(found[1], byte))
+        offsets = builder.mul(builder.sub(args[6], args[5]), args[7])
+        beside = _splat(builder, builder.trunc(offsets, _I16), half)
+        for k, part in enumerate((low, found[1])):
+            place = builder.gep(places[0], [builder.add(args[1], ir.Constant(_I64, k * half.count))])
+            _store(builder, builder.add(builder.add(_load(builder, place, half), part), beside), place)
         return context.get_dummy_value()
 
     whole = types.int64
-    return types.void(sums, whole, weight, whole, rows, whole, whole, lanes), generate
+    return types.void(sums, whole, weight, whole, rows, whole, whole, whole, lanes), generate

@@ -73,7 +73,7 @@ def test_what_is_no_config_is_one_line(
 def test_a_data_set_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, errors = call(capsys, "data", "check", "mnist", "--data-root", tmp_path)
     assert code == 1
-    assert "mnist: not there; put train-images-idx3-ubyte.gz, " in out
+    assert "mnist: not there; esvae train fetches it where there is a network, else put train-images" in out
     assert str(tmp_path / "MNIST" / "raw") in out
     assert "error" not in errors
     code, out, _ = call(capsys, "data", "check", "mnist", "--data-root", tmp_path, "--json")

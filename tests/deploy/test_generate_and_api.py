@@ -173,7 +173,7 @@ def test_a_folder_for_something_else(net: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="was begun in chunks of 2 images, here 3; leave --chunk out"):
         generate_file(net, 2, folder, chunk=3)
     other = write_netx(generator(time_steps=5), tmp_path / "other.net")
-    with pytest.raises(ConfigError, match="was begun with content_hash"):
+    with pytest.raises(ConfigError, match="was begun with another network; name another folder"):
         generate_file(other, 2, folder)
     (folder / "generation.json").write_text("{", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"generation\.json: damaged"):

@@ -15,7 +15,7 @@ from export.netx import write_netx
 
 GRAPH = Path(__file__).resolve().parents[1] / "export/frontends/nir/files/snntorch_leaky_zero.nir"
 NO_NETX = "a NIR graph, no netx file; make one with: esvae export"
-NO_RUN = "a NIR graph, of which esvae export makes a network file, expected a run directory or pretrained:NAME"
+NO_RUN = "a NIR graph, of which esvae export makes a network file; expected a run directory or pretrained:NAME"
 NO_PRIOR = "is no generator: it has no prior"
 SEES = "give esvae simulate what they see with --image FILE.npy"
 FLOATS = "without --weight-bits, --generator, --onnx and --nir"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -162,6 +163,15 @@ def test_results_show_themselves(loaded: esvae.LoadedNetwork, inputs: dict[str, 
 def test_reprs_are_short(loaded: esvae.LoadedNetwork) -> None:
     assert repr(loaded.network) == "Network(8x1x1 -> 4x4x4 -> 4x4x4, 2 steps)"
     assert len(repr(loaded)) < 300
+    assert repr(loaded.plan(3)) == "Plan(3 images of 2 steps: 8 time steps, latency 2)"
+    assert repr(loaded.fit()) == "Fit(fits Loihi 2: 2 of 120 cores)"
+    verdict = loaded.verify(2, against="reference")
+    assert repr(verdict) == "Verdict(reference equal; 1,664 integers of 2 images)"
+    assert re.fullmatch(r"Inspection\('.*net': [\d,]+ bytes, 2 layers with neurons\)", repr(loaded.inspect()))
+    assert re.fullmatch(
+        r"Cost\(\d+ synaptic operations an image, mean of 1; cmos45 \d+ pJ\)", repr(loaded.energy(1, profiles="cmos45"))
+    )
+    assert repr(loaded.trace(1).layer(0)) == "Trace(u, v, s: images=1, steps=2, 4x4x4)"
     assert isinstance(loaded.network, Network)
 
 

@@ -79,11 +79,15 @@ def test_the_library_takes_a_name() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("simulate pretrained:nobody", "pretrained:nobody: there is none of that name, but"),
+        ("simulate pretrained:nobody", "pretrained:nobody: no such pre-trained run; there are cifar10, "),
+        (
+            "simulate pretrained:mnits",
+            "pretrained:mnits: no such pre-trained run; did you mean mnist? there are cifar10, ",
+        ),
         ("inspect IMAGES", "a folder that holds no run; expected a run directory or pretrained:NAME"),
         (
             "autoencode NET",
-            "a network file, which simulate, generate, verify, energy, fit and inspect take, expected a run",
+            "a network file, which simulate, generate, verify, energy, fit and inspect take; expected a run",
         ),
         ("evaluate NET", "a network file, which simulate"),
         ("report NET -o @r.html", "a network file, which simulate"),
@@ -91,7 +95,7 @@ def test_the_library_takes_a_name() -> None:
         ("evaluate PTH", "a checkpoint, of which esvae import-official makes a run"),
         (
             "evaluate CONFIG",
-            "tiny.yaml: a config, which esvae train takes, expected a run directory or pretrained:NAME",
+            "tiny.yaml: a config, which esvae train takes; expected a run directory or pretrained:NAME",
         ),
         ("inspect CONFIG", "tiny.yaml: a config, which esvae train takes; expected a network file, a run directory or"),
         ("import-official NET --out @run", "a network file, which simulate, generate, verify, energy, fit and inspect"),
@@ -102,8 +106,11 @@ def test_the_library_takes_a_name() -> None:
         ),
         (
             "train RUN --out @run",
-            "run: a folder, which esvae train goes on from with --from; expected a YAML file, or a",
+            "run: a run directory, which esvae train --from takes; expected a YAML file, or a",
         ),
+        ("compare RUN NET -n 2 --data-root nowhere", "nowhere: no such folder of images; name one with --data-root"),
+        ("report RUN -o @r.html -n 2 --data-root nowhere", "nowhere: no such folder of images; name one with"),
+        ("sweep RUN -o @s --weight-bits 8 --data-root nowhere", "nowhere: no such folder of images; name one with"),
         (
             "train CONFIG --out @run --data nowhere",
             "--data nowhere: neither a folder nor a data set; the data sets are",
@@ -143,7 +150,7 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 def test_names_and_folders() -> None:
     for name in pretrained_names():
         assert run_folder(f"pretrained:{name}").name == name
-    with pytest.raises(CheckpointError, match="there is none of that name"):
+    with pytest.raises(CheckpointError, match="no such pre-trained run"):
         run_folder("pretrained:../configs")
 
 

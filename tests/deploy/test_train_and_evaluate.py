@@ -104,5 +104,6 @@ def test_runs_that_come_with_the_project(tmp_path: Path, capsys: pytest.CaptureF
     capsys.readouterr()
     assert esvae("export", "pretrained:none", "-o", tmp_path / "none.net") == 1
     assert (
-        f"pretrained:none: there is none of that name, but {', '.join(pretrained_names())}" in capsys.readouterr().err
+        f"pretrained:none: no such pre-trained run; there are {', '.join(pretrained_names())}"
+        in capsys.readouterr().err
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from esvae.config import config_from_dict, config_to_yaml, load_config, with_settings
+from esvae.config import config_from_dict, config_to_yaml, given_by, load_config, with_settings
 from esvae.errors import ConfigError
 from esvae.shipped import config_names
 
@@ -29,12 +29,16 @@ def test_every_config_in_the_folder_is_shipped_and_valid() -> None:
         ({"model": {"latents": 3}}, r"model\.latents: unknown key; did you mean latent\?$"),
         ({"train": {"finish": {"epoch": 3}}}, r"train\.finish\.epoch: unknown key; did you mean epochs\?$"),
         ({"quux": 3}, r"quux: unknown key; there are name, data, model, train$"),
-        ({"model": {"time_steps": 0}}, r"model\.time_steps: Input should be greater than or equal to 1"),
+        ({"model": {"time_steps": 0}}, r"model\.time_steps: expected at least 1, got 0"),
         ({"data": {"image_size": 20}}, "image_size 20 is not a multiple of model.decoder.base_size 8"),
         ({"model": {"decoder": {"kind": "transposed", "base_size": 4, "channels": [8, 8]}}}, "doubled 1 times gives 8"),
         ({"model": {"decoder": {"kind": "dense"}}}, r"model\.decoder\.kind"),
         ({"model": {"encoder_channels": [8] * 6}}, "6 halvings of 16 pixels"),
-        ({"train": {"learning_rate": "fast"}}, r"train\.learning_rate"),
+        ({"train": {"learning_rate": "fast"}}, r"train\.learning_rate: expected a number, got 'fast'$"),
+        ({"model": {"latent": 2.5}}, r"model\.latent: expected a whole number, got 2\.5$"),
+        ({"model": {"latent": None}}, r"model\.latent: expected a whole number, got nothing$"),
+        ({"model": {"encoder_channels": 8}}, r"model\.encoder_channels: expected a list, got 8$"),
+        ({"model": {"sampler": "fair"}}, r"model\.sampler: expected 'poisson' or 'systematic', got 'fair'$"),
     ],
 )
 def test_mistakes_name_the_key(change: dict, text: str) -> None:  # type: ignore[type-arg]
@@ -66,8 +70,11 @@ def test_files_that_are_no_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(ConfigError, match="not valid YAML"):
         load_config(tmp_path / "bad.yaml")
     (tmp_path / "list.yaml").write_text("- 1")
-    with pytest.raises(ConfigError, match="config: "):
+    with pytest.raises(ConfigError, match=r"list\.yaml:1: expected keys with values, got \[1\]$"):
         load_config(tmp_path / "list.yaml")
+    (tmp_path / "empty.yaml").write_text("")
+    with pytest.raises(ConfigError, match=r"empty\.yaml:1: expected keys with values, got nothing$"):
+        load_config(tmp_path / "empty.yaml")
 
 
 def test_a_mistake_in_a_file_has_its_line(tmp_path: Path) -> None:
@@ -96,9 +103,14 @@ def test_any_key_can_be_set() -> None:
         ("=3", r"--set '=3': expected KEY=VALUE"),
         ("name.first=3", r"--set 'name\.first=3': name is a value and has no keys"),
         ("model.latent=[1", r"--set model\.latent.*not valid YAML"),
-        ("model.latnet=3", r"model\.latnet: unknown key; did you mean latent\?"),
+        ("model.latnet=3", r"^--set model\.latnet=3: unknown key; did you mean latent\?"),
+        ("train.epochs=", r"^--set train\.epochs=: expected a whole number, got nothing$"),
+        ("train={epochs: x}", r"^--set train={epochs: x}: train\.epochs: expected a whole number, got 'x'$"),
+        ("data.image_size=20", r"^digits: data\.image_size 20 is not a multiple of model\.decoder\.base_size 8$"),
     ],
 )
 def test_what_cannot_be_set(setting: str, text: str) -> None:
     with pytest.raises(ConfigError, match=text):
-        config_from_dict(with_settings(load_config("digits").model_dump(), [setting]), "digits")
+        config_from_dict(
+            with_settings(load_config("digits").model_dump(), [setting]), "digits", given=given_by([setting])
+        )

@@ -113,7 +113,7 @@ def test_make_test_runs_every_check(made: Path) -> None:
         "ran .venv/bin/ruff check .",
         "ran .venv/bin/ruff format --check .",
         "ran .venv/bin/mypy ",
-        "ran .venv/bin/python -m pytest -n 2 --dist worksteal -k foo or bar",
+        "ran .venv/bin/python -m pytest -n 3 --dist worksteal -k foo or bar",
     ]
 
 

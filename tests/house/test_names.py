@@ -15,6 +15,7 @@ COMMANDS = "deploy/commands/"
 SHOWN = "names a section, sheet or filter of the report"
 ALLOWED = {"energy": SHOWN, "fit": SHOWN, "pair": SHOWN, "whole": SHOWN, "main": "where a program starts"}
 ALLOWED["simulate"] = "the reference, of a network in memory; for a notebook, as the command does, of whatever is named"
+ALLOWED |= dict.fromkeys(("compare", "train", "verify"), "for a notebook, in its words, of whatever is named")
 
 
 def defined_in_public(tree: ast.Module) -> set[str]:

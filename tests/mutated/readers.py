@@ -74,7 +74,7 @@ def _hash(values: np.ndarray) -> str:
 
 def read_case(folder: Path) -> Any:
     """A measured case; no command takes one from elsewhere than the project."""
-    from sim.energy.profile import read_section
+    from sim.energy.checked import read_section
     from sim.energy.validation import Case
 
     return read_section(folder / "x.yaml", Case, "case").model_dump()

@@ -102,7 +102,7 @@ def quantization_tables(layers: Mapping[str, Any], *, title: str = "What roundin
     return [
         Table(
             "rounding",
-            f"{title}; and the largest possible current and potential, of the 24 bit registers",
+            title,
             (
                 layer(),
                 count_column("bits"),
@@ -116,6 +116,7 @@ def quantization_tables(layers: Mapping[str, Any], *, title: str = "What roundin
                 *bounds,
             ),
             tuple(tuple(row[key] for key in (*keys, "u_share", "v_share")) for row in layers["rows"]),
+            caption="current, potential: the largest possible, as shares of the 24 bit registers",
         )
     ]
 

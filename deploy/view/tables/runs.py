@@ -133,7 +133,7 @@ def sweep_tables(found: Mapping[str, Any], labels: Sequence[str], *, title: str 
     columns = (
         words("point"),
         words("front", help="no other point is better for less energy"),
-        Column(quality, lambda value: value if isinstance(value, str) else f"{value:.4f}"),
+        Column(quality.replace("_", " "), lambda value: value if isinstance(value, str) else f"{value:.4f}"),
         number_column("± 95 %", 2),
         number_column("quantization", help="MSE against float with the same window"),
         number_column("window", help="MSE of float with this window against the trained one"),

@@ -39,10 +39,15 @@ def answering(path: Path, python: str, minor: str, version: str) -> Path:
     return program(path, f"""echo '{{"python": "{python}", "minor": {minor}, "lava-dl": {version}}}'""")
 
 
-def test_running_interpreter_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interpreter_that_is_named_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(find, "_running_interpreter_has_lava", lambda: True)
-    monkeypatch.setenv(find.LAVA_PYTHON_VARIABLE, "/nowhere/python")
     assert find.find_lava_python() == Path(sys.executable)
+    python = answering(tmp_path / "python", "3.10.13", "[3, 10]", '"0.6.0"')
+    monkeypatch.setenv(find.LAVA_PYTHON_VARIABLE, str(python))
+    assert find.find_lava_python() == python
+    monkeypatch.setenv(find.LAVA_PYTHON_VARIABLE, "/nowhere/python")
+    with pytest.raises(LavaMissingError, match="ESVAE_LAVA_PYTHON=/nowhere/python is not a program that can be run"):
+        find.find_lava_python()
 
 
 def test_named_interpreter_is_run_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def _lava() -> None:
 
 @pytest.mark.timeout(600)
 def test_random_recurrent_networks_on_lava_equal_the_twin(tmp_path: Path) -> None:
-    drawn = cases(NETWORKS, 9, recurrent=True)
+    drawn = cases(NETWORKS, 9, "recurrent")
     assert list(differences(drawn, tmp_path)) == [None] * len(drawn)
     fed_back = 0
     for network, stimulus in drawn:

@@ -79,7 +79,7 @@ def test_every_backend_agrees(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(600)
 def test_fuzz_networks_on_lava_equal_the_twin(tmp_path: Path) -> None:
-    drawn = cases(3 * NETWORKS, sigma_delta=True)[:NETWORKS]
+    drawn = cases(3 * NETWORKS, "sigma-delta")[:NETWORKS]
     assert len(drawn) == NETWORKS
     assert list(differences(drawn, tmp_path)) == [None] * NETWORKS
 

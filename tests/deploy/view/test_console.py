@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
 from deploy.view import console
 
@@ -55,3 +56,16 @@ def test_sentences_in_columns(monkeypatch: pytest.MonkeyPatch) -> None:
         "as the compiler cuts it; 2",
         "would do by capacity",
     ]
+
+
+def test_a_long_text_stands_below_its_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "_err", Console(width=80, file=io.StringIO()))
+    assert console._placed("images", "preparing MNIST, train") == {"text": "preparing MNIST, train", "below": ""}
+    long = "MSE 1.1321, rate 0.000, 0.00 synops an image"
+    assert console._placed("train mnist_systematic", long) == {"text": "", "below": long}
+    with console._display(shown=False) as display:
+        display.add_task("train mnist_systematic", total=1.0, text="", below=long)
+        display.add_task("images", total=1.0, text="preparing", below="")
+        shown = list(display.get_renderables())
+    assert [str(line) for line in shown if isinstance(line, Text)] == [f"  {long}"]
+    assert len(shown) == 3

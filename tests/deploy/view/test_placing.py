@@ -9,7 +9,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.transforms import Bbox
 
-from deploy.view.placing import place_labels
+from deploy.view.placing import _cut, _occupied, place_labels
 from deploy.view.style import NARROW, WIDE, figure, styled
 
 WAYS = ((-1, -1), (0, -1), (-1, 0), (1, 1), (0, 1), (1, 0))
@@ -45,3 +45,30 @@ def test_a_preferred_side_is_taken_where_it_is_free() -> None:
     x, y = axis.transData.transform((3.0, 0.5))
     assert box.x1 < x
     assert box.y0 < y
+
+
+@styled
+def test_a_whisker_that_ends_below_zero_on_a_logarithmic_axis() -> None:
+    """Its end lies some hundred thousand pixels off, which is no reason to look there for free places."""
+    made, (axis,) = figure(WIDE, 4)
+    axis.errorbar([1.0], [1e-7], yerr=[[2e-7], [2e-7]], fmt="o", markersize=7)
+    axis.set_yscale("log")
+    made.draw_without_rendering()
+    boxes = list(_occupied(axis, made.dpi / 72))
+    assert 1 < len(boxes) < 1000
+    assert all(box.y1 >= axis.bbox.y0 - 10 and box.y0 <= axis.bbox.y1 + 10 for box in boxes[1:])
+
+
+@pytest.mark.parametrize(
+    ("segment", "expected"),
+    [
+        ([(1, 1), (2, 3)], [(1, 1), (2, 3)]),
+        ([(-5, 5), (15, 5)], [(0, 5), (10, 5)]),
+        ([(5, -1000), (5, 4)], [(5, 0), (5, 4)]),
+        ([(-5, -5), (5, 5)], [(0, 0), (5, 5)]),
+        ([(-5, 0), (-5, 10)], [(-5, 0), (-5, 0)]),
+    ],
+)
+def test_what_of_a_segment_is_inside(segment: list[tuple[float, float]], expected: list[tuple[float, float]]) -> None:
+    ends = _cut(*np.array(segment, float), Bbox.from_bounds(0, 0, 10, 10))
+    np.testing.assert_allclose(ends, expected)

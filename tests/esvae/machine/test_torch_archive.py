@@ -90,7 +90,11 @@ def test_entries_that_grow_are_refused(tmp_path: Path) -> None:
         read_torch_archive(tmp_path / "a.pth")
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\3\4", b"hello", b"\x80\x02]q\0.", b"(" * 100_000])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"PK\3\4", b"hello", b"\x80\x02]q\0.", b"(" * 100_000],
+    ids=["nothing", "a zip's beginning", "text", "a pickle", "100,000 brackets"],
+)
 def test_what_is_no_such_file(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.pth").write_bytes(content)
     with pytest.raises(CheckpointError, match=r"a\.pth: cannot be loaded as tensors alone") as caught:

@@ -243,7 +243,7 @@ def test_a_model_is_judged_and_what_is_missing_is_said(monkeypatch: pytest.Monke
     assert other.values["mse"] == done.values["mse"]
     with pytest.raises(DataError, match="at least 100 images on both sides, got 10 generated and 297"):
         measure_generator(tiny_model(), images, net, count=10)
-    with pytest.raises(DataError, match="unknown metric 'is'; choose of mse, fad"):
+    with pytest.raises(DataError, match="unknown metric 'is'; choose some of mse, fad"):
         measure_generator(tiny_model(), images, net, metrics=("is",))
 
 
@@ -253,7 +253,7 @@ def test_metrics_by_their_names_and_by_those_of_their_results() -> None:
     assert metrics_named("nearest_pixels,fad_unbiased,fad") == ("nearest", "fad")
     with pytest.raises(ConfigError, match=r"--metrics: unknown metric 'fida'; did you mean fid\?"):
         metrics_named("mse,fida")
-    with pytest.raises(ConfigError, match=r"unknown metric 'mse'; choose of fad, inception; or all"):
+    with pytest.raises(ConfigError, match=r"unknown metric 'mse'; choose some of fad, inception; or all"):
         metrics_named("mse", ("fad", "inception"))
 
 

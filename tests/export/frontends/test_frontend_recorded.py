@@ -228,7 +228,7 @@ def test_what_a_convolution_and_a_block_cannot_have_is_refused() -> None:
     with pytest.raises(UnsupportedLayerError, match="its norm is fed back with the current"):
         from_spikingjelly([block], (64,))
     own = type("Net", (nn.Module,), {})()
-    with pytest.raises(UnsupportedLayerError, match=r"module '' \(Net\): not supported"):
+    with pytest.raises(UnsupportedLayerError, match=r"the network \(Net\): not supported"):
         from_snntorch(own, (4,))
 
 

@@ -142,11 +142,19 @@ def _huge(file: Any) -> None:
 
 
 BAD = {
-    "not hdf5": (lambda path: path.write_bytes(b"no network"), NetFileError, "corrupt, truncated or not a netx HDF5"),
-    "empty": (lambda path: path.write_bytes(b""), NetFileError, "corrupt, truncated or not a netx HDF5"),
-    "truncated": (_truncate, NetFileError, "corrupt, truncated or not a netx HDF5"),
+    "not hdf5": (
+        lambda path: path.write_bytes(b"no network"),
+        NetFileError,
+        r"\(it does not begin as HDF5 does\)$",
+    ),
+    "empty": (lambda path: path.write_bytes(b""), NetFileError, r"netx HDF5 file \(it does not begin as HDF5 does\)$"),
+    "truncated": (_truncate, NetFileError, r"netx HDF5 file \(it ends after [\d,]+ of [\d,]+ bytes\)$"),
     "bytes": (_corrupt_bytes, NetFileError, "corrupt, truncated or not a netx HDF5"),
-    "no layers": (_edit(lambda f: f.__delitem__("layer")), NetFileError, "'layer' is missing"),
+    "no layers": (
+        _edit(lambda f: f.__delitem__("layer")),
+        NetFileError,
+        "g.net: 'layer' is missing: an HDF5 file of",
+    ),
     "gap": (_edit(lambda f: f.move("layer/2", "layer/7")), NetFileError, "groups named 0, 1, 2"),
     "unknown type": (
         _replace("layer/1/type", np.bytes_("resonator")),

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import sim.energy
 from esvae.errors import ConfigError
 from export.ir import Conv, Dense, Lif, Network
 from paper_networks import cifar10_decoder
@@ -186,10 +187,10 @@ def test_profiles_of_one_chip_share_its_mapping() -> None:
     ("old", "new", "message"),
     [
         ("unit: pJ, source: bench, basis: fit", "source: x, basis: fit", ":5: energy.synaptic_operation.unit: is"),
-        ("value: 10,", "value: -10,", ":5: energy.synaptic_operation.value: Input should be greater"),
+        ("value: 10,", "value: -10,", ":5: energy.synaptic_operation.value: expected at least 0, got -10"),
         ("  neuron_update: {value: 100,", "  neuron_update: {value: -100,", ":6: energy.neuron_update.value"),
         ("  hop:", "  hopp:", ":9: energy.hopp: unknown key"),
-        ("chip: loihi2", "chip: loihi3", ":3: chip: Input should be"),
+        ("chip: loihi2", "chip: loihi3", ":3: chip: expected "),
         ("unit: fJ", "unit: ns", ":6: energy.neuron_update.unit"),
         ("unit: fJ", "unit: 7", ":6: energy.neuron_update.unit"),
         ("basis: fitted", "basis: guessed", ":5: energy.synaptic_operation.basis"),
@@ -240,9 +241,19 @@ def test_files_that_are_no_profiles(tmp_path: Path) -> None:
         load_profile(tmp_path / "c.yaml")
 
 
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_profiles_hold(name: str) -> None:
+    """By name they are read unchecked, by path as anybody's."""
+    path = Path(sim.energy.__file__).parent / "profiles" / f"{name}.yaml"
+    assert load_profile(path) == load_profile(name)
+
+
 def test_json_is_read_too(tmp_path: Path) -> None:
+    def given(items: list[tuple[str, object]]) -> dict[str, object]:
+        return {name: value for name, value in items if value is not None}
+
     profile = load_profile("cmos45")
     path = tmp_path / "mine.json"
-    path.write_text(json.dumps(profile.model_dump(exclude_none=True), indent=1))
+    path.write_text(json.dumps(dataclasses.asdict(profile, dict_factory=given), indent=1))
     assert isinstance(load_profile(path), Profile)
     assert load_profile(path) == profile

@@ -19,6 +19,7 @@ from sim.counts.ops import count
 from sim.fit.adviser import fit_network
 from sim.fit.chips import CHIPS, LOIHI1, LOIHI2, Chip, chip_named
 from sim.fit.core_load import core_load
+from sim.fit.cuts import longest_runs
 from sim.fit.mapping import Rule, map_network, weight_bits
 from sim.twin.engine import Engine
 from strategies import networks, spikes_for
@@ -53,6 +54,15 @@ def test_every_neuron_has_one_core_within_its_limits(data: st.DataObject, unroll
                 assert (reach > 0).sum() == core.axons
                 lists = [TINY.unrolled_words(int(n), mapped.weight_bits) for n in reach[reach > 0]]
                 assert core.words == sum(lists)
+
+
+@given(st.integers(1, 40), st.integers(1, 60), st.integers(2, 8), st.sampled_from([TINY, LOIHI2]))
+def test_a_full_layer_is_cut_as_its_lists_are_filled(inputs: int, outputs: int, bits: int, chip: Chip) -> None:
+    dense = Dense(np.full((outputs, inputs), 2, np.int32), None, NEURON)
+    the_same = Conv(dense.weight[:, :, None, None], None, NEURON)
+    for memory in (chip.memory_words, inputs - 1, inputs * 3):
+        less = dataclasses.replace(chip, memory_words=memory)
+        assert longest_runs(dense, (inputs,), bits, less) == longest_runs(the_same, (inputs, 1, 1), bits, less)
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=SLOW)

@@ -21,8 +21,8 @@ from sim.twin.synapses import logical
 
 NEURON = Lif(4096, 3072, 300)
 PAIRS = st.tuples(st.integers(1, 2), st.integers(1, 2))
-#: Bytes, bytes twice, and beyond.
-WEIGHTS = st.sampled_from([(-128, 127, 1), (-256, 254, 2), (-255, 255, 1)])
+#: Bytes of both signs or of one, bytes twice, and some beyond; the second is a small weight.
+WEIGHTS = st.sampled_from([(-128, 1, 127), (-256, 2, 254), (0, 1, 255), (-255, -1, 0), (-3, 1, 252)])
 
 
 def _raster(inputs: int, share: float, seed: int) -> torch.Tensor:
@@ -39,12 +39,12 @@ def _reach(layer: Conv | ConvTranspose | Dense, shape: tuple[int, ...]) -> int:
 def test_maps_give_the_references_sums(
     data: st.DataObject, weights: tuple[int, int, int], transposed: bool, seed: int
 ) -> None:
-    low, high, step = weights
+    low, step, high = weights
     shape = (data.draw(st.integers(1, 100)), data.draw(st.integers(1, 6)), data.draw(st.integers(1, 8)))
-    outputs = data.draw(st.sampled_from([1, 2, 4, 8, 16, 24, 32, 64, 128]))
+    outputs = data.draw(st.sampled_from([1, 2, 3, 5, 8, 16, 24, 32, 36, 64, 128, 130]))
     kernel = (data.draw(st.integers(1, 3)), data.draw(st.integers(1, 3)))
     stride, dilation = data.draw(PAIRS), data.draw(PAIRS)
-    padding = (data.draw(st.integers(0, kernel[0])), data.draw(st.integers(0, kernel[1])))
+    padding = (data.draw(st.integers(0, kernel[0] + 2)), data.draw(st.integers(0, kernel[1] + 2)))
     channels = (shape[0], outputs) if transposed else (outputs, shape[0])
     weight = np.random.default_rng(seed).choice([low, 0, step, high], (*channels, *kernel), p=[0.1, 0.5, 0.3, 0.1])
     kind = ConvTranspose if transposed else Conv
@@ -64,17 +64,32 @@ def test_maps_give_the_references_sums(
     assert np.array_equal(logical(sums.flatten(0, 1), after).numpy(), reference.synapse_sum(layer, maps))
 
 
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_pixels_that_lie_beyond_the_map_read_nothing(share: float) -> None:
+    """Behind the last row nothing lies, not even the number of spikes before it."""
+    layer = Conv(np.ones((32, 1, 1, 1), np.int32), None, NEURON, padding=(0, 40))
+    found = GatherSums.of(layer, (1, 1, 1), (32, 1, 81), 1)
+    assert found is not None
+    sums = found(_raster(1, share, 0)).reshape(6, 81, 32)
+    assert (sums[:, 40] == share).all()
+    assert not sums[:, :40].any()
+    assert not sums[:, 41:].any()
+
+
 @settings(max_examples=60, deadline=None)
-@given(inputs=st.integers(1, 200), pieces=st.integers(1, 17), weights=WEIGHTS, share=st.sampled_from([0.0, 0.3, 1.0]))
+@given(inputs=st.integers(1, 200), outputs=st.integers(1, 300), weights=WEIGHTS, share=st.sampled_from([0.0, 0.3, 1.0]))
 def test_features_give_the_references_sums(
-    inputs: int, pieces: int, weights: tuple[int, int, int], share: float
+    inputs: int, outputs: int, weights: tuple[int, int, int], share: float
 ) -> None:
-    low, high, step = weights
-    drawn = np.random.default_rng(inputs * pieces).choice(
-        [low, 0, step, high], (8 * pieces, inputs), p=[0.2, 0.4, 0.2, 0.2]
+    low, step, high = weights
+    drawn = np.random.default_rng(inputs * outputs).choice(
+        [low, 0, step, high], (outputs, inputs), p=[0.2, 0.4, 0.2, 0.2]
     )
     layer = Dense(drawn.astype(np.int32), None, NEURON)
-    found = GatherSums.of(layer, (inputs,), (8 * pieces,), _reach(layer, (inputs,)))
+    reach = _reach(layer, (inputs,))
+    found = GatherSums.of(layer, (inputs,), (outputs,), reach)
+    assert found is not None or reach >= GATHERED_REACH
+    assume(found is not None)
     assert found is not None
     raster = _raster(inputs, share, inputs)
     assert np.array_equal(
@@ -95,14 +110,27 @@ def test_the_largest_sums_are_exact_though_partial_ones_are_not(sign: int) -> No
     assert found(_raster(259, 1.0, 0))[0, 0].tolist() == [32_767 * sign, *[32_766 * sign] * 7]
 
 
-def test_there_are_none_for_larger_sums_groups_delays_and_odd_widths() -> None:
+def test_of_even_weights_sums_may_be_twice_as_large() -> None:
+    weight = np.zeros((40, 258), np.int32)
+    weight[:, :257], weight[0, 257] = 254, 256 - 2
+    layer = Dense(weight, None, NEURON)
+    reach = _reach(layer, (258,))
+    assert GATHERED_REACH < reach < 2 * GATHERED_REACH
+    found = GatherSums.of(layer, (258,), (40,), reach)
+    assert found is not None
+    assert found(_raster(258, 1.0, 0))[0, 0].tolist() == [254.0 * 258, *[254.0 * 257] * 39]
+    assert GatherSums.of(layer, (258,), (40,), 2 * GATHERED_REACH) is None
+
+
+def test_there_are_none_for_larger_sums_groups_delays_and_nine_bits() -> None:
     layer = Conv(np.ones((8, 4, 3, 3), np.int32), None, NEURON, padding=(1, 1))
     assert GatherSums.of(layer, (4, 5, 5), (8, 5, 5), GATHERED_REACH - 1) is not None
     assert GatherSums.of(layer, (4, 5, 5), (8, 5, 5), GATHERED_REACH) is None
     grouped = replace(layer, groups=2)
     assert GatherSums.of(grouped, (8, 5, 5), (8, 5, 5), 36) is None
-    odd = replace(layer, weight=layer.weight[:3])
-    assert GatherSums.of(odd, (4, 5, 5), (3, 5, 5), 36) is None
+    wide = layer.weight.copy()
+    wide[0, 0, 0, :2] = -1, 255
+    assert GatherSums.of(replace(layer, weight=wide), (4, 5, 5), (8, 5, 5), 300) is None
     delayed = Dense(np.ones((8, 4), np.int32), None, NEURON, delay=np.ones((8, 4), np.int32))
     assert GatherSums.of(delayed, (4,), (8,), 4) is None
 
