@@ -91,7 +91,7 @@ def test_an_unfinished_run_is_not_lost(config: Path, tmp_path: Path, capsys: pyt
     assert "continue it with --resume, or replace it with --overwrite" in capsys.readouterr().err
     assert esvae(*arguments, "--resume") == 0
     assert esvae(*arguments, "--overwrite", "--precision", "half") == 1
-    assert "train.precision" in capsys.readouterr().err
+    assert "--precision half: expected" in capsys.readouterr().err
 
 
 def test_runs_that_come_with_the_project(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
