@@ -40,7 +40,7 @@ _ONE, _LOW = np.uint64(1), np.uint64(255)
 _NO_NEURONS = (
     np.int32(0),
     np.empty(0, np.int32),
-    (np.int32(0),) * 3,
+    (np.int32(0),) * 2,
     np.empty(0, bool),
     np.empty((0, 0), np.int32),
     np.empty((0, 0, 0), np.uint8),

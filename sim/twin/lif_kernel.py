@@ -46,7 +46,6 @@ _TOP = _I32(STATE_LIMIT - 1)
 _SHIFT, _DECAY_SHIFT, _LOW = _I32(STATE_SHIFT), _I32(DECAY_SHIFT), _I32(DECAY_UNITY - 1)
 _WORD = 64
 _FIRED, _SILENT = np.uint8(1), np.uint8(0)
-_SIGN = _I32(31)
 
 
 @numba.njit(inline="always")
@@ -88,31 +87,19 @@ def record(states: Any, first: Any, last: Any, trace: Any) -> None:
         trace[c] = states[c]
 
 
-@part
+@numba.njit(inline="always")
 def memoryless_step(sums: Any, shift: Any, drive: Any, law: Any, v: Any, out: Any) -> None:
     """One step of neurons without current: potentials ``v`` and spikes ``out`` from sums, which count 2^shift each.
 
-    ``law``: parts of 4096 that a potential keeps; the halvings that do the same, where a shift does, or -1; the
-    threshold.
+    ``law``: parts of 4096 that a potential keeps, and the threshold.
     """
-    keep, halvings, threshold = law
-    if halvings >= 0:
-        below = _I32((1 << halvings) - 1)
-        for c in range(len(out)):
-            x = v[c]
-            kept = _I32(_I32(x + _I32(_I32(x >> _SIGN) & below)) >> halvings)  # toward zero
-            potential = _I32(_I32(kept + _I32(_I32(sums[c]) << shift)) + drive[c])
-            potential = min(max(potential, _I32(-_TOP)), _TOP)
-            fired = potential > threshold
-            v[c] = _I32(0) if fired else potential
-            out[c] = _FIRED if fired else _SILENT
-    else:
-        for c in range(len(out)):
-            potential = _I32(_I32(_decayed(v[c], keep) + _I32(_I32(sums[c]) << shift)) + drive[c])
-            potential = min(max(potential, _I32(-_TOP)), _TOP)
-            fired = potential > threshold
-            v[c] = _I32(0) if fired else potential
-            out[c] = _FIRED if fired else _SILENT
+    keep, threshold = law
+    for c in range(len(out)):
+        potential = _I32(_I32(_decayed(v[c], keep) + _I32(_I32(sums[c]) << shift)) + drive[c])
+        potential = min(max(potential, _I32(-_TOP)), _TOP)
+        fired = potential > threshold
+        v[c] = _I32(0) if fired else potential
+        out[c] = _FIRED if fired else _SILENT
 
 
 @kernel(nogil=True)
@@ -263,7 +250,7 @@ class Memoryless:
     """
 
     drive: np.ndarray
-    law: tuple[np.int32, np.int32, np.int32]
+    law: tuple[np.int32, np.int32]
 
     @staticmethod
     def of(neuron: Lif, bias: np.ndarray, reach: int) -> Memoryless | None:
@@ -274,11 +261,7 @@ class Memoryless:
         keep_u, keep_v = (int(kept[0]) for kept in keeps(neuron, 1))
         if keep_u != 0:
             return None
-        shifts = keep_v == 0 or DECAY_UNITY % keep_v == 0
-        halvings = -1
-        if shifts:
-            halvings = (DECAY_UNITY // keep_v if keep_v else 2 * STATE_LIMIT).bit_length() - 1
-        law = _I32(keep_v), _I32(halvings), _I32(neuron.threshold << STATE_SHIFT)
+        law = _I32(keep_v), _I32(neuron.threshold << STATE_SHIFT)
         return Memoryless(np.ascontiguousarray(bias.astype(np.int32) << _SHIFT), law)
 
 
