@@ -71,7 +71,7 @@ def test_both_names_are_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     [
         ("plan", "Missing argument 'F.net'. See: esvae plan --help"),
         ("simualte x.net", "Did you mean 'simulate'? See: esvae --help"),
-        ("pretrained extra", "(extra). See: esvae pretrained --help"),
+        ("pretrained extra", "Unexpected argument: extra. See: esvae pretrained --help"),
     ],
 )
 def test_wrong_usage_says_where_to_read_on(words: str, message: str, tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_a_missing_or_foreign_directory(tmp_path: Path, run_directory: Path) -> 
         ("weights.safetensors", b"PK\x03\x04 a pickle in a zip", "damaged run"),
         ("weights.safetensors", b"", "damaged run"),
         ("config.yaml", b"name: [", "damaged run"),
-        ("config.yaml", b"name: x", r"damaged run: config\.yaml: data: Field required"),
+        ("config.yaml", b"name: x", r"damaged run: config\.yaml: data: is missing"),
         ("training.json", b"{", "damaged run"),
         ("training.json", b"[]", "is no record"),
         ("config.yaml", b"\xff\xfe", "damaged run"),

@@ -75,7 +75,7 @@ def test_sums_are_slayers(
         padding=padding,
         dilation=dilation,
     )
-    crosses = padding[0] or stride[0] != dilation[0] * (kernel[0] - 1) + 1 or before[1] % kernel[0]
+    crosses = padding[0] or stride[0] != dilation[0] * (kernel[0] - 1) + 1 or before[1] % stride[0]
     try:
         (layer,) = read_netx_unguarded(path).layers
     except (UnsupportedLayerError, NetFileError) as error:
