@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numba
 import numpy as np
 import pytest
 import torch
@@ -176,3 +177,18 @@ def test_what_is_worth_it_is_tried_once_for_layers_of_one_form() -> None:
     assert len(asked) == 4
     assert shares[0] == shares[1]
     assert 0 <= shares[0] <= 1
+
+
+def test_a_trial_takes_one_thread() -> None:
+    layer = Conv(np.ones((8, 3, 3, 3), np.int32), None, NEURON, padding=(1, 1))
+    found = GatherSums.of(layer, (3, 7, 11), (8, 7, 11), 27)
+    assert found is not None
+    before, seen = (numba.get_num_threads(), torch.get_num_threads()), set()
+
+    def other(raster: torch.Tensor) -> torch.Tensor:
+        seen.add((numba.get_num_threads(), torch.get_num_threads()))
+        return raster
+
+    assert 0 <= found.worth(other) <= 1
+    assert seen == {(1, 1)}
+    assert (numba.get_num_threads(), torch.get_num_threads()) == before
