@@ -15,8 +15,6 @@ __all__ = ["kernel", "one_thread", "part", "side_by_side"]
 
 #: Of a function that has no way in from Python.
 _INSIDE: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-#: Parts to a thread: fewer wait for the slowest, more cost more calls.
-_PARTS = 4
 
 
 def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -53,11 +51,12 @@ def side_by_side(function: Callable[..., Any], count: int, *arguments: Any) -> N
     if threads <= 1:
         function(0, count, *arguments)
         return
-    size = -(-count // (_PARTS * threads))
-    parts = [(first, min(count, first + size)) for first in range(0, count, size)]
-    done = _pool(os.getpid(), threads).map(lambda part: function(*part, *arguments), parts)
-    for _ in done:
-        pass
+    size = -(-count // threads)
+    (begin, end), *others = [(first, min(count, first + size)) for first in range(0, count, size)]
+    waiting = [_pool(os.getpid(), threads).submit(function, *part, *arguments) for part in others]
+    function(begin, end, *arguments)
+    for each in waiting:
+        each.result()
 
 
 @contextmanager
