@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 import numba
 
-__all__ = ["kernel", "one_thread", "part", "side_by_side"]
+__all__ = ["kernel", "part", "side_by_side"]
 
 #: Of a function that has no way in from Python.
 _INSIDE: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
@@ -57,21 +56,6 @@ def side_by_side(function: Callable[..., Any], count: int, *arguments: Any) -> N
     function(begin, end, *arguments)
     for each in waiting:
         each.result()
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """A context in which kernels and torch take one thread."""
-    import torch
-
-    of_kernels, of_torch = numba.get_num_threads(), torch.get_num_threads()
-    numba.set_num_threads(1)
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        numba.set_num_threads(of_kernels)
-        torch.set_num_threads(of_torch)
 
 
 @cache

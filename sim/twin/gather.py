@@ -23,7 +23,8 @@ import numpy as np
 import torch
 
 from esvae.chip.formats import STATE_SHIFT
-from esvae.machine.jit import kernel, one_thread, part, side_by_side
+from esvae.machine.jit import kernel, part, side_by_side
+from esvae.machine.threads import threads
 from export.ir import Conv, ConvTranspose, Dense, Shape
 from sim.twin.lif_kernel import Memoryless, at_rest, memoryless_step
 from sim.twin.pieces import LANES, Pieces
@@ -234,7 +235,7 @@ class GatherSums:
             draws = np.random.default_rng(0).random((rows, 1, self._inputs), np.float32)
             some = torch.from_numpy((draws < _TRIED).astype(np.uint8))
             cases = ((self, torch.zeros_like(some)), (self, some), (other, some))
-            with one_thread():  # so small a trial would measure how threads begin
+            with threads(1):  # so small a trial would measure how threads begin
                 times = np.array([[_seconds(*case) for case in cases] for _ in range(_REPEATS + 1)])[1:]
             none, few, full = times.min(axis=0)
             _worth[self._form] = float(np.clip((full - none) / max(few - none, 1e-9) * _TRIED, 0, 1))
