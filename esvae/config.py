@@ -145,6 +145,10 @@ class ModelConfig(_Section):
     evenly from a random start, so that their number over the window is that of the rate (Madow and Madow, 1944)."""
     readout_keep: float = Field(0.8, ge=0, le=1)
     """Share of the readout's potential that survives a step: ``tanh(sum_t 0.8^(T-1-t) x_t)``."""
+    learned: list[Literal["keep", "threshold", "readout_keep"]] = []
+    """Which of these numbers of the neurons are learned, beginning at the config's: ``keep`` and ``threshold``, one a
+    layer, and ``readout_keep``. A learned share is always a multiple of 1/4096, as the chip's decays are; a threshold
+    is rounded with its layer's weights. The paper learns none."""
     rate_bits: int = Field(DEFAULT_RATE_BITS, ge=1, le=16)
     """Fractional bits of the integer rate codes that the chip's sampler compares against."""
     quantization: QuantizationConfig | None = None
@@ -241,6 +245,10 @@ class Config(_Section):
             )
         if self.model.quantization is not None and self.model.neuron.cells != "esvae":
             raise ValueError("model.quantization needs model.neuron.cells: esvae, whose integers the chip has")
+        if {"keep", "threshold"} & set(self.model.learned) and self.model.neuron.cells != "esvae":
+            raise ValueError(
+                "model.learned keep and threshold need model.neuron.cells: esvae, the only ones that learn"
+            )
         if size >> len(self.model.encoder_channels) < 1:
             raise ValueError(f"model.encoder_channels: {len(self.model.encoder_channels)} halvings of {size} pixels")
         return self

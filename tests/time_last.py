@@ -22,7 +22,7 @@ class Spike(torch.autograd.Function):
     """1 where x > threshold; the gradient is 1 / (2 width) where |x| < width."""
 
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, threshold: float, width: float) -> torch.Tensor:
+    def forward(ctx: Any, x: torch.Tensor, threshold: float | torch.Tensor, width: float) -> torch.Tensor:
         ctx.save_for_backward(x)
         ctx.width = width
         return (x > threshold).to(x.dtype)
@@ -30,16 +30,24 @@ class Spike(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         (x,) = ctx.saved_tensors
-        return grads[0] * (x.abs() < ctx.width) / (2 * ctx.width), None, None
+        by_x = grads[0] * (x.abs() < ctx.width) / (2 * ctx.width)
+        return by_x, -by_x.sum() if ctx.needs_input_grad[1] else None, None
 
 
-def lif(x: torch.Tensor, neuron: NeuronConfig, *, in_place: bool = False) -> torch.Tensor:
+def lif(
+    x: torch.Tensor,
+    neuron: NeuronConfig,
+    keep: float | torch.Tensor,
+    threshold: float | torch.Tensor,
+    *,
+    in_place: bool = False,
+) -> torch.Tensor:
     """u_t = keep u_{t-1} (1 - o_{t-1}) + x_t, o_t = u_t > threshold."""
     u, o, seen = torch.zeros_like(x[..., 0]), torch.zeros_like(x[..., 0]), []
     spikes = torch.zeros_like(x)
     for t in range(x.shape[-1]):
-        u = neuron.keep * u * (1 - o) + x[..., t]
-        o = Spike.apply(u, neuron.threshold, neuron.surrogate_width)
+        u = keep * u * (1 - o) + x[..., t]
+        o = Spike.apply(u, threshold, neuron.surrogate_width)
         if in_place:
             spikes[..., t] = o
         else:
@@ -63,6 +71,7 @@ class TimeLast(nn.Module):
         super().__init__()
         self.in_place = in_place
         self.config: Config = model.config
+        self.neuron = model.config.model.neuron
         self.parameters_by_name = {name: nn.Parameter(p.detach().clone()) for name, p in model.named_parameters()}
         self.buffers_by_name = {name: b.detach().clone() for name, b in model.named_buffers()}
         self.list = nn.ParameterList(self.parameters_by_name.values())
@@ -80,7 +89,7 @@ class TimeLast(nn.Module):
                 var.copy_((1 - momentum) * var + momentum * batch_var * count / (count - 1))
             mean, var = batch_mean, batch_var
         weight, bias = (self.parameters_by_name[f"{name}.{key}"] for key in ("weight", "bias"))
-        threshold = self.config.model.neuron.threshold
+        threshold = self.neuron.threshold
         normed = (x - mean.view(shape)) / torch.sqrt(var.view(shape) + eps)
         return threshold * normed * weight.view(shape) + bias.view(shape)
 
@@ -95,8 +104,11 @@ class TimeLast(nn.Module):
         return functional.conv3d(x, kernel, bias, (stride, stride, 1), (*padding, 0))
 
     def spiking(self, x: torch.Tensor, name: str, stride: int = 1, kind: str = "conv") -> torch.Tensor:
-        current = self.norm(self.synapse(x, f"{name}.synapse", stride, kind), f"{name}.norm")
-        return lif(current, self.config.model.neuron, in_place=self.in_place)
+        current, neuron = self.norm(self.synapse(x, f"{name}.synapse", stride, kind), f"{name}.norm"), self.neuron
+        keep = self.parameters_by_name.get(f"{name}.lif.raw_keep", neuron.keep)  # on the chip's grid already
+        logarithm = self.parameters_by_name.get(f"{name}.lif.log_threshold")
+        threshold = neuron.threshold if logarithm is None else logarithm.exp()
+        return lif(current, neuron, keep, threshold, in_place=self.in_place)
 
     def posterior_rates(self, images: torch.Tensor) -> torch.Tensor:
         x = images.unsqueeze(-1).expand(*images.shape, self.config.model.time_steps)
@@ -124,7 +136,8 @@ class TimeLast(nn.Module):
             x = self.spiking(x, f"decoder.layers.{index}", kind="transposed" if transposed else "conv")
         x = self.synapse(x, "decoder.readout", 1)
         steps = x.shape[-1]
-        shares = torch.tensor([self.config.model.readout_keep ** (steps - 1 - t) for t in range(steps)], dtype=x.dtype)
+        kept = self.parameters_by_name.get("decoder.readout_lif.raw_keep", self.config.model.readout_keep)
+        shares = torch.stack([torch.as_tensor(kept ** (steps - 1 - t), dtype=x.dtype) for t in range(steps)])
         potential = (x * shares).sum(-1)
         if not transposed:
             potential = functional.pixel_shuffle(potential, self.config.data.image_size // decoder.base_size)

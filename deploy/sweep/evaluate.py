@@ -57,7 +57,7 @@ def evaluate_point(task: Task) -> Done:
     network = from_run(shortened)
     trained_steps = trained.config.model.time_steps
     if point.steps != trained_steps:
-        gain = readout_gain(trained.config.model.readout_keep, trained_steps, point.steps)
+        gain = readout_gain(trained.model.decoder.readout_lif.floats.keep, trained_steps, point.steps)
         window = f"trained with {trained_steps} steps, exported with {point.steps}: readout times {gain:.6g}"
         network = replace(network, provenance={**network.provenance, "window": window})
     # Learned scales are kept by any calibration.

@@ -45,7 +45,7 @@ def with_window(run: Run, steps: int) -> Run:
         return run
     model = ESVAE(_changed(config, steps))
     model.load_state_dict(run.model.state_dict())
-    gain = readout_gain(config.model.readout_keep, trained, steps)
+    gain = readout_gain(run.model.decoder.readout_lif.floats.keep, trained, steps)
     with torch.no_grad():
         for parameter in model.decoder.readout.parameters():
             parameter.mul_(gain)

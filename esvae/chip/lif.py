@@ -9,7 +9,8 @@ pass them on as they are.
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import numba
 import numpy as np
@@ -20,7 +21,10 @@ from esvae.chip.formats import DECAY_UNITY, STATE_LIMIT, STATE_SHIFT, STATE_WRAP
 from esvae.chip.neuron import Lif
 from esvae.machine.jit import kernel
 
-__all__ = ["integer_lif", "integer_readout"]
+__all__ = ["Number", "integer_lif", "integer_readout", "number_gradients"]
+
+#: A number of all neurons of a layer: a float, or a tensor ``()`` that is learned.
+Number: TypeAlias = float | torch.Tensor
 
 _ALIGN = float(1 << STATE_SHIFT)
 _LIMIT, _WRAP, _UNITY = float(STATE_LIMIT), float(STATE_WRAP), float(DECAY_UNITY)
@@ -57,14 +61,22 @@ def _forward(a: Any, bias: Any, keep_u: float, keep_v: float, threshold: float, 
 
 
 @kernel(parallel=True, error_model="numpy")
-def _backward(grad: Any, before: Any, keep_u: float, keep_v: float, threshold: float, width: float, gv: Any) -> None:
-    """Gradient of the potential's drive at every step, then of the sums behind a current that lasts."""
+def _backward(
+    grad: Any, before: Any, keep_u: float, keep_v: float, threshold: float, width: float, gv: Any, numbers: Any
+) -> None:
+    """Gradient of the potential's drive at every step; where wanted, ``numbers (images, 2)``, those of the share that
+    the potential keeps and of the threshold."""
     steps, images, neurons = before.shape
     slope = 1 / (2 * width)
     for n in numba.prange(images):
         carry = np.zeros(neurons)
         for step in range(steps):
             t = steps - 1 - step
+            if len(numbers):
+                for i in range(neurons):
+                    v, later = before[t, n, i], carry[i]
+                    numbers[n, 0] += 0.0 if v > threshold else v * later
+                    numbers[n, 1] -= (slope if abs(v) < width else 0.0) * (grad[t, n, i] - keep_v * v * later)
             for i in range(neurons):
                 v, later = before[t, n, i], carry[i]
                 inside = slope if abs(v) < width else 0.0
@@ -103,7 +115,9 @@ def _states(
 
 class _IntegerLif(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, a: torch.Tensor, bias: torch.Tensor, neuron: Lif, width: float) -> torch.Tensor:
+    def forward(
+        ctx: Any, a: torch.Tensor, bias: torch.Tensor, keep: Number, threshold: Number, neuron: Lif, width: float
+    ) -> torch.Tensor:
         before, o, _ = _states(a.detach(), bias.detach(), neuron, fires=True, keep=any(ctx.needs_input_grad))
         ctx.save_for_backward(before)
         ctx.neuron, ctx.width = neuron, width
@@ -115,23 +129,30 @@ class _IntegerLif(torch.autograd.Function):
         neuron: Lif = ctx.neuron
         keep_u, keep_v, width = neuron.current_keep, neuron.keep, ctx.width
         threshold, gv = _ALIGN * neuron.threshold, torch.empty_like(before)
-        grad = grads[0].contiguous()
+        grad, learns = grads[0].contiguous(), ctx.needs_input_grad[2:4]
+        numbers = before.new_zeros(before.shape[1] if any(learns) else 0, 2, dtype=torch.float64)
         if before.device.type == "cpu":
-            _backward(grad.numpy(), before.numpy(), keep_u, keep_v, threshold, width, gv.numpy())
+            law = (keep_u, keep_v, threshold, width)
+            _backward(grad.numpy(), before.numpy(), *law, gv.numpy(), numbers.numpy())
         else:
             carry = torch.zeros_like(before[0])
             for t in reversed(range(len(before))):
                 inside = (before[t].abs() < width).to(before.dtype) / (2 * width)
                 silent = (before[t] <= threshold).to(before.dtype)
-                carry = inside * (grad[t] - keep_v * before[t] * carry) + keep_v * silent * carry
+                by_spike = inside * (grad[t] - keep_v * before[t] * carry)
+                if any(learns):
+                    numbers += torch.stack([(silent * before[t] * carry).sum(1), -by_spike.sum(1)], 1)
+                carry = by_spike + keep_v * silent * carry
                 gv[t] = carry
-        return _through_current(gv, keep_u) * _ALIGN, gv.sum((0, 1)) * _ALIGN, None, None
+        by_law = number_gradients(numbers, learns)
+        return _through_current(gv, keep_u) * _ALIGN, gv.sum((0, 1)) * _ALIGN, *by_law, None, None
 
 
 class _IntegerReadout(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, a: torch.Tensor, bias: torch.Tensor, neuron: Lif) -> torch.Tensor:
-        _, _, end = _states(a.detach(), bias.detach(), neuron, fires=False, keep=False)
+    def forward(ctx: Any, a: torch.Tensor, bias: torch.Tensor, keep: Number, neuron: Lif) -> torch.Tensor:
+        before, _, end = _states(a.detach(), bias.detach(), neuron, fires=False, keep=ctx.needs_input_grad[2])
+        ctx.save_for_backward(before)
         ctx.neuron, ctx.steps = neuron, len(a)
         return end
 
@@ -140,8 +161,9 @@ class _IntegerReadout(torch.autograd.Function):
         neuron: Lif = ctx.neuron
         keep_u, keep_v = neuron.current_keep, neuron.keep
         left = keep_v ** torch.arange(ctx.steps - 1, -1, -1, device=grads[0].device, dtype=grads[0].dtype)
-        gv = left[:, None, None] * grads[0]
-        return _through_current(gv, keep_u) * _ALIGN, gv.sum((0, 1)) * _ALIGN, None
+        gv, (before,) = left[:, None, None] * grads[0], ctx.saved_tensors
+        by_keep = (gv[1:].double() * before[:-1].double()).sum() if ctx.needs_input_grad[2] else None
+        return _through_current(gv, keep_u) * _ALIGN, gv.sum((0, 1)) * _ALIGN, by_keep, None
 
 
 def _through_current(gv: torch.Tensor, keep_u: float) -> torch.Tensor:
@@ -154,11 +176,21 @@ def _through_current(gv: torch.Tensor, keep_u: float) -> torch.Tensor:
     return ga
 
 
+def number_gradients(
+    parts: Float[torch.Tensor, "parts numbers"], wanted: Sequence[bool]
+) -> tuple[Float[torch.Tensor, ""] | None, ...]:
+    """Gradients of numbers of a layer, each the sum of its parts; None of those that are not wanted."""
+    return tuple(parts[:, k].sum() if each else None for k, each in enumerate(wanted))
+
+
 def integer_lif(
     a: Float[torch.Tensor, "steps images neurons"],
     bias: Real[torch.Tensor, " neurons"],
     neuron: Lif,
     width: float = math.inf,
+    *,
+    keep: Number = 0.0,
+    threshold: Number = 0.0,
 ) -> Float[torch.Tensor, "steps images neurons"]:
     """Spikes of integer neurons that are at rest before the first step.
 
@@ -168,17 +200,23 @@ def integer_lif(
         bias: whole numbers.
         neuron: parameters.
         width: half-width of the rectangular surrogate gradient around v = 0, in units of the potential.
+        keep, threshold: tensors ``()`` that the neuron's were rounded from, the latter in units of the potential, which
+            get the gradients of these; their values are not looked at.
 
     Returns:
         0.0 or 1.0.
     """
-    spikes: torch.Tensor = _IntegerLif.apply(a.contiguous(), bias, neuron, width)
+    spikes: torch.Tensor = _IntegerLif.apply(a.contiguous(), bias, keep, threshold, neuron, width)
     return spikes
 
 
 def integer_readout(
-    a: Float[torch.Tensor, "steps images neurons"], bias: Real[torch.Tensor, " neurons"], neuron: Lif
+    a: Float[torch.Tensor, "steps images neurons"],
+    bias: Real[torch.Tensor, " neurons"],
+    neuron: Lif,
+    *,
+    keep: Number = 0.0,
 ) -> Float[torch.Tensor, "images neurons"]:
     """Potentials after the last step, whole numbers, of neurons that do not fire; as :func:`integer_lif`."""
-    potentials: torch.Tensor = _IntegerReadout.apply(a.contiguous(), bias, neuron)
+    potentials: torch.Tensor = _IntegerReadout.apply(a.contiguous(), bias, keep, neuron)
     return potentials

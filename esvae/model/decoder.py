@@ -14,6 +14,7 @@ from esvae.config import Config
 from esvae.model.expand import Expand
 from esvae.model.interpolate import interpolate_pixels
 from esvae.model.layers import SpikingLayer, SpikingLayers
+from esvae.model.learned import LearnedLif
 from esvae.model.quantized import Rounding
 from esvae.model.upsample import Upsample
 
@@ -27,6 +28,7 @@ class Decoder(nn.Module):
         layers: the spiking layers; the first takes ``(T * N, latent)``: a linear layer (``transposed``) or an
             :class:`~esvae.model.expand.Expand` convolution (``subpixel``).
         readout: the last convolution, whose sums the readout neurons integrate.
+        readout_lif: what the readout's neurons keep; they do not fire.
         upscale: the readout's maps are interleaved by this factor (torch's ``pixel_shuffle``).
         gain: of drawn pictures, which multiplies the potential; 1 unless ``train.finish`` chose another.
     """
@@ -38,16 +40,17 @@ class Decoder(nn.Module):
         model, size = config.model, config.data.image_size
         decoder, neuron = model.decoder, model.neuron
         base, channels = decoder.base_size, decoder.channels
-        self.base_size, self.keep, self.time_steps = base, model.readout_keep, model.time_steps
+        self.base_size, self.time_steps = base, model.time_steps
         self.linear = decoder.kind == "transposed"
         self.upscale = 1 if self.linear else size // base
 
-        def rounding(neuron: FloatLif, width: float = math.inf) -> Rounding | None:
+        def rounding(width: float = math.inf) -> Rounding | None:
             bits = model.quantization
-            return None if bits is None else Rounding(bits.weight_bits, model.time_steps, neuron, width)
+            return None if bits is None else Rounding(bits.weight_bits, model.time_steps, width)
 
         def spiking(synapse: nn.Module, features: int) -> SpikingLayer:
-            return SpikingLayer(synapse, features, neuron, rounding(neuron.lif, neuron.surrogate_width))
+            rounded = rounding(neuron.surrogate_width)
+            return SpikingLayer(synapse, features, neuron, rounded, learned=model.learned)
 
         if self.linear:
             first = spiking(nn.Linear(model.latent, channels[0] * base**2), channels[0] * base**2)
@@ -62,7 +65,9 @@ class Decoder(nn.Module):
         self.readout = nn.Conv2d(channels[-1], config.data.image_channels * self.upscale**2, side, padding=side // 2)
         if decoder.readout_init == "smooth":
             interpolate_pixels(self.readout, self.upscale)
-        self.readout_rounding = rounding(FloatLif(model.readout_keep, math.inf))
+        self.readout_rounding = rounding()
+        kept = {"keep"} if "readout_keep" in model.learned else ()
+        self.readout_lif = LearnedLif(FloatLif(model.readout_keep, math.inf), kept)
         finish = config.train.finish
         self.register_buffer("gain", torch.ones(()), persistent=finish is not None and finish.gain)
 
@@ -88,11 +93,13 @@ class Decoder(nn.Module):
         if self.in_integers:
             return self._integrated(self.hidden(spikes)[-1], len(spikes))
         steps, x = len(spikes), spikes.flatten(0, 1)
+        shares = self._shares(steps, spikes)
+        if shares.requires_grad:  # which the sum that is taken along with the neurons does not hand on
+            return self._read_steps(self.hidden(spikes)[-1], shares)
         last = len(self.layers) - 1
         for index in range(last):
             x = self._layer(index, x, steps)
         # The readout is linear, so the weighted sum over time goes through the last layer once.
-        shares = self._shares(steps, spikes)
         return self._read(self._layer(last, x, steps, shares), shares)
 
     def read(self, spikes: torch.Tensor) -> torch.Tensor:
@@ -103,8 +110,7 @@ class Decoder(nn.Module):
         """:meth:`potentials` from spikes of the last spiking layer ``(T * N, *layer shape)``."""
         if self.in_integers:
             return self._integrated(spikes, self.time_steps)
-        shares = self._shares(self.time_steps, spikes)
-        return self._read(torch.tensordot(shares, spikes.unflatten(0, (len(shares), -1)), 1), shares)
+        return self._read_steps(spikes, self._shares(self.time_steps, spikes))
 
     def hidden(self, spikes: torch.Tensor) -> list[torch.Tensor]:
         """Spikes of every spiking layer, each ``(T * N, *layer shape)``, from latent spikes ``(T, N, latent)``."""
@@ -123,12 +129,18 @@ class Decoder(nn.Module):
 
     def _shares(self, steps: int, like: torch.Tensor) -> torch.Tensor:
         """What is left of each step's input in the potential after the last, ``(T,)``."""
-        return self.keep ** torch.arange(steps - 1, -1, -1, device=like.device, dtype=like.dtype)
+        after = torch.arange(steps - 1, -1, -1, device=like.device, dtype=like.dtype)
+        shares: torch.Tensor = self.readout_lif.keep**after
+        return shares
 
     def _integrated(self, spikes: torch.Tensor, steps: int) -> torch.Tensor:
         """The integer potential as image, from the last layer's spikes; step by step, as truncation is not linear."""
         assert self.readout_rounding is not None
-        return self._picture(self.readout_rounding.potentials(self.readout, spikes, steps))
+        return self._picture(self.readout_rounding.potentials(self.readout, self.readout_lif, spikes, steps))
+
+    def _read_steps(self, spikes: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
+        """The potential as image, from the last layer's spikes ``(T * N, *layer shape)``."""
+        return self._read(torch.tensordot(shares, spikes.unflatten(0, (len(shares), -1)), 1), shares)
 
     def _read(self, summed: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
         """The potential as image, from the weighted sum of the last layer's spikes ``(N, *layer shape)``."""

@@ -50,13 +50,14 @@ class Encoder(nn.Module):
         channels = [config.data.image_channels, *model.encoder_channels]
         self.time_steps = model.time_steps
         self.layers = SpikingLayers(
-            SpikingLayer(nn.Conv2d(before, after, 3, stride=2, padding=1), after, model.neuron)
+            SpikingLayer(nn.Conv2d(before, after, 3, stride=2, padding=1), after, model.neuron, learned=model.learned)
             for before, after in itertools.pairwise(channels)
         )
         size = config.data.image_size
         for _ in model.encoder_channels:
             size = (size + 1) // 2
-        self.latent = SpikingLayer(nn.Linear(channels[-1] * size**2, model.latent), model.latent, model.neuron)
+        last = nn.Linear(channels[-1] * size**2, model.latent)
+        self.latent = SpikingLayer(last, model.latent, model.neuron, learned=model.learned)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Latent spikes ``(T, N, latent)`` from images ``(N, C, H, W)``, shown at every step (direct coding)."""

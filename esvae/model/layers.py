@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import torch
 from torch import nn
@@ -10,6 +10,7 @@ from torch import nn
 from esvae.config import NeuronConfig
 from esvae.machine.distributed import processes
 from esvae.model.half import half_sums, has_half_sums
+from esvae.model.learned import LearnedLif
 from esvae.model.quantized import Rounding
 from esvae.model.threshold_norm import ThresholdNorm
 from esvae.model.upsample import Upsample
@@ -28,18 +29,26 @@ class SpikingLayer(nn.Module):
         channels: its output channels or features.
         neuron: parameters of the LIF neuron.
         rounding: computes in the chip's integers once it is active, or None.
+        learned: of ``keep`` and ``threshold``, what is learned.
 
     Attributes:
+        lif: what its neurons keep, and what they fire above.
         in_half: whether a convolution is computed in bfloat16 while training, see :mod:`esvae.model.half`.
     """
 
     in_half = False
 
     def __init__(
-        self, synapse: nn.Module, channels: int, neuron: NeuronConfig, rounding: Rounding | None = None
+        self,
+        synapse: nn.Module,
+        channels: int,
+        neuron: NeuronConfig,
+        rounding: Rounding | None = None,
+        *,
+        learned: Collection[str] = (),
     ) -> None:
         super().__init__()
-        self.rounding = rounding
+        self.rounding, self.lif = rounding, LearnedLif(neuron.lif, learned)
         self.synapse, self.norm, self.neuron = synapse, ThresholdNorm(channels, neuron.threshold), neuron
         self.stepwise: Cuba | None = None
         if neuron.cells != "esvae" or neuron.current_keep or neuron.surrogate != "rectangle":
@@ -55,11 +64,11 @@ class SpikingLayer(nn.Module):
         With ``shares (T,)``: their sum over time, weighted so, ``(N, ...)``; on the CPU no spike is written for it.
         """
         if self.rounding is not None and self.rounding.active:
-            return _summed(self.rounding.spikes(self.synapse, self.norm, x, steps), shares)
+            return _summed(self.rounding.spikes(self.synapse, self.norm, self.lif, x, steps), shares)
         current, offset = self._currents(x)
         if self.stepwise is not None:
             return _summed(self._step_by_step(current, steps, constant=constant), shares)
-        keep, threshold, width = self.neuron.keep, self.neuron.threshold, self.neuron.surrogate_width
+        keep, threshold, width = self.lif.keep, self.lif.threshold, self.neuron.surrogate_width
         if self._fused(current):
             return norm_lif(
                 current,
@@ -107,8 +116,10 @@ class SpikingLayer(nn.Module):
             driven = self.norm(x.flatten(0, 1)).unflatten(0, (steps, -1))
         else:
             driven = self.norm(current, copies).expand(steps, *current.shape)
-        run = {"esvae": run_cuba, "norse": run_norse, "slayer": run_slayer}[self.neuron.cells]
-        return run(self.stepwise, driven).flatten(0, 1)
+        if self.neuron.cells != "esvae":
+            run = {"norse": run_norse, "slayer": run_slayer}[self.neuron.cells]
+            return run(self.stepwise, driven).flatten(0, 1)
+        return run_cuba(self.stepwise, driven, keep=self.lif.keep, threshold=self.lif.threshold).flatten(0, 1)
 
 
 class SpikingLayers(nn.ModuleList):

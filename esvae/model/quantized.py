@@ -18,10 +18,10 @@ from torch.nn import functional
 from esvae.chip.fold import fold
 from esvae.chip.formats import STATE_SHIFT
 from esvae.chip.lif import integer_lif, integer_readout
-from esvae.chip.neuron import FloatLif
 from esvae.chip.rounding import FloatValues, IntegerValues, WeightGrid, round_layer
 from esvae.chip.scales import mse_scale
 from esvae.model.expand import expanded
+from esvae.model.learned import LearnedLif
 from esvae.model.threshold_norm import ThresholdNorm
 
 __all__ = ["Rounding", "folded"]
@@ -44,7 +44,6 @@ class Rounding(nn.Module):
     Args:
         bits: of the weights.
         steps: the window.
-        neuron: with an infinite threshold where it does not fire.
         width: half-width of the surrogate gradient, in the units of the float neuron.
 
     Attributes:
@@ -54,9 +53,9 @@ class Rounding(nn.Module):
 
     active: torch.Tensor
 
-    def __init__(self, bits: int, steps: int, neuron: FloatLif, width: float = math.inf) -> None:
+    def __init__(self, bits: int, steps: int, width: float = math.inf) -> None:
         super().__init__()
-        self.grid, self.steps, self.neuron, self.width = WeightGrid(bits), steps, neuron, width
+        self.grid, self.steps, self.width = WeightGrid(bits), steps, width
         self.log_scale = nn.Parameter(torch.zeros((), dtype=torch.float64))
         self.register_buffer("active", torch.zeros((), dtype=torch.bool))
 
@@ -72,39 +71,49 @@ class Rounding(nn.Module):
             self.log_scale.fill_(math.log(mse_scale(weight, self.grid)))
             self.active.fill_(True)
 
-    def integers(self, synapse: nn.Module, weight: torch.Tensor, bias: torch.Tensor) -> IntegerValues:
-        """The layer's integers, of folded floats; the exporter's own."""
+    def integers(self, synapse: nn.Module, lif: LearnedLif, weight: torch.Tensor, bias: torch.Tensor) -> IntegerValues:
+        """The layer's integers, of folded floats; the exporter's own. The readout's threshold is infinite."""
         values = FloatValues(
             weight.detach().cpu().numpy(),
             bias.detach().cpu().numpy(),
-            self.neuron,
+            lif.floats,
             (0, 2, 3) if isinstance(synapse, nn.ConvTranspose2d) else tuple(range(1, weight.ndim)),
         )
         return round_layer(values, self.grid, self.steps, scale=self.scale)
 
-    def spikes(self, synapse: nn.Module, norm: ThresholdNorm, x: torch.Tensor, steps: int) -> torch.Tensor:
+    def spikes(
+        self, synapse: nn.Module, norm: ThresholdNorm, lif: LearnedLif, x: torch.Tensor, steps: int
+    ) -> torch.Tensor:
         """Spikes ``(T * N, ...)`` of the layer, from spikes ``(T * N, ...)``."""
-        sums, bias, integers = self._sums(synapse, norm, x)
-        width = self.width * integers.scale * (1 << STATE_SHIFT)
+        sums, bias, integers = self._sums(synapse, norm, lif, x)
+        unit = integers.scale * (1 << STATE_SHIFT)  # of the potential, for 1.0 of the float layer
         rows = sums.permute(0, 2, 3, 1) if sums.ndim == 4 else sums
-        fired = integer_lif(rows.reshape(steps, len(x) // steps, -1), _by_neuron(bias, rows), integers.neuron, width)
+        fired = integer_lif(
+            rows.reshape(steps, len(x) // steps, -1),
+            _by_neuron(bias, rows),
+            integers.neuron,
+            self.width * unit,
+            keep=lif.keep,
+            threshold=lif.threshold * unit,
+        )
         spikes = fired.reshape(rows.shape)
         return spikes.permute(0, 3, 1, 2) if sums.ndim == 4 else spikes
 
-    def potentials(self, synapse: nn.Module, x: torch.Tensor, steps: int) -> torch.Tensor:
+    def potentials(self, synapse: nn.Module, lif: LearnedLif, x: torch.Tensor, steps: int) -> torch.Tensor:
         """Potentials after the last step over ``64 * scale``, ``(N, C, H, W)``, of a layer that does not fire."""
-        sums, bias, integers = self._sums(synapse, None, x)
+        sums, bias, integers = self._sums(synapse, None, lif, x)
         rows = sums.permute(0, 2, 3, 1)
-        ends = integer_readout(rows.reshape(steps, len(x) // steps, -1), _by_neuron(bias, rows), integers.neuron)
+        by_step = rows.reshape(steps, len(x) // steps, -1)
+        ends = integer_readout(by_step, _by_neuron(bias, rows), integers.neuron, keep=lif.keep)
         maps = ends.reshape(len(x) // steps, *rows.shape[1:]).permute(0, 3, 1, 2)
         return maps / (integers.scale * (1 << STATE_SHIFT))
 
     def _sums(
-        self, synapse: nn.Module, norm: ThresholdNorm | None, x: torch.Tensor
+        self, synapse: nn.Module, norm: ThresholdNorm | None, lif: LearnedLif, x: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, IntegerValues]:
         """Sums of integer weights as torch lays them out, integer biases by channel, and the integers themselves."""
         weight, bias = folded(synapse, norm)
-        integers = self.integers(synapse, weight, bias)
+        integers = self.integers(synapse, lif, weight, bias)
         whole, whole_bias = _Rounded.apply(weight, bias, self.log_scale, self.grid, integers)
         with torch.autocast(x.device.type, enabled=False):  # whole numbers need all of float32's bits
             return _product(synapse, x if x.dtype == torch.float64 else x.float(), whole), whole_bias, integers

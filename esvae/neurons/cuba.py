@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import torch
 
+from esvae.chip.lif import Number
 from esvae.errors import ConfigError
 
 __all__ = ["Cuba", "Surrogate", "run_cuba"]
@@ -59,34 +60,41 @@ class Cuba:
 
 class _Spike(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, v: torch.Tensor, neuron: Cuba) -> torch.Tensor:
+    def forward(ctx: Any, v: torch.Tensor, threshold: Number, neuron: Cuba) -> torch.Tensor:
         ctx.save_for_backward(v)
-        ctx.neuron = neuron
-        return (v > neuron.threshold).to(v.dtype)
+        ctx.neuron, ctx.threshold = neuron, float(threshold)
+        return (v > ctx.threshold).to(v.dtype)
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         (v,), neuron = ctx.saved_tensors, ctx.neuron
         if neuron.surrogate == "rectangle":
-            return grads[0] * (v.abs() < neuron.width) / (2 * neuron.width), None
-        return grads[0] / (1 + (v - neuron.threshold).abs()).square(), None
+            by_v = grads[0] * (v.abs() < neuron.width) / (2 * neuron.width)
+        else:
+            by_v = grads[0] / (1 + (v - ctx.threshold).abs()).square()
+        return by_v, -by_v.double().sum() if ctx.needs_input_grad[1] else None, None
 
 
-def run_cuba(neuron: Cuba, x: torch.Tensor) -> torch.Tensor:
+def run_cuba(
+    neuron: Cuba, x: torch.Tensor, *, keep: Number | None = None, threshold: Number | None = None
+) -> torch.Tensor:
     """Spikes of neurons at rest before the first step, with gradients through time and reset.
 
     Args:
         neuron: their parameters.
         x: input ``(T, ...)``.
+        keep, threshold: instead of the neuron's; as tensors ``()`` they get gradients.
 
     Returns:
         0.0 or 1.0, ``(T, ...)``.
     """
+    keep = neuron.keep if keep is None else keep
+    threshold = neuron.threshold if threshold is None else threshold
     i = v = o = torch.zeros_like(x[0])
     seen = []
     for drive in x:
         i = neuron.current_keep * i + drive
-        v = neuron.keep * v * (1 - o) + neuron.gain * i
-        o = _Spike.apply(v, neuron)
+        v = keep * v * (1 - o) + neuron.gain * i
+        o = _Spike.apply(v, threshold, neuron)
         seen.append(o)
     return torch.stack(seen)

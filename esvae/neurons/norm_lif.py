@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from esvae.arrays import Float
+from esvae.chip.lif import Number, number_gradients
 from esvae.machine.jit import kernel
 
 __all__ = ["DrivingNorm", "norm_lif"]
@@ -116,10 +117,12 @@ def _backward(
     mean: Any,
     gy: Any,
     sums: Any,
+    numbers: Any,
 ) -> None:
     """Gradient ``gy (drives, size)`` at the norm's output; sums ``(blocks, 2, C)`` of it, and of it times x - mean.
 
-    ``grad`` is ``(steps, size)``, or ``(1, size)``, the same at every step but for its ``weights (steps,)``.
+    ``grad`` is ``(steps, size)``, or ``(1, size)``, the same at every step but for its ``weights (steps,)``. Where
+    wanted, ``numbers (blocks, 2)`` gets the gradients of ``keep`` and ``threshold``.
     """
     drives = x.shape[0]
     steps, size = len(weights), x.shape[1]
@@ -141,12 +144,19 @@ def _backward(
                 u[t, i] = value
                 kept[i] = 0 if value > threshold else keep * value
         later = np.zeros(width, x.dtype)
+        by_keep, by_threshold = np.zeros(width, x.dtype), np.zeros(width, x.dtype)
         total = np.zeros(width, x.dtype)
         for step in range(steps):
             t = steps - 1 - step
             into = gy[min(t, drives - 1), low : low + width]
             come = grad[min(t, grad.shape[0] - 1), low : low + width]
             weight = weights[t]
+            if len(numbers):
+                for i in range(width):
+                    value = u[t, i]
+                    inside = slope if abs(value) < half else 0
+                    by_threshold[i] -= inside * (weight * come[i] - keep * value * later[i])
+                    by_keep[i] += 0 if value > threshold else value * later[i]
             for i in range(width):
                 value = u[t, i]
                 inside = slope if abs(value) < half else 0
@@ -170,6 +180,10 @@ def _backward(
         for c in range(channels):
             sums[number, 0, c] = first[c]
             sums[number, 1, c] = second[c] - mean[c] * first[c]
+        if len(numbers):
+            for i in range(width):
+                numbers[number, 0] += by_keep[i]
+                numbers[number, 1] += by_threshold[i]
 
 
 @kernel(parallel=True, error_model="numpy")
@@ -235,13 +249,15 @@ class _NormLif(torch.autograd.Function):
         weight: torch.Tensor,
         bias: torch.Tensor,
         offset: torch.Tensor | None,
+        keep: Number,
+        threshold: Number,
         mean: np.ndarray,
         variance: np.ndarray,
         layout: _Layout,
         shares: np.ndarray | None,
-        settings: tuple[int, float, float, float, float, bool],
+        settings: tuple[int, float, float, bool],
     ) -> torch.Tensor:
-        steps, keep, threshold, _, eps, _ = settings
+        steps, _, eps, _ = settings
         deviation = np.sqrt(variance + eps)
         scale = weight.detach().double().numpy() / deviation
         shift = bias.detach().double().numpy() - scale * mean
@@ -249,7 +265,8 @@ class _NormLif(torch.autograd.Function):
         kind = o.numpy().dtype.type
         weights = np.empty(0, kind) if shares is None else shares.astype(kind)
         blocks = (layout.over_period(scale, kind), layout.over_period(shift, kind))
-        _forward(x.detach().numpy(), blocks[0], blocks[1], kind(keep), kind(threshold), steps, weights, o.numpy())
+        ctx.law = law = (kind(float(keep)), kind(float(threshold)))
+        _forward(x.detach().numpy(), *blocks, *law, steps, weights, o.numpy())
         ctx.save_for_backward(x)
         ctx.weights = np.ones(steps, kind) if shares is None else weights
         ctx.layout, ctx.settings, ctx.mean, ctx.deviation, ctx.scale, ctx.blocks = (
@@ -265,17 +282,18 @@ class _NormLif(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         (x,) = ctx.saved_tensors
-        _, keep, threshold, half, _, batch_statistics = ctx.settings
+        _, half, _, batch_statistics = ctx.settings
         drive, layout = x.detach().numpy(), ctx.layout
         channels, kind = layout.channels, drive.dtype.type
         scale, shift = ctx.blocks
         gy = np.empty_like(drive)
-        sums = np.empty((-(-drive.shape[1] // len(scale)) * -(-len(scale) // _BLOCK), 2, channels))
+        blocks = -(-drive.shape[1] // len(scale)) * -(-len(scale) // _BLOCK)
+        sums, learns = np.empty((blocks, 2, channels)), ctx.needs_input_grad[4:6]
+        numbers = np.zeros((blocks if any(learns) else 0, 2))
         channel = layout.over_period(np.arange(channels), np.int64)
         grad = grads[0].contiguous().numpy()
-        _backward(
-            grad, drive, scale, shift, kind(keep), kind(threshold), kind(half), ctx.weights, channel, ctx.mean, gy, sums
-        )
+        law = (*ctx.law, kind(half))
+        _backward(grad, drive, scale, shift, *law, ctx.weights, channel, ctx.mean, gy, sums, numbers)
         by_bias, by_centred = sums.sum(0)
         by_x = constant = np.zeros(channels)
         if batch_statistics:  # which depend on x too
@@ -288,7 +306,8 @@ class _NormLif(torch.autograd.Function):
         if ctx.needs_input_grad[3]:  # which batch statistics take away again
             by_offset = torch.from_numpy(by_bias * (0 if batch_statistics else ctx.scale)).to(x.dtype)
         shift = torch.from_numpy(by_bias).to(x.dtype)
-        return torch.from_numpy(gy), by_weight, shift, by_offset, None, None, None, None, None
+        by_law = number_gradients(torch.from_numpy(numbers), learns)
+        return torch.from_numpy(gy), by_weight, shift, by_offset, *by_law, None, None, None, None, None
 
 
 class DrivingNorm(NamedTuple):
@@ -317,7 +336,7 @@ def norm_lif(
     x: Float[torch.Tensor, "drives channels *map"],
     steps: int,
     norm: DrivingNorm,
-    neuron: tuple[float, float, float],
+    neuron: tuple[Number, Number, float],
     *,
     training: bool,
     constant: bool = False,
@@ -355,10 +374,11 @@ def norm_lif(
     else:
         mean, variance = (value.double().numpy() for value in (norm.mean, norm.variance))
         mean = mean - added
-    settings = (steps, *neuron, norm.eps, training)
+    keep, threshold, width = neuron
+    settings = (steps, width, norm.eps, training)
     over_time = None if shares is None else shares.numpy()
     spikes: torch.Tensor = _NormLif.apply(
-        flat, norm.weight, norm.bias, offset, mean, variance, layout, over_time, settings
+        flat, norm.weight, norm.bias, offset, keep, threshold, mean, variance, layout, over_time, settings
     )
     shaped = spikes.reshape(len(rows) // drives * len(spikes), *rows.shape[1:])
     return shaped.permute(0, 3, 1, 2) if innermost else shaped

@@ -14,12 +14,14 @@ from esvae.config import TrainConfig
 from esvae.errors import EsvaeError
 from esvae.machine.distributed import rank
 from esvae.model.esvae import Losses
+from esvae.model.learned import LEARNED_NUMBERS
 from esvae.training.batches import step_generator
 from esvae.training.resume import optimizer_state
 
 __all__ = ["OptimizationModule", "Trainable", "rate_factor"]
 
 _DECAY = 1 / 4  # share of the steps over which ``stable_decay`` lets the learning rate fall
+_UNDECAYED = (".log_scale", *LEARNED_NUMBERS)  # a scale has no reason to be near 1, a decay or threshold none either
 _SYNC_STEPS = 20  # on a GPU, steps between looks at the loss, each of which waits for the device
 
 
@@ -63,11 +65,11 @@ class OptimizationModule(lightning.LightningModule):
         settings = self.settings
         named = [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
         prior = [p for name, p in named if name.startswith("prior.")]
-        scales = [p for name, p in named if name.endswith(".log_scale")]
+        numbers = [p for name, p in named if name.endswith(_UNDECAYED)]
         groups: list[dict[str, Any]] = [
-            {"params": [p for name, p in named if not name.startswith("prior.") and not name.endswith(".log_scale")]},
+            {"params": [p for name, p in named if not name.startswith("prior.") and not name.endswith(_UNDECAYED)]},
             {"params": prior, "lr": settings.learning_rate * settings.prior_rate_factor},
-            {"params": scales, "weight_decay": 0.0},  # a scale has no reason to be near 1
+            {"params": numbers, "weight_decay": 0.0},
         ]
         optimizer = torch.optim.AdamW(
             [group for group in groups if group["params"]],

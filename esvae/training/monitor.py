@@ -15,6 +15,7 @@ from esvae.errors import ConfigError
 from esvae.machine.files import write_text
 from esvae.model import ESVAE
 from esvae.model.activity import model_activity
+from esvae.model.learned import LearnedLif
 from esvae.pictures import image_grid, save_grid
 from esvae.training.batches import step_generator
 from esvae.training.evaluate import evaluate_mse
@@ -24,6 +25,8 @@ __all__ = ["WATCHED", "Monitor", "write_history"]
 WATCHED = 256  #: training images that the activity of the layers is taken from
 _SAMPLES = 64  # images of a grid
 _PURPOSE = 4
+#: What is recorded of each layer, and what its columns begin with; the last two where they are learned.
+_GROUPS = {"rates": "rate", "dead": "dead", "synops": "synops", "keep": "keep", "threshold": "threshold"}
 
 
 class Monitor:
@@ -70,6 +73,9 @@ class Monitor:
         record["rates"] = {layer.name: round(layer.rate, 5) for layer in activity.layers}
         record["dead"] = {layer.name: round(layer.dead, 5) for layer in activity.layers}
         record["synops"] = {name: round(count, 1) for name, count in activity.synops.items()}
+        for name, module in self.model.named_modules():
+            for number, value in module.learned.items() if isinstance(module, LearnedLif) else ():
+                record.setdefault(number, {})[name.removesuffix(".lif").removesuffix("_lif")] = round(value, 5)
         record["seconds"] = round(time.perf_counter() - self._since, 3)
         self._since = time.perf_counter()
         if writes:
@@ -115,7 +121,7 @@ def _events(folder: Path, first: int) -> Any:
 def flat(record: dict[str, Any]) -> dict[str, float]:
     """A record with the layers' entries as ``rate/decoder.layers.0``."""
     numbers = {name: value for name, value in record.items() if not isinstance(value, dict)}
-    for name, prefix in (("rates", "rate"), ("dead", "dead"), ("synops", "synops")):
+    for name, prefix in _GROUPS.items():
         numbers.update({f"{prefix}/{layer}": value for layer, value in record.get(name, {}).items()})
     return numbers
 

@@ -18,6 +18,7 @@ from esvae.machine.arguments import shown
 from esvae.machine.distributed import processes, rank
 from esvae.machine.locks import only_writer
 from esvae.model import ESVAE
+from esvae.model.learned import LEARNED_NUMBERS
 from esvae.run import Run, load_run, read_record, save_record, save_run
 from esvae.training.batches import Batches
 from esvae.training.evaluate import fit_prior
@@ -32,10 +33,11 @@ __all__ = ["fine_tuning", "train"]
 #: Ends of the names of what says how weights are rounded.
 _ROUNDING = (".log_scale", ".active")
 #: Keys that came later, and the value of configs before them.
-_LATER_KEYS = {
+_LATER_KEYS: dict[str, Any] = {
     "model.sampler": "poisson",
     "model.decoder.readout_kernel": 3,
     "model.decoder.readout_init": "uniform",
+    "model.learned": [],
     "train.edge_weight": 0.0,
     "train.coarse_weight": 0.0,
 }
@@ -161,10 +163,12 @@ def _held_out(images: ImageSet, count: int) -> tuple[ImageSet, torch.Tensor | No
 
 
 def _take_over(model: ESVAE, initial: Run) -> None:
-    """The weights of another run, all but what says how they are rounded."""
-    kept = {name for name in model.state_dict() if name.endswith(_ROUNDING)}
+    """The weights of another run, all but what says how they are rounded; numbers of neurons that are learned now and
+    were not there begin at the config's."""
     given = {name: value for name, value in initial.model.state_dict().items() if not name.endswith(_ROUNDING)}
-    wanted = {name: tuple(value.shape) for name, value in model.state_dict().items() if name not in kept}
+    own = {name: value for name, value in model.state_dict().items() if not name.endswith(_ROUNDING)}
+    begun = {name for name in own if name.endswith(LEARNED_NUMBERS) and name not in given}
+    wanted = {name: tuple(value.shape) for name, value in own.items() if name not in begun}
     found = {name: tuple(value.shape) for name, value in given.items()}
     if wrong := sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name)):
         name = wrong[0]

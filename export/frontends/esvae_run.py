@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -30,7 +29,7 @@ def from_run(run: Run) -> FloatNetwork:
         if isinstance(layer.synapse, nn.Linear):
             shape = (layer.synapse.out_features // decoder.base_size**2, decoder.base_size, decoder.base_size)
         layers.append(replace(float_layer(layer), map_shape=shape, scale=_scale(layer.rounding)))
-    readout = synapse_of(decoder.readout, FloatLif(decoder.keep, math.inf))
+    readout = synapse_of(decoder.readout, decoder.readout_lif.floats)
     layers.append(FloatLayer(readout, scale=_scale(decoder.readout_rounding)))
     size = config.data.image_size
     weight, bias, share = (values.numpy().copy() for values in model.prior.components())
@@ -59,7 +58,7 @@ def _scale(rounding: Rounding | None) -> float | None:
 def float_layer(layer: SpikingLayer) -> FloatLayer:
     """The layer, its norm as it is in evaluation."""
     norm = Norm(*(values.detach().numpy() for values in layer.norm.scale_and_shift()))
-    return FloatLayer(synapse_of(layer.synapse, layer.neuron.lif), norm)
+    return FloatLayer(synapse_of(layer.synapse, layer.lif.floats), norm)
 
 
 def synapse_of(module: nn.Module, neuron: FloatLif) -> Synapse[FloatLif]:

@@ -57,7 +57,7 @@ def test_the_readout_commutes_with_the_last_layer(kind: str) -> None:
     hidden = decoder.hidden(spikes)[-1].unflatten(0, (4, 3))
     potential = torch.zeros(())
     for step in hidden:
-        potential = decoder.keep * potential + decoder.readout(step)
+        potential = decoder.readout_lif.keep * potential + decoder.readout(step)
     expected = functional.pixel_shuffle(potential, decoder.upscale) if decoder.upscale > 1 else potential
     torch.testing.assert_close(decoder.potentials(spikes), expected)
 

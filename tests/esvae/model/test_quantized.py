@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,23 +18,32 @@ from esvae.chip.lif import integer_lif, integer_readout
 from esvae.chip.neuron import FloatLif, lif_step
 from esvae.chip.rounding import FloatValues, WeightGrid, round_layer
 from esvae.chip.scales import CLIPPINGS, max_scale, mse_scale, percentile_scale
-from esvae.config import Config, config_from_dict, load_config
+from esvae.config import Config, config_from_dict, load_config, with_settings
 from esvae.errors import ConfigError
 from esvae.model import ESVAE
+from esvae.model.learned import LEARNED_NUMBERS, LearnedLif
+from esvae.neurons import Cuba, run_cuba
 from esvae.neurons.lif import lif
 from esvae.run import Run, load_run, save_run
 from esvae.training import Machine, fine_tuning, train
 from export.frontends import from_run
-from export.ir import NEVER_FIRES, Dense, Lif, Network
+from export.ir import NEVER_FIRES, Conv, Dense, Lif, Network
 from export.netx import read_netx
 from export.pipeline import compiled, export_run
 from sim.sampler import draw_latents
 from sim.twin.engine import Engine
 from strategies import lifs
 
+LEARNED = ("keep", "threshold", "readout_keep")
+
 
 def small(
-    kind: str = "subpixel", bits: int | None = 4, start: float = 0.0, current_keep: float = 0.0, kernel: int = 3
+    kind: str = "subpixel",
+    bits: int | None = 4,
+    start: float = 0.0,
+    current_keep: float = 0.0,
+    kernel: int = 3,
+    learned: Sequence[str] = (),
 ) -> Config:
     content = load_config("digits").model_dump()
     content["model"].update(latent=12, time_steps=5, encoder_channels=[4, 6])
@@ -45,7 +55,7 @@ def small(
     }
     content["model"]["neuron"]["current_keep"] = current_keep
     content["model"]["quantization"] = None if bits is None else {"weight_bits": bits, "start": start}
-    content["model"]["prior"] = {"kind": "bottleneck"}
+    content["model"].update(prior={"kind": "bottleneck"}, learned=list(learned))
     content["train"].update(epochs=1, batch_size=16)
     return config_from_dict(content, "small")
 
@@ -136,7 +146,7 @@ def test_an_interrupted_training_in_integers_goes_on_exactly(floats: Run, tmp_pa
 
 def test_every_parameter_of_the_decoder_learns() -> None:
     torch.manual_seed(0)
-    model = ESVAE(small(bits=3)).train()
+    model = ESVAE(small(bits=3, learned=LEARNED)).train()
     for name, buffer in model.named_buffers():
         if name.endswith("running_var"):
             buffer.fill_(0.05)
@@ -182,6 +192,96 @@ def test_the_neurons_step_as_they_are_defined(data: st.DataObject) -> None:
             np.testing.assert_array_equal(integer_lif(given_sums, given_bias, neuron).numpy(), np.stack(seen))
         else:
             np.testing.assert_array_equal(integer_readout(given_sums, given_bias, neuron).numpy(), v)
+
+
+@pytest.mark.parametrize("bits", [2, 8])
+def test_learned_decays_and_thresholds_are_those_of_the_file(floats: Run, bits: int, tmp_path: Path) -> None:
+    config = small(bits=bits, learned=LEARNED)
+    config = config_from_dict(with_settings(config.model_dump(), ["train.learning_rate=0.02"]), "learned")
+    run = train(config, tmp_path / "run", initial=floats, machine=Machine(max_steps=12))
+    assert_the_file_is_the_model(run, tmp_path / "f.net")
+    decoder, network = run.model.decoder, read_netx(tmp_path / "f.net")
+    learned = [*(layer.lif for layer in decoder.layers), decoder.readout_lif]
+    roundings = [*(layer.rounding for layer in decoder.layers), decoder.readout_rounding]
+    for lif_, rounding, layer in zip(learned, roundings, network.layers, strict=True):
+        assert isinstance(layer, Conv)
+        assert isinstance(layer.neuron, Lif)
+        assert rounding is not None
+        keep, threshold = lif_.floats.keep, lif_.floats.threshold
+        assert keep != lif_.start.keep
+        assert 4096 * keep == 4096 - layer.neuron.voltage_decay  # type: ignore[operator]
+        if math.isfinite(threshold):
+            assert threshold != lif_.start.threshold
+            assert layer.neuron.threshold == round(threshold * rounding.scale)
+    kept = run.record["epochs"][-1]["keep"]
+    assert kept["decoder.readout"] == pytest.approx(decoder.readout_lif.floats.keep, abs=1e-5)
+
+
+def test_a_training_of_learned_numbers_goes_on_exactly_and_is_started_from(tmp_path: Path) -> None:
+    config = small(bits=None, learned=LEARNED)
+    whole = train(config, tmp_path / "whole", machine=Machine(max_steps=8))
+    train(config, tmp_path / "cut", machine=Machine(max_steps=5))
+    resumed = train(config, tmp_path / "cut", machine=Machine(max_steps=8), resume=True)
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, resumed.model.state_dict()[name]), name
+    tuned = train(fine_tuning(whole.config, 4), tmp_path / "tuned", initial=whole, machine=Machine(max_steps=1))
+    numbers = [name for name in whole.model.state_dict() if name.endswith(LEARNED_NUMBERS)]
+    assert len(numbers) == 11
+    for name in numbers:  # one step of the optimizer behind
+        before, after = whole.model.state_dict()[name], tuned.model.state_dict()[name]
+        torch.testing.assert_close(after, before, rtol=0, atol=0.005)
+        assert after.dtype == torch.float64
+    fixed = config_from_dict(with_settings(config.model_dump(), ["model.learned=[]"]), "fixed")
+    with pytest.raises(ConfigError, match=r"'decoder\.layers\.0\.lif\.log_threshold' has shape \(\), expected none"):
+        train(fixed, tmp_path / "fixed", initial=whole, machine=Machine(max_steps=1))
+
+
+def test_integers_give_learned_numbers_the_gradient_of_floats() -> None:
+    rng = torch.Generator().manual_seed(4)
+    drive = torch.randn(6, 3, 10, generator=rng, dtype=torch.float64) * 0.3
+    seed = torch.randn(6, 3, 10, generator=rng, dtype=torch.float64)
+    scale, unit = 40_000.0, 64 * 40_000.0
+    neuron, bias, width = Lif(4096, 3072, round(0.2 * scale)), torch.zeros(10, dtype=torch.float64), 0.5 * unit
+    exact, whole = drive.flatten(0, 1), (drive * scale).round()
+
+    def numbers() -> tuple[torch.Tensor, torch.Tensor]:
+        return tuple(torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in (0.25, 0.2))
+
+    fired, law = (numbers() for _ in range(2))
+    spikes = integer_lif(whole, bias, neuron, width, keep=fired[0], threshold=fired[1] * unit)
+    (spikes * seed).sum().backward()
+    floats = lif(exact, 6, keep=law[0], threshold=law[1], width=0.5)
+    (floats * seed.flatten(0, 1)).sum().backward()
+    stepped = numbers()
+    (run_cuba(Cuba(0.25, 0.2), drive, keep=stepped[0], threshold=stepped[1]) * seed).sum().backward()
+    for ours, same, wanted in zip(fired, stepped, law, strict=True):
+        assert wanted.grad is not None
+        assert abs(wanted.grad) > 0.1
+        torch.testing.assert_close(same.grad, wanted.grad)
+        torch.testing.assert_close(ours.grad, wanted.grad, rtol=1e-4, atol=1e-5)
+    kept, share = numbers()[0], numbers()[0]
+    (integer_readout(whole, bias, neuron, keep=kept) / unit * seed[0]).sum().backward()
+    ends = sum(share ** (5 - t) * drive[t] for t in range(6))
+    (ends * seed[0]).sum().backward()
+    torch.testing.assert_close(kept.grad, share.grad, rtol=1e-4, atol=1e-5)
+
+
+@given(st.floats(-2, 3))
+def test_a_learned_share_is_on_the_chips_grid_and_finds_back(raw: float) -> None:
+    learned = LearnedLif(FloatLif(0.5, 0.2), {"keep"})
+    assert learned.raw_keep is not None
+    learned.raw_keep.data.fill_(raw)
+    share = learned.keep
+    assert isinstance(share, torch.Tensor)
+    assert 0 <= share <= 1
+    assert share * 4096 == round(float(share) * 4096)
+    assert abs(float(share) - min(max(raw, 0.0), 1.0)) <= 0.5 / 4096
+    assert learned.learned == {"keep": float(share)}
+    for gradient in (1.0, -1.0):
+        learned.raw_keep.grad = None
+        (gradient * learned.keep).backward()
+        outwards = (raw < 0 and gradient > 0) or (raw > 1 and gradient < 0)
+        assert learned.raw_keep.grad == (0 if outwards else gradient)
 
 
 def test_the_surrogate_gradient_is_the_float_neurons() -> None:
@@ -242,6 +342,10 @@ def test_settings_that_do_not_go_together_are_refused(floats: Run, tmp_path: Pat
     with pytest.raises(ConfigError, match=r"model.quantization needs model\.neuron\.cells: esvae"):
         config_from_dict(content, "x")
     other = config_from_dict({**small().model_dump(), "model": {**small().model_dump()["model"], "latent": 9}}, "x")
+    content = small(bits=None, learned=["keep"]).model_dump()
+    content["model"]["neuron"]["cells"] = "norse"
+    with pytest.raises(ConfigError, match=r"model.learned keep and threshold need model\.neuron\.cells: esvae"):
+        config_from_dict(content, "x")
     with pytest.raises(ConfigError, match=r"of another model: '.*' has shape .*, expected .*; use its own config"):
         train(other, tmp_path / "run", initial=floats, machine=Machine(max_steps=1))
 

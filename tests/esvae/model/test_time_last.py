@@ -11,6 +11,8 @@ from time_last import TimeLast
 
 from esvae.config import Config, config_from_dict
 from esvae.model import ESVAE
+from esvae.model.layers import SpikingLayer
+from esvae.model.learned import LEARNED_NUMBERS
 
 
 def config(kind: str, size: int, *, small: bool, **model: Any) -> Config:
@@ -61,7 +63,25 @@ def images_for(settings: Config, count: int, dtype: torch.dtype) -> torch.Tensor
 def test_losses_and_gradients_are_those_of_the_equations(kind: str, size: int, gradient: str) -> None:
     settings = config(kind, size, small=True, sampling_gradient=gradient, neuron={"surrogate_width": 0.4})
     model, plain = pair(settings, torch.float64, in_place=gradient == "rectangular")
-    images = images_for(settings, 6, torch.float64)
+    compare(model, plain, images_for(settings, 6, torch.float64))
+
+
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("learned", [["keep"], ["threshold"], ["keep", "threshold", "readout_keep"]])
+def test_gradients_of_learned_numbers_are_those_of_the_equations(
+    learned: list[str], fused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not fused:
+        monkeypatch.setattr(SpikingLayer, "_fused", lambda self, x: False)
+    settings = config("subpixel", 32, small=True, learned=learned, readout_keep=0.75, neuron={"surrogate_width": 0.4})
+    model, plain = pair(settings, torch.float64)
+    numbers = sum(name.endswith(LEARNED_NUMBERS) for name, _ in model.named_parameters())
+    assert numbers == 7 * len(set(learned) - {"readout_keep"}) + ("readout_keep" in learned)
+    compare(model, plain, images_for(settings, 6, torch.float64))
+
+
+def compare(model: ESVAE, plain: TimeLast, images: torch.Tensor) -> None:
+    """Holds losses, gradients and running statistics equal."""
     ours = model.losses(images, torch.Generator().manual_seed(7))
     total, reconstruction, mmd = plain.losses(images, torch.Generator().manual_seed(7))
     assert torch.allclose(ours.total, total, rtol=1e-12)
