@@ -48,8 +48,9 @@ class SpikingLayer(nn.Module):
         learned: Collection[str] = (),
     ) -> None:
         super().__init__()
-        self.rounding, self.lif = rounding, LearnedLif(neuron.lif, learned)
+        self.rounding = rounding
         self.synapse, self.norm, self.neuron = synapse, ThresholdNorm(channels, neuron.threshold), neuron
+        self.lif = LearnedLif(neuron.lif, learned)  # last: a model's first parameter tells its precision
         self.stepwise: Cuba | None = None
         if neuron.cells != "esvae" or neuron.current_keep or neuron.surrogate != "rectangle":
             self.stepwise = Cuba(

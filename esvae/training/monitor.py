@@ -74,8 +74,8 @@ class Monitor:
         record["dead"] = {layer.name: round(layer.dead, 5) for layer in activity.layers}
         record["synops"] = {name: round(count, 1) for name, count in activity.synops.items()}
         for name, module in self.model.named_modules():
-            for number, value in module.learned.items() if isinstance(module, LearnedLif) else ():
-                record.setdefault(number, {})[name.removesuffix(".lif").removesuffix("_lif")] = round(value, 5)
+            for key, value in module.learned.items() if isinstance(module, LearnedLif) else ():
+                record.setdefault(key, {})[name.removesuffix("lif")[:-1]] = round(value, 5)
         record["seconds"] = round(time.perf_counter() - self._since, 3)
         self._since = time.perf_counter()
         if writes:
