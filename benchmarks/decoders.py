@@ -1,16 +1,20 @@
 """Decoders of other shapes, neurons and losses, each trained equally briefly on the same code, and what they cost.
 
     python -m benchmarks.decoders [--run pretrained:fashion_mnist] [--steps 900] [--only NAME ...] [--data-root DIR]
+        [--features FILE]
 
 The encoder and the prior are the run's. Each decoder begins anew and learns on rates that the encoder gave once
 (``train.finish``), then is rounded to 8 bits and judged in integers: reconstruction MSE of 5,000 test images, FAD of
 as many drawn from the prior and from the rates of training images, exact operations and an estimate of the energy.
-Rows that are there are kept.
+Rows that are there are kept. FAD is measured in the autoencoder below the data root. The loss in features takes another,
+the FILE, which ``esvae fad train CONFIG --seed 1 --out FILE`` makes; once it takes the judge's own, to see by how much
+that flatters.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import sys
 import tempfile
@@ -27,9 +31,10 @@ from deploy.entering import InputOptions
 from esvae.config import Config, config_from_dict, with_settings
 from esvae.data import ImageSet, ImageSplits, load_images
 from esvae.metrics.distances import frechet_distance, moments
-from esvae.metrics.features import FeatureNet, extract
+from esvae.metrics.features import FeatureNet, extract, frozen, load_features
 from esvae.metrics.train_features import features_of
 from esvae.model import ESVAE
+from esvae.model.learned import LearnedLif
 from esvae.pictures import save_grid
 from esvae.run import Run, load_run
 from esvae.training.evaluate import posterior_rates
@@ -63,7 +68,13 @@ DECODERS: dict[str, tuple[str, ...]] = {
     "edges": ("train.edge_weight=0.1",),
     "coarse pictures": ("train.coarse_weight=0.5",),
     "read back by the encoder": ("train.finish.consistency_weight=1.0",),
+    "membrane learned": ("model.learned=[keep]",),
+    "membrane and threshold learned": ("model.learned=[keep, threshold]",),
+    "readout learned too": ("model.learned=[keep, threshold, readout_keep]",),
+    "features": ("train.feature_weight=0.5",),
+    "features of the judge": ("train.feature_weight=0.5",),
 }
+_OF_THE_JUDGE = "features of the judge"
 
 
 def main() -> None:
@@ -73,6 +84,7 @@ def main() -> None:
     parser.add_argument("--learning-rate", type=float, default=1e-3, help="falls to zero with a cosine")
     parser.add_argument("--only", nargs="*", choices=DECODERS, metavar="NAME", help=", ".join(DECODERS))
     parser.add_argument("--data-root", type=Path)
+    parser.add_argument("--features", type=Path, metavar="FILE", help="autoencoder of the loss in features")
     parser.add_argument("--pictures", type=Path, help="a folder for a grid of each")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     arguments = parser.parse_args()
@@ -101,6 +113,7 @@ class Judge:
             raise SystemExit(f"--steps {arguments.steps}: sees more than the {len(images.train)} training images")
         self.training = images.train.head(shown)
         self.net: FeatureNet = features_of(run.config.data, arguments.data_root)
+        self.asked = None if arguments.features is None else load_features(arguments.features)
         self.test = images.test.head(IMAGES)
         self.rates = posterior_rates(run.model, self.training)
         self.test_rates = posterior_rates(run.model, self.test)
@@ -108,18 +121,27 @@ class Judge:
 
     def row(self, name: str) -> dict[str, Any]:
         learning = (f"train.finish.images={len(self.training)}", f"train.finish.learning_rate={self.learning_rate}")
-        network = integer_network(self.trained(config_of(self.run.config, (*learning, *DECODERS[name]))))[0]
+        asked = self.net if name == _OF_THE_JUDGE else self.asked
+        trained = self.trained(config_of(self.run.config, (*learning, *DECODERS[name])), asked)
+        network = integer_network(trained)[0]
         if isinstance(network.prior, Prior):  # rates are counts of the encoder's window, whatever the decoder's is
             levels = self.run.config.model.time_steps
             network = replace(network, prior=replace(network.prior, levels=levels))
-        return self.measured(name, network)
+        numbers = {
+            place: module.learned
+            for place, module in trained.model.decoder.named_modules()
+            if isinstance(module, LearnedLif) and module.learned
+        }
+        return {**self.measured(name, network), **({"learned": numbers} if numbers else {})}
 
-    def trained(self, config: Config) -> Run:
-        """A decoder of the config, which begins anew, with the run's encoder and prior."""
+    def trained(self, config: Config, asked: FeatureNet | None) -> Run:
+        """A decoder of the config, which begins anew, with the run's encoder and prior; features are those of
+        ``asked``."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.train.seed)
             model = ESVAE(config)
-        model.encoder.load_state_dict(self.run.model.encoder.state_dict())
+        model.encoder = copy.deepcopy(self.run.model.encoder)
+        model.encode = None if asked is None else frozen(asked)
         model.prior.load_state_dict(self.run.model.prior.state_dict())
         with tempfile.TemporaryDirectory() as folder:
             tune_decoder(model.arrange(), self.training, folder, {}, rates=self.rates)

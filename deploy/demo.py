@@ -77,17 +77,26 @@ def run_demo(
     out = Path(out)
     watch = Stopwatch()
 
-    def begin(stage: str) -> Progress:
-        watch.start(stage)
+    def shown(stage: str) -> Progress:
         return within(None if progress is None else progress(stage), 0.0, 1.0)
 
+    def begin(stage: str) -> Progress:
+        watch.start(stage)
+        return shown(stage)
+
     report = begin("train")
+
+    def follow(stage: str) -> None:
+        nonlocal report
+        report = shown(stage)
+
     run = train(
         config,
         out / "run",
         resume=True,
         machine=Machine(max_steps=max_steps),
         progress=lambda step, steps, mse, epoch: report(step / steps, training_line(mse, epoch)),
+        stage=follow,
     )
     images = load_images(config.data)
     test_mse = evaluate_mse(run.model, images.test)

@@ -199,6 +199,10 @@ class TrainConfig(_Section):
     """Weight of the mean absolute error of differences between neighbouring pixels. The paper has none."""
     coarse_weight: float = Field(0.0, ge=0)
     """Weight of the mean squared error of pictures at a half and a quarter of the size. The paper has none."""
+    feature_weight: float = Field(0.0, ge=0)
+    """Weight of the mean squared difference of the codes that the data set's FAD autoencoder gives, as ``esvae fad
+    train`` left it below the data root. FAD is measured in such codes too: judge by another autoencoder. The paper has
+    none."""
     precision: Literal["auto", "32", "64", "bf16-mixed", "16-mixed"] = "32"
     """Of the arithmetic; ``auto`` takes bf16-mixed where the machine multiplies bfloat16 in hardware, else 32;
     ``16-mixed`` needs a GPU. Membrane potentials are never below 32 bit."""

@@ -36,7 +36,7 @@ def demo(
     from esvae.machine.outputs import output_folder
 
     output_folder(out, option="--out")
-    with only_writer(out), stages() as start:
+    with only_writer(out), stages(width=9) as start:
         result = run_demo(load_config(config), out, max_steps=max_steps, progress=start)
     tables = demo_tables(plain(result))
 

@@ -78,7 +78,7 @@ def train(
 
     [bold]Example:[/] esvae train --qat --from runs/digits --weight-bits 4 --out runs/digits_4bit
     """
-    from deploy.view.console import bar, emit_json, say, tell
+    from deploy.view.console import bar, emit_json, say, stages, tell
     from deploy.view.prose import training_line
     from esvae.config import config_from_dict, given_by, with_settings
     from esvae.errors import ConfigError
@@ -107,16 +107,24 @@ def train(
     check_place(out, resume=resume, overwrite=overwrite)
     with bar("images") as report:
         images = load_images(checked.data, data_root, report)
-    with bar(f"train {checked.name}", shown=rank() == 0) as report:
+    with stages(shown=rank() == 0) as another:
+        report = another(f"train {checked.name}")
+
+        def begin(stage: str) -> None:
+            nonlocal report
+            report = another(stage)
+
         run = run_training(
             checked,
             out,
             initial=initial,
             images=images,
+            data_root=data_root,
             resume=resume,
             overwrite=overwrite,
             machine=machine,
             progress=lambda step, steps, mse, epoch: report(step / steps, training_line(mse, epoch)),
+            stage=begin,
         )
     if rank() != 0:
         return

@@ -9,7 +9,6 @@ from typing import TypeAlias
 
 from deploy.backends import Progress
 from deploy.sweep.types import Failed, SweepProtocol
-from esvae.data import load_images
 from esvae.errors import EsvaeError
 from esvae.run import Run
 from esvae.training import Machine, fine_tuning, train
@@ -43,10 +42,17 @@ def _fine_tuned(
     """
     config = fine_tuning(run.config, bits)
 
-    def report(step: int, steps: int, mse: float, epoch: object) -> None:
+    def report(share: float, text: str) -> None:
         if progress is not None:
-            progress(step / steps, f"fine-tuning with {bits} bits, reconstruction MSE {mse:.4f}")
+            progress(share, f"fine-tuning with {bits} bits, {text}")
 
-    images = load_images(config.data, data_root)
-    machine = Machine(samples_every=0)
-    return str(out), train(config, out, initial=run, images=images, resume=True, machine=machine, progress=report)
+    return str(out), train(
+        config,
+        out,
+        initial=run,
+        data_root=data_root,
+        resume=True,
+        machine=Machine(samples_every=0),
+        progress=lambda step, steps, mse, epoch: report(step / steps, f"reconstruction MSE {mse:.4f}"),
+        stage=lambda text: report(0.0, text),
+    )

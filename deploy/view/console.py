@@ -143,35 +143,42 @@ def _cleared_by_errors(display: Progress) -> Iterator[None]:
 @contextmanager
 def bar(title: str, *, shown: bool = True) -> Iterator[Report]:
     """A progress bar; gives the callback that takes the share done, 0 to 1, and what is being done."""
-    with _display(shown=shown) as display, _cleared_by_errors(display):
-        task, before = display.add_task(title, total=1.0, text="", below=""), doing(title)
-
-        def report(share: float, text: str) -> None:
-            display.update(task, completed=share, **_placed(title, text))
-            doing(f"{title}: {share:.0%}, {text}")
-
-        yield report
-        display.update(task, completed=1.0, text="", below="")
-        doing(before)
+    with stages(shown=shown) as start:
+        yield start(title)
 
 
 @contextmanager
-def stages() -> Iterator[Any]:
-    """A bar for each stage of longer work; gives a function from a stage's name to its callback."""
-    with _display() as display, _cleared_by_errors(display):
-        tasks: list[Any] = []
+def stages(*, shown: bool = True, width: int = 0) -> Iterator[Callable[[str], Report]]:
+    """A bar for each stage of longer work; gives a function from a stage's name to its callback, as :func:`bar`'s.
+
+    Args:
+        shown: whether there are bars at all.
+        width: columns that the names take at least, so that the bars begin below each other.
+    """
+    before = None
+    with _display(shown=shown) as display, _cleared_by_errors(display):
+
+        def end() -> None:
+            if display.tasks:
+                display.update(display.task_ids[-1], completed=1.0, text="", below="")
 
         def start(stage: str) -> Report:
-            if tasks:
-                display.update(tasks[-1], completed=1.0, text="", below="")
-            task = display.add_task(f"{stage:9s}", total=1.0, text="", below="")
-            tasks.append(task)
-            doing(stage)
-            return lambda share, text: display.update(task, completed=share, **_placed(f"{stage:9s}", text))
+            nonlocal before
+            end()
+            title = f"{stage:{width}s}"
+            task, was = display.add_task(title, total=1.0, text="", below=""), doing(stage)
+            before = was if before is None else before
+
+            def report(share: float, text: str) -> None:
+                display.update(task, completed=share, **_placed(title, text))
+                doing(f"{stage}: {share:.0%}, {text}")
+
+            return report
 
         yield start
-        if tasks:
-            display.update(tasks[-1], completed=1.0, text="", below="")
+        end()
+        if before is not None:
+            doing(before)
 
 
 def print_tables(tables: Iterable[Table]) -> None:

@@ -21,7 +21,7 @@ from esvae.errors import CheckpointError
 from esvae.machine.tensors import check_state, load_tensors, save_tensors
 from esvae.machine.torch_archive import read_torch_archive
 
-__all__ = ["PROTOCOLS", "FeatureNet", "Protocol", "extract", "load_features", "save_features"]
+__all__ = ["PROTOCOLS", "FeatureNet", "Protocol", "extract", "frozen", "load_features", "save_features"]
 
 Protocol = Literal["eval", "published"]
 #: ``eval``: batch norm with its running statistics, so that an image's code is its own; ``published``: batch norm with
@@ -76,6 +76,13 @@ class FeatureNet(nn.Module):
         codes = self.encode(images)
         back: torch.Tensor = self.final_layer(self.decoder(self.decoder_input(codes).unflatten(1, (-1, 2, 2))))
         return back
+
+
+def frozen(net: FeatureNet) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The codes of an autoencoder as a function of images that a loss can be taken of: its batch norm with running
+    statistics, its weights without gradients; it follows the images to their device and precision."""
+    net = net.eval().requires_grad_(False)
+    return lambda images: net.to(images.device, images.dtype).encode(images)
 
 
 @torch.no_grad()

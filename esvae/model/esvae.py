@@ -14,7 +14,7 @@ from esvae.model.activity import recording
 from esvae.model.decoder import Decoder
 from esvae.model.layers import SpikingLayer, SpikingLayers
 from esvae.model.prior import LearnedPrior
-from esvae.model.texture import texture_error
+from esvae.model.texture import Encode, texture_error
 
 __all__ = ["ESVAE", "Encoder", "Losses", "mmd"]
 
@@ -72,7 +72,12 @@ class ESVAE(nn.Module):
 
     Args:
         config: a checked config.
+
+    Attributes:
+        encode: what ``train.feature_weight`` compares pictures by; set by whoever trains.
     """
+
+    encode: Encode | None = None
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -145,7 +150,7 @@ class ESVAE(nn.Module):
             output, activity = self.reconstruction(posterior, generator), posterior.new_zeros(())
         reconstruction = torch.nn.functional.mse_loss(output, images)
         distance = mmd(all_rows(posterior), all_rows(self.prior(len(images), generator)))
-        texture = texture_error(output, images, settings)
+        texture = texture_error(output, images, settings, self.encode)
         total = reconstruction + settings.mmd_weight * distance + settings.activity_weight * activity + texture
         if self.config.model.quantization is not None and not self.decoder.in_integers:
             # Several processes wait for the gradient of every parameter, of the scales too.

@@ -113,7 +113,7 @@ class _DecoderAlone(nn.Module):
         images = pixels.unflatten(1, (data.image_channels, data.image_size, data.image_size))
         drawn = self.model.reconstruction(rates, generator)
         error = nn.functional.mse_loss(drawn, images)
-        texture = texture_error(drawn, images, self.model.config.train)
+        texture = texture_error(drawn, images, self.model.config.train, self.model.encode)
         if self.consistency_weight:
             seen = self.model.posterior_rates(drawn)
             texture = texture + self.consistency_weight * nn.functional.mse_loss(seen, rates)

@@ -6,6 +6,7 @@ import functools
 import operator
 import os
 import shutil
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -17,6 +18,8 @@ from esvae.machine.allocator import keep_large_blocks
 from esvae.machine.arguments import shown
 from esvae.machine.distributed import processes, rank
 from esvae.machine.locks import only_writer
+from esvae.metrics.features import frozen
+from esvae.metrics.train_features import features_of
 from esvae.model import ESVAE
 from esvae.model.learned import LEARNED_NUMBERS
 from esvae.run import Run, load_run, read_record, save_record, save_run
@@ -40,6 +43,7 @@ _LATER_KEYS: dict[str, Any] = {
     "model.learned": [],
     "train.edge_weight": 0.0,
     "train.coarse_weight": 0.0,
+    "train.feature_weight": 0.0,
 }
 #: Fine-tuning takes this share of the epochs that the run took, with this share of its learning rate.
 _FINE_EPOCHS, _FINE_RATE = 0.5, 2 / 3
@@ -66,10 +70,12 @@ def train(
     *,
     initial: Run | None = None,
     images: ImageSplits | None = None,
+    data_root: str | os.PathLike[str] | None = None,
     resume: bool = False,
     overwrite: bool = False,
     machine: Machine | None = None,
     progress: TrainingProgress | None = None,
+    stage: Callable[[str], None] | None = None,
 ) -> Run:
     """Trains a model and leaves it in ``directory``; the same config gives the same weights on one machine
     with the same number of threads. Its config there says which precision ``auto`` took.
@@ -80,16 +86,20 @@ def train(
         directory: the run directory.
         initial: a run whose weights training starts from, of the same model; its scales are not taken over.
         images: the data set; the config's where None.
+        data_root: below which the data set and the autoencoder of ``train.feature_weight`` are looked for, see
+            :func:`esvae.data.data_root`.
         resume: continue an interrupted run from its last checkpoint, to the weights that it would have reached
             uninterrupted; begins where there is no checkpoint, returns at once where the run is finished. With
             ``overwrite`` it continues the training that is to replace a finished run.
         overwrite: replace the run that is there: an unfinished one now, a finished one when the new one is finished.
         machine: device, processes, number of steps, what is written while it trains; one process on the CPU by default.
         progress: called after every step.
+        stage: called when something else than these steps begins, with what it is: ``fitting the prior``.
 
     Raises:
         EsvaeError: the loss is not finite, the directory cannot be written, or another process writes there.
-        CheckpointError: ``directory`` holds a run that may not be replaced, or, to be resumed, one of other settings.
+        CheckpointError: ``directory`` holds a run that may not be replaced, or, to be resumed, one of other settings;
+            there is no autoencoder for ``train.feature_weight``.
         ConfigError: the batch does not fit the data or the processes; ``initial`` is of another model; a finish over
             several processes.
     """
@@ -100,19 +110,20 @@ def train(
         config = load_config(config)
     machine = machine or Machine()
     config, _ = settled_precision(config, gpu=check_machine(machine, config.train))
+    encode = frozen(features_of(config.data, data_root)) if config.train.feature_weight else None
     if config.train.finish is not None and machine.devices > 1:
         raise ConfigError("train.finish tunes the decoder in one process; leave --devices out, or set it to null")
     with only_writer(directory if rank() == 0 else None):
         place, settings = training_place(directory, resume=resume, overwrite=overwrite), config.train
         work = place.work
-        images = images or load_images(config.data)
+        images = images or load_images(config.data, data_root)
         training, validation = _held_out(images.train, settings.validation_images)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             model = ESVAE(config)
         if initial is not None:
             _take_over(model, initial)
-        model.arrange()
+        model.arrange().encode = encode
         batches = Batches(training, settings.batch_size, settings.seed, flip=config.data.flip)
         total = settings.epochs * batches.epoch_steps
         total = total if machine.max_steps is None else min(machine.max_steps, total)
@@ -136,13 +147,17 @@ def train(
         fit(model, settings, batches, keeping, total=total, machine=machine, monitor=monitor, progress=progress)
         if last and rank() == 0 and not read_record(work).get("finished"):
             run = load_run(work)
-            record = dict(run.record)
+            run.model.encode, record = encode, dict(run.record)
+            begin = stage or (lambda text: None)
             if settings.finish is not None:
+                begin("tuning the decoder")
                 course = {**_fingerprint(config, total, initial), "of": run.weights_hash}
                 record["finish"] = tune_decoder(run.model, training, work, course, resume=resume, progress=progress)
             if mixture:
+                begin("fitting the prior")
                 fit_prior(run.model, training.head(config.model.prior.images))
             if settings.finish is not None and settings.finish.gain:
+                begin("choosing the gain")
                 record["finish"]["gain"] = choose_gain(run.model, training)
             save_run(work, run.model, {**record, "finished": True})
             shutil.rmtree(work / FOLDER, ignore_errors=True)
