@@ -6,9 +6,9 @@
 The encoder and the prior are the run's. Each decoder begins anew and learns on rates that the encoder gave once
 (``train.finish``), then is rounded to 8 bits and judged in integers: reconstruction MSE of 5,000 test images, FAD of
 as many drawn from the prior and from the rates of training images, exact operations and an estimate of the energy.
-Rows that are there are kept. FAD is measured in the autoencoder below the data root. The loss in features takes another,
-the FILE, which ``esvae fad train CONFIG --seed 1 --out FILE`` makes; once it takes the judge's own, to see by how much
-that flatters.
+Rows that are there are kept. FAD is measured in the autoencoder below the data root. The loss in features takes
+another, the FILE, which ``esvae fad train CONFIG --seed 1 --out FILE`` makes; once it takes the judge's own, to see by
+how much that flatters.
 """
 
 from __future__ import annotations
