@@ -31,8 +31,7 @@ from deploy.entering import InputOptions
 from esvae.config import Config, config_from_dict, with_settings
 from esvae.data import ImageSet, ImageSplits, load_images
 from esvae.metrics.distances import frechet_distance, moments
-from esvae.metrics.features import FeatureNet, extract, frozen, load_features
-from esvae.metrics.train_features import features_of
+from esvae.metrics.features import FeatureNet, extract, features_of, frozen, load_features
 from esvae.model import ESVAE
 from esvae.model.learned import LearnedLif
 from esvae.pictures import save_grid

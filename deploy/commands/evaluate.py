@@ -40,10 +40,9 @@ def evaluate(
     from deploy.view.tables import evaluation_tables, metric_name
     from esvae.data import load_images
     from esvae.errors import ConfigError, EsvaeError
-    from esvae.metrics.features import PROTOCOLS, FeatureNet, load_features
+    from esvae.metrics.features import PROTOCOLS, FeatureNet, features_of, features_path, load_features
     from esvae.metrics.generator import measure_generator, metrics_named
     from esvae.metrics.paper import PAPER_FIGURES
-    from esvae.metrics.train_features import features_of, features_path
     from esvae.run import load_run
 
     wanted = metrics_named(metrics)

@@ -54,8 +54,8 @@ def train(
     from esvae.errors import CheckpointError, ConfigError
     from esvae.machine.allocator import keep_large_blocks
     from esvae.machine.outputs import output_file
-    from esvae.metrics.features import load_features
-    from esvae.metrics.train_features import features_path, train_features
+    from esvae.metrics.features import features_path, load_features
+    from esvae.metrics.train_features import train_features
 
     keep_large_blocks()
     content, data_root = with_data(load_config(config).model_dump(), other, data_root)

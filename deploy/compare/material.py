@@ -11,9 +11,8 @@ from deploy.compare.distribution import DISTANCES, RealSet
 from esvae.data import ImageSplits, load_images
 from esvae.errors import ConfigError, DataError, EsvaeError
 from esvae.machine.arguments import listed
-from esvae.metrics.features import FeatureNet, Protocol, load_features
+from esvae.metrics.features import FeatureNet, Protocol, features_of, load_features
 from esvae.metrics.generator import metrics_named
-from esvae.metrics.train_features import features_of
 from esvae.run import Run
 
 __all__ = ["ALL_PARTS", "DEFAULT_PARTS", "CompareOptions", "ComparePart", "Material", "load_material"]

@@ -16,8 +16,7 @@ from deploy.sweep.window import readout_gain, with_window
 from esvae.data import ImageSplits, load_images
 from esvae.errors import EsvaeError
 from esvae.machine.threads import threads
-from esvae.metrics.features import FeatureNet
-from esvae.metrics.train_features import features_of
+from esvae.metrics.features import FeatureNet, features_of
 from esvae.run import Run, load_run
 from export.frontends import from_run
 from export.ir import Network

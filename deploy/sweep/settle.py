@@ -14,7 +14,7 @@ from deploy.view.table import plain
 from esvae.data import ImageSet, ImageSplits, load_images
 from esvae.errors import CheckpointError, ConfigError, DataError, EsvaeError
 from esvae.machine.files import sha256_file
-from esvae.metrics.train_features import features_of, features_path
+from esvae.metrics.features import features_of, features_path
 from esvae.run import Run
 from sim.energy.profile import load_profile
 

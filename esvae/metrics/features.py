@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shlex
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal, get_args
@@ -17,11 +18,24 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from esvae.config import DataConfig
+from esvae.data import data_root
 from esvae.errors import CheckpointError
 from esvae.machine.tensors import check_state, load_tensors, save_tensors
 from esvae.machine.torch_archive import read_torch_archive
 
-__all__ = ["PROTOCOLS", "FeatureNet", "Protocol", "extract", "frozen", "load_features", "save_features"]
+__all__ = [
+    "LARGE_FROM",
+    "PROTOCOLS",
+    "FeatureNet",
+    "Protocol",
+    "extract",
+    "features_of",
+    "features_path",
+    "frozen",
+    "load_features",
+    "save_features",
+]
 
 Protocol = Literal["eval", "published"]
 #: ``eval``: batch norm with its running statistics, so that an image's code is its own; ``published``: batch norm with
@@ -31,6 +45,7 @@ PROTOCOLS: tuple[str, ...] = get_args(Protocol)
 _CHANNELS = (32, 64, 128, 256)
 _LARGE_CHANNELS = (*_CHANNELS, 512)
 _BATCH = 256
+LARGE_FROM = 64  #: pixels of images that it is ``large`` for
 
 
 def _block(synapse: nn.Module, channels: int) -> nn.Sequential:
@@ -150,3 +165,24 @@ def load_features(path: str | os.PathLike[str]) -> FeatureNet:
         raise CheckpointError(f"{path}: not the weights of a FAD autoencoder ({reason}); train one anew") from None
     net.load_state_dict(state)
     return net.eval()
+
+
+def features_path(config: DataConfig, root: str | os.PathLike[str] | None = None) -> Path:
+    """Where the autoencoder of a data set is kept: ``fad/`` below the data root, by name, size and channels."""
+    large = config.image_size >= LARGE_FROM
+    size = 64 if large else 32
+    return data_root(root) / "fad" / f"{config.name}_{size}x{size}x{config.image_channels}.safetensors"
+
+
+def features_of(config: DataConfig, root: str | os.PathLike[str] | None = None) -> FeatureNet:
+    """The autoencoder of a data set, from below the data root.
+
+    Raises:
+        CheckpointError: there is none, with the command that makes it; or it is damaged.
+    """
+    path = features_path(config, root)
+    if not path.is_file():
+        named = "CONFIG" if config.name == "folder" else config.name
+        below = "" if root is None else f" --data-root {shlex.quote(os.fspath(root))}"
+        raise CheckpointError(f"{path}: no FAD autoencoder; make one with: esvae fad train {named}{below}")
+    return load_features(path)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shlex
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,39 +11,17 @@ import torch
 from torch.nn import functional
 
 from esvae.config import DataConfig
-from esvae.data import ImageSplits, data_root
-from esvae.errors import CheckpointError, DataError
+from esvae.data import ImageSplits
+from esvae.errors import DataError
 from esvae.machine.files import write_text
-from esvae.metrics.features import FeatureNet, load_features, save_features
+from esvae.metrics.features import LARGE_FROM, FeatureNet, save_features
 from esvae.run import versions
 from esvae.training.batches import Batches
 
-__all__ = ["features_of", "features_path", "train_features"]
+__all__ = ["train_features"]
 
 _GREY_CODE, _COLOUR_CODE = 64, 128  # of the published autoencoders
 _BATCH, _RATE = 250, 1e-3
-_LARGE_FROM = 64  # pixels
-
-
-def features_path(config: DataConfig, root: str | os.PathLike[str] | None = None) -> Path:
-    """Where the autoencoder of a data set is kept: ``fad/`` below the data root, by name, size and channels."""
-    large = config.image_size >= _LARGE_FROM
-    size = 64 if large else 32
-    return data_root(root) / "fad" / f"{config.name}_{size}x{size}x{config.image_channels}.safetensors"
-
-
-def features_of(config: DataConfig, root: str | os.PathLike[str] | None = None) -> FeatureNet:
-    """The autoencoder of a data set, from below the data root.
-
-    Raises:
-        CheckpointError: there is none, with the command that makes it; or it is damaged.
-    """
-    path = features_path(config, root)
-    if not path.is_file():
-        named = "CONFIG" if config.name == "folder" else config.name
-        below = "" if root is None else f" --data-root {shlex.quote(os.fspath(root))}"
-        raise CheckpointError(f"{path}: no FAD autoencoder; make one with: esvae fad train {named}{below}")
-    return load_features(path)
 
 
 def train_features(
@@ -72,7 +48,7 @@ def train_features(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         code = _GREY_CODE if config.image_channels == 1 else _COLOUR_CODE
-        net = FeatureNet(config.image_channels, code, large=config.image_size >= _LARGE_FROM)
+        net = FeatureNet(config.image_channels, code, large=config.image_size >= LARGE_FROM)
     net.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(net.parameters(), lr=_RATE)
     batches = Batches(images.train, _BATCH, seed)

@@ -18,8 +18,7 @@ from esvae.machine.allocator import keep_large_blocks
 from esvae.machine.arguments import shown
 from esvae.machine.distributed import processes, rank
 from esvae.machine.locks import only_writer
-from esvae.metrics.features import frozen
-from esvae.metrics.train_features import features_of
+from esvae.metrics.features import features_of, frozen
 from esvae.model import ESVAE
 from esvae.model.learned import LEARNED_NUMBERS
 from esvae.run import Run, load_run, read_record, save_record, save_run

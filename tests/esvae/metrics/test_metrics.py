@@ -27,9 +27,9 @@ from esvae.metrics import (
     unbiased_frechet_estimate,
 )
 from esvae.metrics import inception as inception_module
-from esvae.metrics.features import load_features, save_features
+from esvae.metrics.features import features_path, load_features, save_features
 from esvae.metrics.generator import METRICS, measure_generator, metrics_named
-from esvae.metrics.train_features import features_path, train_features
+from esvae.metrics.train_features import train_features
 from esvae.model import ESVAE
 
 

@@ -11,6 +11,7 @@ import torch
 from esvae.config import Config, TrainConfig, config_from_dict
 from esvae.data import load_images
 from esvae.errors import ConfigError
+from esvae.metrics.features import FeatureNet, frozen
 from esvae.model import ESVAE
 from esvae.model.texture import texture_error
 
@@ -36,6 +37,10 @@ def test_edges_and_coarse_shapes_by_hand() -> None:
     drawn = wanted.clone()
     drawn[..., 1, 2] = 1.0  # four differences of 1 among 12 down and 12 across
     assert texture_error(drawn, wanted, TrainConfig()) == 0
+    features = texture_error(drawn, wanted, TrainConfig(feature_weight=3.0), lambda x: x.mean((1, 2)))
+    assert features == pytest.approx(3 * (1 / 4) ** 2 / 4)  # one of four codes, off by a quarter
+    with pytest.raises(ConfigError, match=r"train\.feature_weight: no autoencoder was given; esvae fad train CONFIG"):
+        texture_error(drawn, wanted, TrainConfig(feature_weight=3.0))
     edges = texture_error(drawn, wanted, TrainConfig(edge_weight=0.5))
     assert edges == pytest.approx(0.5 * (2 / 12 + 2 / 12))
     coarse = texture_error(drawn, wanted, TrainConfig(coarse_weight=2.0))
@@ -52,6 +57,23 @@ def test_a_texture_is_part_of_the_loss_and_not_of_the_reconstruction() -> None:
     assert plain.texture == 0 < asked.texture
     assert asked.reconstruction == plain.reconstruction
     assert float((asked.total - plain.total).detach()) == pytest.approx(float(asked.texture.detach()), rel=1e-5)
+
+
+def test_features_move_the_model_and_never_the_autoencoder() -> None:
+    images = load_images(config().data).train.head(8).tensor()
+    torch.manual_seed(0)
+    net, model = FeatureNet(1, 5), ESVAE(config(train={"feature_weight": 0.5}))
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    names = set(model.state_dict())
+    model.encode = frozen(net)
+    assert set(model.state_dict()) == names
+    losses = model.losses(images, torch.Generator().manual_seed(0))
+    (part,) = torch.autograd.grad(losses.texture, model.decoder.readout.weight)
+    assert losses.texture > 0
+    assert part.abs().sum() > 0
+    assert not any(parameter.requires_grad for parameter in net.parameters())
+    for name, value in net.state_dict().items():  # its batch norm among them
+        assert torch.equal(value, before[name]), name
 
 
 def test_a_smooth_readout_begins_as_an_interpolated_picture() -> None:

@@ -11,7 +11,9 @@ import torch
 
 from esvae.config import Config, config_from_dict
 from esvae.data import load_images
-from esvae.errors import ConfigError
+from esvae.errors import CheckpointError, ConfigError
+from esvae.metrics.features import features_path
+from esvae.metrics.train_features import train_features
 from esvae.run import load_run, read_record
 from esvae.training import Machine, fine_tuning, train
 from export.pipeline import integer_network
@@ -83,6 +85,30 @@ def test_a_finish_that_was_stopped_goes_on_to_the_same_weights(runs: tuple[Path,
     assert done.weights_hash == wanted.weights_hash
     assert done.record["finish"]["gain"] == wanted.record["finish"]["gain"]
     assert train(tiny(FINISH), tmp_path / "run", resume=True).weights_hash == wanted.weights_hash
+
+
+def test_what_follows_the_steps_is_told(tmp_path: Path) -> None:
+    for finish, follows in (
+        (FINISH, ["tuning the decoder", "fitting the prior", "choosing the gain"]),
+        (None, ["fitting the prior"]),
+    ):
+        told: list[str] = []
+        train(tiny(finish), tmp_path / f"run{len(follows)}", machine=Machine(max_steps=1), stage=told.append)
+        assert told == follows
+
+
+def test_pictures_are_compared_by_features_in_both_stages(tmp_path: Path) -> None:
+    content = tiny(FINISH).model_dump()
+    content["train"]["feature_weight"] = 0.5
+    config = config_from_dict(content, "features")
+    with pytest.raises(CheckpointError, match="no FAD autoencoder; make one with: esvae fad train digits --data-root"):
+        train(config, tmp_path / "run", data_root=tmp_path)
+    images = load_images(config.data)
+    train_features(config.data, images, features_path(config.data, tmp_path), epochs=1)
+    run = train(config, tmp_path / "run", data_root=tmp_path, machine=Machine(max_steps=2))
+    for epochs in (run.record["epochs"], run.record["finish"]["epochs"]):
+        assert epochs[-1]["texture"] > 0
+        assert epochs[-1]["total"] > epochs[-1]["reconstruction_mse"]
 
 
 def test_the_gain_is_of_drawn_pictures_and_in_the_file(runs: tuple[Path, Path]) -> None:
