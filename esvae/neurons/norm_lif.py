@@ -144,7 +144,7 @@ def _backward(
                 u[t, i] = value
                 kept[i] = 0 if value > threshold else keep * value
         later = np.zeros(width, x.dtype)
-        by_keep, by_threshold = np.zeros(width, x.dtype), np.zeros(width, x.dtype)
+        by_law = np.zeros((2, width if len(numbers) else 0), x.dtype)
         total = np.zeros(width, x.dtype)
         for step in range(steps):
             t = steps - 1 - step
@@ -155,8 +155,8 @@ def _backward(
                 for i in range(width):
                     value = u[t, i]
                     inside = slope if abs(value) < half else 0
-                    by_threshold[i] -= inside * (weight * come[i] - keep * value * later[i])
-                    by_keep[i] += 0 if value > threshold else value * later[i]
+                    by_law[1, i] -= inside * (weight * come[i] - keep * value * later[i])
+                    by_law[0, i] += 0 if value > threshold else value * later[i]
             for i in range(width):
                 value = u[t, i]
                 inside = slope if abs(value) < half else 0
@@ -180,10 +180,9 @@ def _backward(
         for c in range(channels):
             sums[number, 0, c] = first[c]
             sums[number, 1, c] = second[c] - mean[c] * first[c]
-        if len(numbers):
-            for i in range(width):
-                numbers[number, 0] += by_keep[i]
-                numbers[number, 1] += by_threshold[i]
+        for i in range(by_law.shape[1]):
+            numbers[number, 0] += by_law[0, i]
+            numbers[number, 1] += by_law[1, i]
 
 
 @kernel(parallel=True, error_model="numpy")
