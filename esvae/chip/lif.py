@@ -21,10 +21,10 @@ from esvae.chip.formats import DECAY_UNITY, STATE_LIMIT, STATE_SHIFT, STATE_WRAP
 from esvae.chip.neuron import Lif
 from esvae.machine.jit import kernel
 
-__all__ = ["Number", "integer_lif", "integer_readout", "number_gradients"]
+__all__ = ["Scalar", "integer_lif", "integer_readout", "number_gradients"]
 
 #: A number of all neurons of a layer: a float, or a tensor ``()`` that is learned.
-Number: TypeAlias = float | torch.Tensor
+Scalar: TypeAlias = float | torch.Tensor
 
 _ALIGN = float(1 << STATE_SHIFT)
 _LIMIT, _WRAP, _UNITY = float(STATE_LIMIT), float(STATE_WRAP), float(DECAY_UNITY)
@@ -116,7 +116,7 @@ def _states(
 class _IntegerLif(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, a: torch.Tensor, bias: torch.Tensor, keep: Number, threshold: Number, neuron: Lif, width: float
+        ctx: Any, a: torch.Tensor, bias: torch.Tensor, keep: Scalar, threshold: Scalar, neuron: Lif, width: float
     ) -> torch.Tensor:
         before, o, _ = _states(a.detach(), bias.detach(), neuron, fires=True, keep=any(ctx.needs_input_grad))
         ctx.save_for_backward(before)
@@ -150,7 +150,7 @@ class _IntegerLif(torch.autograd.Function):
 
 class _IntegerReadout(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, a: torch.Tensor, bias: torch.Tensor, keep: Number, neuron: Lif) -> torch.Tensor:
+    def forward(ctx: Any, a: torch.Tensor, bias: torch.Tensor, keep: Scalar, neuron: Lif) -> torch.Tensor:
         before, _, end = _states(a.detach(), bias.detach(), neuron, fires=False, keep=ctx.needs_input_grad[2])
         ctx.save_for_backward(before)
         ctx.neuron, ctx.steps = neuron, len(a)
@@ -189,8 +189,8 @@ def integer_lif(
     neuron: Lif,
     width: float = math.inf,
     *,
-    keep: Number = 0.0,
-    threshold: Number = 0.0,
+    keep: Scalar = 0.0,
+    threshold: Scalar = 0.0,
 ) -> Float[torch.Tensor, "steps images neurons"]:
     """Spikes of integer neurons that are at rest before the first step.
 
@@ -215,7 +215,7 @@ def integer_readout(
     bias: Real[torch.Tensor, " neurons"],
     neuron: Lif,
     *,
-    keep: Number = 0.0,
+    keep: Scalar = 0.0,
 ) -> Float[torch.Tensor, "images neurons"]:
     """Potentials after the last step, whole numbers, of neurons that do not fire; as :func:`integer_lif`."""
     potentials: torch.Tensor = _IntegerReadout.apply(a.contiguous(), bias, keep, neuron)

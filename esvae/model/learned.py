@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from esvae.chip.formats import DECAY_UNITY
-from esvae.chip.lif import Number
+from esvae.chip.lif import Scalar
 from esvae.chip.neuron import FloatLif
 
 __all__ = ["LEARNED_NUMBERS", "LearnedLif"]
@@ -66,7 +66,7 @@ class LearnedLif(nn.Module):
             self.register_parameter(name, parameter)
 
     @property
-    def keep(self) -> Number:
+    def keep(self) -> Scalar:
         """Share of the potential that survives a step: the config's, or on the chip's grid with a gradient."""
         if self.raw_keep is None:
             return self.start.keep
@@ -74,7 +74,7 @@ class LearnedLif(nn.Module):
         return share
 
     @property
-    def threshold(self) -> Number:
+    def threshold(self) -> Scalar:
         """In the units of the float layer."""
         return self.start.threshold if self.log_threshold is None else self.log_threshold.exp()
 

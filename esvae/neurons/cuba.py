@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import torch
 
-from esvae.chip.lif import Number
+from esvae.chip.lif import Scalar
 from esvae.errors import ConfigError
 
 __all__ = ["Cuba", "Surrogate", "run_cuba"]
@@ -60,7 +60,7 @@ class Cuba:
 
 class _Spike(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, v: torch.Tensor, threshold: Number, neuron: Cuba) -> torch.Tensor:
+    def forward(ctx: Any, v: torch.Tensor, threshold: Scalar, neuron: Cuba) -> torch.Tensor:
         ctx.save_for_backward(v)
         ctx.neuron, ctx.threshold = neuron, float(threshold)
         return (v > ctx.threshold).to(v.dtype)
@@ -76,7 +76,7 @@ class _Spike(torch.autograd.Function):
 
 
 def run_cuba(
-    neuron: Cuba, x: torch.Tensor, *, keep: Number | None = None, threshold: Number | None = None
+    neuron: Cuba, x: torch.Tensor, *, keep: Scalar | None = None, threshold: Scalar | None = None
 ) -> torch.Tensor:
     """Spikes of neurons at rest before the first step, with gradients through time and reset.
 

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from esvae.arrays import Float
-from esvae.chip.lif import Number, number_gradients
+from esvae.chip.lif import Scalar, number_gradients
 from esvae.machine.jit import kernel
 
 __all__ = ["lif"]
@@ -77,7 +77,7 @@ class _Lif(torch.autograd.Function):
     """Works on ``(drives, size)`` to ``(steps, size)``, both contiguous."""
 
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, steps: int, keep: Number, threshold: Number, width: float) -> torch.Tensor:
+    def forward(ctx: Any, x: torch.Tensor, steps: int, keep: Scalar, threshold: Scalar, width: float) -> torch.Tensor:
         keep, threshold = float(keep), float(threshold)
         u = x.new_empty(steps, x.shape[1])
         o = torch.empty_like(u)
@@ -122,8 +122,8 @@ def lif(
     x: Float[torch.Tensor, " drives *neurons"],
     steps: int,
     *,
-    keep: Number,
-    threshold: Number,
+    keep: Scalar,
+    threshold: Scalar,
     width: float,
     constant: bool = False,
 ) -> Float[torch.Tensor, " rows *neurons"]:

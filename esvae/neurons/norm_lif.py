@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from esvae.arrays import Float
-from esvae.chip.lif import Number, number_gradients
+from esvae.chip.lif import Scalar, number_gradients
 from esvae.machine.jit import kernel
 
 __all__ = ["DrivingNorm", "norm_lif"]
@@ -248,8 +248,8 @@ class _NormLif(torch.autograd.Function):
         weight: torch.Tensor,
         bias: torch.Tensor,
         offset: torch.Tensor | None,
-        keep: Number,
-        threshold: Number,
+        keep: Scalar,
+        threshold: Scalar,
         mean: np.ndarray,
         variance: np.ndarray,
         layout: _Layout,
@@ -335,7 +335,7 @@ def norm_lif(
     x: Float[torch.Tensor, "drives channels *map"],
     steps: int,
     norm: DrivingNorm,
-    neuron: tuple[Number, Number, float],
+    neuron: tuple[Scalar, Scalar, float],
     *,
     training: bool,
     constant: bool = False,

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,8 +14,11 @@ from deploy.sweep import Grid, Point, Store, pareto_front, parse_names, parse_nu
 from deploy.sweep.pareto import dominates
 from deploy.sweep.store import key_of
 from deploy.sweep.types import Done
-from deploy.sweep.window import readout_gain
+from deploy.sweep.window import readout_gain, with_window
+from esvae.config import config_from_dict, load_config, with_settings
 from esvae.errors import ConfigError
+from esvae.model import ESVAE
+from esvae.run import Run
 
 COSTS = st.lists(st.tuples(st.integers(0, 6).map(float), st.integers(0, 6).map(float)), max_size=25)
 NEVER = math.inf
@@ -138,3 +142,13 @@ def test_an_entry_is_there_only_when_its_network_is(tmp_path: Path, monkeypatch:
 def test_the_readout_is_raised_as_the_window_shortens(keep: float, trained: int, steps: int) -> None:
     gain = readout_gain(keep, trained, steps)
     assert gain * sum(keep**t for t in range(steps)) == pytest.approx(sum(keep**t for t in range(trained)))
+
+
+def test_a_learned_readout_is_raised_by_what_it_keeps_now() -> None:
+    config = config_from_dict(with_settings(load_config("digits").model_dump(), ["model.learned=[readout_keep]"]), "x")
+    model = ESVAE(config)
+    model.decoder.readout_lif.raw_keep.data.fill_(0.5)  # type: ignore[union-attr]
+    shorter = with_window(Run(model.eval(), {}, ""), 4).model.decoder
+    gain = readout_gain(0.5, config.model.time_steps, 4)
+    torch.testing.assert_close(shorter.readout.weight, gain * model.decoder.readout.weight)
+    assert shorter.readout_lif.floats.keep == 0.5
