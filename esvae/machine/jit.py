@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,10 +11,12 @@ from typing import Any
 
 import numba
 
-__all__ = ["kernel", "part", "side_by_side"]
+__all__ = ["hands", "kernel", "part", "side_by_side"]
 
 #: Of a function that has no way in from Python.
 _INSIDE: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+#: Nanoseconds of work for which a thread is worth its hand-over, which takes 40 microseconds where a core is free.
+_SHARE = 250_000
 
 
 def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -41,24 +44,29 @@ def part(function: Callable[..., Any]) -> Any:
     return numba.njit(**_INSIDE)(function)
 
 
-def side_by_side(function: Callable[..., Any], count: int, *arguments: Any) -> None:
-    """Calls ``function(first, last, *arguments)`` until all of ``count`` are done, in as many threads as numba's loops.
+def hands(count: int, nanoseconds: float) -> int:
+    """Threads that are worth it for ``count`` pieces of work of so many nanoseconds each, about; as many at most as
+    numba's loops take."""
+    return max(1, int(min(count, numba.get_num_threads(), count * nanoseconds / _SHARE)))
+
+
+def side_by_side(function: Callable[..., Any], count: int, *arguments: Any, nanoseconds: float = math.inf) -> None:
+    """Calls ``function(first, last, *arguments)`` until all of ``count`` are done, each of ``nanoseconds``, about, in
+    as many threads as are worth it.
 
     Compiled with ``nogil``, this takes a fraction of the time that numba needs to compile a parallel loop.
     """
-    threads = min(count, numba.get_num_threads())
-    if threads <= 1:
-        function(0, count, *arguments)
+    if count == 0:
         return
-    size = -(-count // threads)
+    size = -(-count // hands(count, nanoseconds))
     (begin, end), *others = [(first, min(count, first + size)) for first in range(0, count, size)]
-    waiting = [_pool(os.getpid(), threads).submit(function, *part, *arguments) for part in others]
+    waiting = [_pool(os.getpid()).submit(function, *part, *arguments) for part in others]
     function(begin, end, *arguments)
     for each in waiting:
         each.result()
 
 
 @cache
-def _pool(process: int, threads: int) -> ThreadPoolExecutor:
+def _pool(process: int) -> ThreadPoolExecutor:
     """Threads that a process keeps; a fork has none of those before it."""
-    return ThreadPoolExecutor(threads, f"kernel-{process}")
+    return ThreadPoolExecutor(numba.config.NUMBA_NUM_THREADS, f"kernel-{process}")  # type: ignore[attr-defined]

@@ -26,6 +26,7 @@ __all__ = ["FOLDER", "choose_gain", "tune_decoder"]
 FOLDER = "finish"  #: below the run directory, for what is needed to go on
 _BATCH = 256
 _GAINS = tuple(1 + k / 20 for k in range(9))  # that are tried
+_EQUAL = 1.03  # distances of less than this ratio are taken for one: other draws change them by as much
 _JUDGED = 5000  # pictures that a gain is chosen by, and training images
 
 
@@ -124,7 +125,8 @@ class _DecoderAlone(nn.Module):
 def choose_gain(model: ESVAE, images: ImageSet) -> dict[str, Any]:
     """Sets the decoder's gain to that at which the model's own encoder sees drawn pictures closest to training images.
 
-    Closest is the least Fréchet distance of posterior rates, over as many drawn pictures as images.
+    Closest is the least Fréchet distance of posterior rates, over as many drawn pictures as images; of gains that are
+    about as good, the lowest is taken.
 
     Args:
         model: trained, its mixture fitted.
@@ -146,6 +148,7 @@ def choose_gain(model: ESVAE, images: ImageSet) -> dict[str, Any]:
         gain: frechet_distance(moments(posterior_rates(model, ImageSet(torch.tanh(gain * drawn))).numpy()), real)
         for gain in _GAINS
     }
-    chosen = min(distances, key=distances.__getitem__)
+    least = min(distances.values())
+    chosen = min(gain for gain, distance in distances.items() if distance <= _EQUAL * least)
     model.decoder.gain.fill_(chosen)
     return {"chosen": chosen, "distances": {f"{gain:.2f}": value for gain, value in distances.items()}}

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from esvae.chip.formats import STATE_SHIFT
-from esvae.machine.jit import kernel, part, side_by_side
+from esvae.machine.jit import hands, kernel, part, side_by_side
 from esvae.machine.threads import threads
 from export.ir import Conv, ConvTranspose, Dense, Shape
 from sim.twin.lif_kernel import Memoryless, at_rest, memoryless_step
@@ -48,6 +48,8 @@ _NO_NEURONS = (
 )
 #: Activity, rows and repeats of a trial.
 _TRIED, _ROWS, _REPEATS = 0.25, 64, 3
+#: Products of a layer to a nanosecond, about, those of silent inputs among them (published decoders: 17 to 500).
+_PER_NANOSECOND = 128
 #: Products of a trial that are not left out.
 _TRIAL = 1 << 25
 #: Of each form of a layer tried in this process, the share of inputs up to which to gather.
@@ -163,6 +165,7 @@ class GatherSums:
         self._scale, self._reach = scale, reach
         self._inputs, self._products = math.prod(input_shape), math.prod(output_shape) * layer.weight[0].size
         self._neurons = math.prod(output_shape)
+        self._row = self._products / _PER_NANOSECOND
         pieces = Pieces(layer, input_shape, output_shape, layer.weight // scale)
         places = np.zeros((_BYTE, _BITS), np.uint16)
         for byte in range(_BYTE):
@@ -223,7 +226,13 @@ class GatherSums:
             scratch = places, first, np.empty(self._neurons + lanes, np.int16)
             _gather(begin, end, rows, *self._given, scratch, scale, sums, behind)
 
-        side_by_side(run, raster.shape[1])
+        side_by_side(run, raster.shape[1], nanoseconds=raster.shape[0] * self._row)
+
+    def by_image(self, raster: torch.Tensor) -> bool:
+        """Whether images ``(steps, images, inputs)``, each in one thread, are enough for all threads that are worth
+        it."""
+        steps, images, _ = raster.shape
+        return images >= hands(steps * images, self._row)
 
     def worth(self, other: Callable[[torch.Tensor], torch.Tensor]) -> float:
         """The share of inputs that fire up to which it is faster than ``other``, whose time does not depend on it.

@@ -39,6 +39,8 @@ __all__ = [
 NARROW_REACH = STATE_LIMIT >> STATE_SHIFT
 #: Neurons to a block: their potentials and biases fill half of a 32 KB first cache.
 _BLOCK = 4096
+#: Updates of neurons to a nanosecond, about, in 32 bit and in 64 bit.
+_PER_NANOSECOND, _WIDE_PER_NANOSECOND = 2, 1 / 8
 
 _I32, _I64 = np.int32, np.int64
 _LIMIT, _WRAP = _I32(STATE_LIMIT), _I32(STATE_WRAP)
@@ -319,12 +321,13 @@ def run_lif(
     given = (a, places.source, places.run)
     images, per = a.shape[1], max(1, _BLOCK // places.run)
     jobs = images * -(-len(places.source) // per)
+    job = len(a) * min(per * places.run, a.shape[2]) / _PER_NANOSECOND
     spikes, v_end = np.empty(a.shape, np.uint8), np.zeros(a.shape[1:], np.int32)
     resets = np.zeros(len(a), bool) if resets is None else resets
     memoryless = None if trace or a.dtype == np.float64 else Memoryless.of(neuron, bias, reach)
     if memoryless is not None:
         law = (memoryless.drive, memoryless.law)
-        side_by_side(_memoryless, jobs, *given, per, *law, resets, v_end, spikes)
+        side_by_side(_memoryless, jobs, *given, per, *law, resets, v_end, spikes, nanoseconds=job)
         return spikes, v_end, None, None
     drive = np.ascontiguousarray(bias.astype(np.int32) << _SHIFT)
     threshold = _I32(neuron.threshold << STATE_SHIFT)
@@ -334,7 +337,8 @@ def run_lif(
     u_trace, v_trace = np.empty(shape, np.int32), np.empty(shape, np.int32)
     rest = (threshold, resets, np.zeros_like(v_end), v_end, spikes, u_trace, v_trace)
     if narrow:
-        side_by_side(_narrow, jobs, *given, per, drive, keep_u[0], keep_v[0], *rest)
+        side_by_side(_narrow, jobs, *given, per, drive, keep_u[0], keep_v[0], *rest, nanoseconds=job)
     else:
-        side_by_side(_wide, images, *given, drive, keep_u, keep_v, *rest, _I64(_WORD - bits))
+        each = a[:, 0].size / _WIDE_PER_NANOSECOND
+        side_by_side(_wide, images, *given, drive, keep_u, keep_v, *rest, _I64(_WORD - bits), nanoseconds=each)
     return spikes, v_end, *((u_trace, v_trace) if trace else (None, None))

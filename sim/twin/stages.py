@@ -10,7 +10,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TypeAlias
 
-import numba
 import numpy as np
 import torch
 
@@ -181,9 +180,9 @@ class Stage:
         if isinstance(self.sums, MessageSums):
             a = self.sums(raster)
             return self._neurons.run(a, self._largest * self.sums.message, self._bias, resets, trace)
-        if self._memoryless is not None and not trace and raster.shape[1] >= numba.get_num_threads():
+        if self._memoryless is not None and not trace:
             gather = self.sums.gathering(raster)
-            if gather is not None:
+            if gather is not None and gather.by_image(raster):
                 spikes, v_end = gather.fire(raster, self._memoryless, resets)
                 return spikes, (v_end, None, None)
         a, places = self.sums.placed(raster)
