@@ -11,7 +11,6 @@ from deploy.backends import Progress
 from deploy.sweep.types import Failed, SweepProtocol
 from esvae.errors import EsvaeError
 from esvae.run import Run
-from esvae.training import Machine, fine_tuning, train
 
 __all__ = ["FineTuned", "fine_tuned_runs"]
 
@@ -40,6 +39,8 @@ def _fine_tuned(
 
     Returns at once where that is finished, goes on where it was interrupted.
     """
+    from esvae.training import Machine, fine_tuning, train  # seconds, and a sweep rarely trains
+
     config = fine_tuning(run.config, bits)
 
     def report(share: float, text: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
 
 from esvae.config import DataConfig
 from esvae.data.images import ImageSet, ImageSplits
@@ -18,6 +17,8 @@ _LEVELS = 16
 
 def embedded_digits(config: DataConfig) -> ImageSplits:
     """The digits, resized (bicubic) to the config's size, as float32, split the same way every time."""
+    from sklearn.datasets import load_digits  # here, as importing it takes seconds
+
     pixels = torch.from_numpy(load_digits().images.astype(np.float32))[:, None] / _LEVELS
     size = config.image_size
     if pixels.shape[-1] != size:

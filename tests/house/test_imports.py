@@ -69,3 +69,12 @@ def test_an_import_would_be_seen() -> None:
     command = [sys.executable, "-c", "import scipy\n" + CALL, "--version"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert LARGE & set(json.loads(done.stderr)) == {"scipy"}
+
+
+def test_what_trains_nothing_imports_no_training() -> None:
+    """Lightning takes as long as torch."""
+    modules = "deploy.compare, deploy.export, deploy.report.data, deploy.sweep.evaluate, esvae.metrics.generator"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", f"import json, sys, {modules}\nprint(json.dumps(list(sys.modules)))"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert "lightning" not in json.loads(done.stdout)
