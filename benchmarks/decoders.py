@@ -206,7 +206,8 @@ def report(found: dict[str, Any]) -> list[str]:
         costs = (f"{row['synops'] / 1e6:.2f}", f"{row['neurons']:,.0f}", energy)
         rows.append([f"{name}{': ' + settings if settings else ''}", *figures, *costs])
     header = ["decoder", "MSE", "FAD", "rates of training images", "million synops", "neurons", "mJ"]
-    return [f"Code and prior of `{found['run']}`, {found['steps']} steps.", "", *table(header, rows)]
+    source = f"`{found['run']}` (weights {found['weights_sha256'][:12]})"
+    return [f"Code and prior of {source}, {found['steps']} steps.", "", *table(header, rows)]
 
 
 if __name__ == "__main__":
