@@ -71,6 +71,7 @@ DECODERS: dict[str, tuple[str, ...]] = {
     "membrane and threshold learned": ("model.learned=[keep, threshold]",),
     "readout learned too": ("model.learned=[keep, threshold, readout_keep]",),
     "features": ("train.feature_weight=0.5",),
+    "features, weighing less": ("train.feature_weight=0.1",),
     "features of the judge": ("train.feature_weight=0.5",),
 }
 _OF_THE_JUDGE = "features of the judge"
