@@ -114,7 +114,10 @@ def test_pictures_are_compared_by_features_in_both_stages(tmp_path: Path) -> Non
 def test_the_gain_is_of_drawn_pictures_and_in_the_file(runs: tuple[Path, Path]) -> None:
     run = load_run(runs[1])
     told = run.record["finish"]["gain"]
-    assert told["distances"][f"{told['chosen']:.2f}"] == min(told["distances"].values())
+    least = min(told["distances"].values())
+    for gain, distance in told["distances"].items():  # nothing lower is as good, and nothing is much better
+        assert float(gain) >= told["chosen"] or distance > 1.03 * least
+    assert told["distances"][f"{told['chosen']:.2f}"] <= 1.03 * least
     assert float(run.model.decoder.gain) == pytest.approx(told["chosen"])
     run.model.decoder.gain.fill_(1.25)
     images = load_images(run.config.data).test.head(4).tensor()
