@@ -1,6 +1,6 @@
 """What counting costs beside the engine alone, and the memory it takes over many images.
 
-    python benchmarks/counting.py [F.net ...] [--images 256] [--rounds 9] [--memory 10000] [--out counting.json]
+    python -m benchmarks.counting [F.net ...] [--images 256] [--rounds 9] [--memory 10000] [--out counting.json]
 
 Without files it runs two random decoders: the sub-pixel one (latent 32, 64 channels at 8x8, 16 steps) and the paper's
 for CIFAR-10. Engine and count alternate within each round, chunk by chunk; the ratio is between the fastest of each.
@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import sys
 import time
 from datetime import datetime, timezone
@@ -22,6 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.memory import peak_mib
 from export.ir import Conv, ConvTranspose, Lif, Network
 from export.netx import read_netx
 from sim.counts.ops import Counter
@@ -86,12 +86,8 @@ def memory(network: Network, images: int) -> dict[str, float]:
         for chunk in engine.run(spikes[: images - start], chunk=_CHUNK):
             counter.add(chunk)
         if start == 3 * _CHUNK:
-            early = _peak_mib()
-    return {"images": counter.result().images, "peak_mib_after_256": early, "peak_mib": _peak_mib()}
-
-
-def _peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            early = peak_mib()
+    return {"images": counter.result().images, "peak_mib_after_256": early, "peak_mib": peak_mib()}
 
 
 def main() -> int:

@@ -15,7 +15,6 @@ import itertools
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
@@ -29,6 +28,7 @@ import numba
 import numpy as np
 import torch
 
+from benchmarks.memory import peak_mib
 from benchmarks.networks import latents, mnist_decoder, subpixel_decoder, subpixel_generator
 from benchmarks.report import write_report
 from export.ir import Conv, ConvTranspose, Lif, Network
@@ -254,7 +254,7 @@ def stream(images: int) -> dict[str, float]:
         seconds = {name: seconds[name] + spent for name, spent in zip(seconds, np.diff(marks), strict=True)}
     whole = sum(seconds.values())
     shares = {f"{name} ms": spent / images * 1e3 for name, spent in seconds.items()}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_mib()
     about = {"images": images, "seconds": whole, "ms": whole / images * 1e3, "peak MB": peak, "checksum": total}
     return {**about, **shares}
 

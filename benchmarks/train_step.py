@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.memory import peak_mib
 from benchmarks.report import replace_part, table
 from benchmarks.simulate import machine as about_machine
 
@@ -120,7 +120,7 @@ def measure(kind: str, keep: bool, steps: int, batch: int) -> dict[str, float]:
         start = time.perf_counter()
         step(model, optimizer, images, draws)
         times.append(time.perf_counter() - start)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_mib()
     return {"ms": 1000 * min(times), "peak MB": peak}
 
 

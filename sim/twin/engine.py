@@ -30,7 +30,7 @@ __all__ = ["DEFAULT_MEMORY", "Engine", "LayerActivity"]
 DEFAULT_MEMORY = 1 << 29
 #: Bytes of the widest layer's sums, in float32, that still lie in a processor's caches together with the spikes beside
 #: them; gathered sums take half.
-_CACHED = 1 << 24
+_CACHED = 1 << 25
 _FLOAT = 4
 
 
