@@ -276,9 +276,9 @@ def test_a_learned_share_is_on_the_chips_grid_and_finds_back(raw: float) -> None
     share = learned.keep
     assert isinstance(share, torch.Tensor)
     assert 0 <= share <= 1
-    assert share * 4096 == round(float(share) * 4096)
-    assert abs(float(share) - min(max(raw, 0.0), 1.0)) <= 0.5 / 4096
-    assert learned.learned == {"keep": float(share)}
+    assert share * 4096 == round(share.item() * 4096)
+    assert abs(share.item() - min(max(raw, 0.0), 1.0)) <= 0.5 / 4096
+    assert learned.learned == {"keep": share.item()}
     for gradient in (1.0, -1.0):
         learned.raw_keep.grad = None
         (gradient * learned.keep).backward()
