@@ -20,13 +20,17 @@ def import_lava() -> None:
 
     networkx, with which the compiler orders processes, asks whether a list of edges is a pandas table, and
     scipy.signal, of which Lava takes one convolution, wants a percentile for its search for peaks. Empty modules stand
-    in for both, as nothing here meets a table or a peak. Measured: 2.2 s of
+    in for both, as nothing here meets a table or a peak, unless scipy wants more than that. Measured: 2.2 s of
     processor time for a small network become 1.0.
     """
     if importlib.metadata.version("lava-nc") == LAVA_VERSION:
         statistics = types.ModuleType("scipy.stats")
         statistics.__dict__["scoreatpercentile"] = None
         sys.modules["scipy.stats"] = statistics
+        try:
+            importlib.import_module("scipy.signal")
+        except ImportError:
+            del sys.modules["scipy.stats"]
         sys.modules["pandas"] = None  # type: ignore[assignment]  # makes an import raise; networkx then goes on
     for name in (
         "magma.compiler.compiler",
