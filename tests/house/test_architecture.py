@@ -138,9 +138,7 @@ def unsafe_loading(path: str, tree: ast.Module) -> list[str]:
             "torch.load",
             "torch.jit.load",
         ):  # weights_only or not, a TorchScript archive is compiled
-            found.append(
-                f"{path}:{node.lineno}: {name} may run code from the file; use read_torch_archive"
-            )
+            found.append(f"{path}:{node.lineno}: {name} may run code from the file; use read_torch_archive")
         if pickles not in ([], ["False"]):
             found.append(f"{path}:{node.lineno}: {name} with allow_pickle runs code from the file")
     return found
