@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import sys
-import types
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from .messages import NetError, SamplesWork, UnsupportedError, WindowsWork
 
-__all__ = ["Known", "import_netx", "labels", "load_network", "look_at"]
+__all__ = ["Known", "labels", "load_network", "look_at"]
 
-LAVA_DL_VERSION = "0.6.0"  # the release whose imports `import_netx` knows
 LIF_NAMES = ("LOIHI", "CUBA")  # what netx calls the neuron types that it builds as LIF
 SIGMA_DELTA_NAME = "SDNN"  # and the one that it builds as Delta, SigmaDelta or Sigma
 LOAD_SECONDS_PER_WEIGHT = 5e-7  # generous: stock netx was measured at about 1.3e-7
@@ -77,31 +72,6 @@ def look_at(net: str, layers: int | None = None) -> Known:
 def _text(dataset: Any) -> str:
     value = dataset[0] if dataset.shape else dataset[()]
     return value.decode("ascii") if isinstance(value, bytes) else str(value)
-
-
-def import_netx() -> None:
-    """Imports netx, and what else it takes to run its networks, without lava-dl's training half (slayer) and torch.
-
-    netx needs slayer for the parameters of resonate-and-fire neurons alone, and torch for stream utilities that no
-    network uses, yet imports both, and Lava's compiler then executes every file of the netx folder once more. Empty
-    modules stand in for them; what they hold is never called for the networks run here. No code that builds or runs
-    the network is touched. Measured: 5 s become 1 s for a small network.
-    """
-    import lava
-
-    if importlib.metadata.version("lava-dl") == LAVA_DL_VERSION:
-        stand_ins: dict[str, Any] = {"torch": None}  # makes an import raise; the compiler then passes the file over
-        for name in ("dl.slayer", "dl.slayer.neuron", "dl.slayer.neuron.rf", "dl.netx.sequential_modules"):
-            module = types.ModuleType(f"lava.lib.{name}")
-            # the compiler asks every module beside netx for its file
-            module.__file__ = str(Path(next(iter(lava.__path__)), "lib", *name.split(".")).with_suffix(".py"))
-            stand_ins[module.__name__] = module
-        stand_ins["lava.lib.dl.slayer.neuron.rf"].neuron_params = None
-        sys.modules.update(stand_ins)
-    import lava.lib.dl.netx.hdf5
-    import lava.proc.io.source
-    import lava.proc.lif.models
-    import lava.proc.sdn.models
 
 
 def load_network(work: WindowsWork | SamplesWork, known: Known, sample: tuple[int, ...], **more: Any) -> Any:

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from . import cleanup
 from .guard import start_guard
+from .imports import import_lava, import_netx
 from .messages import JOBS, Ended, FailedEvent, GraphWork, LavaWork, Ready, decode_message
-from .netx import import_netx
 from .reporter import Reporter
 from .run_job import run_job
 from .watch import finish
@@ -66,6 +66,7 @@ def _import_lava(jobs: list[LavaWork]) -> dict[str, str]:
     """Imports what the jobs need; gives the versions of what decides the numbers."""
     import numpy as np
 
+    import_lava()
     if not all(isinstance(work, GraphWork) for work in jobs):
         import_netx()
     found = {"python": platform.python_version(), "numpy": np.__version__}
