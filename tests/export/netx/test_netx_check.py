@@ -111,3 +111,13 @@ def test_a_reader_that_dies_or_hangs_is_one_line(tmp_path: Path) -> None:
         check_readable(tmp_path, lambda: time.sleep(60), seconds=0.2)
     check_readable(tmp_path, lambda: None)
     check_readable(tmp_path, lambda: 1 // 0)  # a fault of ours is no fault of the file: the caller meets it
+
+
+def test_what_this_process_has_written_is_read_at_once_until_a_byte_changes(net: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.net"
+    other.write_bytes(net.read_bytes())
+    check_readable(other, lambda: os.kill(os.getpid(), signal.SIGSEGV))  # is not run
+    other.write_bytes(net.read_bytes()[:-1] + b"x")
+    for paths in ((other, None), (net, other)):
+        with pytest.raises(NetFileError, match="crashes on it"):
+            check_readable(paths[0], lambda: os._exit(1), second=paths[1])
