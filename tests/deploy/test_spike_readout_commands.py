@@ -50,7 +50,8 @@ def net(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def run(*arguments: object) -> dict[str, object]:
-    result = CliRunner().invoke(application(), [*map(str, arguments), "--json"])
+    words = [*map(str, arguments), "--json"]
+    result = CliRunner().invoke(application(words), words)
     assert result.exit_code == 0, (result.output, result.exception)
     found: dict[str, object] = json.loads(result.stdout)
     return found
@@ -133,5 +134,5 @@ def test_commands(net: Path) -> None:
     assert run("energy", net, "-n", 5)["counts"]["layers"][-1]["spikes"] > 0  # type: ignore[index, call-overload]
     assert run("plan", net, "-n", 2)["steps"] == STEPS + READ
     assert run("probe", net, "-n", 1500)["holds"] is True
-    result = CliRunner().invoke(application(), ["inspect", str(net)])
+    result = CliRunner().invoke(application(["inspect"]), ["inspect", str(net)])
     assert f"first spikes in the last {READ} steps" in result.output

@@ -36,7 +36,7 @@ PAGE = Path(__file__).resolve().parents[3] / "docs" / "onnx.md"
 
 
 def call(*arguments: str) -> tuple[int, str]:
-    result = CliRunner().invoke(application(), list(arguments), catch_exceptions=True)
+    result = CliRunner().invoke(application(arguments), list(arguments), catch_exceptions=True)
     return result.exit_code, result.stdout
 
 
@@ -162,7 +162,9 @@ def test_a_run_may_last_longer_than_the_window() -> None:
 
 @pytest.mark.parametrize("option", [["--reset-interval", "3"], ["--stagger"]])
 def test_timing_that_it_does_not_model_is_refused(net: Path, option: list[str], capsys: Any) -> None:
-    result = CliRunner().invoke(application(), ["simulate", str(net), "-n", "1", "--backend", "onnx", *option])
+    result = CliRunner().invoke(
+        application(["simulate"]), ["simulate", str(net), "-n", "1", "--backend", "onnx", *option]
+    )
     assert result.exit_code != 0
     assert "runs each image from rest" in str(result.exception)
 
