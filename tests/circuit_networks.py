@@ -1,6 +1,8 @@
-"""Small generators that draw by themselves: a decoder of a few neurons behind a circuit."""
+"""Small generators that draw by themselves: a decoder of a few neurons behind a circuit; each is made once."""
 
 from __future__ import annotations
+
+from functools import cache
 
 import numpy as np
 
@@ -13,6 +15,7 @@ __all__ = ["LATENTS", "STEPS", "circuit_generator", "host_generator"]
 LATENTS, STEPS = 6, 4
 
 
+@cache
 def host_generator(*, chained: bool = True, components: int = 3, steps: int = STEPS) -> Network:
     """A generator whose latent spikes the host draws; its decoder dense, or of convolutions on a 1x1 map."""
     rng = np.random.default_rng(2)
@@ -36,6 +39,7 @@ def host_generator(*, chained: bool = True, components: int = 3, steps: int = ST
     return Network(shape, layers, steps, prior, ImageReadout(9000.0, (1, 2, 2)))
 
 
+@cache
 def circuit_generator(*, chained: bool = True, components: int = 3, seed: int = 0, steps: int = STEPS) -> Network:
     """The same, drawing on the chip."""
     options = CircuitOptions(seed, TableOptions(noise_bits=16))

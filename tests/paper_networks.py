@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from export.ir import Conv, ConvTranspose, Lif, Network
@@ -12,6 +14,7 @@ NEURON = Lif(4096, 3072, 60)
 READOUT = Lif(4096, 819, 131_071)
 
 
+@cache
 def cifar10_decoder(seed: int = 0) -> Network:
     """The paper's decoder for CIFAR-10: 128 latents, 256x2x2, doubled four times, three channels."""
     rng = np.random.default_rng(seed)

@@ -51,7 +51,7 @@ def diff_files(first: str | os.PathLike[str], second: str | os.PathLike[str]) ->
         with damage(f"{first} or {second}: corrupt"), opened(first) as left, opened(second) as right:
             return _differences(left, right)
 
-    check_readable(first, compare)
+    check_readable(first, compare, second=second)
     return compare()
 
 

@@ -2,7 +2,8 @@
 
 Walking through all groups, data sets and attributes of 3,000 files with some bytes changed, HDF5 2.0.0 was not done
 after 5 s with two and crashed on one. So a file of unknown origin is first read in a fork,
-whose end is watched; only what it survives is read here.
+whose end is watched; only what it survives is read here. What this very process has written needs no fork, which
+takes several times as long as the reading of a small file.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from esvae.errors import NetFileError
+from esvae.machine.hdf5 import made_here
 from export.ir import Network
 from export.netx.read import read_netx_unguarded
 
@@ -45,20 +47,27 @@ def read_netx(path: str | os.PathLike[str], *, layers: int | None = None) -> Net
     return read_netx_unguarded(path, layers=layers)
 
 
-def check_readable(path: str | os.PathLike[str], read: Callable[[], object], *, seconds: float | None = None) -> None:
+def check_readable(
+    path: str | os.PathLike[str],
+    read: Callable[[], object],
+    *,
+    second: str | os.PathLike[str] | None = None,
+    seconds: float | None = None,
+) -> None:
     """Runs ``read`` in a fork and throws its result away; errors that it raises are left for the caller to meet.
 
-    Where the system has no fork, nothing is checked.
+    Where the system has no fork, or this process has made what is read, nothing is checked.
 
     Args:
         path: the file.
         read: all that is going to be done with it; nothing that computes in threads, which a fork may not have.
+        second: another file that it reads.
         seconds: how long it may take; by the file's size where None.
 
     Raises:
         NetFileError: the fork was killed by a signal, or was not done after ``seconds``.
     """
-    if not hasattr(os, "fork"):
+    if not hasattr(os, "fork") or all(made_here(each) for each in (path, second) if each is not None):
         return
     if seconds is None:
         seconds = _SECONDS + _SECONDS_PER_MB * (Path(path).stat().st_size / 1e6 if Path(path).exists() else 0)

@@ -188,14 +188,15 @@ def longest_runs(layer: Synapse, before: Shape, bits: int, chip: Chip) -> Cut:
     if isinstance(layer, Dense) and layer.weight.all():
         return _longest_full_runs(layer, bits, chip)
     held = np.zeros(math.prod(before), np.int64)
-    words = [0, *(chip.unrolled_words(n, bits) for n in range(1, chip.neurons + 2))]
+    price = np.diff([0, *(chip.unrolled_words(n, bits) for n in range(1, chip.neurons + 2))])
     limits = np.array([chip.neurons, chip.memory_words, chip.input_axons])
     now = np.zeros(4, np.int64)  # first output, neurons, words, axons of the core that is being filled
-    cores = []
+    cores, synapses = [], 0
     for lengths, inputs, _ in sources(layer, before):
         ends = np.empty((len(lengths) + 1, 4), np.int64)
-        fill = _fill if len(inputs) <= _COMPILED_ABOVE else _compiled_fill()
-        closed = fill(lengths, inputs, held, np.diff(words), limits, now, ends)
+        synapses += len(inputs)
+        fill = _fill if synapses <= _COMPILED_ABOVE else _compiled_fill()
+        closed = fill(lengths, inputs, held, price, limits, now, ends)
         cores += ends[:closed].tolist()
     cores.append(now.tolist())
     found = [Core(((first, first + neurons),), neurons, words, axons) for first, neurons, words, axons in cores]

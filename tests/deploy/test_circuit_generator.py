@@ -35,7 +35,8 @@ def net(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def run(*arguments: object) -> dict[str, object]:
-    result = CliRunner().invoke(application(), [*map(str, arguments), "--json"])
+    words = [*map(str, arguments), "--json"]
+    result = CliRunner().invoke(application(words), words)
     assert result.exit_code == 0, (result.output, result.exception)
     found: dict[str, object] = json.loads(result.stdout)
     return found
@@ -109,12 +110,13 @@ def test_commands(net: Path, tmp_path: Path) -> None:
     again = run("export", net, "-o", tmp_path / "again.net", "--lowering", "dense")
     assert read_netx(str(again["file"])).labels == ("layer 3 (dense)", "layer 4 (dense)")
     for verb in (["inspect", net], ["plan", net], ["probe", net, "-n", "1000"], ["fit", net]):
-        result = CliRunner().invoke(application(), list(map(str, verb)))
+        words = list(map(str, verb))
+        result = CliRunner().invoke(application(words), words)
         assert result.exit_code == 0, result.output
 
 
 def test_the_seed_cannot_be_given_later(net: Path) -> None:
-    result = CliRunner().invoke(application(), ["simulate", str(net), "-n", "2", "--seed", "3"])
+    result = CliRunner().invoke(application(["simulate"]), ["simulate", str(net), "-n", "2", "--seed", "3"])
     assert isinstance(result.exception, DataError)
     assert "this generator draws on the chip" in str(result.exception)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from deploy.simulate import OutputFiles, simulate_file
 from deploy.verify import verify
 from export.circuit.generator import CircuitOptions, with_circuit
 from export.circuit.tables import TableOptions
-from export.ir import CircuitPrior
+from export.ir import CircuitPrior, Network
 from export.netx import read_netx
 from export.netx.write import write_netx
 from export.readout import with_spike_readout
@@ -31,12 +32,16 @@ from sim.twin.engine import Engine
 READ = 6
 
 
-def file(folder: Path, *, chained: bool, chip: bool) -> Path:
-    network = host_generator(chained=chained)
-    network = with_spike_readout(network, READ, draw_latents(network, 7, np.arange(32)))
+@cache
+def generator(*, chained: bool, chip: bool) -> Network:
     if chip:
-        network = with_circuit(network, CircuitOptions(0, TableOptions(noise_bits=16)))
-    return write_netx(network, folder / "spikes.net")
+        return with_circuit(generator(chained=chained, chip=False), CircuitOptions(0, TableOptions(noise_bits=16)))
+    network = host_generator(chained=chained)
+    return with_spike_readout(network, READ, draw_latents(network, 7, np.arange(32)))
+
+
+def file(folder: Path, *, chained: bool, chip: bool) -> Path:
+    return write_netx(generator(chained=chained, chip=chip), folder / "spikes.net")
 
 
 @pytest.fixture(params=["host dense", "host conv", "chip dense", "chip conv"])
@@ -45,7 +50,8 @@ def net(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def run(*arguments: object) -> dict[str, object]:
-    result = CliRunner().invoke(application(), [*map(str, arguments), "--json"])
+    words = [*map(str, arguments), "--json"]
+    result = CliRunner().invoke(application(words), words)
     assert result.exit_code == 0, (result.output, result.exception)
     found: dict[str, object] = json.loads(result.stdout)
     return found
@@ -128,5 +134,5 @@ def test_commands(net: Path) -> None:
     assert run("energy", net, "-n", 5)["counts"]["layers"][-1]["spikes"] > 0  # type: ignore[index, call-overload]
     assert run("plan", net, "-n", 2)["steps"] == STEPS + READ
     assert run("probe", net, "-n", 1500)["holds"] is True
-    result = CliRunner().invoke(application(), ["inspect", str(net)])
+    result = CliRunner().invoke(application(["inspect"]), ["inspect", str(net)])
     assert f"first spikes in the last {READ} steps" in result.output

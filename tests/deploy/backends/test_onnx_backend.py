@@ -21,6 +21,7 @@ from deploy.backends import BackendJob, run_backend
 from deploy.backends.onnx import OnnxRuntime
 from deploy.entering import at_hand
 from deploy.verify import verify
+from depth import examples
 from esvae.errors import ConfigError
 from export.ir import Conv, ConvTranspose, Dense, ImageReadout, Lif, Network, Prior
 from export.netx.write import write_netx
@@ -35,7 +36,7 @@ PAGE = Path(__file__).resolve().parents[3] / "docs" / "onnx.md"
 
 
 def call(*arguments: str) -> tuple[int, str]:
-    result = CliRunner().invoke(application(), list(arguments), catch_exceptions=True)
+    result = CliRunner().invoke(application(arguments), list(arguments), catch_exceptions=True)
     return result.exit_code, result.stdout
 
 
@@ -118,7 +119,7 @@ def _traces(path: Path) -> dict[str, np.ndarray]:
         return {name: file[name][()] for name in file}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25))
 @given(st.data())
 def test_any_file_and_stimulus_has_the_twins_integers_or_is_refused(data: st.DataObject) -> None:
     network = data.draw(foreign_networks(transposed=True, loadable=False))
@@ -161,7 +162,9 @@ def test_a_run_may_last_longer_than_the_window() -> None:
 
 @pytest.mark.parametrize("option", [["--reset-interval", "3"], ["--stagger"]])
 def test_timing_that_it_does_not_model_is_refused(net: Path, option: list[str], capsys: Any) -> None:
-    result = CliRunner().invoke(application(), ["simulate", str(net), "-n", "1", "--backend", "onnx", *option])
+    result = CliRunner().invoke(
+        application(["simulate"]), ["simulate", str(net), "-n", "1", "--backend", "onnx", *option]
+    )
     assert result.exit_code != 0
     assert "runs each image from rest" in str(result.exception)
 

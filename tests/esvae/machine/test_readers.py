@@ -172,7 +172,7 @@ def test_json_comes_back(value: Any) -> None:
 BAD_YAML = {
     "6,000 digits": "name: " + "9" * 6000,
     "month 13": "name: 2020-13-01",
-    "deep": "name: " + "[" * 100_000,
+    "deep": "name: " + "[\n" * 100_000,
     "empty integer": "name: !!int ''",
     "odd truth": "name: !!bool maybe",
     "odd time": "name: !!timestamp x",

@@ -19,7 +19,7 @@ from safetensors.torch import save
 from esvae.config import Config, config_from_dict, config_to_yaml
 from esvae.errors import CheckpointError, ConfigError
 from esvae.machine.threads import threads
-from esvae.run import load_run, read_record
+from esvae.run import Run, load_run, read_record
 from esvae.training import Machine, settled_precision, train
 from esvae.training.checkpoint import load_state, save_state
 from esvae.training.fit import CHECKPOINT
@@ -51,11 +51,22 @@ def command(config: Config, folder: Path, *options: str) -> list[str]:
     return [sys.executable, "-m", "deploy.cli", "train", str(path), "--accelerator", "cpu", *options]
 
 
-@pytest.mark.parametrize("settings", [{}, {"schedule": "cosine", "warmup_steps": 4, "gradient_clip": 0.5}])
+SCHEDULES: dict[str, dict[str, Any]] = {
+    "constant": {},
+    "cosine": {"schedule": "cosine", "warmup_steps": 4, "gradient_clip": 0.5},
+}
+
+
+@pytest.fixture(scope="module", params=SCHEDULES)
+def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run that nothing stopped."""
+    folder = tmp_path_factory.mktemp("whole")
+    return train(tiny(**SCHEDULES[request.param]), folder, machine=Machine(checkpoint_steps=1))
+
+
 @pytest.mark.parametrize("stop", [6, 8, 11])
-def test_a_stopped_run_continues_to_the_same_weights(stop: int, settings: dict[str, Any], tmp_path: Path) -> None:
-    config = tiny(**settings)
-    whole = train(config, tmp_path / "whole", machine=Machine(checkpoint_steps=1))
+def test_a_stopped_run_continues_to_the_same_weights(stop: int, whole: Run, tmp_path: Path) -> None:
+    config = whole.config
 
     def progress(step: int, steps: int, mse: float, epoch: object) -> None:
         if step == stop:
@@ -248,9 +259,10 @@ def test_auto_takes_what_the_processor_has(
     assert config.train.precision == taken
     assert f"precision {taken}" in why
     assert settled_precision(config, gpu=False) == (config, "")
-    run = train(tiny(precision="auto"), tmp_path / "run")
+    few = Machine(max_steps=2)
+    run = train(tiny(precision="auto"), tmp_path / "run", machine=few)
     assert run.config.train.precision == taken
-    assert run.weights_hash == train(config, tmp_path / "settled").weights_hash
+    assert run.weights_hash == train(config, tmp_path / "settled", machine=few).weights_hash
 
 
 def test_states_come_back_as_they_were(tmp_path: Path) -> None:

@@ -74,10 +74,10 @@ def test_a_run_of_too_many_steps_is_refused() -> None:
 
 
 def test_more_spikes_than_memory_holds_are_not_drawn() -> None:
-    network = dense(1 << 16, prior=prior(1))()
-    assert draw_latents(network, 0, np.arange(1)).shape == (1, 1 << 16, 1)
-    with pytest.raises(DataError, match=r"5000 images: 327,680,000 input spikes, at most 268,435,456 at a time"):
-        draw_latents(network, 0, np.arange(5000))
+    network = dense(1 << 12, prior=prior(1))()
+    assert draw_latents(network, 0, np.arange(1)).shape == (1, 1 << 12, 1)
+    with pytest.raises(DataError, match=r"80000 images: 327,680,000 input spikes, at most 268,435,456 at a time"):
+        draw_latents(network, 0, np.arange(80_000))
 
 
 @pytest.fixture

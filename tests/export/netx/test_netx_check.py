@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from depth import examples
 from esvae.errors import NetFileError
 from export.ir import Conv, Dense, ImageReadout, Lif, Network
 from export.netx.check import check_file
@@ -27,7 +28,7 @@ def net(tmp_path: Path) -> Path:
     return write_netx(Network((3,), (layer,), time_steps=4), tmp_path / "a.net")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(network=networks(loadable=True))
 def test_what_netx_loads_exactly_has_no_error(network: Network, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = write_netx(network, tmp_path_factory.mktemp("net") / "a.net")
@@ -110,3 +111,13 @@ def test_a_reader_that_dies_or_hangs_is_one_line(tmp_path: Path) -> None:
         check_readable(tmp_path, lambda: time.sleep(60), seconds=0.2)
     check_readable(tmp_path, lambda: None)
     check_readable(tmp_path, lambda: 1 // 0)  # a fault of ours is no fault of the file: the caller meets it
+
+
+def test_what_this_process_has_written_is_read_at_once_until_a_byte_changes(net: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.net"
+    other.write_bytes(net.read_bytes())
+    check_readable(other, lambda: os.kill(os.getpid(), signal.SIGSEGV))  # is not run
+    other.write_bytes(net.read_bytes()[:-1] + b"x")
+    for paths in ((other, None), (net, other)):
+        with pytest.raises(NetFileError, match="crashes on it"):
+            check_readable(paths[0], lambda: os._exit(1), second=paths[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from sim.twin.engine import Engine
 IMAGES, READ = 40, 12
 
 
+@cache
 def plain(*, chained: bool) -> Network:
     """With biases by which half of the hidden neurons fire without any input, and pictures of all greys."""
     network, rng = host_generator(chained=chained), np.random.default_rng(3)
@@ -32,14 +34,15 @@ def plain(*, chained: bool) -> Network:
     return replace(network, layers=layers, readout=ImageReadout(64.0 * 300, (1, 2, 2)))
 
 
-def spiking(network: Network, steps: int = READ) -> Network:
-    return with_spike_readout(network, steps, draw_latents(network, 7, np.arange(64)))
+@cache
+def spiking(*, chained: bool) -> Network:
+    network = plain(chained=chained)
+    return with_spike_readout(network, READ, draw_latents(network, 7, np.arange(64)))
 
 
 @pytest.fixture(params=[True, False], ids=["dense", "conv"])
 def both(request: pytest.FixtureRequest) -> tuple[Network, Network]:
-    network = plain(chained=request.param)
-    return network, spiking(network)
+    return plain(chained=request.param), spiking(chained=request.param)
 
 
 def test_up_to_the_read_phase_nothing_changes(both: tuple[Network, Network]) -> None:
@@ -95,7 +98,7 @@ def test_the_file_holds_it(both: tuple[Network, Network], tmp_path: Path) -> Non
 
 
 def test_unrolling_keeps_what_is_told() -> None:
-    made = spiking(plain(chained=False))
+    made = spiking(chained=False)
     latents = draw_latents(made, 0, np.arange(IMAGES))
     left, right = (
         potentials_from_spikes(network, Engine(network).traces(latents)[-1].s) for network in (made, lower_dense(made))
@@ -122,7 +125,7 @@ def test_what_cannot_be_read() -> None:
     with pytest.raises(ConfigError, match="--read-steps 0"):
         with_spike_readout(network, 0, latents)
     with pytest.raises(DataError, match="made of a generator with a window"):
-        with_spike_readout(spiking(network), 4, latents)
+        with_spike_readout(spiking(chained=False), 4, latents)
     with pytest.raises(UnsupportedLayerError, match=r"layer 1 \(conv\): .* without memory of the current"):
         with_spike_readout(replace(network, layers=(replace(first, neuron=Lif(4000, 3072, 200)), last)), 4, latents)
     odd = replace(last, weight=np.full((1, 3, 3, 3), 2), padding=(2, 2), stride=(2, 2))  # reads one place, or two
@@ -134,7 +137,7 @@ def test_what_cannot_be_read() -> None:
 
 
 def test_what_is_no_spike_readout() -> None:
-    made = spiking(plain(chained=True))
+    made = spiking(chained=True)
     told = made.spike_readout
     assert told is not None
     for changed, message in (

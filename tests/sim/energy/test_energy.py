@@ -213,7 +213,7 @@ def test_profiles_of_one_chip_share_its_mapping() -> None:
         (GOOD, "", "profile: "),
         (GOOD, "- 1\n- 2\n", "profile: "),
         (GOOD, "a: \0", "zero byte"),
-        (GOOD, "[" * 4000, "not valid YAML"),
+        (GOOD, "[\n" * 4000, "not valid YAML"),
         (GOOD, "a: 2020-99-99", "not valid YAML"),
     ],
     ids=lambda text: text[:24],
