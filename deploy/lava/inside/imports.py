@@ -26,6 +26,12 @@ def import_lava() -> None:
         statistics.__dict__["scoreatpercentile"] = None
         sys.modules["scipy.stats"] = statistics
         sys.modules["pandas"] = None  # type: ignore[assignment]  # makes an import raise; networkx then goes on
+    import lava.magma.compiler.compiler
+    import lava.magma.core.run_configs
+    import lava.proc.io.source
+    import lava.proc.lif.models
+    import lava.proc.monitor.models
+    import lava.proc.sparse.models  # noqa: F401 - imported for the jobs' processes, which are forked from this one
 
 
 def import_netx() -> None:
