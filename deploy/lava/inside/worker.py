@@ -54,6 +54,7 @@ def main(scratch: Path, descriptor: int) -> None:
     except Exception as error:
         _tell(error, reporter)
         finish(1)
+    reporter.close()
     while scratch.exists():  # until the parent has taken what the jobs left; the guard ends this if it dies
         time.sleep(POLL)
     with contextlib.suppress(OSError):
