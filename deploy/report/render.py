@@ -100,8 +100,9 @@ def write_report(content: dict[str, Any], target: str | os.PathLike[str]) -> tup
     """
     page = Path(target)
     beside = page.with_suffix(".json")
+    plain = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False)  # soon done, where drawing is not
     html = render_html(content)
-    write_text(beside, json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+    write_text(beside, plain + "\n")
     write_text(page, html)
     return page, beside
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
+from parsed import parsed
 
 ROOT = Path(__file__).resolve().parents[2]
 LAYERS = ("esvae", "export", "sim", "deploy")  # each may import itself and those before it
@@ -239,7 +240,7 @@ def test_rule_passes_what_is_allowed(rule: Rule, path: str, text: str) -> None:
 def test_source_keeps_the_rule(rule: Rule) -> None:
     files = python_files(*LAYERS)
     assert files
-    faults = [fault for path in files for fault in rule(path, ast.parse((ROOT / path).read_text("utf-8"), path))]
+    faults = [fault for path in files for fault in rule(path, parsed(ROOT / path))]
     assert not faults, "\n".join(faults)
 
 

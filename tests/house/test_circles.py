@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+from parsed import parsed
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("esvae", "export", "sim", "deploy")
@@ -37,7 +38,7 @@ def file_imports() -> dict[str, set[str]]:
     """What each file imports of the project, anywhere in it; what folders hand on is left out."""
     files = modules()
     plain = {name for name, path in files.items() if path.name != "__init__.py"}
-    trees = {name: ast.parse(files[name].read_text("utf-8")) for name in plain}
+    trees = {name: parsed(files[name]) for name in plain}
     return {name: set().union(*(named(node, files) for node in ast.walk(tree))) & plain for name, tree in trees.items()}
 
 
@@ -47,7 +48,7 @@ def imports_at_once() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for name, path in files.items():
         wanted: set[str] = set()
-        for node in ast.parse(path.read_text("utf-8")).body:
+        for node in parsed(path).body:
             for each in named(node, files):
                 parts = each.split(".")
                 around = {".".join(parts[:k]) for k in range(1, len(parts))}

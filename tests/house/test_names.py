@@ -6,6 +6,8 @@ import ast
 from collections import defaultdict
 from pathlib import Path
 
+from parsed import parsed
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("esvae", "export", "sim", "deploy")
 
@@ -47,7 +49,7 @@ def defined_twice(modules: dict[str, ast.Module]) -> dict[str, list[str]]:
 
 def test_every_public_name_is_defined_once() -> None:
     files = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
-    trees = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in files}
+    trees = {path.relative_to(ROOT).as_posix(): parsed(path) for path in files}
     twice = defined_twice(trees)
     assert {name: paths for name, paths in twice.items() if name not in ALLOWED} == {}
     assert set(ALLOWED) <= set(twice), "an exception that is no longer needed"

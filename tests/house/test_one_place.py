@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from parsed import parsed
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("esvae", "export", "sim", "deploy")
@@ -105,15 +106,11 @@ def test_source_keeps_the_rule(rule: Rule) -> None:
     assert files
     faults = []
     for path in files:
-        faults += rule(path.relative_to(ROOT).as_posix(), ast.parse(path.read_text("utf-8")))
+        faults += rule(path.relative_to(ROOT).as_posix(), parsed(path))
     assert not faults, "\n".join(faults)
 
 
 def test_the_files_that_are_named_still_need_it() -> None:
     for path in CONVOLUTIONS:
-        calls = {
-            node.attr
-            for node in ast.walk(ast.parse((ROOT / path).read_text("utf-8")))
-            if isinstance(node, ast.Attribute)
-        }
+        calls = {node.attr for node in ast.walk(parsed(ROOT / path)) if isinstance(node, ast.Attribute)}
         assert calls & CONVOLUTION_CALLS, f"{path} calls no convolution any more; take it off the list"

@@ -19,7 +19,7 @@ def import_lava() -> None:
 
     networkx, with which the compiler orders processes, asks whether a list of edges is a pandas table; scipy.signal, of
     which Lava takes one convolution, wants a percentile for its search for peaks. Empty modules stand in for both, as
-    nothing here meets a table or a peak. Measured: 2.4 s of processor time for a run of a small network become 1.6.
+    nothing here meets a table or a peak. Measured: 2.4 s of processor time for a run of a small network become 1.1.
     """
     if importlib.metadata.version("lava-nc") == LAVA_VERSION:
         statistics = types.ModuleType("scipy.stats")
@@ -30,7 +30,6 @@ def import_lava() -> None:
     import lava.magma.core.run_configs
     import lava.proc.io.source
     import lava.proc.lif.models
-    import lava.proc.monitor.models
     import lava.proc.sparse.models  # noqa: F401 - imported for the jobs' processes, which are forked from this one
 
 
