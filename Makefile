@@ -9,7 +9,7 @@ DEMO_OUT ?= demo
 N ?= 1000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types unit fuzz docs clean distclean
+.PHONY: help setup demo test lint types unit thorough fuzz docs clean distclean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -32,7 +32,10 @@ types: setup  ## mypy
 # Hundreds of processes of the tests read what one of them has compiled.
 unit: export PYTHONDONTWRITEBYTECODE =
 unit: setup  ## pytest alone, in three processes, as some tests wait (PYTEST_ARGS="-k name", or "-n 0" for one)
-	$(BIN)/python -m pytest -n 3 --dist worksteal $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 3 --dist worksteal $(PROFILE) $(PYTEST_ARGS)
+
+thorough: PROFILE = --hypothesis-profile=thorough
+thorough: unit  ## the tests with all random cases, of which the others try a quarter, other ones every time
 
 fuzz: setup  ## run N random networks on Lava against the twin (N=1000); a failing case is kept in fuzz/
 	$(BIN)/python tests/fuzz.py -n $(N) --out fuzz

@@ -10,14 +10,12 @@ import signal
 from collections.abc import Sized
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from array_checks import check_arrays
+from depth import register_profiles
 
 check_arrays()
-
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("any machine")
+register_profiles()
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell's job in the background, and then its children too
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -21,6 +21,7 @@ from deploy.entering import (
     made_up,
 )
 from deploy.rasters import load_raster, save_latents
+from depth import examples
 from esvae.errors import ConfigError, DataError
 from export.ir import Dense, InputNeurons, Lif, Network, Prior
 from sim.sampler import draw_latents
@@ -69,7 +70,7 @@ def sources(files: dict[str, Path]) -> dict[str, Entering]:
     }
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(st.data())
 def test_parts_are_what_the_whole_is(files: dict[str, Path], data: st.DataObject) -> None:
     for name, entering in sources(files).items():

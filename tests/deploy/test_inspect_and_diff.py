@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from deploy.cli import main
 from deploy.inspection import inspect_file
+from depth import examples
 from export.ir import Conv, Dense, Flatten, ImageReadout, Lif, Network, Prior
 from export.netx.diff import diff_files
 from export.netx.survey import survey
@@ -143,7 +144,7 @@ def test_where_only_the_origin_differs_it_is_said(tmp_path: Path, capsys: pytest
     assert json.loads(out)["equal"] is True
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=examples(15), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.data())
 def test_any_network_is_inspected_and_differs_from_another_alone(tmp_path: Path, data: st.DataObject) -> None:
     one, two = data.draw(foreign_networks(transposed=True)), data.draw(foreign_networks(transposed=True))

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from depth import examples
 from esvae.config import config_from_dict
 from esvae.errors import DataError
 from esvae.model import ESVAE
@@ -26,7 +27,7 @@ def raster(seed: int, *shape: int) -> np.ndarray:
     return (np.random.default_rng(seed).random(shape) < 0.4).astype(np.uint8)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30))
 @given(
     keep=st.floats(0, 1),
     current_keep=st.floats(0, 0.9),

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from depth import examples
 from export.float_simulate import simulate_float
 from export.ir import FloatLayer, FloatLif, FloatNetwork, Norm, RecurrentDense
 from export.netx.read import read_netx_unguarded
@@ -108,7 +109,7 @@ def test_onnx_fires_as_the_float_network() -> None:
     np.testing.assert_allclose(got["potentials"], last.v[:, -1] * (1 - last.s[:, -1]), atol=1e-4)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15))
 @given(st.data())
 def test_onnx_holds_the_references_integers(data: st.DataObject) -> None:
     pytest.importorskip("onnx")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-TARGETS = ["help", "setup", "demo", "test", "lint", "types", "unit", "fuzz", "docs", "clean", "distclean"]
+TARGETS = ["help", "setup", "demo", "test", "lint", "types", "unit", "thorough", "fuzz", "docs", "clean", "distclean"]
 TOOLS = ["sh", "cat", "cksum", "date", "dirname", "ls", "mkdir", "rm", "sleep", "tail", "cp", "chmod"]
 
 SHIM = '#!/bin/sh\necho "pyenv: python3.10: command not found" >&2\nexit 127\n'
@@ -115,6 +115,11 @@ def test_make_test_runs_every_check(made: Path) -> None:
         "ran .venv/bin/mypy ",
         "ran .venv/bin/python -m pytest -n 3 --dist worksteal -k foo or bar",
     ]
+
+
+def test_make_thorough_runs_the_tests_with_all_random_cases(made: Path) -> None:
+    done = make("-s", "thorough", "PYTEST_ARGS=-k foo", cwd=made)
+    assert done.stdout.splitlines()[-1].endswith("-n 3 --dist worksteal --hypothesis-profile=thorough -k foo")
 
 
 @pytest.mark.parametrize("tool", ["scripts/setup", ".venv/bin/ruff", ".venv/bin/mypy", ".venv/bin/python"])

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.sampler_statistics import numbers, shared_stretches
+from depth import examples
 from esvae.errors import DataError
 from export.ir import Dense, Lif, Network, Prior
 from sim.sampler import (
@@ -86,7 +87,7 @@ def test_the_register_runs_through_all_its_states() -> None:
     assert all(power(step, full // prime) != one for prime in (3, 5, 17, 257, 65537))
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(st.integers(0, 2**64 - 1), st.integers(0, 2**40))
 def test_an_image_has_the_same_spikes_alone_or_among_others(seed: int, image: int) -> None:
     alone = initial_states(seed, np.array([image]), 5)

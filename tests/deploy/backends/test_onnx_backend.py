@@ -21,6 +21,7 @@ from deploy.backends import BackendJob, run_backend
 from deploy.backends.onnx import OnnxRuntime
 from deploy.entering import at_hand
 from deploy.verify import verify
+from depth import examples
 from esvae.errors import ConfigError
 from export.ir import Conv, ConvTranspose, Dense, ImageReadout, Lif, Network, Prior
 from export.netx.write import write_netx
@@ -118,7 +119,7 @@ def _traces(path: Path) -> dict[str, np.ndarray]:
         return {name: file[name][()] for name in file}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25))
 @given(st.data())
 def test_any_file_and_stimulus_has_the_twins_integers_or_is_refused(data: st.DataObject) -> None:
     network = data.draw(foreign_networks(transposed=True, loadable=False))

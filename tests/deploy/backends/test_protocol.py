@@ -16,6 +16,7 @@ from deploy.entering import InputOptions, at_hand, enter
 from deploy.generate import generate_file
 from deploy.simulate import OutputFiles, simulate_file
 from deploy.verify import verify
+from depth import examples
 from esvae.errors import ConfigError, DataError
 from export.ir import Conv, Lif, Network, Prior
 from export.netx.write import write_netx
@@ -156,7 +157,7 @@ def test_no_such_backend(net: Path) -> None:
             call()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25))
 @given(st.data())
 def test_the_reference_and_the_twin_agree_through_the_door(data: st.DataObject) -> None:
     drawn = data.draw(foreign_networks())

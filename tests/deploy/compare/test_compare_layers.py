@@ -17,6 +17,7 @@ from deploy.compare.images import image_mse
 from deploy.compare.layout import Layout, find_layout
 from deploy.compare.noise import noise_curves, noisy_spikes
 from deploy.pair import float_images
+from depth import examples
 from esvae.errors import DataError
 from esvae.run import Run
 from export.ir import Conv, Network
@@ -42,7 +43,7 @@ def network(run: Run) -> Network:
 
 
 @given(st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 def test_layouts_move_every_neuron_back(data: st.DataObject) -> None:
     shape = (data.draw(st.integers(1, 3)), data.draw(st.integers(2, 9)), data.draw(st.integers(2, 9)))
     values = np.random.default_rng(0).integers(1, 99, (2, *shape))

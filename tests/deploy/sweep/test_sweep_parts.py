@@ -15,6 +15,7 @@ from deploy.sweep.pareto import dominates
 from deploy.sweep.store import key_of
 from deploy.sweep.types import Done
 from deploy.sweep.window import readout_gain, with_window
+from depth import examples
 from esvae.config import config_from_dict, load_config, with_settings
 from esvae.errors import ConfigError
 from esvae.model import ESVAE
@@ -24,7 +25,7 @@ COSTS = st.lists(st.tuples(st.integers(0, 6).map(float), st.integers(0, 6).map(f
 NEVER = math.inf
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(COSTS)
 def test_the_front_is_what_nothing_dominates(costs: list[tuple[float, float]]) -> None:
     assert pareto_front(costs) == [not any(dominates(other, one) for other in costs) for one in costs]

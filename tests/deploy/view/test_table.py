@@ -43,6 +43,7 @@ from deploy.view.tables import (
     verification_tables,
 )
 from deploy.view.terminal import blocks
+from depth import examples
 
 WIDTHS = (80, 100, 160)
 
@@ -128,7 +129,7 @@ def test_plain_has_what_json_has() -> None:
     assert plain({"a": (1.0, float("nan")), 2: Path("x")}) == {"a": [1.0, None], "2": "x"}
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=examples(40))
 @given(
     values=st.lists(st.integers(0, 10**12), min_size=1, max_size=14),
     name=st.text(st.characters(categories=("Lu", "Ll", "Nd"), max_codepoint=255), min_size=1, max_size=60),

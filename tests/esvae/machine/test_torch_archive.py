@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from depth import examples
 from esvae.errors import CheckpointError
 from esvae.machine.torch_archive import Foreign, read_torch_archive
 
@@ -131,7 +132,7 @@ def test_a_path_that_is_no_file(tmp_path: Path) -> None:
         read_torch_archive(tmp_path)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(data=st.data(), zipped=st.booleans())
 def test_damage_is_an_error_of_our_own_or_harmless(
     data: st.DataObject, zipped: bool, tmp_path_factory: pytest.TempPathFactory

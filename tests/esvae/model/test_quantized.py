@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploy.cli import main
+from depth import examples
 from esvae.chip.lif import integer_lif, integer_readout
 from esvae.chip.neuron import FloatLif, lif_step
 from esvae.chip.rounding import FloatValues, WeightGrid, round_layer
@@ -174,7 +175,7 @@ def test_eight_bits_have_almost_the_gradient_of_floats(floats: Run) -> None:
     assert cosine > 0.98
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(st.data())
 def test_the_neurons_step_as_they_are_defined(data: st.DataObject) -> None:
     neuron: Lif = data.draw(lifs())
@@ -304,7 +305,7 @@ def test_the_surrogate_gradient_is_the_float_neurons() -> None:
     torch.testing.assert_close(whole.grad * scale, exact.grad, rtol=1e-4, atol=1e-5)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(st.integers(2, 8), st.integers(0, 2**32 - 1))
 def test_rounding_is_idempotent_and_on_its_levels(bits: int, seed: int) -> None:
     grid, rng = WeightGrid(bits), np.random.default_rng(seed)
@@ -319,7 +320,7 @@ def test_rounding_is_idempotent_and_on_its_levels(bits: int, seed: int) -> None:
     assert CLIPPINGS[0] == 1.0
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(st.integers(2, 8), st.integers(0, 2**32 - 1), st.floats(1, 1e6))
 def test_limits_hold_whatever_scale_is_wanted(bits: int, seed: int, scale: float) -> None:
     rng = np.random.default_rng(seed)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from esvae.config import Config, config_from_dict
@@ -59,7 +59,6 @@ def test_without_a_current_it_is_the_papers_neuron() -> None:
     assert torch.allclose(found, wanted)
 
 
-@settings(deadline=None)
 @given(neuron=neurons, seed=st.integers(0, 99))
 def test_norse_fires_the_same_with_the_same_gradients(neuron: Cuba, seed: int) -> None:
     pytest.importorskip("norse")
@@ -70,7 +69,6 @@ def test_norse_fires_the_same_with_the_same_gradients(neuron: Cuba, seed: int) -
     assert torch.allclose(*(torch.autograd.grad(o, x, grad)[0] for o in (ours, theirs)), rtol=1e-6, atol=1e-9)
 
 
-@settings(deadline=None)
 @given(neuron=neurons)
 def test_norses_parameters_go_both_ways(neuron: Cuba) -> None:
     pytest.importorskip("norse")

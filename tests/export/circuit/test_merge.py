@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from depth import examples
 from esvae.errors import ConfigError
 from export.circuit.merge import merged_prior
 from export.circuit.tables import TableOptions, prior_tables
@@ -30,7 +31,7 @@ def moments(prior: Prior) -> tuple[np.ndarray, np.ndarray]:
     return mean, second - np.outer(mean, mean)
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(st.integers(1, 7), st.integers(1, 8), st.integers(1, 5), st.integers(0, 99))
 def test_mean_and_covariance_of_the_whole_stay(components: int, kept: int, latents: int, seed: int) -> None:
     prior = mixture(components, latents, seed)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from depth import examples
 from esvae.errors import ConfigError, HardwareRangeError
 from export.circuit.hadamard import hadamard, next_order, two_sized_rows
 from export.circuit.law import SumLaw, logistic, logistic_error
@@ -93,7 +94,7 @@ def test_shares_of_components(components: int) -> None:
     np.testing.assert_allclose(got, prior.share, atol=1 / 1024)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30))
 @given(st.integers(1, 12), st.integers(1, 40), st.integers(1, 40), st.booleans(), st.sampled_from([None, 1, 4, 12]))
 def test_no_sum_is_ever_zero(components: int, latents: int, noise: int, shared: bool, factors: int | None) -> None:
     """Odd sums never tie with the threshold, so that a logit and its negative fire in shares that add up to one."""

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from deploy.cli import main
+from depth import examples
 from esvae.errors import CheckpointError, UnsupportedLayerError
 from esvae.official import import_official
 from esvae.run import Run, load_run
@@ -43,7 +44,7 @@ def slayers_file(path: Path, *, slack: int = 0) -> Network:
     return network
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.data())
 def test_eight_bits_give_every_integer_back(tmp_path: Path, data: st.DataObject) -> None:
     network = replace(data.draw(networks(transposed=True)), time_steps=None)
@@ -115,7 +116,7 @@ def test_the_command_quantizes_a_file_anew_where_bits_are_given(
     assert read_netx(target).content_hash() == read_netx(source).content_hash()
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=examples(25), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.data())
 def test_lowering_a_file_keeps_what_its_neurons_see(tmp_path: Path, data: st.DataObject) -> None:
     network = replace(data.draw(foreign_networks(transposed=True, loadable=True)), input_neurons=None)

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from depth import examples
 from esvae.errors import ConfigError, EsvaeError, NetFileError, UnsupportedLayerError
 from export.float_simulate import simulate_float
 from export.frontends import from_norse
@@ -60,7 +61,7 @@ def raster(seed: int, *shape: int) -> np.ndarray:
     return (np.random.default_rng(seed).random(shape) < 0.4).astype(np.uint8)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25))
 @given(
     seed=st.integers(0, 99),
     keep=st.integers(0, 15).map(lambda n: n / 16),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from slayer_stacks import NEURON, fires_the_same, layer_spikes, network, raster, slayer, trained
 from torch import nn
 
+from depth import examples
 from esvae.errors import EsvaeError
 from export.ir import Conv, ConvTranspose
 from sim.twin.engine import Engine
@@ -53,7 +54,7 @@ def same_or_refused(
     assert np.array_equal(theirs[:, 1:], trace.s[:, :-1])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(GEOMETRIES, st.tuples(st.integers(2, 7), st.integers(2, 7)), st.integers(0, 99))
 def test_a_pool_is_a_convolution_or_refused(geometry: dict[str, Any], size: tuple[int, int], seed: int) -> None:
     same_or_refused("Pool", geometry, size, seed, ("see two at once", "zeros at the far end", "empty output"))
@@ -73,7 +74,7 @@ def test_pools_between_convolutions_with_odd_sizes() -> None:
     fires_the_same(stack, ours, 1)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30))
 @given(GEOMETRIES, st.tuples(st.integers(1, 4), st.integers(2, 4)), st.integers(0, 99))
 def test_an_unpool_is_a_transposed_convolution_or_refused(
     geometry: dict[str, Any], size: tuple[int, int], seed: int

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from depth import examples
 from esvae.chip.formats import STATE_LIMIT
 from export.ir import Conv, ConvTranspose, Dense, Lif, Network, Shape
 from export.ir.bounds import (
@@ -49,7 +50,7 @@ def summed(layer: Conv | ConvTranspose, output: int) -> list[int]:
     return found
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(map_layers())
 def test_channels_sum_over_their_own_group(drawn: tuple[Conv | ConvTranspose, Shape]) -> None:
     layer, before = drawn
@@ -88,7 +89,7 @@ def test_512_groups_are_bounded_one_by_one_and_run_as_the_reference_does() -> No
     assert first_difference(wanted, named_traces(Engine(network).traces(spikes))) is None
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80))
 @given(networks(transposed=True))
 def test_all_firing_is_what_the_reference_sums_where_those_inputs_fire(network: Network) -> None:
     """For each neuron: the inputs over its positive (negative) weights, found by firing each input alone."""
@@ -100,7 +101,7 @@ def test_all_firing_is_what_the_reference_sums_where_those_inputs_fire(network: 
         assert all_firing(layer, before, sign=1).shape == after
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(st.data())
 def test_no_run_leaves_the_ranges(data: st.DataObject) -> None:
     network = data.draw(networks(transposed=True))
@@ -133,7 +134,7 @@ def test_largest_current(arriving: int, decay: int, steps: int | None, expected:
     assert largest_current(arriving, Lif(decay, 0, 1), steps) == expected
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80))
 @given(st.data())
 def test_no_run_leaves_the_bounds(data: st.DataObject) -> None:
     network = data.draw(networks(transposed=True))

@@ -12,6 +12,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from depth import examples
 from esvae.model.expand import Expand
 from export.ir import Conv, ConvTranspose, Dense, Lif, Network, Shape
 from export.ir.geometry import (
@@ -66,7 +67,7 @@ def dense_of(layer: Conv | ConvTranspose, before: Shape) -> np.ndarray:
     return full.reshape(math.prod(layer.output_shape(before)), math.prod(before))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(map_layers())
 def test_a_layer_is_the_matrix_of_its_connections(drawn: tuple[Conv | ConvTranspose, Shape]) -> None:
     layer, before = drawn
@@ -78,7 +79,7 @@ def test_a_layer_is_the_matrix_of_its_connections(drawn: tuple[Conv | ConvTransp
     assert matrix(floats, before).dtype == np.float64
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(map_layers())
 def test_tables_along_an_axis_are_the_connections(drawn: tuple[Conv | ConvTranspose, Shape]) -> None:
     layer, before = drawn
@@ -94,7 +95,7 @@ def test_tables_along_an_axis_are_the_connections(drawn: tuple[Conv | ConvTransp
         }
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(networks(transposed=True))
 def test_sources_are_the_synapses_that_exist_each_once(network: Network) -> None:
     for layer, before, _ in network.synapses():
@@ -106,7 +107,7 @@ def test_sources_are_the_synapses_that_exist_each_once(network: Network) -> None
         assert counts.sum() == np.count_nonzero(dense)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(map_layers(), st.integers(0, 2**32 - 1))
 def test_fan_out_counts_the_connections_with_a_weight(drawn: tuple[Conv | ConvTranspose, Shape], seed: int) -> None:
     layer, before = drawn
@@ -118,7 +119,7 @@ def test_fan_out_counts_the_connections_with_a_weight(drawn: tuple[Conv | ConvTr
     np.testing.assert_array_equal(fan_out(layer, before, targets), reached.reshape(before))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(map_layers(), st.integers(0, 2**32 - 1))
 def test_events_send_what_the_connections_send(drawn: tuple[Conv | ConvTranspose, Shape], seed: int) -> None:
     layer, before = drawn
@@ -131,7 +132,7 @@ def test_events_send_what_the_connections_send(drawn: tuple[Conv | ConvTranspose
     np.testing.assert_array_equal(np.moveaxis(sums, -1, 1).reshape(2, -1), wanted)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(map_layers())
 def test_groups_are_blocks_along_the_diagonal(drawn: tuple[Conv | ConvTranspose, Shape]) -> None:
     layer, before = drawn
@@ -185,7 +186,7 @@ def test_pixels_are_torchs_pixel_shuffle(c: int, h: int, w: int, r: int) -> None
     np.testing.assert_array_equal(pixels(held, (r, r)), wanted)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(map_layers(), st.integers(1, 3), st.integers(1, 3), st.integers(0, 2))
 def test_cell_taps_are_the_taps_between_the_pixels_of_cells(
     drawn: tuple[Conv | ConvTranspose, Shape], fy: int, fx: int, spare: int

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from depth import examples
 from esvae.errors import EsvaeError, HardwareRangeError, NetFileError, UnsupportedLayerError
 from export.ir import INTEGRATOR, Conv, Dense, Flatten, InputNeurons, Lif, Network
 from export.netx import read_netx
@@ -22,7 +23,7 @@ from strategies import foreign_networks
 NEURON = {"type": b"CUBA", "iDecay": 1024, "vDecay": 128, "vThMant": 80, "refDelay": 1, "gradedSpike": False}
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.data())
 def test_write_read_write_is_identical(tmp_path: Path, data: st.DataObject) -> None:
     network = data.draw(foreign_networks())

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from depth import examples
 from esvae.errors import NetFileError
 from export.ir import Conv, Dense, ImageReadout, Lif, Network
 from export.netx.check import check_file
@@ -27,7 +28,7 @@ def net(tmp_path: Path) -> Path:
     return write_netx(Network((3,), (layer,), time_steps=4), tmp_path / "a.net")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(network=networks(loadable=True))
 def test_what_netx_loads_exactly_has_no_error(network: Network, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = write_netx(network, tmp_path_factory.mktemp("net") / "a.net")

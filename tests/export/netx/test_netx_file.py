@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from depth import examples
 from esvae.errors import EsvaeError, HardwareRangeError, NetFileError, UnsupportedLayerError
 from esvae.machine.files import atomic_file
 from export.ir import Conv, ConvTranspose, Dense, Flatten, ImageReadout, Lif, Network, Prior
@@ -42,7 +43,7 @@ def generator() -> Network:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(network=networks(loadable=True))
 def test_write_read_write_is_identical(network: Network, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("net")

@@ -6,13 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from depth import examples
 from export.ir import Network
 from export.netx.read import read_netx_unguarded
 from export.netx.write import write_netx
 from strategies import foreign_networks, generators, networks
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @pytest.mark.parametrize("kind", ["foreign", "generator", "transposed", "transposed generator"])
 @given(data=st.data())
 def test_write_read_write_is_identical(

@@ -12,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from depth import examples
 from esvae.errors import NetFileError, UnsupportedLayerError
 from export.ir import Conv, ConvTranspose
 from export.netx.check import check_file
@@ -42,7 +43,7 @@ def write(
     return path
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120))
 @given(
     before=st.tuples(st.sampled_from([1, 2, 3, 130]), st.integers(1, 9), st.integers(1, 9)),
     kernel=st.tuples(st.integers(1, 3), st.integers(1, 3)),

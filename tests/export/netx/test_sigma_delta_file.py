@@ -12,6 +12,7 @@ from hypothesis import given, settings
 
 from deploy.inspection import inspect_file
 from deploy.plan import plan
+from depth import examples
 from esvae.errors import EsvaeError, HardwareRangeError, NetFileError, UnsupportedLayerError
 from export.ir import Conv, Delta, Dense, InputNeurons, Network, Sigma, SigmaDelta
 from export.netx import read_netx, write_netx
@@ -20,7 +21,7 @@ from export.netx.read import read_netx_unguarded
 from strategies import sigma_delta_networks
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(network=sigma_delta_networks())
 def test_what_is_written_is_read_again_and_has_no_error(
     network: Network, tmp_path_factory: pytest.TempPathFactory

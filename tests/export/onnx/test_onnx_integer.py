@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import export.ir.network
 import export.onnx.integer as writer
+from depth import examples
 from esvae.chip.formats import BIAS, STATE_LIMIT, THRESHOLD
 from esvae.errors import ConfigError, NetFileError
 from export.ir import (
@@ -64,14 +65,14 @@ def assert_equal(network: Network, entering: np.ndarray) -> dict[str, np.ndarray
     return expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(st.data())
 def test_random_networks_have_the_references_integers(data: st.DataObject) -> None:
     network = data.draw(networks(transposed=True))
     assert_equal(network, data.draw(spikes_for(network)))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20))
 @given(st.data())
 def test_delays_integrators_and_input_neurons_too(data: st.DataObject) -> None:
     network = data.draw(foreign_networks(transposed=True, loadable=False))
@@ -82,7 +83,7 @@ def test_delays_integrators_and_input_neurons_too(data: st.DataObject) -> None:
         assert_equal(network, rng.integers(BIAS.min, BIAS.max + 1, (2, *network.input_shape)).astype(np.int32))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15))
 @given(st.data())
 def test_onnxs_own_evaluator_and_a_graph_that_is_not_optimized_agree(data: st.DataObject) -> None:
     """What the operators' definitions say, in numpy; and ONNX Runtime without any rewriting of the graph."""

@@ -10,6 +10,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from depth import examples
 from esvae.errors import HardwareRangeError
 from export.ir import Conv, ConvTranspose, Dense, ImageReadout, Lif, Network
 from export.ir.geometry import cells
@@ -43,7 +44,7 @@ def transposed(draw: st.DrawFn) -> tuple[ConvTranspose, tuple[int, int]]:
     return layer, size
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(transposed(), pairs(1, 3), st.integers(0, 2**16))
 def test_every_sum_is_that_of_the_transposed_convolution(
     drawn: tuple[ConvTranspose, tuple[int, int]], factor: tuple[int, int], seed: int

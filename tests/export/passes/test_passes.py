@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from depth import examples
 from esvae.chip.formats import BIAS, STATE_LIMIT
 from esvae.errors import ConfigError, HardwareRangeError
 from export.ir import Conv, ConvTranspose, Dense, FloatLif, ImageReadout, Lif, Network
@@ -61,7 +62,7 @@ def test_a_dense_layer_that_yields_a_map_becomes_a_convolution() -> None:
     np.testing.assert_allclose((maps[0].numpy() + conv.bias).reshape(-1), expected, rtol=1e-12, atol=1e-12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(st.data())
 def test_unrolling_keeps_every_integer(data: st.DataObject) -> None:
     network = data.draw(networks(transposed=True))

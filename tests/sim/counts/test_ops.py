@@ -13,6 +13,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from depth import examples
 from esvae.errors import DataError
 from export.ir import Conv, ConvTranspose, Dense, Lif, Network, Shape, Synapse
 from export.passes.lower_dense import lower_dense
@@ -77,7 +78,7 @@ def walk(network: Network, spikes: np.ndarray) -> tuple[np.ndarray, list[np.ndar
     return table, arrived
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=examples(200), suppress_health_check=SLOW)
 @given(st.data())
 def test_counts_equal_a_walk_over_every_spike(data: st.DataObject) -> None:
     network = data.draw(networks(transposed=True))
@@ -96,7 +97,7 @@ def test_counts_equal_a_walk_over_every_spike(data: st.DataObject) -> None:
             np.testing.assert_allclose([s.std for s in spreads], of_step.std(axis=0), rtol=1e-9, atol=1e-9)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=examples(40), suppress_health_check=SLOW)
 @given(st.data())
 def test_lowering_keeps_every_count(data: st.DataObject) -> None:
     network = data.draw(networks(transposed=True))
@@ -111,7 +112,7 @@ def test_lowering_keeps_every_count(data: st.DataObject) -> None:
         np.testing.assert_array_equal(left, right)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=examples(40), suppress_health_check=SLOW)
 @given(st.data())
 def test_traces_of_the_reference_give_the_same_counts(data: st.DataObject) -> None:
     network = data.draw(networks(transposed=True))

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from depth import examples
 from export.ir import Lif, Network, RecurrentDense
 from sim import reference
 from sim.counts.ops import count, count_traces
@@ -17,7 +18,7 @@ from sim.twin.engine import Engine
 from strategies import recurrent_networks, spikes_for
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50))
 @given(st.data())
 def test_counts_equal_a_walk_over_every_spike(data: st.DataObject) -> None:
     network = data.draw(recurrent_networks())
@@ -37,7 +38,7 @@ def test_counts_equal_a_walk_over_every_spike(data: st.DataObject) -> None:
         entering = trace.s
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30))
 @given(st.data())
 def test_loads_of_cores_add_up_to_the_counts(data: st.DataObject) -> None:
     network = data.draw(recurrent_networks())

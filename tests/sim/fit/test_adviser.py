@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from depth import examples
 from esvae.errors import HardwareRangeError
 from export.ir import ConvTranspose, Dense, Flatten, Lif, Network
 from export.pipeline import lowered
@@ -74,7 +75,7 @@ def test_a_neuron_that_no_core_holds_is_said_so() -> None:
         check_fits(one, LOIHI2)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(network=networks(transposed=True))
 def test_a_thinner_network_is_sound_and_smaller(network: Network) -> None:
     narrow = thinner(network, 0.5)

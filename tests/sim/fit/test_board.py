@@ -8,6 +8,7 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from depth import examples
 from export.ir import Dense, Lif, Network
 from export.passes.lower_dense import lower_dense
 from sim.counts.ops import count
@@ -31,7 +32,7 @@ def test_a_layer_stays_on_one_chip_where_it_can() -> None:
     assert found == [(0, names[0], 0, 3), (1, names[1], 0, 2), (2, names[2], 0, 4), (3, names[2], 4, 6)]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(40), suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_what_crosses_is_what_a_walk_over_all_synapses_finds(data: st.DataObject) -> None:
     network = lower_dense(data.draw(networks()))

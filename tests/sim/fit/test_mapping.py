@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from depth import examples
 from esvae.errors import ConfigError
 from export.ir import Conv, Dense, Flatten, InputNeurons, Layer, Lif, Network
 from export.passes.lower_dense import lower_dense
@@ -30,7 +31,7 @@ SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too
 TINY = dataclasses.replace(LOIHI2, neurons=7, memory_words=60, input_axons=40, usable_cores=5)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=examples(60), suppress_health_check=SLOW)
 @given(st.data(), st.booleans(), st.sampled_from(["compiler", "fewest"]))
 def test_every_neuron_has_one_core_within_its_limits(data: st.DataObject, unrolled: bool, rule: Rule) -> None:
     network = data.draw(networks(transposed=True))
@@ -65,7 +66,7 @@ def test_a_full_layer_is_cut_as_its_lists_are_filled(inputs: int, outputs: int, 
         assert longest_runs(dense, (inputs,), bits, less) == longest_runs(the_same, (inputs, 1, 1), bits, less)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=examples(30), suppress_health_check=SLOW)
 @given(st.data())
 def test_unrolled_is_what_the_dense_lowering_takes(data: st.DataObject) -> None:
     network = data.draw(networks(transposed=True))
@@ -207,7 +208,7 @@ def test_step_bound_is_the_busiest_core_with_every_input_firing() -> None:
     assert answer.step.label == "estimate"
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=examples(40), suppress_health_check=SLOW)
 @given(st.data())
 def test_loads_of_cores_add_up_to_the_counts(data: st.DataObject) -> None:
     network = data.draw(networks(transposed=True))

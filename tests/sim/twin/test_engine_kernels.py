@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from depth import examples
 from export.ir import Conv, ConvTranspose, Lif
 from sim.reference import synapse_sum
 from sim.twin.stages import Stage
@@ -20,7 +21,7 @@ CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize(("path", "portable"), [("dense", False), ("events", False), ("dense", True)])
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(data=st.data())
 def test_every_kernel_gives_the_references_sums(path: str, portable: bool, data: st.DataObject) -> None:
     shape = (data.draw(st.integers(1, 6)), data.draw(st.integers(1, 8)), data.draw(st.integers(1, 8)))

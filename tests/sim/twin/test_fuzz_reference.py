@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from depth import examples
 from export.ir import Network
 from sim import reference
 from sim.stimulus import Stimulus
@@ -24,7 +25,7 @@ def assert_twin_is_exact(network: Network, stimulus: Stimulus, path: Path = "aut
     assert (engine.final_potentials(stimulus) == last).all()
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400))
 @given(st.data())
 def test_fuzz_twin_equals_reference(data: st.DataObject) -> None:
     network = data.draw(foreign_networks(transposed=True, loadable=False))
@@ -32,7 +33,7 @@ def test_fuzz_twin_equals_reference(data: st.DataObject) -> None:
     assert_twin_is_exact(network, stimulus, data.draw(st.sampled_from(["auto", "dense", "events", "gather"])))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(st.data())
 def test_fuzz_what_runs_off_the_cpu_equals_reference(data: st.DataObject) -> None:
     network = data.draw(foreign_networks(transposed=True, loadable=False))

@@ -12,6 +12,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from depth import examples
 from export.ir import Conv, ConvTranspose, Dense, Lif, Network
 from export.ir.bounds import all_firing
 from sim import reference
@@ -35,7 +36,7 @@ def _reach(layer: Conv | ConvTranspose | Dense, shape: tuple[int, ...]) -> int:
     return int(max(abs(all_firing(layer, shape, sign=sign)).max() for sign in (1, -1)))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(data=st.data(), weights=WEIGHTS, transposed=st.booleans(), seed=st.integers(0, 999))
 def test_maps_give_the_references_sums(
     data: st.DataObject, weights: tuple[int, int, int], transposed: bool, seed: int
@@ -77,7 +78,7 @@ def test_pixels_that_lie_beyond_the_map_read_nothing(share: float) -> None:
     assert not sums[:, 41:].any()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(inputs=st.integers(1, 200), outputs=st.integers(1, 300), weights=WEIGHTS, share=st.sampled_from([0.0, 0.3, 1.0]))
 def test_features_give_the_references_sums(
     inputs: int, outputs: int, weights: tuple[int, int, int], share: float

@@ -14,6 +14,7 @@ import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from depth import examples
 from export.ir import Conv, ConvTranspose, Dense, Lif, Network
 from sim import reference
 from sim.trace import first_difference, named_traces
@@ -63,7 +64,7 @@ def test_weights_beyond_nine_bits_have_no_parts(beyond: int) -> None:
 
 
 @needs_operators
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(data=st.data(), share=st.sampled_from([0.0, 0.3, 1.0]), wide=st.sampled_from([1, 16]))
 def test_maps_give_the_sums_of_floats_and_of_the_reference(data: st.DataObject, share: float, wide: int) -> None:
     shape = (wide * data.draw(st.integers(1, 4)), data.draw(st.integers(1, 8)), data.draw(st.integers(1, 8)))
@@ -83,7 +84,7 @@ def test_maps_give_the_sums_of_floats_and_of_the_reference(data: st.DataObject, 
 
 
 @needs_operators
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(
     outputs=st.integers(1, 40),
     inputs=st.integers(1, 300),
@@ -117,7 +118,7 @@ def test_the_largest_sums_of_odd_weights_are_exact() -> None:
 
 
 @needs_operators
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_network_that_takes_them_everywhere_equals_the_reference(
     data: st.DataObject, monkeypatch: pytest.MonkeyPatch
@@ -132,7 +133,7 @@ def test_a_network_that_takes_them_everywhere_equals_the_reference(
     assert np.array_equal(engine.final_potentials(spikes), expected[-1].v[:, -1])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(
     run=st.integers(1, 70),
     pieces=st.integers(1, 130),

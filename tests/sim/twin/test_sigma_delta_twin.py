@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploy.backends.onnx import session
+from depth import examples
 from esvae.chip.formats import FRAME
 from esvae.errors import DataError, HardwareRangeError, UnsupportedLayerError
 from export.ir import Conv, Delta, Dense, InputNeurons, Network, Shape, Sigma, SigmaDelta, Synapse
@@ -28,7 +29,7 @@ def states(network: Network, stimulus: Stimulus) -> dict[str, np.ndarray]:
     return named_traces(list(reference.simulate(network, stimulus)))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(st.data())
 def test_twin_equals_reference_by_every_path(data: st.DataObject) -> None:
     network = data.draw(sigma_delta_networks(transposed=True))
@@ -48,7 +49,7 @@ def wraps_products(graded: bool, synapse: tuple[Synapse, Shape, Shape]) -> bool:
     return graded and isinstance(layer, Dense) and layer.delay is not None and filling_shift(layer.weight) > 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(st.data())
 def test_onnx_runtime_equals_reference(data: st.DataObject) -> None:
     pytest.importorskip("onnxruntime")
@@ -70,7 +71,7 @@ def test_onnx_runtime_equals_reference(data: st.DataObject) -> None:
     assert first_difference(expected, got) is None
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30))
 @given(st.data())
 def test_operations_are_those_of_messages_that_were_sent(data: st.DataObject) -> None:
     network = data.draw(sigma_delta_networks(mixed=False))
@@ -126,7 +127,7 @@ def reference_end(network: Network, stimulus: Stimulus) -> int:
     return int(list(reference.simulate(network, stimulus))[-1].v[0, -1, 0])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20))
 @given(st.data())
 def test_a_still_frame_is_the_same_frame_at_every_step(data: st.DataObject) -> None:
     network = data.draw(sigma_delta_networks(mixed=False).filter(lambda n: n.input_neurons is not None))

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from depth import examples
 from esvae.chip.formats import THRESHOLD
 from export.ir import Dense, Lif, Network
 from sim import reference
@@ -15,7 +16,7 @@ from sim.twin.engine import Engine
 from strategies import networks, spikes_for
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(st.data())
 def test_twin_equals_reference(data: st.DataObject) -> None:
     network = data.draw(networks(transposed=True))
@@ -24,7 +25,7 @@ def test_twin_equals_reference(data: st.DataObject) -> None:
     assert first_difference(expected, named_traces(Engine(network).traces(spikes))) is None
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30))
 @given(st.data(), st.integers(1, 5))
 def test_results_do_not_depend_on_the_chunk(data: st.DataObject, chunk: int) -> None:
     network = data.draw(networks(transposed=True))

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from command import call
+from depth import examples
 from esvae.errors import EsvaeError, NetFileError, UnsupportedLayerError
 from export.float_simulate import simulate_float
 from export.frontends import load_source
@@ -264,7 +265,7 @@ def test_a_file_is_not_trusted(change: Any, said: str, tmp_path: Path) -> None:
     assert said in str(error.value)
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=4))
 def test_a_damaged_file_is_a_network_or_an_error_in_one_line(changes: list[tuple[float, int]]) -> None:
     content = bytearray(SOUND.read_bytes())
