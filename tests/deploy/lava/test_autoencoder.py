@@ -13,10 +13,11 @@ from deploy.cli import main
 from deploy.lava.autoencoder import autoencoder_graph
 from deploy.lava.find import find_lava_python
 from deploy.lava.jobs import GraphJob
-from deploy.lava.run import run_lava
+from deploy.lava.results import LavaRun
+from deploy.lava.run import run_lava_jobs
 from esvae.chip.formats import BIAS, SpikeLaw
 from esvae.config import config_from_dict
-from esvae.errors import DataError, LavaMissingError
+from esvae.errors import DataError, EsvaeError, LavaMissingError
 from esvae.model import ESVAE
 from esvae.model.threshold_norm import ThresholdNorm
 from esvae.run import Run, save_run
@@ -134,26 +135,53 @@ def test_what_does_not_fit(pair: tuple[IntegerEncoder, Network]) -> None:
         autoencode(encoder, other, pictures(1))
 
 
+ENCODERS: list[tuple[str, int, SpikeLaw]] = [
+    ("subpixel", STEPS, "poisson"),
+    ("subpixel", STEPS, "systematic"),
+    ("transposed", 1, "poisson"),
+    ("transposed", 6, "poisson"),
+]
+Models = dict[tuple[str, int, SpikeLaw], tuple[IntegerEncoder, Network]]
+
+
+@pytest.fixture(scope="module")
+def models() -> Models:
+    found = {}
+    for case in ENCODERS:
+        run = untrained(*case)
+        found[case] = integer_encoder(run), integer_network(run, lowering="none")[0]
+    return found
+
+
+@pytest.fixture(scope="module")
+def runs(models: Models) -> dict[tuple[str, int, SpikeLaw, int], LavaRun | EsvaeError]:
+    """What Lava makes of each, with convolutions kept and unrolled, from one interpreter."""
+    jobs = {
+        (*case, below): GraphJob(autoencoder_graph(*pair, pictures(3), seed=2, unroll_below=below), trace=True)
+        for case, pair in models.items()
+        for below in (0, 1 << 20)
+    }
+    return dict(zip(jobs, run_lava_jobs(list(jobs.values())), strict=True))
+
+
 @pytest.mark.lava
 @pytest.mark.skipif(bool(WHY), reason=WHY)
-@pytest.mark.parametrize(
-    ("kind", "steps", "sampler"),
-    [
-        ("subpixel", STEPS, "poisson"),
-        ("subpixel", STEPS, "systematic"),
-        ("transposed", 1, "poisson"),
-        ("transposed", 6, "poisson"),
-    ],
-)
+@pytest.mark.parametrize(("kind", "steps", "sampler"), ENCODERS)
 @pytest.mark.parametrize("unroll_below", [0, 1 << 20])
-def test_one_lava_graph(kind: str, steps: int, sampler: SpikeLaw, unroll_below: int) -> None:
+def test_one_lava_graph(
+    kind: str,
+    steps: int,
+    sampler: SpikeLaw,
+    unroll_below: int,
+    models: Models,
+    runs: dict[tuple[str, int, SpikeLaw, int], LavaRun | EsvaeError],
+) -> None:
     """Image to image inside Lava: nothing but images and the registers' first states enters."""
-    run = untrained(kind, steps, sampler)
-    encoder, decoder = integer_encoder(run), integer_network(run, lowering="none")[0]
+    encoder, decoder = models[kind, steps, sampler]
     images = pictures(3)
     twin = autoencode(encoder, decoder, images, seed=2)
-    graph = autoencoder_graph(encoder, decoder, images, seed=2, unroll_below=unroll_below)
-    done = run_lava(GraphJob(graph, trace=True))
+    done = runs[kind, steps, sampler, unroll_below]
+    assert isinstance(done, LavaRun), done
     assert done.trace is not None
     np.testing.assert_array_equal(done.trace["encoder0.s"], first_spikes(encoder.coding, images, steps))
     np.testing.assert_array_equal(done.trace[f"encoder{encoder.depth - 1}.s"].reshape(twin.latent.shape), twin.latent)
