@@ -15,13 +15,14 @@ LAVA_VERSION, LAVA_DL_VERSION = "0.10.0", "0.6.0"
 
 
 def import_lava() -> None:
-    """Imports Lava's compiler and the processes of every network, so that no job has to.
+    """Imports Lava's compiler and the processes of every network, so that no job has to; has it search less.
 
     networkx, with which the compiler orders processes, asks whether a list of edges is a pandas table; scipy.signal, of
     which Lava takes one convolution, wants a percentile for its search for peaks. Empty modules stand in for both, as
     nothing here meets a table or a peak. Measured: 2.4 s of processor time for a run of a small network become 1.1.
     """
-    if importlib.metadata.version("lava-nc") == LAVA_VERSION:
+    known = importlib.metadata.version("lava-nc") == LAVA_VERSION
+    if known:
         statistics = types.ModuleType("scipy.stats")
         statistics.__dict__["scoreatpercentile"] = None
         sys.modules["scipy.stats"] = statistics
@@ -31,6 +32,29 @@ def import_lava() -> None:
     import lava.proc.io.source
     import lava.proc.lif.models
     import lava.proc.sparse.models  # noqa: F401 - imported for the jobs' processes, which are forked from this one
+
+    if known:
+        _search_once()
+
+
+def _search_once() -> None:
+    """Has Lava's compiler look for the models of a class of processes once a run, not once for each process.
+
+    It executes every file beside that of the class, once for each of them. Beside this project's own are no others.
+    """
+    from lava.magma.compiler.compiler_graphs import ProcGroupDiGraphs
+
+    search, found = ProcGroupDiGraphs._find_proc_models, dict[type, list[type]]()
+
+    def models_of(proc: Any) -> list[type]:
+        kind = type(proc)
+        if kind not in found:
+            own = kind.__module__.startswith(f"{__package__}.")
+            beside = sys.modules[kind.__module__]
+            found[kind] = ProcGroupDiGraphs._find_proc_models_in_module(proc, beside) if own else search(proc)
+        return list(found[kind])
+
+    ProcGroupDiGraphs._find_proc_models = staticmethod(models_of)
 
 
 def import_netx() -> None:

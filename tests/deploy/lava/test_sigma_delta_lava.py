@@ -79,7 +79,7 @@ def test_every_backend_agrees(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(600)
 def test_fuzz_networks_on_lava_equal_the_twin(tmp_path: Path) -> None:
-    drawn = cases(3 * NETWORKS, kind="sigma-delta")[:NETWORKS]
+    drawn = cases(NETWORKS + 4, kind="sigma-delta")[:NETWORKS]
     assert len(drawn) == NETWORKS
     tried = part_of(drawn, 4)
     assert list(differences(tried, tmp_path)) == [None] * len(tried)

@@ -14,6 +14,7 @@ from deploy.lava.jobs import WindowsJob
 from deploy.lava.results import LavaRun
 from deploy.lava.run import run_lava_jobs
 from deploy.verify import verify_spikes
+from depth import examples
 from esvae.chip.formats import BIAS, THRESHOLD
 from esvae.errors import LavaMissingError
 from export.ir import Conv, Dense, Flatten, Layer, Lif, Network
@@ -107,7 +108,7 @@ class Case:
         return WindowsJob(self.path, self.spikes, trace=True, sparse=loads_sparse(self.network))
 
 
-SEEDS = range(25)
+SEEDS = range(examples(25, fewest=9))
 OVERFLOW = "overflow"
 TRAPS = [
     [[-256, -2]],
