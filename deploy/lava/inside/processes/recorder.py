@@ -27,15 +27,15 @@ class Recorder(AbstractProcess):  # type: ignore[misc]
         states = [(target, record) for target, record in targets if isinstance(target, Var)]
         sent = [(target, record) for target, record in targets if not isinstance(target, Var)]
         super().__init__(states=[record for _, record in states], sent=[record for _, record in sent])
-        for number, (variable, _) in enumerate(states):
-            setattr(self, f"state{number}", RefPort(shape=variable.shape))
-        for number, (port, _) in enumerate(sent):
-            setattr(self, f"sent{number}", InPort(shape=port.shape))
-        self.targets = [target for target, _ in states + sent]
+        self.targets = {f"state{number}": target for number, (target, _) in enumerate(states)}
+        self.targets |= {f"sent{number}": target for number, (target, _) in enumerate(sent)}
+        for name, target in self.targets.items():
+            setattr(self, name, (RefPort if isinstance(target, Var) else InPort)(shape=target.shape))
 
     def connect(self) -> None:
         """Connects the ports, which Lava knows of only once the process is made."""
-        for target, port in zip(self.targets, [*self.ref_ports, *self.in_ports], strict=True):
+        for name, target in self.targets.items():
+            port = getattr(self, name)
             if isinstance(target, Var):
                 port.connect_var(target)
             else:
