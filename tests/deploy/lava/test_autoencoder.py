@@ -135,46 +135,45 @@ def test_what_does_not_fit(pair: tuple[IntegerEncoder, Network]) -> None:
         autoencode(encoder, other, pictures(1))
 
 
-ENCODERS: list[tuple[str, int, SpikeLaw]] = [
-    ("subpixel", STEPS, "poisson"),
-    ("subpixel", STEPS, "systematic"),
-    ("transposed", 1, "poisson"),
-    ("transposed", 6, "poisson"),
+#: Kind of decoder, time steps, sampler; below how many synapses a convolution is unrolled, so that all are kept or none.
+GRAPHS: list[tuple[str, int, SpikeLaw, int]] = [
+    ("subpixel", STEPS, "poisson", 0),
+    ("subpixel", STEPS, "poisson", 1 << 20),
+    ("subpixel", STEPS, "systematic", 0),
+    ("transposed", 1, "poisson", 1 << 20),
+    ("transposed", 6, "poisson", 0),
+    ("transposed", 6, "poisson", 1 << 20),
 ]
 Models = dict[tuple[str, int, SpikeLaw], tuple[IntegerEncoder, Network]]
+Runs = dict[tuple[str, int, SpikeLaw, int], LavaRun | EsvaeError]
 
 
 @pytest.fixture(scope="module")
 def models() -> Models:
-    found = {}
-    for case in ENCODERS:
-        run = untrained(*case)
-        found[case] = integer_encoder(run), integer_network(run, lowering="none")[0]
+    found: Models = {}
+    for kind, steps, sampler in dict.fromkeys(graph[:3] for graph in GRAPHS):
+        run = untrained(kind, steps, sampler)
+        found[kind, steps, sampler] = integer_encoder(run), integer_network(run, lowering="none")[0]
     return found
 
 
 @pytest.fixture(scope="module")
-def runs(models: Models) -> dict[tuple[str, int, SpikeLaw, int], LavaRun | EsvaeError]:
-    """What Lava makes of each, with convolutions kept and unrolled, from one interpreter."""
+def runs(models: Models) -> Runs:
+    """What Lava makes of each, from one interpreter."""
     jobs = {
-        (*case, below): GraphJob(autoencoder_graph(*pair, pictures(3), seed=2, unroll_below=below), trace=True)
-        for case, pair in models.items()
-        for below in (0, 1 << 20)
+        (kind, steps, sampler, below): GraphJob(
+            autoencoder_graph(*models[kind, steps, sampler], pictures(3), seed=2, unroll_below=below), trace=True
+        )
+        for kind, steps, sampler, below in GRAPHS
     }
     return dict(zip(jobs, run_lava_jobs(list(jobs.values())), strict=True))
 
 
 @pytest.mark.lava
 @pytest.mark.skipif(bool(WHY), reason=WHY)
-@pytest.mark.parametrize(("kind", "steps", "sampler"), ENCODERS)
-@pytest.mark.parametrize("unroll_below", [0, 1 << 20])
+@pytest.mark.parametrize(("kind", "steps", "sampler", "unroll_below"), GRAPHS)
 def test_one_lava_graph(
-    kind: str,
-    steps: int,
-    sampler: SpikeLaw,
-    unroll_below: int,
-    models: Models,
-    runs: dict[tuple[str, int, SpikeLaw, int], LavaRun | EsvaeError],
+    kind: str, steps: int, sampler: SpikeLaw, unroll_below: int, models: Models, runs: Runs
 ) -> None:
     """Image to image inside Lava: nothing but images and the registers' first states enters."""
     encoder, decoder = models[kind, steps, sampler]
