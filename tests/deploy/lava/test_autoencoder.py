@@ -135,7 +135,7 @@ def test_what_does_not_fit(pair: tuple[IntegerEncoder, Network]) -> None:
         autoencode(encoder, other, pictures(1))
 
 
-#: Kind of decoder, time steps, sampler; below how many synapses a convolution is unrolled, so that all are kept or none.
+#: Kind of decoder, time steps, sampler; below how many synapses convolutions are unrolled, so that all are or none is.
 GRAPHS: list[tuple[str, int, SpikeLaw, int]] = [
     ("subpixel", STEPS, "poisson", 0),
     ("subpixel", STEPS, "poisson", 1 << 20),
