@@ -81,7 +81,8 @@ def leaks(network: Network, made: Plan, spikes: np.ndarray, late: int = 0) -> li
     return wrong
 
 
-@pytest.mark.parametrize("steps", range(1, 65))
+# shorter than the chain, as long, longer than twice that, and a power of two
+@pytest.mark.parametrize("steps", [*range(1, 2 * DEPTH + 2), 63, 64])
 def test_nothing_leaks_at_any_depth(steps: int) -> None:
     """The clocks of the first layers do not depend on those behind them: a chain of 12 holds all depths from 1."""
     network, spikes = chain(DEPTH, steps), raster(steps)
