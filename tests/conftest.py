@@ -11,14 +11,18 @@ from collections.abc import Sized
 
 import pytest
 
-from array_checks import check_arrays
-from depth import register_profiles
+from array_checks import check_arrays, count_anew
+from depth import is_thorough, register_profiles
 
 check_arrays()
 register_profiles()
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell's job in the background, and then its children too
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_runtest_setup() -> None:
+    count_anew(all_calls=is_thorough())
 
 
 @pytest.hookimpl(optionalhook=True)  # there is none without pytest-xdist

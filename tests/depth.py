@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from hypothesis import HealthCheck, settings
 
-__all__ = ["FEWEST", "examples", "register_profiles"]
+__all__ = ["FEWEST", "examples", "is_thorough", "register_profiles"]
 
 #: What an ordinary run tries at least, where a thorough one tries as many.
 FEWEST = 8
@@ -34,3 +34,7 @@ def examples(thorough: int, fewest: int = FEWEST) -> int:
     """The part of ``thorough`` cases that this run's profile tries: a quarter, or ``fewest``, or all."""
     ordinary = thorough * settings.default.max_examples // _THOROUGH
     return max(ordinary, min(thorough, fewest))
+
+
+def is_thorough() -> bool:
+    return settings.default is settings.get_profile("thorough")

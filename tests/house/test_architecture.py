@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
-from parsed import parsed
 
-ROOT = Path(__file__).resolve().parents[2]
-LAYERS = ("esvae", "export", "sim", "deploy")  # each may import itself and those before it
+from sources import PACKAGES, ROOT, dotted, python_files, sources, walk
+
 # This runs in Lava's own interpreter, which has none of the project's packages. It imports lava inside functions,
 # so that the other side can import its messages, but for one folder that holds Lava processes and nothing else.
 INSIDE = "deploy/lava/inside/"
@@ -34,14 +33,8 @@ MAX_LINES = 400
 Rule = Callable[[str, ast.Module], list[str]]
 
 
-def python_files(*folders: str) -> list[str]:
-    """Paths of the Python files below ``folders``, from the root of the project, with forward slashes."""
-    found = (path for folder in folders for path in (ROOT / folder).rglob("*.py"))
-    return sorted(path.relative_to(ROOT).as_posix() for path in found)
-
-
 def package_dirs() -> list[str]:
-    return sorted({str(Path(file).parent) for file in python_files(*LAYERS)})
+    return sorted({str(Path(file).parent) for file in python_files(*PACKAGES)})
 
 
 def imports(path: str, nodes: Iterable[ast.AST]) -> Iterator[tuple[int, str]]:
@@ -55,13 +48,8 @@ def imports(path: str, nodes: Iterable[ast.AST]) -> Iterator[tuple[int, str]]:
                 base = package[: len(package) - (node.level - 1)] if node.level else ()
                 parts = [*base, *([node.module] if node.module else [])]
                 yield from ((node.lineno, ".".join([*parts, alias.name])) for alias in node.names)
-            case ast.Call(args=[ast.Constant(value=str(name)), *_]) if called(node) in IMPORTERS:
+            case ast.Call(args=[ast.Constant(value=str(name)), *_]) if dotted(node.func) in IMPORTERS:
                 yield node.lineno, name
-
-
-def called(node: ast.Call) -> str:
-    """Dotted name of what a call calls, or an empty string."""
-    return ast.unparse(node.func) if isinstance(node.func, (ast.Name, ast.Attribute)) else ""
 
 
 def at_import(node: ast.AST) -> Iterator[ast.AST]:
@@ -73,11 +61,11 @@ def at_import(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def arrows_against_the_layers(path: str, tree: ast.Module) -> list[str]:
-    own = LAYERS.index(Path(path).parts[0])
-    wrong = {*LAYERS[own + 1 :], "tests", "benchmarks"}
+    own = PACKAGES.index(Path(path).parts[0])
+    wrong = {*PACKAGES[own + 1 :], "tests", "benchmarks"}
     return [
-        f"{path}:{line}: imports {name}, but imports run one way, {' <- '.join(LAYERS)}"
-        for line, name in imports(path, ast.walk(tree))
+        f"{path}:{line}: imports {name}, but imports run one way, {' <- '.join(PACKAGES)}"
+        for line, name in imports(path, walk(tree))
         if name.split(".")[0] in wrong
     ]
 
@@ -86,7 +74,7 @@ def imports_by_a_variable(path: str, tree: ast.Module) -> list[str]:
     """What an import names must be there to read; a table of names stands in one file, for people at a prompt."""
     if path in DOORS or path.startswith(INSIDE) or path.endswith("/__init__.py"):  # which hands on its own modules
         return []
-    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call) and called(node) in IMPORTERS)
+    calls = (node for node in walk(tree) if isinstance(node, ast.Call) and dotted(node.func) in IMPORTERS)
     return [
         f"{path}:{node.lineno}: imports what a variable names, which no rule can follow; only {sorted(DOORS)} may"
         for node in calls
@@ -98,7 +86,7 @@ def lava_outside_its_worker(path: str, tree: ast.Module) -> list[str]:
     if path.startswith(LAVA_PROCESSES):
         return []
     inside = path.startswith(INSIDE) or path in SLAYER_SIDE
-    nodes = at_import(tree) if inside else ast.walk(tree)
+    nodes = at_import(tree) if inside else walk(tree)
     where = "inside its functions alone" if inside else f"only {INSIDE} may"
     return [
         f"{path}:{line}: imports {name}; {where}" for line, name in imports(path, nodes) if name.split(".")[0] == "lava"
@@ -109,10 +97,10 @@ def absent_from_lavas_interpreter(path: str, tree: ast.Module) -> list[str]:
     if not path.startswith(INSIDE):
         return []
     own = INSIDE.replace("/", ".")
-    relative = {node.lineno for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level}
+    relative = {node.lineno for node in walk(tree) if isinstance(node, ast.ImportFrom) and node.level}
     return [
         f"{path}:{line}: imports {name}, which Lava's interpreter does not have; neighbours are imported relatively"
-        for line, name in imports(path, ast.walk(tree))
+        for line, name in imports(path, walk(tree))
         if name.split(".")[0] not in LAVA_HAS | sys.stdlib_module_names
         and not (line in relative and f"{name}.".startswith(own))
     ]
@@ -124,7 +112,7 @@ def inside_from_outside(path: str, tree: ast.Module) -> list[str]:
         return []
     return [
         f"{path}:{line}: imports {name}; of what runs inside Lava's interpreter only {sorted(LAVA_SHARES)} are shared"
-        for line, name in imports(path, ast.walk(tree))
+        for line, name in imports(path, walk(tree))
         if f"{name}.".startswith(f"{own}.") and not LAVA_SHARES & set(name.removeprefix(own).lstrip(".").split(".")[:1])
     ]
 
@@ -140,15 +128,19 @@ def torchvision_at_import(path: str, tree: ast.Module) -> list[str]:
 def unsafe_loading(path: str, tree: ast.Module) -> list[str]:
     found = [
         f"{path}:{line}: imports {name}"
-        for line, name in imports(path, ast.walk(tree))
+        for line, name in imports(path, walk(tree))
         if name.split(".")[0] in PICKLES or name in ("torch.load", "torch.jit.load")
     ]
-    for node in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
-        keywords = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
-        if called(node) in ("torch.load", "torch.jit.load"):  # weights_only or not, a TorchScript archive is compiled
-            found.append(f"{path}:{node.lineno}: {called(node)} may run code from the file; use read_torch_archive")
-        if keywords.get("allow_pickle", "False") != "False":
-            found.append(f"{path}:{node.lineno}: {called(node)} with allow_pickle runs code from the file")
+    for node in (node for node in walk(tree) if isinstance(node, ast.Call)):
+        name = dotted(node.func)
+        pickles = [ast.unparse(keyword.value) for keyword in node.keywords if keyword.arg == "allow_pickle"]
+        if dotted(node.func) in (
+            "torch.load",
+            "torch.jit.load",
+        ):  # weights_only or not, a TorchScript archive is compiled
+            found.append(f"{path}:{node.lineno}: {name} may run code from the file; use read_torch_archive")
+        if pickles not in ([], ["False"]):
+            found.append(f"{path}:{node.lineno}: {name} with allow_pickle runs code from the file")
     return found
 
 
@@ -238,9 +230,8 @@ def test_rule_passes_what_is_allowed(rule: Rule, path: str, text: str) -> None:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_source_keeps_the_rule(rule: Rule) -> None:
-    files = python_files(*LAYERS)
-    assert files
-    faults = [fault for path in files for fault in rule(path, parsed(ROOT / path))]
+    assert sources()
+    faults = [fault for path, tree in sources().items() for fault in rule(path, tree)]
     assert not faults, "\n".join(faults)
 
 
@@ -258,7 +249,7 @@ def test_package_hands_on_the_names_it_promises(folder: str) -> None:
 def test_files_are_short_enough_to_read() -> None:
     lengths = {
         path: len((ROOT / path).read_text("utf-8").splitlines())
-        for path in python_files(*LAYERS, "tests", "benchmarks", "scripts")
+        for path in python_files(*PACKAGES, "tests", "benchmarks", "scripts")
     }
     long = {path: lines for path, lines in lengths.items() if lines > MAX_LINES}
     assert not long, f"longer than {MAX_LINES} lines; split by the one thing each file holds: {long}"

@@ -3,52 +3,47 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Collection, Mapping
 
 import pytest
-from parsed import parsed
 
-ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("esvae", "export", "sim", "deploy")
+from sources import sources, walk
 
 
-def module_name(path: Path) -> str:
+def module_name(path: str) -> str:
     """Dotted name of a file; of ``__init__.py`` that of its folder."""
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
-def modules() -> dict[str, Path]:
+def modules() -> dict[str, ast.Module]:
     """Every module of the project by its dotted name."""
-    return {module_name(path): path for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
+    return {module_name(path): tree for path, tree in sources().items()}
 
 
-def named(node: ast.AST, files: dict[str, Path]) -> set[str]:
+def named(node: ast.AST, files: Collection[str]) -> set[str]:
     """Modules of the project that an import names."""
     if isinstance(node, ast.Import):
-        return {alias.name for alias in node.names} & files.keys()
+        return {alias.name for alias in node.names} & set(files)
     if isinstance(node, ast.ImportFrom) and node.module is not None:
         inner = {f"{node.module}.{alias.name}" for alias in node.names}
-        return {each if each in files else node.module for each in inner} & files.keys()
+        return {each if each in files else node.module for each in inner} & set(files)
     return set()
 
 
 def file_imports() -> dict[str, set[str]]:
     """What each file imports of the project, anywhere in it; what folders hand on is left out."""
     files = modules()
-    plain = {name for name, path in files.items() if path.name != "__init__.py"}
-    trees = {name: parsed(files[name]) for name in plain}
-    return {name: set().union(*(named(node, files) for node in ast.walk(tree))) & plain for name, tree in trees.items()}
+    plain = {module_name(path) for path in sources() if not path.endswith("/__init__.py")}
+    return {name: set().union(*(named(node, files) for node in walk(files[name]))) & plain for name in plain}
 
 
 def imports_at_once() -> dict[str, set[str]]:
     """What is imported when a module is: also the folders around what it names, unless it lies in them itself."""
     files = modules()
     found: dict[str, set[str]] = {}
-    for name, path in files.items():
+    for name, tree in files.items():
         wanted: set[str] = set()
-        for node in parsed(path).body:
+        for node in tree.body:
             for each in named(node, files):
                 parts = each.split(".")
                 around = {".".join(parts[:k]) for k in range(1, len(parts))}

@@ -6,10 +6,7 @@ import ast
 from collections import defaultdict
 from pathlib import Path
 
-from parsed import parsed
-
-ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("esvae", "export", "sim", "deploy")
+from sources import sources
 
 #: A command is called as the function that does its work: both are that one thing, from the shell and from Python.
 COMMANDS = "deploy/commands/"
@@ -48,9 +45,7 @@ def defined_twice(modules: dict[str, ast.Module]) -> dict[str, list[str]]:
 
 
 def test_every_public_name_is_defined_once() -> None:
-    files = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
-    trees = {path.relative_to(ROOT).as_posix(): parsed(path) for path in files}
-    twice = defined_twice(trees)
+    twice = defined_twice(sources())
     assert {name: paths for name, paths in twice.items() if name not in ALLOWED} == {}
     assert set(ALLOWED) <= set(twice), "an exception that is no longer needed"
 

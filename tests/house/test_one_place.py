@@ -5,13 +5,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-from parsed import parsed
 
-ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("esvae", "export", "sim", "deploy")
+from sources import sources, walk
 
 #: Who may call torch's convolutions and their like. What reaches what is asked of ``export/ir/geometry.py``.
 CONVOLUTIONS = {
@@ -41,7 +38,7 @@ Rule = Callable[[str, ast.Module], Iterator[str]]
 def convolutions_elsewhere(path: str, tree: ast.Module) -> Iterator[str]:
     if path in CONVOLUTIONS:
         return
-    for node in ast.walk(tree):
+    for node in walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CONVOLUTION_CALLS:
             yield f"{path}:{node.lineno}: {ast.unparse(node.func)}; ask export/ir/geometry.py, or name the file here"
 
@@ -49,13 +46,13 @@ def convolutions_elsewhere(path: str, tree: ast.Module) -> Iterator[str]:
 def bare_registers(path: str, tree: ast.Module) -> Iterator[str]:
     if path in HOMES:
         return
-    for node in ast.walk(tree):
+    for node in walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, int) and node.value in REGISTERS:
             yield f"{path}:{node.lineno}: {node.value} is {REGISTERS[node.value]}; use the name"
 
 
 def bare_rate_bits(path: str, tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
+    for node in walk(tree):
         given: list[tuple[str | None, ast.expr | None]] = []
         if isinstance(node, ast.Call):
             given = [(keyword.arg, keyword.value) for keyword in node.keywords]
@@ -72,7 +69,7 @@ def bare_rate_bits(path: str, tree: ast.Module) -> Iterator[str]:
 def raw_reading(path: str, tree: ast.Module) -> Iterator[str]:
     if path in RAW_READERS:
         return
-    for node in ast.walk(tree):
+    for node in walk(tree):
         if isinstance(node, ast.ImportFrom) and any(alias.name == "read_netx_unguarded" for alias in node.names):
             yield f"{path}:{node.lineno}: reads files unguarded; use export.netx.read_netx"
 
@@ -102,15 +99,12 @@ def test_rule_sees_a_planted_fault(rule: Rule, path: str, text: str) -> None:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_source_keeps_the_rule(rule: Rule) -> None:
-    files = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
-    assert files
-    faults = []
-    for path in files:
-        faults += rule(path.relative_to(ROOT).as_posix(), parsed(path))
+    assert sources()
+    faults = [fault for path, tree in sources().items() for fault in rule(path, tree)]
     assert not faults, "\n".join(faults)
 
 
 def test_the_files_that_are_named_still_need_it() -> None:
     for path in CONVOLUTIONS:
-        calls = {node.attr for node in ast.walk(parsed(ROOT / path)) if isinstance(node, ast.Attribute)}
+        calls = {node.attr for node in walk(sources()[path]) if isinstance(node, ast.Attribute)}
         assert calls & CONVOLUTION_CALLS, f"{path} calls no convolution any more; take it off the list"
