@@ -14,12 +14,15 @@ __all__ = ["import_lava", "import_netx"]
 LAVA_VERSION, LAVA_DL_VERSION = "0.10.0", "0.6.0"
 
 
-def import_lava() -> None:
+def import_lava(*, convolutions: bool) -> None:
     """Imports Lava's compiler and the processes of every network, so that no job has to; has it search less.
 
     networkx, with which the compiler orders processes, asks whether a list of edges is a pandas table; scipy.signal, of
     which Lava takes one convolution, wants a percentile for its search for peaks. Empty modules stand in for both, as
     nothing here meets a table or a peak. Measured: 2.4 s of processor time for a run of a small network become 1.1.
+
+    Args:
+        convolutions: whether some networks have any, without netx, which imports them itself.
     """
     known = importlib.metadata.version("lava-nc") == LAVA_VERSION
     if known:
@@ -31,8 +34,10 @@ def import_lava() -> None:
     import lava.magma.core.run_configs
     import lava.proc.io.source
     import lava.proc.lif.models
-    import lava.proc.sparse.models  # noqa: F401 - imported for the jobs' processes, which are forked from this one
+    import lava.proc.sparse.models
 
+    if convolutions:
+        import lava.proc.conv.models  # noqa: F401 - all for the jobs' processes, which are forked from this one
     if known:
         _search_once()
 

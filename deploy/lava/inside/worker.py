@@ -20,7 +20,7 @@ from pathlib import Path
 from . import cleanup
 from .guard import start_guard
 from .imports import import_lava, import_netx
-from .messages import JOBS, Ended, FailedEvent, GraphWork, LavaWork, Ready, decode_message
+from .messages import JOBS, ConvSynapse, Ended, FailedEvent, GraphWork, LavaWork, Ready, decode_message
 from .reporter import Reporter
 from .run_job import run_job
 from .watch import finish
@@ -67,7 +67,8 @@ def _import_lava(jobs: list[LavaWork]) -> dict[str, str]:
     """Imports what the jobs need; gives the versions of what decides the numbers."""
     import numpy as np
 
-    import_lava()
+    nodes = [node for work in jobs if isinstance(work, GraphWork) for node in work.nodes]
+    import_lava(convolutions=any(isinstance(getattr(node, "synapse", None), ConvSynapse) for node in nodes))
     if not all(isinstance(work, GraphWork) for work in jobs):
         import_netx()
     found = {"python": platform.python_version(), "numpy": np.__version__}
