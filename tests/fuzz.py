@@ -19,10 +19,11 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -31,6 +32,7 @@ from hypothesis.strategies import SearchStrategy
 
 from deploy.lava.jobs import SamplesJob
 from deploy.lava.run import run_lava_jobs
+from depth import examples
 from esvae.errors import EsvaeError
 from export.ir import Conv, ConvTranspose, Network
 from export.ir.bounds import largest_sum
@@ -44,9 +46,10 @@ from sim.twin.sums import LayerSums
 from sim.twin.sums import Path as SumsPath
 from strategies import foreign_networks, recurrent_networks, sigma_delta_networks, stimuli_for, wide_networks
 
-__all__ = ["GATHERED", "Case", "cases", "differences"]
+__all__ = ["GATHERED", "Case", "cases", "differences", "part_of"]
 
 Case = tuple[Network, Stimulus]
+_T = TypeVar("_T")
 GATHERED = "gathered"
 
 #: Cases that share one interpreter; it is started anew then, so that a long run holds nothing for long.
@@ -82,6 +85,12 @@ def cases(count: int, number: int = 0, kind: str = "any") -> list[Case]:
 
     collect()
     return found
+
+
+def part_of(drawn: Sequence[_T], fewest: int) -> list[_T]:
+    """Those that a test tries in this run (``depth.py``), spread evenly: the first that Hypothesis draws are small."""
+    count = examples(len(drawn), fewest)
+    return [drawn[place * len(drawn) // count] for place in range(count)]
 
 
 def _overflows(network: Network, stimulus: Stimulus) -> bool:

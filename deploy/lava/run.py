@@ -112,6 +112,7 @@ def run_lava_jobs(
             except OSError as error:
                 raise LavaError(f"cannot write to {scratch}: {error.strerror}; free space or set TMPDIR") from error
             yield from _Run(jobs, worker, progress or (lambda _: None)).answers()
+            worker.wait_for_its_jobs()  # which still shut down, by sockets in the folder
             folder.cleanup()  # for which the worker waits: until then its guard would do it, were this process killed
             worker.let_go()
 

@@ -144,6 +144,15 @@ class Worker:
             since, taken = time.monotonic(), None
         yield self._end()
 
+    def wait_for_its_jobs(self) -> None:
+        """Waits a little until the worker has no job left, and so closes its end of the pipe."""
+        poll = select.poll()
+        poll.register(self._receive, select.POLLIN)
+        deadline = time.monotonic() + min(STOP_GRACE, self.patience)
+        while (left := deadline - time.monotonic()) > 0 and poll.poll(1000 * left):
+            if not os.read(self._receive, 1 << 16):
+                return
+
     def let_go(self) -> None:
         """Waits a little for a worker whose work is done to leave by itself."""
         with contextlib.suppress(subprocess.TimeoutExpired):

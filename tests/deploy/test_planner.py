@@ -11,7 +11,8 @@ import pytest
 from deploy.cli import main
 from deploy.lava.find import find_lava_python
 from deploy.lava.jobs import WindowsJob
-from deploy.lava.run import run_lava
+from deploy.lava.results import LavaRun
+from deploy.lava.run import run_lava_jobs
 from deploy.plan import Plan, plan
 from esvae.chip.neuron import lif_step
 from esvae.errors import DataError, LavaMissingError
@@ -80,7 +81,8 @@ def leaks(network: Network, made: Plan, spikes: np.ndarray, late: int = 0) -> li
     return wrong
 
 
-@pytest.mark.parametrize("steps", range(1, 65))
+# shorter than the chain, as long, longer than twice that, and a power of two
+@pytest.mark.parametrize("steps", [*range(1, 2 * DEPTH + 2), 63, 64])
 def test_nothing_leaks_at_any_depth(steps: int) -> None:
     """The clocks of the first layers do not depend on those behind them: a chain of 12 holds all depths from 1."""
     network, spikes = chain(DEPTH, steps), raster(steps)
@@ -109,14 +111,18 @@ def test_a_source_that_starts_later_moves_everything() -> None:
 
 @pytest.mark.lava
 @pytest.mark.skipif(bool(WHY), reason=WHY)
-@pytest.mark.parametrize(("steps", "depth"), [(1, 1), (1, 7), (3, 12), (16, 2)])
-def test_lava_keeps_the_plan(tmp_path: Path, steps: int, depth: int) -> None:
-    network, spikes = chain(depth, steps), raster(steps)
-    run = run_lava(WindowsJob(write_netx(network, tmp_path / "chain.net"), spikes, trace=True))
-    assert run.trace is not None
-    for k, alone in enumerate(reference.simulate(network, spikes)):
-        for name in ("u", "v", "s"):
-            np.testing.assert_array_equal(run.trace[f"layer{k}.{name}"], getattr(alone, name), f"layer{k}.{name}")
+def test_lava_keeps_the_plan(tmp_path: Path) -> None:
+    cases = [(1, 1), (1, 7), (3, 12), (16, 2)]  # steps and depth
+    jobs = [
+        WindowsJob(write_netx(chain(depth, steps), tmp_path / f"{depth}.net"), raster(steps), trace=True)
+        for steps, depth in cases
+    ]
+    for (steps, depth), run in zip(cases, run_lava_jobs(jobs), strict=True):
+        assert isinstance(run, LavaRun), run
+        assert run.trace is not None
+        for k, alone in enumerate(reference.simulate(chain(depth, steps), raster(steps))):
+            for name in ("u", "v", "s"):
+                np.testing.assert_array_equal(run.trace[f"layer{k}.{name}"], getattr(alone, name), f"layer{k}.{name}")
 
 
 def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.metadata
 import sys
 import types
@@ -15,33 +14,57 @@ __all__ = ["import_lava", "import_netx"]
 LAVA_VERSION, LAVA_DL_VERSION = "0.10.0", "0.6.0"
 
 
-def import_lava() -> None:
-    """Imports Lava's compiler and the processes of every network, so that no job has to.
+def import_lava(*, convolutions: bool) -> None:
+    """Imports Lava's compiler and the processes of every network, so that no job has to; has it search less.
 
-    networkx, with which the compiler orders processes, asks whether a list of edges is a pandas table, and
-    scipy.signal, of which Lava takes one convolution, wants a percentile for its search for peaks. Empty modules stand
-    in for both, as nothing here meets a table or a peak, unless scipy wants more than that. Measured: 2.2 s of
-    processor time for a small network become 1.0.
+    networkx, with which the compiler orders processes, asks whether a list of edges is a pandas table; scipy.signal, of
+    which Lava takes one convolution, wants a percentile for its search for peaks. Empty modules stand in for both, as
+    nothing here meets a table or a peak, unless scipy wants more than that. Measured: 2.4 s of processor time for a run
+    of a small network become 1.1.
+
+    Args:
+        convolutions: whether what computes them is needed: for some network's, or by netx.
     """
-    if importlib.metadata.version("lava-nc") == LAVA_VERSION:
+    known = importlib.metadata.version("lava-nc") == LAVA_VERSION
+    if known:
         statistics = types.ModuleType("scipy.stats")
         statistics.__dict__["scoreatpercentile"] = None
         sys.modules["scipy.stats"] = statistics
-        try:
-            importlib.import_module("scipy.signal")
-        except ImportError:
-            del sys.modules["scipy.stats"]
         sys.modules["pandas"] = None  # type: ignore[assignment]  # makes an import raise; networkx then goes on
-    for name in (
-        "magma.compiler.compiler",
-        "magma.core.run_configs",
-        "proc.conv.models",
-        "proc.io.source",
-        "proc.lif.models",
-        "proc.monitor.models",
-        "proc.sparse.models",
-    ):
-        importlib.import_module(f"lava.{name}")
+    import lava.magma.compiler.compiler
+    import lava.magma.core.run_configs
+    import lava.proc.io.source
+    import lava.proc.lif.models
+    import lava.proc.sparse.models
+
+    if convolutions:
+        try:
+            import scipy.signal
+        except ImportError:
+            sys.modules.pop("scipy.stats")
+        import lava.proc.conv.models  # noqa: F401 - all for the jobs' processes, which are forked from this one
+    if known:
+        _search_once()
+
+
+def _search_once() -> None:
+    """Has Lava's compiler look for the models of a class of processes once a run, not once for each process.
+
+    It executes every file beside that of the class, once for each of them. Beside this project's own are no others.
+    """
+    from lava.magma.compiler.compiler_graphs import ProcGroupDiGraphs
+
+    search, found = ProcGroupDiGraphs._find_proc_models, dict[type, list[type]]()
+
+    def models_of(proc: Any) -> list[type]:
+        kind = type(proc)
+        if kind not in found:
+            own = kind.__module__.startswith(f"{__package__}.")
+            beside = sys.modules[kind.__module__]
+            found[kind] = ProcGroupDiGraphs._find_proc_models_in_module(proc, beside) if own else search(proc)
+        return list(found[kind])
+
+    ProcGroupDiGraphs._find_proc_models = staticmethod(models_of)
 
 
 def import_netx() -> None:

@@ -9,7 +9,7 @@ from .built import Built
 from .messages import LavaWork, Step
 from .reporter import Reporter
 
-__all__ = ["add_monitors", "add_readout", "collected", "exact", "read_out"]
+__all__ = ["add_readout", "add_recorder", "collected", "exact", "read_out"]
 
 READOUT = "readout.npy"
 
@@ -53,42 +53,20 @@ def read_out(work: LavaWork) -> Any:
     return record.transpose(0, *range(record.ndim - 1, 0, -1))
 
 
-def add_monitors(built: Built, folder: Path) -> dict[Any, Any]:
-    """Puts Lava's Monitors on u, v and s_out of every layer; gives the model to run them under.
+def add_recorder(built: Built, folder: Path) -> dict[Any, Any]:
+    """Connects a process that writes u, v and s_out of every layer into files; gives the model to run it under."""
+    from .processes.recorder import Recorder, model_of
 
-    The Monitor process is Lava's; the model here writes each step straight to a memory-mapped ``.npy`` of shape
-    ``(total, *layer)``. Lava's own model keeps the record in a Var, and reading a Var costs 15 microseconds a number:
-    31 s instead of none for two images of a five-layer network.
-    """
-    import numpy as np
-    from lava.proc.monitor.models import PyMonitorModel
-    from lava.proc.monitor.process import Monitor
-
-    class FileMonitorModel(PyMonitorModel):  # type: ignore[misc]
-        def __init__(self, proc_params: Any) -> None:
-            super().__init__(proc_params)
-            self.record = np.lib.format.open_memmap(proc_params["record"], mode="r+")
-            self.of_state = proc_params["n_ref_ports"] > 0
-
-        def post_guard(self) -> bool:
-            return bool(self.of_state)
-
-        def run_post_mgmt(self) -> None:
-            self.record[self.time_step - 1] = self.ref_port_0.read()
-
-        def run_spk(self) -> None:
-            if not self.of_state:
-                self.record[self.time_step - 1] = self.in_port_0.recv()
-
-    for layer in built.layers:
-        for quantity, target in layer.recorded.items():
-            record = _record(folder / f"{layer.name}.{quantity}.npy", (built.total, *target.shape))
-            monitor = Monitor()
-            monitor.probe(target, 1)
-            monitor.proc_params["record"] = record
-            built.labels[id(monitor)] = f"monitor of {layer.name} {quantity}"
-            built.kept.append(monitor)
-    return {Monitor: FileMonitorModel}
+    targets = [
+        (target, _record(folder / f"{layer.name}.{quantity}.npy", (built.total, *target.shape)))
+        for layer in built.layers
+        for quantity, target in layer.recorded.items()
+    ]
+    recorder = Recorder(targets)
+    recorder.connect()
+    built.labels[id(recorder)] = "recorder"
+    built.kept.append(recorder)
+    return {Recorder: model_of(recorder)}
 
 
 def collected(built: Built, work: LavaWork, reporter: Reporter) -> dict[str, Any]:

@@ -59,9 +59,14 @@ class Reporter:
         self.stage, self._since = stage, now
         self.tell(event, allow=self._allow, **fields)
 
-    def _close_in_child(self) -> None:
-        self._lock = threading.Lock()  # a thread of the parent's may have held it
-        if not self.shared and self._descriptor >= 0:
+    def close(self) -> None:
+        """Says that there is nothing more to tell."""
+        if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+    def _close_in_child(self) -> None:
+        self._lock = threading.Lock()  # a thread of the parent's may have held it
+        if not self.shared:
+            self.close()
         self.shared = False

@@ -10,7 +10,7 @@ from typing import Any
 from . import nodes, windows
 from .built import Built
 from .messages import RESULT, DoneEvent, GraphWork, LavaWork, Running, SamplesWork, WindowsWork
-from .record import add_monitors, add_readout, collected
+from .record import add_readout, add_recorder, collected
 from .reporter import Reporter
 from .samples import Samples
 from .watch import Watch
@@ -39,7 +39,7 @@ def run_job(work: LavaWork, reporter: Reporter) -> None:
     built = _built(work, samples, reporter, board)
     if work.read_by_process:
         add_readout(built, work)
-    models = add_monitors(built, Path(work.folder)) if work.trace else {}
+    models = add_recorder(built, Path(work.folder)) if work.trace else {}
     reporter.enter("compiling")
     config: Any = (
         Loihi2SimCfg(select_tag="fixed_pt", exception_proc_model_map=models)

@@ -20,7 +20,7 @@ from pathlib import Path
 from . import cleanup
 from .guard import start_guard
 from .imports import import_lava, import_netx
-from .messages import JOBS, Ended, FailedEvent, GraphWork, LavaWork, Ready, decode_message
+from .messages import JOBS, ConvSynapse, Ended, FailedEvent, GraphWork, LavaWork, Ready, decode_message
 from .reporter import Reporter
 from .run_job import run_job
 from .watch import finish
@@ -54,6 +54,7 @@ def main(scratch: Path, descriptor: int) -> None:
     except Exception as error:
         _tell(error, reporter)
         finish(1)
+    reporter.close()
     while scratch.exists():  # until the parent has taken what the jobs left; the guard ends this if it dies
         time.sleep(POLL)
     with contextlib.suppress(OSError):
@@ -66,8 +67,10 @@ def _import_lava(jobs: list[LavaWork]) -> dict[str, str]:
     """Imports what the jobs need; gives the versions of what decides the numbers."""
     import numpy as np
 
-    import_lava()
-    if not all(isinstance(work, GraphWork) for work in jobs):
+    netx = not all(isinstance(work, GraphWork) for work in jobs)
+    nodes = [node for work in jobs if isinstance(work, GraphWork) for node in work.nodes]
+    import_lava(convolutions=netx or any(isinstance(getattr(node, "synapse", None), ConvSynapse) for node in nodes))
+    if netx:
         import_netx()
     found = {"python": platform.python_version(), "numpy": np.__version__}
     for name in ("lava-nc", "lava-dl"):

@@ -13,10 +13,11 @@ from deploy.cli import main
 from deploy.lava.autoencoder import autoencoder_graph
 from deploy.lava.find import find_lava_python
 from deploy.lava.jobs import GraphJob
-from deploy.lava.run import run_lava
+from deploy.lava.results import LavaRun
+from deploy.lava.run import run_lava_jobs
 from esvae.chip.formats import BIAS, SpikeLaw
 from esvae.config import config_from_dict
-from esvae.errors import DataError, LavaMissingError
+from esvae.errors import DataError, EsvaeError, LavaMissingError
 from esvae.model import ESVAE
 from esvae.model.threshold_norm import ThresholdNorm
 from esvae.run import Run, save_run
@@ -134,26 +135,52 @@ def test_what_does_not_fit(pair: tuple[IntegerEncoder, Network]) -> None:
         autoencode(encoder, other, pictures(1))
 
 
+#: Kind of decoder, time steps, sampler; below how many synapses convolutions are unrolled, so that all are or none is.
+GRAPHS: list[tuple[str, int, SpikeLaw, int]] = [
+    ("subpixel", STEPS, "poisson", 0),
+    ("subpixel", STEPS, "poisson", 1 << 20),
+    ("subpixel", STEPS, "systematic", 0),
+    ("transposed", 1, "poisson", 1 << 20),
+    ("transposed", 6, "poisson", 0),
+    ("transposed", 6, "poisson", 1 << 20),
+]
+Models = dict[tuple[str, int, SpikeLaw], tuple[IntegerEncoder, Network]]
+Runs = dict[tuple[str, int, SpikeLaw, int], LavaRun | EsvaeError]
+
+
+@pytest.fixture(scope="module")
+def models() -> Models:
+    found: Models = {}
+    for kind, steps, sampler in dict.fromkeys(graph[:3] for graph in GRAPHS):
+        run = untrained(kind, steps, sampler)
+        found[kind, steps, sampler] = integer_encoder(run), integer_network(run, lowering="none")[0]
+    return found
+
+
+@pytest.fixture(scope="module")
+def runs(models: Models) -> Runs:
+    """What Lava makes of each, from one interpreter."""
+    jobs = {
+        (kind, steps, sampler, below): GraphJob(
+            autoencoder_graph(*models[kind, steps, sampler], pictures(3), seed=2, unroll_below=below), trace=True
+        )
+        for kind, steps, sampler, below in GRAPHS
+    }
+    return dict(zip(jobs, run_lava_jobs(list(jobs.values())), strict=True))
+
+
 @pytest.mark.lava
 @pytest.mark.skipif(bool(WHY), reason=WHY)
-@pytest.mark.parametrize(
-    ("kind", "steps", "sampler"),
-    [
-        ("subpixel", STEPS, "poisson"),
-        ("subpixel", STEPS, "systematic"),
-        ("transposed", 1, "poisson"),
-        ("transposed", 6, "poisson"),
-    ],
-)
-@pytest.mark.parametrize("unroll_below", [0, 1 << 20])
-def test_one_lava_graph(kind: str, steps: int, sampler: SpikeLaw, unroll_below: int) -> None:
+@pytest.mark.parametrize(("kind", "steps", "sampler", "unroll_below"), GRAPHS)
+def test_one_lava_graph(
+    kind: str, steps: int, sampler: SpikeLaw, unroll_below: int, models: Models, runs: Runs
+) -> None:
     """Image to image inside Lava: nothing but images and the registers' first states enters."""
-    run = untrained(kind, steps, sampler)
-    encoder, decoder = integer_encoder(run), integer_network(run, lowering="none")[0]
+    encoder, decoder = models[kind, steps, sampler]
     images = pictures(3)
     twin = autoencode(encoder, decoder, images, seed=2)
-    graph = autoencoder_graph(encoder, decoder, images, seed=2, unroll_below=unroll_below)
-    done = run_lava(GraphJob(graph, trace=True))
+    done = runs[kind, steps, sampler, unroll_below]
+    assert isinstance(done, LavaRun), done
     assert done.trace is not None
     np.testing.assert_array_equal(done.trace["encoder0.s"], first_spikes(encoder.coding, images, steps))
     np.testing.assert_array_equal(done.trace[f"encoder{encoder.depth - 1}.s"].reshape(twin.latent.shape), twin.latent)

@@ -143,7 +143,7 @@ def test_averages_are_counted_by_integrators(shipped: Path, tmp_path: Path) -> N
     path = shipped / "gts/ntidigits/ntidigits.net"
     network = read_netx(path)
     assert network.layers[-1].neuron == INTEGRATOR  # type: ignore[union-attr]
-    job = SamplesJob(write_netx(network, tmp_path / "lowered.net"), stimulus(path, 40, Timing()), trace=True)
+    job = SamplesJob(write_netx(network, tmp_path / "lowered.net"), stimulus(path, 16, Timing()), trace=True)
     assert_all_equal([job])
     *_, last, sums = Engine(network).traces(job.stimulus)
     assert last.s.any()

@@ -1,6 +1,7 @@
-"""Thirty random networks of every kind that netx loads, and ten whose sums the twin gathers, on Lava and on the twin.
+"""Random networks of every kind that netx loads, and some whose sums the twin gathers, on Lava and on the twin.
 
-u, v and s of every step are compared, and the last potentials, computed without a trace.
+Thirty and ten in a thorough run, ten and four in an ordinary one. u, v and s of every step are compared, and
+the last potentials, computed without a trace.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from fuzz import GATHERED, cases, differences
+from fuzz import GATHERED, cases, differences, part_of
 
 from deploy.lava.find import find_lava_python
 from esvae.errors import LavaMissingError
 
 pytestmark = [pytest.mark.lava, pytest.mark.slow]
-NETWORKS = 30
+NETWORKS, WIDE = 30, 10
 
 
 @pytest.fixture(autouse=True)
@@ -28,15 +29,15 @@ def _lava() -> None:
 
 @pytest.mark.timeout(600)
 def test_fuzz_networks_on_lava_equal_the_twin(tmp_path: Path) -> None:
-    drawn = cases(2 * NETWORKS)[:NETWORKS]
+    drawn = cases(NETWORKS)
     assert len(drawn) == NETWORKS
-    told = list(differences(drawn, tmp_path))
-    assert told == [None] * NETWORKS
+    tried = part_of(drawn, 10)
+    assert list(differences(tried, tmp_path)) == [None] * len(tried)
 
 
 @pytest.mark.timeout(300)
 def test_fuzz_networks_that_gather_on_lava_equal_the_twin(tmp_path: Path) -> None:
-    drawn = cases(20, kind="wide")[:10]
+    tried = part_of(cases(WIDE, kind="wide"), 4)
     fired: Counter[tuple[str, bool]] = Counter()
-    assert list(differences(drawn, tmp_path, path="gather", fired=fired)) == [None] * 10
-    assert fired[GATHERED, True] >= 5
+    assert list(differences(tried, tmp_path, path="gather", fired=fired)) == [None] * len(tried)
+    assert fired[GATHERED, True] >= len(tried) / 2

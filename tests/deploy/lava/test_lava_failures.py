@@ -2,6 +2,9 @@
 
 Nothing here measures time: what must come at once is told from what comes by patience by its error. Waits end with the
 event that they wait for; the suite's own limit ends a test that waits in vain.
+
+Jobs that fail alone share an interpreter, one of every kind. Where the whole interpreter fails, which is one path for
+all kinds, one stands for those that netx builds and one for graphs: between them they have both ways to run.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +31,6 @@ from deploy.lava.results import LavaProgress, LavaRun
 from deploy.lava.run import run_lava, run_lava_jobs
 from deploy.lava.session import Worker
 from esvae.errors import (
-    EsvaeError,
     LavaDiedError,
     LavaError,
     LavaMissingError,
@@ -50,25 +52,35 @@ ROOT = Path(__file__).parents[3]
 NEURON = "layer 0 neuron (LIFReset)"
 
 every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+TWO = ("samples", "graph")
+two_kinds = pytest.mark.parametrize("kind", [KINDS[name] for name in TWO], ids=TWO)
+Act = Callable[[LavaProgress], None]
 
 
 class Watched:
-    """Follows runs: the sessions, and the shared memory that they had; does ``act`` once the first steps are done."""
+    """Follows runs: the sessions, and the shared memory that they had; acts once the first steps of a job are done.
+
+    Attributes:
+        acts: what to do, by the job's number.
+    """
 
     def __init__(self) -> None:
         self.workers: list[Worker] = []
         self.sessions: set[int] = set()
         self.segments: set[str] = set()
-        self.act: Callable[[LavaProgress], None] | None = None
+        self.acts: dict[int, Act] = {}
+        self._seen: set[tuple[int, bool]] = set()
 
     def __call__(self, now: LavaProgress) -> None:
-        for pid in now.processes.values():
-            with contextlib.suppress(ProcessLookupError):
-                self.sessions.add(os.getsid(pid))
-        self.segments |= shared_segments(now.processes.values())
-        if now.stage == "running" and now.step >= 2 and self.act is not None:
-            act, self.act = self.act, None
-            act(now)
+        runs = now.stage == "running" and now.step >= 2
+        if now.processes and (now.job, runs) not in self._seen:
+            self._seen.add((now.job, runs))
+            for pid in now.processes.values():
+                with contextlib.suppress(ProcessLookupError):
+                    self.sessions.add(os.getsid(pid))
+            self.segments |= shared_segments(now.processes.values())
+        if runs and now.job in self.acts:
+            self.acts.pop(now.job)(now)
 
     def left(self) -> tuple[list[int], list[str]]:
         """Processes and segments that are still there."""
@@ -120,44 +132,78 @@ def leader(now: LavaProgress) -> int:
     return os.getsid(neuron(now))
 
 
-def signalled(pick: Callable[[LavaProgress], int], number: int) -> Callable[[LavaProgress], None]:
+def signalled(pick: Callable[[LavaProgress], int], number: int) -> Act:
     return lambda now: os.kill(pick(now), number)
 
 
-@every_kind
-def test_killed_lava_process(kind: Kind, tmp_path: Path, watched: Watched) -> None:
-    watched.act = signalled(neuron, signal.SIGKILL)
+def jobs_of(kinds: Iterable[Kind], folder: Path, steps: int) -> list[LavaJob]:
+    """One job of each, with a folder of its own."""
+    made = []
+    for number, kind in enumerate(kinds):
+        (folder / str(number)).mkdir()
+        made.append(kind(folder / str(number), steps))
+    return made
+
+
+def errors_of(
+    jobs: list[LavaJob], watched: Watched, acts: Sequence[Act] = (), python: Path | None = None
+) -> list[LavaError]:
+    """What jobs that share an interpreter fail with, each after its act."""
+    watched.acts = dict(enumerate(acts))
+    found = []
+    for answer in run_lava_jobs(jobs, progress=watched, python=python):
+        assert isinstance(answer, LavaError), answer
+        found.append(answer)
+    assert len(found) == len(jobs)
+    return found
+
+
+def test_killed_lava_process(tmp_path: Path, watched: Watched) -> None:
+    jobs = jobs_of(KINDS.values(), tmp_path, LONG)
     told = (
         rf"Lava's process for {re.escape(NEURON)}, pid \d+, was killed by SIGKILL while running \(time step \d+ of 20"
     )
-    with pytest.raises(LavaDiedError, match=told):
-        run_lava(kind(tmp_path, LONG), progress=watched)
+    for name, error in zip(
+        KINDS, errors_of(jobs, watched, [signalled(neuron, signal.SIGKILL)] * len(jobs)), strict=True
+    ):
+        assert isinstance(error, LavaDiedError), name
+        assert re.match(told, str(error)), name
     assert watched.segments, "Lava passes messages through shared memory"
 
 
-@pytest.mark.parametrize("name", ["sampler", "readout", "layer 0 synapse", "current source", "spike counter"])
-def test_other_process_is_killed(name: str, tmp_path: Path, watched: Watched) -> None:
-    watched.act = signalled(process_of(name), signal.SIGKILL)
-    with pytest.raises(LavaDiedError, match=rf"Lava's process for {name} \(\w+\), pid \d+, was killed by SIGKILL"):
-        run_lava(KINDS["autoencoder"](tmp_path, LONG), progress=watched)
+def test_other_process_is_killed(tmp_path: Path, watched: Watched) -> None:
+    names = ["sampler", "readout", "layer 0 synapse", "current source", "spike counter"]
+    jobs = jobs_of([KINDS["autoencoder"]] * len(names), tmp_path, LONG)
+    acts = [signalled(process_of(name), signal.SIGKILL) for name in names]
+    for name, error in zip(names, errors_of(jobs, watched, acts), strict=True):
+        assert isinstance(error, LavaDiedError), name
+        assert re.match(rf"Lava's process for {name} \(\w+\), pid \d+, was killed by SIGKILL", str(error))
 
 
 def test_killed_runtime_service(tmp_path: Path, watched: Watched) -> None:
-    watched.act = signalled(process_of("runtime service"), signal.SIGTERM)
+    watched.acts[0] = signalled(process_of("runtime service"), signal.SIGTERM)
     with pytest.raises(LavaDiedError, match=r"Lava's process for runtime service .* was killed by SIGTERM"):
         run_lava(KINDS["windows"](tmp_path, LONG), progress=watched)
 
 
+def test_killed_process_of_a_job(tmp_path: Path, watched: Watched) -> None:
+    jobs = jobs_of(KINDS.values(), tmp_path, LONG)
+    acts = [signalled(own_process, signal.SIGKILL)] * len(jobs)
+    for name, error in zip(KINDS, errors_of(jobs, watched, acts), strict=True):
+        assert isinstance(error, LavaDiedError), name
+        assert re.match(r"Lava's worker, pid \d+, ended by SIGKILL while running", str(error)), name
+
+
 @pytest.mark.parametrize("pick", [own_process, leader])
-@every_kind
+@two_kinds
 def test_killed_worker(kind: Kind, tmp_path: Path, watched: Watched, pick: Callable[[LavaProgress], int]) -> None:
-    watched.act = signalled(pick, signal.SIGKILL)
+    watched.acts[0] = signalled(pick, signal.SIGKILL)
     with pytest.raises(LavaDiedError, match=r"Lava's worker, pid \d+, ended by SIGKILL while running"):
         run_lava(kind(tmp_path, LONG), progress=watched)
 
 
 @pytest.mark.parametrize("pick", [neuron, own_process])
-@every_kind
+@two_kinds
 def test_stall(kind: Kind, tmp_path: Path, watched: Watched, pick: Callable[[LavaProgress], int]) -> None:
     """Patience is cut short once there can be no progress, so that a slow start is not taken for a stall."""
 
@@ -165,26 +211,27 @@ def test_stall(kind: Kind, tmp_path: Path, watched: Watched, pick: Callable[[Lav
         os.kill(pick(now), signal.SIGSTOP)
         watched.workers[-1].patience = 2
 
-    watched.act = stop
+    watched.acts[0] = stop
     with pytest.raises(LavaTimeoutError, match=r"no progress for 2 s while running \(time step \d+ of 20"):
         run_lava(kind(tmp_path, LONG), progress=watched)
 
 
-@every_kind
-def test_exception_in_a_model(kind: Kind, tmp_path: Path, watched: Watched) -> None:
-    job = kind(tmp_path, LONG)
-    break_model(job)
-    told = rf"{re.escape(NEURON)}, pid \d+, raised ValueError: .* broadcast .* while (running|compiling)"
-    with pytest.raises(LavaDiedError, match=told):
-        run_lava(job, progress=watched)
+def test_exception_in_a_model(tmp_path: Path, watched: Watched) -> None:
+    jobs = jobs_of(KINDS.values(), tmp_path, LONG)
+    for job in jobs:
+        break_model(job)
+    told = rf".*{re.escape(NEURON)}, pid \d+, raised ValueError: .* broadcast .* while (running|compiling)"
+    for name, error in zip(KINDS, errors_of(jobs, watched), strict=True):
+        assert isinstance(error, LavaDiedError), name
+        assert re.match(told, str(error)), name
 
 
-@every_kind
+@two_kinds
 def test_interrupt(kind: Kind, tmp_path: Path, watched: Watched) -> None:
     def interrupt(now: LavaProgress) -> None:
         raise KeyboardInterrupt
 
-    watched.act = interrupt
+    watched.acts[0] = interrupt
     with pytest.raises(KeyboardInterrupt):
         run_lava(kind(tmp_path, LONG), progress=watched)
 
@@ -212,17 +259,19 @@ numpy.savez = full
 """
 
 
-@every_kind
-def test_hang_of_shutdown_does_not_keep_the_result(kind: Kind, tmp_path: Path, watched: Watched) -> None:
-    python = patched_python(tmp_path, HANGING)
-    assert run_lava(kind(tmp_path, SHORT), progress=watched, python=python).readout.shape == (1, 3)
+def test_hang_of_shutdown_does_not_keep_the_result(tmp_path: Path, watched: Watched) -> None:
+    """Nor the job behind it."""
+    jobs = jobs_of([KINDS[name] for name in TWO], tmp_path, SHORT)
+    for answer in run_lava_jobs(jobs, progress=watched, python=patched_python(tmp_path, HANGING)):
+        assert isinstance(answer, LavaRun), answer
+        assert answer.readout.shape == (1, 3)
 
 
-@every_kind
-def test_disk_is_full_when_the_result_is_written(kind: Kind, tmp_path: Path, watched: Watched) -> None:
-    python = patched_python(tmp_path, FULL)
-    with pytest.raises(LavaError, match=r"ran out of space while collecting .*No space left on device; free"):
-        run_lava(kind(tmp_path, SHORT), progress=watched, python=python)
+def test_disk_is_full_when_the_result_is_written(tmp_path: Path, watched: Watched) -> None:
+    jobs = jobs_of(KINDS.values(), tmp_path, SHORT)
+    told = r".*ran out of space while collecting .*No space left on device; free"
+    for name, error in zip(KINDS, errors_of(jobs, watched, python=patched_python(tmp_path, FULL)), strict=True):
+        assert re.match(told, str(error)), name
 
 
 @every_kind
@@ -276,8 +325,15 @@ run_lava(KINDS[sys.argv[1]](Path(sys.argv[2]), 200_000), progress=tell)
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda each: each.name)
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        ("samples", signal.SIGINT),
+        ("graph", signal.SIGTERM),
+        ("samples", signal.SIGKILL),
+        ("graph", signal.SIGKILL),
+    ],
+)
 def test_parent_is_ended(name: str, tmp_path: Path, temporary: Path, number: signal.Signals) -> None:
     path = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
     environment = os.environ | {"PYTHONPATH": path, "TMPDIR": str(temporary)}
@@ -324,28 +380,18 @@ def test_parent_is_killed_once_all_is_answered(tmp_path: Path, temporary: Path) 
 
 def test_jobs_that_share_an_interpreter_fail_alone(tmp_path: Path, watched: Watched) -> None:
     """One that raises, one that is killed, one whose own process is killed: the others run, of whatever kind."""
-    folders = [tmp_path / str(number) for number in range(7)]
-    for folder in folders:
-        folder.mkdir()
-    jobs: list[LavaJob] = [kind(folder, SHORT) for kind, folder in zip(KINDS.values(), folders, strict=False)]
-    broken = KINDS["samples"](folders[5], SHORT)
+    sound = jobs_of(KINDS.values(), tmp_path, SHORT)
+    (tmp_path / "failing").mkdir()
+    broken, *killed = jobs_of([KINDS[name] for name in ("samples", "windows", "graph")], tmp_path / "failing", LONG)
     break_model(broken)
-    killed = [KINDS["windows"](folders[6], LONG), KINDS["graph"](folders[6], LONG)]
-    jobs[1:1] = [broken, *killed]
-
-    def progress(now: LavaProgress) -> None:
-        assert now.jobs == len(jobs)
-        if now.job in (2, 3) and now.step == 1:
-            watched.act = signalled(neuron if now.job == 2 else own_process, signal.SIGKILL)
-        watched(now)
-
-    answers = list(run_lava_jobs(jobs, progress=progress))
-    assert [isinstance(answer, EsvaeError) for answer in answers] == [False, True, True, True, *[False] * 4]
-    for answer, told in zip(
-        answers[1:4], ["raised ValueError", "was killed by SIGKILL", "ended by SIGKILL"], strict=True
-    ):
+    watched.acts = {2: signalled(neuron, signal.SIGKILL), 3: signalled(own_process, signal.SIGKILL)}
+    first, *others = sound
+    answers = list(run_lava_jobs([first, broken, *killed, *others], progress=watched))
+    told = ["raised ValueError", "was killed by SIGKILL", "ended by SIGKILL"]
+    for answer, part in zip(answers[1:4], told, strict=True):
         assert isinstance(answer, LavaDiedError)
-        assert told in str(answer)
-    for job, answer in zip(jobs, answers, strict=True):
-        if isinstance(answer, LavaRun):
-            np.testing.assert_array_equal(answer.readout, run_lava(job).readout)
+        assert part in str(answer)
+    for answer, alone in zip([answers[0], *answers[4:]], run_lava_jobs(sound), strict=True):
+        assert isinstance(answer, LavaRun)
+        assert isinstance(alone, LavaRun)
+        np.testing.assert_array_equal(answer.readout, alone.readout)

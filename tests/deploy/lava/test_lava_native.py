@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import get_args
 
@@ -13,9 +14,10 @@ from hypothesis import strategies as st
 
 from deploy.lava.find import find_lava_python
 from deploy.lava.graph import generator_graph, image_graph
-from deploy.lava.jobs import GraphJob, WindowsJob
+from deploy.lava.jobs import GraphJob, LavaJob, WindowsJob
 from deploy.lava.rates import Rates, rates_from_prior
-from deploy.lava.run import run_lava
+from deploy.lava.results import LavaRun
+from deploy.lava.run import run_lava_jobs
 from esvae.chip.formats import SpikeLaw
 from esvae.errors import DataError, LavaMissingError, UnsupportedLayerError
 from export.ir import Conv, ConvTranspose, Dense, Flatten, InputNeurons, Lif, Network, Prior
@@ -72,36 +74,46 @@ def with_prior(network: Network) -> Network:
     return Network(network.input_shape, network.layers, network.time_steps, prior)
 
 
-def assert_equal(network: Network, spikes: np.ndarray | Stimulus, run: object) -> None:
+def lava_runs(jobs: list[LavaJob]) -> list[LavaRun]:
+    """What Lava computes, from one interpreter."""
+    runs = []
+    for run in run_lava_jobs(jobs):
+        assert isinstance(run, LavaRun), run
+        runs.append(run)
+    return runs
+
+
+def assert_equal(network: Network, spikes: np.ndarray | Stimulus, run: LavaRun) -> None:
+    assert run.trace is not None
     expected = named_traces(Engine(network).traces(spikes))
-    found = first_difference(expected, run.trace)  # type: ignore[attr-defined]
+    found = first_difference(expected, run.trace)
     assert found is None, found
-    np.testing.assert_array_equal(run.readout, expected[f"layer{network.depth - 1}.v"][:, -1])  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(run.readout, expected[f"layer{network.depth - 1}.v"][:, -1])
 
 
-@pytest.mark.parametrize("unroll_below", [0, 100, 1 << 20])
-def test_every_kind_of_layer(unroll_below: int) -> None:
+def test_every_kind_of_layer() -> None:
     """Convolutions kept, some of them unrolled, all unrolled."""
     network = small()
     spikes = (np.random.default_rng(1).random((3, 5, 6, 1, 1)) < 0.6).astype(np.uint8)
     spikes[2] = spikes[0]
-    run = run_lava(GraphJob(generator_graph(network, spikes, unroll_below=unroll_below), trace=True))
-    assert_equal(network, spikes, run)
-    np.testing.assert_array_equal(run.readout[2], run.readout[0])
-    assert run.trace is not None
-    assert all(0.02 < run.trace[f"layer{k}.s"].mean() < 0.98 for k in range(3)), "the test network should spike"
+    graphs = [generator_graph(network, spikes, unroll_below=below) for below in (0, 100, 1 << 20)]
+    for run in lava_runs([GraphJob(graph, trace=True) for graph in graphs]):
+        assert_equal(network, spikes, run)
+        np.testing.assert_array_equal(run.readout[2], run.readout[0])
+        assert run.trace is not None
+        assert all(0.02 < run.trace[f"layer{k}.s"].mean() < 0.98 for k in range(3)), "the test network should spike"
 
 
-@pytest.mark.parametrize("unroll_below", [0, 1 << 20])
-def test_input_neurons_that_images_drive(unroll_below: int) -> None:
+def test_input_neurons_that_images_drive() -> None:
     """Window after window, each with pixels of its own."""
     network = small(input_neurons=InputNeurons(Lif(3000, 900, 400)))
     pixels = np.random.default_rng(3).integers(-200, 900, (3, 6, 1, 1))
-    run = run_lava(GraphJob(image_graph(network, pixels, 5, unroll_below=unroll_below), trace=True))
-    assert_equal(network, Stimulus(None, pixels, 5), run)
-    assert run.trace is not None
-    assert 0.1 < run.trace["layer0.s"].mean() < 0.9
-    assert (run.trace["layer0.s"][0] != run.trace["layer0.s"][1]).any(), "each image has its own pixels"
+    graphs = [image_graph(network, pixels, 5, unroll_below=below) for below in (0, 1 << 20)]
+    for run in lava_runs([GraphJob(graph, trace=True) for graph in graphs]):
+        assert_equal(network, Stimulus(None, pixels, 5), run)
+        assert run.trace is not None
+        assert 0.1 < run.trace["layer0.s"].mean() < 0.9
+        assert (run.trace["layer0.s"][0] != run.trace["layer0.s"][1]).any(), "each image has its own pixels"
 
 
 def test_images_need_input_neurons_and_spikes_none() -> None:
@@ -112,35 +124,42 @@ def test_images_need_input_neurons_and_spikes_none() -> None:
         generator_graph(driven, np.zeros((1, 5, 6, 1, 1), np.uint8))
 
 
-@settings(max_examples=8, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.data())
-def test_random_networks(data: st.DataObject) -> None:
-    network = data.draw(networks(transposed=True))
-    spikes = data.draw(spikes_for(network))
-    below = data.draw(st.sampled_from([0, 1 << 20]))
-    assert_equal(network, spikes, run_lava(GraphJob(generator_graph(network, spikes, unroll_below=below), trace=True)))
+def test_random_networks() -> None:
+    drawn: list[tuple[Network, np.ndarray, int]] = []
+
+    @settings(max_examples=8, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.data())
+    def collect(data: st.DataObject) -> None:
+        network = data.draw(networks(transposed=True))
+        drawn.append((network, data.draw(spikes_for(network)), data.draw(st.sampled_from([0, 1 << 20]))))
+
+    collect()
+    jobs: list[LavaJob] = [GraphJob(generator_graph(net, s, unroll_below=below), trace=True) for net, s, below in drawn]
+    for (network, spikes, _), run in zip(drawn, lava_runs(jobs), strict=True):
+        assert_equal(network, spikes, run)
 
 
-@pytest.mark.parametrize("sampler", get_args(SpikeLaw))
-@pytest.mark.parametrize(("seed", "steps", "bits"), [(0, 5, 8), (2**64 - 1, 1, 16), (77, 16, 1)])
-def test_the_sampler_draws_what_its_definition_says(seed: int, steps: int, bits: int, sampler: SpikeLaw) -> None:
+def test_the_sampler_draws_what_its_definition_says() -> None:
     """Every code of interest, every step, images with large numbers: one comparison of every spike."""
     images, neurons = np.array([0, 5, 10**9]), 40
-    codes = np.linspace(0, 1 << bits, 3 * neurons).round().astype(np.int64).reshape(3, neurons)
-    rates = Rates(codes, initial_states(seed, images, neurons), steps, bits, sampler)
-    network = Network((neurons,), (Dense(np.eye(neurons, dtype=np.int32) * 2, None, Lif(4096, 0, 131071)),), steps)
-    run = run_lava(GraphJob(generator_graph(network, rates), trace=True))
-    expected = sample_spikes(codes, rates.states, steps, bits, sampler)
-    assert run.trace is not None
-    np.testing.assert_array_equal(run.trace["latent.s"], expected)
-    np.testing.assert_array_equal(run.readout, expected.astype(np.int64).sum(axis=1) * 2 << 6)
-    by_neuron = run.trace["latent.s"].transpose(0, 2, 1)
-    assert by_neuron[codes == 1 << bits].all()
-    assert not by_neuron[codes == 0].any()
+    weight = np.eye(neurons, dtype=np.int32) * 2
+    drawn, jobs = [], list[LavaJob]()
+    for sampler, (seed, steps, bits) in product(get_args(SpikeLaw), [(0, 5, 8), (2**64 - 1, 1, 16), (77, 16, 1)]):
+        codes = np.linspace(0, 1 << bits, 3 * neurons).round().astype(np.int64).reshape(3, neurons)
+        rates = Rates(codes, initial_states(seed, images, neurons), steps, bits, sampler)
+        network = Network((neurons,), (Dense(weight, None, Lif(4096, 0, 131071)),), steps)
+        jobs.append(GraphJob(generator_graph(network, rates), trace=True))
+        drawn.append((codes, bits, sample_spikes(codes, rates.states, steps, bits, sampler)))
+    for (codes, bits, expected), run in zip(drawn, lava_runs(jobs), strict=True):
+        assert run.trace is not None
+        np.testing.assert_array_equal(run.trace["latent.s"], expected)
+        np.testing.assert_array_equal(run.readout, expected.astype(np.int64).sum(axis=1) * 2 << 6)
+        by_neuron = run.trace["latent.s"].transpose(0, 2, 1)
+        assert by_neuron[codes == 1 << bits].all()
+        assert not by_neuron[codes == 0].any()
 
 
-@pytest.mark.parametrize(("sampler", "levels"), [("poisson", None), ("systematic", 3)])
-def test_images_of_the_prior(sampler: SpikeLaw, levels: int | None, tmp_path: Path) -> None:
+def test_images_of_the_prior(tmp_path: Path) -> None:
     """The same pictures from the host's sampler and the graph's, in stock netx and in the native graph."""
     rng = np.random.default_rng(2)
     plain = Network(
@@ -151,15 +170,18 @@ def test_images_of_the_prior(sampler: SpikeLaw, levels: int | None, tmp_path: Pa
         ),
         time_steps=4,
     )
-    network = with_prior(plain)
-    network = replace(network, prior=replace(network.prior, sampler=sampler, levels=levels))
-    path = write_netx(network, tmp_path / "generator.net")
     numbers = np.array([0, 1, 7])
-    rates = rates_from_prior(network, 3, numbers)
-    spikes = draw_latents(network, 3, numbers)
-    np.testing.assert_array_equal(rates.spikes().reshape(spikes.shape), spikes)
-    for job in (GraphJob(generator_graph(network, rates), trace=True), WindowsJob(path, rates, trace=True)):
-        run = run_lava(job)
+    jobs, wanted = list[LavaJob](), []
+    for sampler, levels in (("poisson", None), ("systematic", 3)):
+        network = with_prior(plain)
+        network = replace(network, prior=replace(network.prior, sampler=sampler, levels=levels))
+        path = write_netx(network, tmp_path / f"{sampler}.net")
+        rates = rates_from_prior(network, 3, numbers)
+        spikes = draw_latents(network, 3, numbers)
+        np.testing.assert_array_equal(rates.spikes().reshape(spikes.shape), spikes)
+        jobs += [GraphJob(generator_graph(network, rates), trace=True), WindowsJob(path, rates, trace=True)]
+        wanted += [(network, spikes)] * 2
+    for (network, spikes), run in zip(wanted, lava_runs(jobs), strict=True):
         assert run.trace is not None
         np.testing.assert_array_equal(run.trace["latent.s"].reshape(spikes.shape), spikes)
         assert_equal(network, spikes[..., None, None], run)

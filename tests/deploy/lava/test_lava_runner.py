@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,9 @@ from numpy.typing import NDArray
 
 from deploy.lava.find import find_lava_python
 from deploy.lava.jobs import WindowsJob
-from deploy.lava.results import LavaProgress
-from deploy.lava.run import run_lava
-from esvae.errors import DataError, LavaMissingError
+from deploy.lava.results import LavaProgress, LavaRun
+from deploy.lava.run import run_lava, run_lava_jobs
+from esvae.errors import DataError, EsvaeError, LavaMissingError
 
 Array = NDArray[Any]
 try:
@@ -116,32 +118,54 @@ CONV_AND_DENSE = [
 DENSE_ONLY = [{"type": "input", "shape": [6]}, dense(6, 9, 6, vThMant=40), dense(7, 4, 9, **READOUT)]
 
 
-@pytest.mark.parametrize(
-    ("layers", "images", "steps", "shape", "sparse"),
-    [
-        pytest.param(TWO_CONVS, 3, 5, (2, 5, 4), False, id="two convolutions"),
-        pytest.param(TWO_CONVS, 3, 1, (2, 5, 4), False, id="one step an image"),
-        pytest.param(CONV_AND_DENSE, 3, 5, (3,), False, id="convolution, flatten, dense"),
-        pytest.param(CONV_AND_DENSE, 4, 2, (3, 1, 1), True, id="fewer steps than layers, sparse"),
-        pytest.param(DENSE_ONLY, 2, 5, (6,), False, id="dense alone"),
-        pytest.param(TWO_CONVS[1:], 2, 3, (2, 5, 4), False, id="no input layer"),
-    ],
-)
-def test_equals_numpy(
-    tmp_path: Path, layers: list[dict[str, Any]], images: int, steps: int, shape: tuple[int, ...], sparse: bool
-) -> None:
-    net = write_net(tmp_path / "tiny.net", layers)
-    latents = np.random.default_rng(0).random((images, steps, *shape)) < 0.5
-    latents[-1] = latents[0]  # the same image after others must give the same
-    sample = layers[0]["shape"] if layers[0]["type"] == "input" else shape
-    expected = reference(layers, latents.reshape(images, steps, *sample))
-    run = run_lava(WindowsJob(net, latents, trace=True, sparse=sparse), python=PYTHON)
+@dataclass(frozen=True)
+class Case:
+    layers: list[dict[str, Any]]
+    images: int
+    steps: int
+    shape: tuple[int, ...]
+    sparse: bool = False
+
+    def latents(self) -> Array:
+        latents = np.random.default_rng(0).random((self.images, self.steps, *self.shape)) < 0.5
+        latents[-1] = latents[0]  # the same image after others must give the same
+        return latents
+
+
+CASES = {
+    "two convolutions": Case(TWO_CONVS, 3, 5, (2, 5, 4)),
+    "one step an image": Case(TWO_CONVS, 3, 1, (2, 5, 4)),
+    "convolution, flatten, dense": Case(CONV_AND_DENSE, 3, 5, (3,)),
+    "fewer steps than layers, sparse": Case(CONV_AND_DENSE, 4, 2, (3, 1, 1), sparse=True),
+    "dense alone": Case(DENSE_ONLY, 2, 5, (6,)),
+    "no input layer": Case(TWO_CONVS[1:], 2, 3, (2, 5, 4)),
+}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, LavaRun | EsvaeError]:
+    """What Lava makes of each, from one interpreter."""
+    folder = tmp_path_factory.mktemp("nets")
+    jobs = [
+        WindowsJob(write_net(folder / f"{number}.net", case.layers), case.latents(), trace=True, sparse=case.sparse)
+        for number, case in enumerate(CASES.values())
+    ]
+    return dict(zip(CASES, run_lava_jobs(jobs, python=PYTHON), strict=True))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_equals_numpy(name: str, runs: dict[str, LavaRun | EsvaeError]) -> None:
+    case, run = CASES[name], runs[name]
+    latents = case.latents()
+    sample = case.layers[0]["shape"] if case.layers[0]["type"] == "input" else case.shape
+    expected = reference(case.layers, latents.reshape(case.images, case.steps, *sample))
+    assert isinstance(run, LavaRun), run
     assert run.trace is not None
     assert sorted(run.trace) == sorted(expected)
-    for name, values in expected.items():
-        np.testing.assert_array_equal(run.trace[name], values, err_msg=name)
-        assert run.trace[name].dtype == (np.uint8 if name.endswith("s") else np.int32)
-    last = max(name for name in expected if name.endswith(".v"))
+    for key, values in expected.items():
+        np.testing.assert_array_equal(run.trace[key], values, err_msg=key)
+        assert run.trace[key].dtype == (np.uint8 if key.endswith("s") else np.int32)
+    last = max(key for key in expected if key.endswith(".v"))
     np.testing.assert_array_equal(run.readout, expected[last][:, -1])
     assert run.readout.dtype == np.int32
     np.testing.assert_array_equal(run.readout[-1], run.readout[0])
@@ -168,8 +192,9 @@ def test_readout_alone_reports_progress_and_versions(tmp_path: Path) -> None:
     assert all(part in names for part in ("spike source", "layer 0 synapse", "layer 1 neuron (LIFReset)", "runtime"))
 
 
-@pytest.mark.parametrize("shape", [(5,), (6, 1, 1), (2, 3, 2)])
-def test_latents_must_fit_the_network(tmp_path: Path, shape: tuple[int, ...]) -> None:
+def test_latents_must_fit_the_network(tmp_path: Path) -> None:
     net = write_net(tmp_path / "tiny.net", [{"type": "input", "shape": (3, 2, 1)}, conv(9, (1, 2, 1), 3, (1, 1))])
-    with pytest.raises(DataError, match=r"latents have .* values a step, the network's input is \(3, 2, 1\)"):
-        run_lava(WindowsJob(net, np.zeros((1, 2, *shape), np.uint8)), python=PYTHON)
+    jobs = [WindowsJob(net, np.zeros((1, 2, *shape), np.uint8)) for shape in [(5,), (6, 1, 1), (2, 3, 2)]]
+    for answer in run_lava_jobs(jobs, python=PYTHON):
+        assert isinstance(answer, DataError), answer
+        assert re.search(r"latents have .* values a step, the network's input is \(3, 2, 1\)", str(answer))

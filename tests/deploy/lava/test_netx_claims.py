@@ -248,7 +248,8 @@ def answers(files: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.mark.parametrize("name", CLAIMS)
-def test_check_says_so(name: str, files: dict[str, Path]) -> None:
+def test_check_says_so(name: str, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("export.netx.check.check_readable", lambda *_: None)  # a fork; the files are our own
     found = [(finding.severity, finding.what) for finding in check_file(files[name])]
     claim = CLAIMS[name]
     if claim.says:

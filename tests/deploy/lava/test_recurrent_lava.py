@@ -7,7 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from fuzz import cases, differences
+from fuzz import cases, differences, part_of
 
 from deploy.lava.find import find_lava_python
 from deploy.lava.jobs import SamplesJob
@@ -37,13 +37,13 @@ def _lava() -> None:
 
 @pytest.mark.timeout(600)
 def test_random_recurrent_networks_on_lava_equal_the_twin(tmp_path: Path) -> None:
-    drawn = cases(NETWORKS, 9, "recurrent")
+    drawn = part_of(cases(NETWORKS, 9, "recurrent"), 7)
     assert list(differences(drawn, tmp_path)) == [None] * len(drawn)
     fed_back = 0
     for network, stimulus in drawn:
         for layer, trace in zip(network.layers, Engine(network).traces(stimulus), strict=True):
             fed_back += isinstance(layer, RecurrentDense) and bool(layer.recurrent.any() and trace.s[:, :-1].any())
-    assert fed_back > NETWORKS / 4
+    assert fed_back > len(drawn) / 4
 
 
 def network(weight: np.ndarray, recurrent: np.ndarray, bias: np.ndarray | None = None) -> Network:

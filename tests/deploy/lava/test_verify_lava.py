@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
@@ -10,15 +11,19 @@ import pytest
 
 from deploy.lava.find import find_lava_python
 from deploy.lava.jobs import WindowsJob
-from deploy.lava.run import run_lava
+from deploy.lava.results import LavaRun
+from deploy.lava.run import run_lava_jobs
 from deploy.verify import verify_spikes
+from depth import examples
 from esvae.chip.formats import BIAS, THRESHOLD
 from esvae.errors import LavaMissingError
 from export.ir import Conv, Dense, Flatten, Layer, Lif, Network
 from export.netx import read_netx
-from export.netx.rules import loaded_dense_weight
+from export.netx.rules import loaded_dense_weight, loads_sparse
 from export.netx.write import write_netx
 from sim import reference
+from sim.trace import first_difference, named_traces
+from sim.twin.engine import Engine
 
 try:
     find_lava_python()
@@ -90,27 +95,21 @@ def random_network(seed: int) -> Network:
     return Network(entry, tuple(layers), time_steps=int(rng.integers(1, 9)))
 
 
-@pytest.mark.parametrize("seed", range(25))
-def test_random_networks_are_equal_on_all_backends(seed: int, tmp_path: Path) -> None:
-    network = random_network(seed)
-    path = write_netx(network, tmp_path / "random.net")
-    rng = np.random.default_rng(1000 + seed)
-    spikes = (rng.random((2, network.time_steps or 1, *network.input_shape)) < 0.6).astype(np.uint8)
-    verdict = verify_spikes(path, read_netx(path), spikes)
-    assert verdict.equal, "\n".join(f"{name}: {at}" for name, at in verdict.differences.items() if at)
+@dataclass(frozen=True)
+class Case:
+    """A file, what enters, and the network that Lava is to compute."""
+
+    path: Path
+    network: Network
+    spikes: np.ndarray
+
+    @property
+    def job(self) -> WindowsJob:
+        return WindowsJob(self.path, self.spikes, trace=True, sparse=loads_sparse(self.network))
 
 
-def test_currents_that_overflow_and_potentials_that_saturate(tmp_path: Path) -> None:
-    """A current that never decays passes 2^23 and wraps, then 2^31, where Lava's int32 overflows."""
-    weight = np.stack([np.full(2500, 254), np.full(2500, -256), np.full(2500, 2)]).astype(np.int32)
-    network = Network((2500,), (Dense(weight, np.array([4095, -4096, 0]), Lif(0, 0, THRESHOLD.max)),), time_steps=150)
-    path = write_netx(network, tmp_path / "wrap.net")
-    spikes = np.ones((1, 150, 2500), np.uint8)
-    assert np.abs(next(reference.simulate(network, spikes)).u).max() > 2**30
-    verdict = verify_spikes(path, network, spikes)
-    assert verdict.equal, verdict.differences
-
-
+SEEDS = range(examples(25, fewest=9))
+OVERFLOW = "overflow"
 TRAPS = [
     [[-256, -2]],
     [[0, -201]],
@@ -122,17 +121,77 @@ TRAPS = [
 ]
 
 
-def test_netx_changes_exactly_the_weights_that_the_rules_say(tmp_path: Path) -> None:
+def random_case(seed: int, path: Path) -> Case:
+    network = random_network(seed)
+    rng = np.random.default_rng(1000 + seed)
+    spikes = (rng.random((2, network.time_steps or 1, *network.input_shape)) < 0.6).astype(np.uint8)
+    return Case(write_netx(network, path), read_netx(path), spikes)
+
+
+def overflowing(path: Path) -> Case:
+    """A current that never decays passes 2^23 and wraps, then 2^31, where Lava's int32 overflows."""
+    weight = np.stack([np.full(2500, 254), np.full(2500, -256), np.full(2500, 2)]).astype(np.int32)
+    network = Network((2500,), (Dense(weight, np.array([4095, -4096, 0]), Lif(0, 0, THRESHOLD.max)),), time_steps=150)
+    return Case(write_netx(network, path), network, np.ones((1, 150, 2500), np.uint8))
+
+
+def trap(index: int, path: Path) -> Case:
+    """Weights that netx may change, written over those of a sound file.
+
+    One image for each input that spikes alone: its potential is the weight, 6 bits up.
+    """
+    safe = Network((2,), (Dense(np.array([[2, 4]]), None, Lif(4096, 4096, THRESHOLD.max)),), time_steps=1)
+    write_netx(safe, path)
+    with h5py.File(path, "r+") as file:
+        file["layer/1/weight"][...] = np.array(TRAPS[index])
+    return Case(path, safe, np.eye(2, dtype=np.uint8)[:, None, :])
+
+
+Told = dict[int | str, tuple[Case, LavaRun]]
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
+    """What Lava makes of each, from one interpreter."""
+    folder = tmp_path_factory.mktemp("nets")
+    cases: dict[int | str, Case] = {seed: random_case(seed, folder / f"{seed}.net") for seed in SEEDS}
+    cases[OVERFLOW] = overflowing(folder / "overflow.net")
+    cases |= {f"trap {index}": trap(index, folder / f"trap{index}.net") for index in range(len(TRAPS))}
+    found: Told = {}
+    for (name, case), run in zip(cases.items(), run_lava_jobs([case.job for case in cases.values()]), strict=True):
+        assert isinstance(run, LavaRun), (name, run)
+        found[name] = case, run
+    return found
+
+
+def assert_all_equal(case: Case, run: LavaRun) -> None:
+    """Every integer of the twin, of the reference and of Lava."""
+    verdict = verify_spikes(case.path, case.network, case.spikes, against=("reference",))
+    assert verdict.equal, "\n".join(f"{name}: {at}" for name, at in verdict.differences.items() if at)
+    twin = Engine(case.network)
+    assert run.trace is not None
+    assert first_difference(named_traces(twin.traces(case.spikes)), run.trace) is None
+    np.testing.assert_array_equal(run.readout, twin.final_potentials(case.spikes))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_random_networks_are_equal_on_all_backends(seed: int, told: Told) -> None:
+    assert_all_equal(*told[seed])
+
+
+def test_currents_that_overflow_and_potentials_that_saturate(told: Told) -> None:
+    case, run = told[OVERFLOW]
+    assert np.abs(next(reference.simulate(case.network, case.spikes)).u).max() > 2**30
+    assert_all_equal(case, run)
+
+
+def test_verify_asks_lava_itself(told: Told) -> None:
+    case, _ = told[1]
+    assert verify_spikes(case.path, case.network, case.spikes).equal
+
+
+def test_netx_changes_exactly_the_weights_that_the_rules_say(told: Told) -> None:
     """One file with a dense layer for each trap, each behind the same input; weights are read off the potentials."""
-    wanted, got = [], []
-    for index, trap in enumerate(TRAPS):
-        weight = np.array(trap)
-        safe = Network((2,), (Dense(np.array([[2, 4]]), None, Lif(4096, 4096, THRESHOLD.max)),), time_steps=1)
-        path = write_netx(safe, tmp_path / f"trap{index}.net")
-        with h5py.File(path, "r+") as file:
-            file["layer/1/weight"][...] = weight
-        # One image for each input that spikes alone: its potential is the weight, 6 bits up.
-        run = run_lava(WindowsJob(path, np.eye(2, dtype=np.uint8)[:, None, :]))
-        got.append((run.readout.reshape(-1) / 64).tolist())
-        wanted.append(np.floor(loaded_dense_weight(weight)[0]).tolist())
+    wanted = [np.floor(loaded_dense_weight(np.array(weight))[0]).tolist() for weight in TRAPS]
+    got = [(told[f"trap {index}"][1].readout.reshape(-1) / 64).tolist() for index in range(len(TRAPS))]
     assert got == wanted
