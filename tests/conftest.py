@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Sized
+from collections.abc import Iterator, Sized
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from array_checks import check_arrays
+from warm import Warm
 
 check_arrays()
 
@@ -33,3 +34,12 @@ def pytest_xdist_setupnodes(specs: Sized) -> None:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // len(specs))))
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Warm]:
+    """The process whose forks are the commands that need one of their own."""
+    if not hasattr(os, "fork"):
+        pytest.skip("needs fork")
+    with Warm() as warm:
+        yield warm

@@ -17,8 +17,6 @@ from deploy.app import application
 from every_command import CASES, FOREIGN, INPUT_OPTIONS, NOT_RUN, outputs, write_foreign, write_inputs
 from warm import ONE_THREAD, ROOT, Warm
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-
 #: A folder's name that takes quoting everywhere.
 AWKWARD = "-o ünï\nñew ☃"
 WRITERS = [name for name, case in CASES.items() if case.writes]
@@ -50,12 +48,10 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def place(warm: Warm, tmp_path_factory: pytest.TempPathFactory) -> Place:
     folder = tmp_path_factory.mktemp("every") / AWKWARD
     folder.mkdir()
-    inputs = write_inputs(folder)
-    with Warm() as warm:
-        yield Place(warm, inputs, {})
+    return Place(warm, write_inputs(folder), {})
 
 
 def run(
