@@ -1,8 +1,8 @@
 """A process that has imported what takes seconds to import, and runs commands of the project in forks of itself.
 
-Tests share one, the fixture ``warm``. Such a fork is the process of a command in all that a caller sees: session, folder, environment, open files, limits,
-signals, exit. Nothing of the project, and nothing that looks at its environment when it is imported, is imported before
-the fork; that is for the command to do.
+Tests share one, the fixture ``warm``. Such a fork is the process of a command in all that a caller sees: session, folder,
+environment, open files, limits, signals, exit. Nothing of the project, and nothing that looks at its environment when
+it is imported, is imported before the fork; that is for the command to do.
 """
 
 from __future__ import annotations
@@ -218,7 +218,7 @@ def run_command(module: str, name: str) -> None:
 
 
 def end(run: Callable[..., None], *arguments: str) -> NoReturn:
-    """Runs what was asked for, and ends as an interpreter does, but for freeing each object that was imported before the fork.
+    """Runs what was asked for, and ends as an interpreter does, but for freeing what was imported before the fork.
 
     That takes most of a short command's time: it writes to, and so copies, the memory that it shares.
     """

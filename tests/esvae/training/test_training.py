@@ -80,7 +80,7 @@ def test_a_stopped_run_continues_to_the_same_weights(stop: int, settings: dict[s
 def test_a_killed_process_continues_to_the_same_weights(warm: Warm, tmp_path: Path) -> None:
     config = tiny(epochs=40_000)
     _, _, _, *words = command(config, tmp_path, "--out", str(tmp_path / "run"), "--max-steps", "240000", "--json")
-    with open(os.devnull, "wb") as nowhere:
+    with Path(os.devnull).open("wb") as nowhere:
         ends = {"out": nowhere.fileno(), "errors": nowhere.fileno()}
         process = warm.start(words, folder=tmp_path, environment={**os.environ, **ONE_THREAD}, **ends)
     try:
