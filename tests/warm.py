@@ -1,8 +1,8 @@
 """A process that has imported what takes seconds to import, and runs commands of the project in forks of itself.
 
-Tests share one, the fixture ``warm``. Such a fork is the process of a command in all that a caller sees: session, folder,
-environment, open files, limits, signals, exit. Nothing of the project, and nothing that looks at its environment when
-it is imported, is imported before the fork; that is for the command to do.
+Tests share one, the fixture ``warm``. Such a fork is the process of a command in all that a caller sees: session,
+folder, environment, open files, limits, signals, exit. Nothing of the project, and nothing that looks at its
+environment when it is imported, is imported before the fork; that is for the command to do.
 """
 
 from __future__ import annotations
