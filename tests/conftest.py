@@ -43,3 +43,10 @@ def warm() -> Iterator[Warm]:
         pytest.skip("needs fork")
     with Warm() as warm:
         yield warm
+
+
+@pytest.fixture(scope="session")
+def ready(warm: Warm) -> Iterator[Warm]:
+    """One that has imported the project too."""
+    with warm.ready() as ready:
+        yield ready

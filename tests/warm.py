@@ -2,7 +2,8 @@
 
 Tests share one, the fixture ``warm``. Such a fork is the process of a command in all that a caller sees: session,
 folder, environment, open files, limits, signals, exit. Nothing of the project, and nothing that looks at its
-environment when it is imported, is imported before the fork; that is for the command to do.
+environment when it is imported, is imported before the fork; that is for the command to do. Where it does not matter
+whose modules are found, the fixture ``ready`` is a fork that has imported the project too, and is forked in its turn.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import gc
 import importlib
 import json
 import os
+import pkgutil
 import resource
 import socket
 import subprocess
@@ -20,7 +22,7 @@ import sys
 import tempfile
 import threading
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -91,6 +93,20 @@ class Warm:
         self._socket.close()
         self._process.wait()
 
+    @contextlib.contextmanager
+    def ready(self) -> Iterator[Warm]:
+        """A fork that has imported the project and runs its commands in forks of itself; a context."""
+        here, there = socket.socketpair()
+        with there:
+            pid = self.ask({"serve": True}, [there.fileno()])
+        ready = Warm()
+        ready._socket = here
+        try:
+            yield ready
+        finally:
+            here.close()
+            self.ask({"wait": pid})
+
     def start(
         self,
         arguments: Sequence[str],
@@ -152,6 +168,8 @@ class Warm:
 def serve(connection: socket.socket) -> dict[str, Any] | None:
     """Answers requests; returns in each fork with its request, and in this process, with None, when there are no more.
 
+    A fork that is asked to serve answers requests as this process does, with the project imported.
+
     Requests come one after the other: each is answered before the next is sent.
     """
     while True:
@@ -165,11 +183,25 @@ def serve(connection: socket.socket) -> dict[str, Any] | None:
             answer = os.fork()
             if answer == 0:
                 connection.close()
+                if "serve" in request:
+                    import_project()
+                    gc.freeze()
+                    return serve(socket.socket(fileno=descriptors[0]))
                 become(request, descriptors)
                 return request
         for descriptor in descriptors:
             os.close(descriptor)
         connection.send(str(answer).encode())
+
+
+def import_project() -> None:
+    """Imports every module but Lava's, and the one that looks at its environment."""
+    for package in ("esvae", "export", "sim", "deploy"):
+        for found in pkgutil.walk_packages([str(ROOT / package)], f"{package}."):
+            if not found.name.startswith(("deploy.lava.inside", "deploy.view.console")):
+                importlib.import_module(found.name)
+    if "deploy.view.console" in sys.modules:
+        raise RuntimeError("deploy.view.console looks at its environment: it is imported where it is used")
 
 
 def become(request: dict[str, Any], descriptors: list[int]) -> None:

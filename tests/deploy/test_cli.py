@@ -173,12 +173,12 @@ def test_help_has_an_example_for_every_verb(capsys: pytest.CaptureFixture[str]) 
         assert f"Example: esvae {verb}" in out
 
 
-def test_interrupting_the_training_leaves_with_130(warm: Warm, tmp_path: Path) -> None:
+def test_interrupting_the_training_leaves_with_130(ready: Warm, tmp_path: Path) -> None:
     endless = write_small_config(tmp_path, epochs=100_000)
     words = ["train", str(endless), "--out", str(tmp_path / "run")]
     with (tmp_path / "errors").open("wb") as errors:
         end = errors.fileno()
-        child = warm.start(words, folder=ROOT, environment={**os.environ, **ONE_THREAD}, out=end, errors=end)
+        child = ready.start(words, folder=ROOT, environment={**os.environ, **ONE_THREAD}, out=end, errors=end)
     while not (tmp_path / "run" / "weights.safetensors").exists():
         assert child.runs, (tmp_path / "errors").read_text("utf-8")
         time.sleep(0.05)
@@ -189,9 +189,9 @@ def test_interrupting_the_training_leaves_with_130(warm: Warm, tmp_path: Path) -
     assert not list((tmp_path / "run").glob(".*"))
 
 
-def test_output_without_a_terminal_has_no_control_characters(warm: Warm, work: Path) -> None:
+def test_output_without_a_terminal_has_no_control_characters(ready: Warm, work: Path) -> None:
     words = ["verify", str(work / "d.net"), "-n", "1", "--against", "reference"]
-    done = warm.run(words, folder=ROOT, environment={**os.environ, **ONE_THREAD})
+    done = ready.run(words, folder=ROOT, environment={**os.environ, **ONE_THREAD})
     assert done.returncode == 0, done.stderr
     assert "\x1b" not in done.stdout + done.stderr
     assert done.stdout.startswith("twin = reference: all ")

@@ -27,9 +27,9 @@ LAVA_MARKS = [pytest.mark.lava, pytest.mark.skipif(bool(MISSING), reason=MISSING
 
 
 @pytest.fixture(scope="module")
-def bench(warm: Warm) -> Iterator[Bench]:
+def bench(ready: Warm) -> Iterator[Bench]:
     with tempfile.TemporaryDirectory(prefix="i", dir="/tmp") as folder:
-        yield Bench(warm, Path(folder))
+        yield Bench(ready, Path(folder))
 
 
 @pytest.mark.parametrize(

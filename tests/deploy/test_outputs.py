@@ -180,11 +180,11 @@ def told(done: subprocess.CompletedProcess[str], what: str) -> None:
 
 
 @pytest.mark.parametrize("name", LARGE)
-def test_a_file_that_may_grow_no_further(name: str, warm: Warm, work: Path, tmp_path: Path) -> None:
+def test_a_file_that_may_grow_no_further(name: str, ready: Warm, work: Path, tmp_path: Path) -> None:
     suffix, command = FILES[name]
     target = tmp_path / "new" / f"x{suffix}"
     words = filled(command, work, target)
-    told(warm.run(words, folder=tmp_path, environment=environment(), file_bytes=LIMIT), "File too large")
+    told(ready.run(words, folder=tmp_path, environment=environment(), file_bytes=LIMIT), "File too large")
     assert not target.exists()
 
 
@@ -201,10 +201,10 @@ def tiny(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("name", LARGE)
-def test_a_full_disk(name: str, warm: Warm, work: Path, tmp_path: Path, tiny: Path) -> None:
+def test_a_full_disk(name: str, ready: Warm, work: Path, tmp_path: Path, tiny: Path) -> None:
     suffix, command = FILES[name]
     words = filled(command, work, tiny / f"x{suffix}")
-    told(warm.run(words, folder=tmp_path, environment=environment()), "No space left on device")
+    told(ready.run(words, folder=tmp_path, environment=environment()), "No space left on device")
     assert not list(tiny.iterdir())
 
 

@@ -34,8 +34,8 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def desk(warm: Warm, tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    return Desk(warm, write_inputs(tmp_path_factory.mktemp("writers")))
+def desk(ready: Warm, tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    return Desk(ready, write_inputs(tmp_path_factory.mktemp("writers")))
 
 
 def error_of(folder: Path, number: int) -> str:

@@ -77,12 +77,12 @@ def test_a_stopped_run_continues_to_the_same_weights(stop: int, settings: dict[s
         assert {**left, "seconds": 0} == {**right, "seconds": 0}
 
 
-def test_a_killed_process_continues_to_the_same_weights(warm: Warm, tmp_path: Path) -> None:
+def test_a_killed_process_continues_to_the_same_weights(ready: Warm, tmp_path: Path) -> None:
     config = tiny(epochs=40_000)
     _, _, _, *words = command(config, tmp_path, "--out", str(tmp_path / "run"), "--max-steps", "240000", "--json")
     with Path(os.devnull).open("wb") as nowhere:
         ends = {"out": nowhere.fileno(), "errors": nowhere.fileno()}
-        process = warm.start(words, folder=tmp_path, environment={**os.environ, **ONE_THREAD}, **ends)
+        process = ready.start(words, folder=tmp_path, environment={**os.environ, **ONE_THREAD}, **ends)
     try:
         while len(read_record(tmp_path / "run").get("epochs", [])) < 2:
             assert process.runs, "ended before it could be killed"
