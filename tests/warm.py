@@ -52,6 +52,7 @@ HEAVY = (
     *("onnx", "nir", "jinja2", "concurrent.futures.process", "multiprocessing.managers"),
 )
 _MOST = 1 << 20
+_LAYER = "workqueue"  # the others do not work in a fork of a process that used them
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Warm:
         with other:
             self._process = subprocess.Popen(
                 [sys.executable, __file__, str(other.fileno())],
-                env={**os.environ, **ONE_THREAD, "PYTHONPATH": str(ROOT)},
+                env={**os.environ, **ONE_THREAD, "PYTHONPATH": str(ROOT), "NUMBA_THREADING_LAYER": _LAYER},
                 pass_fds=(other.fileno(),),
                 stdin=subprocess.DEVNULL,
             )

@@ -101,7 +101,7 @@ def test_the_readmes_commands_work(clone: Path, warm: Warm, begun: Path, block: 
 
 
 def test_the_demo_goes_the_whole_way(warm: Warm, clone: Path, tmp_path: Path) -> None:
-    done = run(warm, clone, "demo", "--out", "demo", "--max-steps", "25", "--json", work=tmp_path)
+    done = run(warm, clone, "demo", "--out", "demo", "--max-steps", "6", "--json", work=tmp_path)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["equal"] is True
