@@ -32,9 +32,6 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import replace_part, table
-from deploy.cost import DEFAULT_STEPS, cost_of, counted_input
-from deploy.entering import InputOptions
-from deploy.verify import verify
 from deploy.view.numbers import si
 from esvae.errors import EsvaeError, LavaError, LavaMissingError, NetFileError
 from esvae.machine.files import write_text
@@ -170,6 +167,9 @@ def _loads(net: Path) -> str:
 
 
 def _equal(net: Path, network: Network) -> str:
+    from deploy.cost import DEFAULT_STEPS  # here, as a file that cannot be read need not wait for it
+    from deploy.verify import verify
+
     steps = network.time_steps or DEFAULT_STEPS
     try:
         verdict = verify(net, 1, steps=steps, against=("lava",))
@@ -182,6 +182,9 @@ def _equal(net: Path, network: Network) -> str:
 
 
 def _cost(network: Network) -> Cells:
+    from deploy.cost import cost_of, counted_input
+    from deploy.entering import InputOptions
+
     cost = cost_of(counted_input(network, InputOptions(1)), (PROFILE,))
     return {"operations": f"{cost.counts.totals['synops']:,}", "energy": si(cost.estimates[0].energy.value, "J")}
 

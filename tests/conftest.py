@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Sized
+from collections.abc import Iterator, Sized
 
 import pytest
 
 from array_checks import check_arrays, count_anew
 from depth import is_thorough, register_profiles
+from warm import Warm
 
 check_arrays()
 register_profiles()
@@ -35,3 +36,19 @@ def pytest_xdist_setupnodes(specs: Sized) -> None:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // len(specs))))
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Warm]:
+    """The process whose forks are the commands that need one of their own."""
+    if not hasattr(os, "fork"):
+        pytest.skip("needs fork")
+    with Warm() as warm:
+        yield warm
+
+
+@pytest.fixture(scope="session")
+def ready(warm: Warm) -> Iterator[Warm]:
+    """One that has imported the project too."""
+    with warm.ready() as ready:
+        yield ready

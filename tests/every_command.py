@@ -47,11 +47,13 @@ class Case:
         words: of it.
         code: that it exits with.
         steady: it writes the same bytes each time.
+        dear: it takes seconds, though it prints, or writes, by what cheaper ones do so with too.
     """
 
     words: str
     code: int = 0
     steady: bool = True
+    dear: bool = False
 
     @property
     def writes(self) -> bool:
@@ -70,7 +72,7 @@ CASES: dict[str, Case] = {
     "config list": Case("config list --csv @c.csv"),
     "config show": Case("config show CONFIG --resolved --set train.epochs=2"),
     "data check": Case("data check IMAGES --csv @d.csv"),
-    "demo": Case("demo --out @demo --config DIGITS --max-steps 2 --csv @d.csv", steady=False),
+    "demo": Case("demo --out @demo --config DIGITS --max-steps 2 --csv @d.csv", steady=False, dear=True),
     "diff": Case("diff NET OTHER --csv @d.csv", code=1),
     "energy": Case("energy NET -n 2 --profile loihi2_anchored --plot @plots --csv @e.csv"),
     "evaluate": Case("evaluate RUN -n 2 --metrics mse --data-root IMAGES --csv @e.csv"),
@@ -78,7 +80,7 @@ CASES: dict[str, Case] = {
     "export, onnx": Case("export RUN -o @made.net --onnx @made.onnx"),
     "export, nir": Case("export RUN -o @made.net --nir @made.nir"),
     "export, netx": Case("export NET -o @made.net --csv @e.csv"),
-    "fad train": Case("fad train DIGITS --epochs 1 --out @f.safetensors", steady=False),
+    "fad train": Case("fad train CONFIG --epochs 1 --out @f.safetensors --data-root MANY", steady=False),
     "fit": Case("fit NET --plot @plots --csv @f.csv"),
     "generate": Case("generate NET -n 4 --chunk 2 --out @drawn"),
     "import-official": Case("import-official PTH --out @imported --data mnist"),
@@ -87,7 +89,9 @@ CASES: dict[str, Case] = {
     "plan": Case("plan NET --csv @p.csv"),
     "pretrained": Case("pretrained --csv @p.csv"),
     "probe": Case("probe NET -n 1000 --csv @p.csv"),
-    "report": Case("report RUN --net NET -n 2 --against reference -o @page.html --data-root IMAGES", steady=False),
+    "report": Case(
+        "report RUN --net NET -n 2 --against reference -o @page.html --data-root IMAGES", steady=False, dear=True
+    ),
     "simulate": Case("simulate NET -n 2 -o @i.png --save-latents @z.npy --trace @t.npz"),
     "simulate, gif": Case("simulate NET -n 2 -o @i.gif"),
     "simulate, h5": Case("simulate NET -n 2 --trace @t.h5", steady=False),
@@ -118,9 +122,7 @@ def write_foreign(folder: Path) -> None:
 
 def write_tiny(folder: Path) -> Path:
     """Writes ``tiny.yaml``, a config of the smallest network, and 40 images for it into ``images``."""
-    (folder / "images").mkdir()
-    for index, pixels in enumerate(load_digits().images[:40]):
-        Image.fromarray((pixels * 15).astype(np.uint8)).save(folder / "images" / f"{index:02d}.png")
+    write_images(folder / "images", 40)
     content = yaml.safe_load(write_small_config(folder, epochs=3).read_text("utf-8"))
     content["data"].update(name="folder", image_size=8)
     content["model"].update(time_steps=2, encoder_channels=[4])
@@ -130,12 +132,21 @@ def write_tiny(folder: Path) -> Path:
     return folder / "tiny.yaml"
 
 
+def write_images(folder: Path, count: int) -> Path:
+    """Writes digits as pictures of 8 by 8 pixels."""
+    folder.mkdir()
+    for index, pixels in enumerate(load_digits().images[:count]):
+        Image.fromarray((pixels * 15).astype(np.uint8)).save(folder / f"{index:03d}.png")
+    return folder
+
+
 def write_inputs(folder: Path) -> dict[str, Path]:
     """Writes all inputs into a folder; gives their places by the words that stand for them."""
     places = {
         "CONFIG": write_tiny(folder),
         "DIGITS": folder / "small.yaml",
         "IMAGES": folder / "images",
+        "MANY": write_images(folder / "many", 290),
         **{name: folder / file for name, file in (("RUN", "run"), ("NET", "d.net"), ("OTHER", "other.net"))},
         "PTH": folder / "official.pth",
     }

@@ -113,28 +113,21 @@ class Ended:
 
 
 class Bench:
-    """Where jobs are run: a run and its network, which are only read, and a warm process; a context.
+    """Where jobs are run, with a run and its network, which are only read.
 
     Args:
+        warm: whose forks the jobs are.
         folder: empty, of a short name, for sockets' sake.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.warm = Warm()
+    def __init__(self, warm: Warm, folder: Path) -> None:
+        self.warm, self.folder = warm, folder
         self.number = 0
         self.undisturbed: dict[str, tuple[dict[str, str], dict[bool, float]]] = {}
-
-    def __enter__(self) -> Bench:
-        self.warm.__enter__()
         self.words = {name: str(self.folder / file) for name, file in (("RUN", "run"), ("NET", "d.net"))}
         self.words["CONFIG"] = str(write_tiny(self.folder))
         for command in ("train CONFIG --out RUN --max-steps 4", "export RUN -o NET"):
             self.whole(command, self.folder)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.warm.__exit__(*error)
 
     def place(self) -> Path:
         """A new folder, with one for temporary files in it."""
@@ -368,7 +361,8 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     outcomes: list[Outcome] = []
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="i", dir="/tmp") as folder, Bench(Path(folder)) as bench:
+    with tempfile.TemporaryDirectory(prefix="i", dir="/tmp") as folder, Warm() as warm:
+        bench = Bench(warm, Path(folder))
         for count in range(options.n):
             for name in options.jobs.split(","):
                 for number in map(signal.Signals.__getitem__, options.signals.split(",")):

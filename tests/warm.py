@@ -1,8 +1,9 @@
 """A process that has imported what takes seconds to import, and runs commands of the project in forks of itself.
 
-Such a fork is the process of a command in all that a caller sees: session, folder, environment, open files, limits,
-signals, exit. Nothing of the project, and nothing that looks at its environment when it is imported, is imported before
-the fork; that is for the command to do.
+Tests share one, the fixture ``warm``. Such a fork is the process of a command in all that a caller sees: session,
+folder, environment, open files, limits, signals, exit. Nothing of the project, and nothing that looks at its
+environment when it is imported, is imported before the fork; that is for the command to do. Where it does not matter
+whose modules are found, the fixture ``ready`` is a fork that has imported the project too, and is forked in its turn.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ import gc
 import importlib
 import json
 import os
+import pkgutil
 import resource
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+import types
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -42,10 +45,14 @@ HEAVY = (
         "numba",
         "sklearn.datasets",
     ),
-    *("pydantic", "yaml", "safetensors.torch", "jaxtyping", "PIL.Image", "typer", "rich.progress", "rich.table"),
+    *("lightning.pytorch.plugins", "torchvision", "matplotlib.backends.backend_agg", "sklearn.mixture"),
+    *("pydantic.types", "pydantic.main", "pydantic.json_schema", "pydantic.functional_validators"),
+    *("yaml", "safetensors.torch", "jaxtyping", "PIL.Image", "PIL.GifImagePlugin"),
+    *("typer", "rich.progress", "rich.table", "rich._emoji_codes"),
     *("onnx", "nir", "jinja2", "concurrent.futures.process", "multiprocessing.managers"),
 )
 _MOST = 1 << 20
+_LAYER = "workqueue"  # the others do not work in a fork of a process that used them
 
 
 @dataclass(frozen=True)
@@ -59,29 +66,25 @@ class Child:
     pid: int
     _warm: Warm
 
+    @property
+    def runs(self) -> bool:
+        """Whether it has not ended yet."""
+        return Path(f"/proc/{self.pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0] != "Z"
+
     def wait(self) -> int:
         """How it ended: its exit code, or the signal's number below zero."""
         return os.waitstatus_to_exitcode(self._warm.ask({"wait": self.pid}))
 
 
 class Warm:
-    """The process; a context.
-
-    Args:
-        environment: more of it, for the process and thus for its imports.
-        root: where the project lies whose commands are run.
-    """
-
-    def __init__(self, environment: Mapping[str, str] | None = None, root: Path = ROOT) -> None:
-        self._environment = {**os.environ, **ONE_THREAD, **(environment or {}), "PYTHONPATH": str(root)}
-        self._script = root / Path(__file__).relative_to(ROOT)
+    """The process; a context."""
 
     def __enter__(self) -> Warm:
         self._socket, other = socket.socketpair()
         with other:
             self._process = subprocess.Popen(
-                [sys.executable, str(self._script), str(other.fileno())],
-                env=self._environment,
+                [sys.executable, __file__, str(other.fileno())],
+                env={**os.environ, **ONE_THREAD, "PYTHONPATH": str(ROOT), "NUMBA_THREADING_LAYER": _LAYER},
                 pass_fds=(other.fileno(),),
                 stdin=subprocess.DEVNULL,
             )
@@ -90,6 +93,20 @@ class Warm:
     def __exit__(self, *_: object) -> None:
         self._socket.close()
         self._process.wait()
+
+    @contextlib.contextmanager
+    def ready(self) -> Iterator[Warm]:
+        """A fork that has imported the project and runs its commands in forks of itself; a context."""
+        here, there = socket.socketpair()
+        with there:
+            pid = self.ask({"serve": True}, [there.fileno()])
+        ready = Warm()
+        ready._socket = here
+        try:
+            yield ready
+        finally:
+            here.close()
+            self.ask({"wait": pid})
 
     def start(
         self,
@@ -102,6 +119,8 @@ class Warm:
         file_bytes: int | None = None,
         user: int | None = None,
         installed: bool = False,
+        root: Path = ROOT,
+        script: Path | None = None,
     ) -> Child:
         """Starts a command.
 
@@ -113,6 +132,8 @@ class Warm:
             file_bytes: that a file may have at the most (``RLIMIT_FSIZE``).
             user: whose rights it has.
             installed: it begins as the installed command does where ``PYTHONPATH`` is the working folder too.
+            root: where the project lies whose command it is.
+            script: of Python's, that is run in the command's place.
         """
         request = {
             "arguments": list(arguments),
@@ -122,9 +143,22 @@ class Warm:
             "file_bytes": file_bytes,
             "user": user,
             "installed": installed,
+            "root": str(root),
+            "script": script and str(script),
         }
         given = [each for each in (out, errors) if each is not None]
         return Child(self.ask(request, given), self)
+
+    def run(self, arguments: Sequence[str], **how: Any) -> subprocess.CompletedProcess[str]:
+        """Runs a command to its end, as :meth:`start` starts it; ``out`` and ``errors`` may be given."""
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
+            child = self.start(arguments, **{"out": out.fileno(), "errors": errors.fileno(), **how})
+            code = child.wait()
+            told = []
+            for file in (out, errors):
+                file.seek(0)
+                told.append(file.read().decode("utf-8", "replace"))
+        return subprocess.CompletedProcess(list(arguments), code, *told)
 
     def ask(self, request: dict[str, Any], descriptors: Sequence[int] = ()) -> int:
         """Sends a request; gives the number that answers it."""
@@ -134,6 +168,8 @@ class Warm:
 
 def serve(connection: socket.socket) -> dict[str, Any] | None:
     """Answers requests; returns in each fork with its request, and in this process, with None, when there are no more.
+
+    A fork that is asked to serve answers requests as this process does, with the project imported.
 
     Requests come one after the other: each is answered before the next is sent.
     """
@@ -148,11 +184,26 @@ def serve(connection: socket.socket) -> dict[str, Any] | None:
             answer = os.fork()
             if answer == 0:
                 connection.close()
+                if "serve" in request:
+                    import_project()
+                    gc.freeze()
+                    return serve(socket.socket(fileno=descriptors[0]))
                 become(request, descriptors)
                 return request
         for descriptor in descriptors:
             os.close(descriptor)
         connection.send(str(answer).encode())
+
+
+def import_project() -> None:
+    """Imports every module but Lava's, and the one that looks at its environment."""
+    for package in ("esvae", "export", "sim", "deploy"):
+        for found in pkgutil.walk_packages([str(ROOT / package)], f"{package}."):
+            if not found.name.startswith(("deploy.lava.inside", "deploy.view.console")):
+                with contextlib.suppress(ImportError):  # of what is not installed
+                    importlib.import_module(found.name)
+    if "deploy.view.console" in sys.modules:
+        raise RuntimeError("deploy.view.console looks at its environment: it is imported where it is used")
 
 
 def become(request: dict[str, Any], descriptors: list[int]) -> None:
@@ -180,19 +231,34 @@ def become(request: dict[str, Any], descriptors: list[int]) -> None:
         os.setgroups([])
         os.setgid(request["user"])
         os.setuid(request["user"])
+    root = Path(request["root"])
+    sys.path[:2] = [str(root / "tests"), str(root)]  # of this script, and of PYTHONPATH
     if request["installed"]:
         sys.path[:0] = ["", "."]
     sys.argv = ["esvae", *request["arguments"]]
 
 
-def end(module: str, name: str) -> NoReturn:
-    """Runs a command, and ends as an interpreter does, but for freeing each object that was imported before the fork.
+def run_script(path: str) -> None:
+    """Runs a script as the interpreter does that is given its name; what it spawns imports it."""
+    sys.argv[0] = path
+    sys.path[0] = str(Path(path).parent)
+    main = sys.modules["__main__"] = types.ModuleType("__main__")
+    main.__file__ = path
+    exec(compile(Path(path).read_bytes(), path, "exec"), main.__dict__)
+
+
+def run_command(module: str, name: str) -> None:
+    getattr(importlib.import_module(module), name)()
+
+
+def end(run: Callable[..., None], *arguments: str) -> NoReturn:
+    """Runs what was asked for, and ends as an interpreter does, but for freeing what was imported before the fork.
 
     That takes most of a short command's time: it writes to, and so copies, the memory that it shares.
     """
     code = 0
     try:
-        getattr(importlib.import_module(module), name)()
+        run(*arguments)
     except SystemExit as told:
         code = told.code if isinstance(told.code, int) else int(told.code is not None)
     except BaseException:
@@ -212,7 +278,11 @@ if __name__ == "__main__":
             importlib.import_module(module)
             if len(list(Path("/proc/self/task").iterdir())) > 1:
                 raise RuntimeError(f"{module} starts a thread when it is imported, which forks would miss")
+    with contextlib.suppress(ImportError):
+        importlib.import_module("numba").njit("i8(i8)")(lambda number: number)  # loads what every function needs
     gc.freeze()  # collecting in a fork would copy the memory of what it looks at
     asked = serve(socket.socket(fileno=int(sys.argv[1])))
-    if asked is not None:
-        end(*(("esvae.program", "run_program") if asked["installed"] else ("deploy.cli", "main")))
+    if asked is not None and asked["script"]:
+        end(run_script, asked["script"])
+    elif asked is not None:
+        end(run_command, *(("esvae.program", "run_program") if asked["installed"] else ("deploy.cli", "main")))

@@ -23,6 +23,8 @@ __all__ = [
 
 #: The shell sets it where it asks what to offer.
 _ASKED = "_ESVAE_COMPLETE"
+#: Those of :data:`deploy.backends.BACKENDS`: to ask there takes seconds.
+_BACKENDS = ("twin", "reference", "lava", "onnx")
 #: Of bash's ``COMP_WORDBREAKS``, those that names and options hold.
 _BREAKS = frozenset(":=")
 
@@ -64,9 +66,7 @@ def complete_profile(incomplete: str) -> list[str]:
 
 def complete_backend(incomplete: str) -> list[str]:
     """What runs a network."""
-    from deploy.backends.registry import BACKENDS
-
-    return _begun(BACKENDS, incomplete)
+    return _begun(_BACKENDS, incomplete)
 
 
 def _begun(names: Iterable[str], incomplete: str) -> list[str]:

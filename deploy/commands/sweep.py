@@ -58,6 +58,7 @@ def sweep(
         Workers,
         as_json,
         in_processes,
+        in_this_process,
         on_ray,
         parse_names,
         parse_numbers,
@@ -84,6 +85,8 @@ def sweep(
     protocol = SweepProtocol(images, test_images, seed, parse_names(metrics), profiles, root)
     cluster = ray or ray_address is not None
     executor = on_ray(ray_address, workers=jobs) if cluster else in_processes(jobs)
+    if not cluster and len(grid.points()) == 1:
+        executor = in_this_process  # it can take no other with it, and need not import all of this anew
     place = run if names_pretrained(run) else str(Path(run).resolve())
     with only_writer(out), bar("sweep") as report:
         found = run_sweep(

@@ -13,7 +13,7 @@ import torch
 
 from esvae.errors import ConfigError
 
-__all__ = ["Batches", "step_generator"]
+__all__ = ["Batches", "check_spread", "step_generator"]
 
 _ORDER, _DRAWS, _FLIPS = 1, 2, 3
 
@@ -30,6 +30,16 @@ class Rows(Protocol):
     def __len__(self) -> int: ...
 
     def batch(self, indices: torch.Tensor, flip: torch.Tensor | None = None) -> torch.Tensor: ...
+
+
+def check_spread(size: int, parts: int) -> None:
+    """Refuses a batch that has no equal part for each of so many processes.
+
+    Raises:
+        ConfigError: as said.
+    """
+    if size % parts:
+        raise ConfigError(f"train.batch_size {size} cannot be spread evenly over {parts} processes")
 
 
 class Batches:
@@ -60,8 +70,7 @@ class Batches:
 
     def spread(self, part: int, parts: int) -> None:
         """Yields only the ``part``-th of ``parts`` equal shares of every batch from now on."""
-        if self.size % parts:
-            raise ConfigError(f"train.batch_size {self.size} cannot be spread evenly over {parts} processes")
+        check_spread(self.size, parts)
         self.part, self.parts = part, parts
 
     def __len__(self) -> int:

@@ -17,7 +17,7 @@ from lightning.pytorch.strategies import DDPStrategy, Strategy
 from esvae.config import TrainConfig
 from esvae.errors import ConfigError
 from esvae.model.layers import set_half
-from esvae.training.batches import Batches
+from esvae.training.batches import Batches, check_spread
 from esvae.training.checkpoint import load_state, save_state
 from esvae.training.module import OptimizationModule
 from esvae.training.monitor import Monitor, write_history
@@ -135,8 +135,11 @@ def check_machine(machine: Machine, settings: TrainConfig) -> bool:
     """Whether a training runs on a GPU.
 
     Raises:
-        ConfigError: there is none, or not as many as are asked for; an arithmetic that the device does not have.
+        ConfigError: there is none, or not as many as are asked for; an arithmetic that the device does not have; a
+            batch that cannot be spread evenly.
     """
+    if machine.devices > 1:
+        check_spread(settings.batch_size, machine.devices)
     if machine.accelerator not in ("auto", "cpu", "gpu"):
         raise ConfigError(f"accelerator '{machine.accelerator}' is unknown; choose auto, cpu or gpu")
     found = torch.cuda.device_count() or int(torch.backends.mps.is_available())

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from deploy.cli import main
 from esvae.config import load_config
 from export.netx import read_netx
 from small_config import write_small_config
+from warm import ONE_THREAD, Warm
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -174,22 +173,25 @@ def test_help_has_an_example_for_every_verb(capsys: pytest.CaptureFixture[str]) 
         assert f"Example: esvae {verb}" in out
 
 
-def test_interrupting_the_training_leaves_with_130(tmp_path: Path) -> None:
+def test_interrupting_the_training_leaves_with_130(ready: Warm, tmp_path: Path) -> None:
     endless = write_small_config(tmp_path, epochs=100_000)
-    command = [sys.executable, "-m", "deploy.cli", "train", str(endless), "--out", str(tmp_path / "run")]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    words = ["train", str(endless), "--out", str(tmp_path / "run")]
+    with (tmp_path / "errors").open("wb") as errors:
+        end = errors.fileno()
+        child = ready.start(words, folder=ROOT, environment={**os.environ, **ONE_THREAD}, out=end, errors=end)
     while not (tmp_path / "run" / "weights.safetensors").exists():
-        assert process.poll() is None, process.stderr.read() if process.stderr else ""
+        assert child.runs, (tmp_path / "errors").read_text("utf-8")
         time.sleep(0.05)
-    os.kill(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=600)
-    assert process.returncode == 130, err
-    assert "Traceback" not in err
+    os.kill(child.pid, signal.SIGINT)
+    code, said = child.wait(), (tmp_path / "errors").read_text("utf-8")
+    assert code == 130, said
+    assert "Traceback" not in said
     assert not list((tmp_path / "run").glob(".*"))
 
 
-def test_output_without_a_terminal_has_no_control_characters(work: Path) -> None:
-    command = [sys.executable, "-m", "deploy.cli", "verify", str(work / "d.net"), "-n", "1", "--against", "reference"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+def test_output_without_a_terminal_has_no_control_characters(ready: Warm, work: Path) -> None:
+    words = ["verify", str(work / "d.net"), "-n", "1", "--against", "reference"]
+    done = ready.run(words, folder=ROOT, environment={**os.environ, **ONE_THREAD})
+    assert done.returncode == 0, done.stderr
     assert "\x1b" not in done.stdout + done.stderr
     assert done.stdout.startswith("twin = reference: all ")

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deploy.backends import BACKENDS
 from deploy.commands import completion
 from esvae.config import DATA_NAMES
 from esvae.shipped import config_names, pretrained_names
@@ -53,6 +54,7 @@ def test_what_is_offered() -> None:
     assert completion.complete_config("") == config_names()
     assert completion.complete_data("") == list(DATA_NAMES)
     assert completion.complete_profile("") == list(profile_names())
+    assert completion.complete_backend("") == list(BACKENDS)
     assert completion.complete_backend("l") == ["lava"]
 
 

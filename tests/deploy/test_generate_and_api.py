@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -22,6 +20,7 @@ from export.ir import Conv, ImageReadout, Lif, Network, Prior
 from export.netx.write import write_netx
 from sim.sampler import draw_latents
 from sim.twin.engine import Engine
+from warm import ONE_THREAD, Warm
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -148,15 +147,18 @@ generate.generate_file(sys.argv[1], 400, sys.argv[2], chunk=4)
 """
 
 
-def test_killed_in_the_middle(net: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "out"
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", KILLED, str(net), str(folder)]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as child:
-        assert child.stdout is not None
+def test_killed_in_the_middle(ready: Warm, net: Path, tmp_path: Path) -> None:
+    folder, script = tmp_path / "out", tmp_path / "slow.py"
+    script.write_text(KILLED)
+    reader, writer = os.pipe()
+    environment = {**os.environ, **ONE_THREAD, "PYTHONPATH": str(ROOT)}
+    words = [str(net), str(folder)]
+    child = ready.start(words, folder=tmp_path, environment=environment, out=writer, errors=writer, script=script)
+    os.close(writer)
+    with os.fdopen(reader) as said:
         for _ in range(4):
-            assert child.stdout.readline() == "drawing\n"
-        child.send_signal(signal.SIGKILL)
+            assert said.readline() == "drawing\n"
+        os.kill(child.pid, signal.SIGKILL)
         child.wait()
     kept = {each.name: each.stat().st_mtime_ns for each in folder.glob("potentials-*.npy")}
     assert len(kept) >= 3

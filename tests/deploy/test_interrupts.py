@@ -14,6 +14,7 @@ from deploy.ending import Ending
 from deploy.lava.find import find_lava_python
 from esvae.errors import LavaMissingError
 from interrupt import JOBS, SIGNALS, Bench
+from warm import Warm
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
 
@@ -26,9 +27,9 @@ LAVA_MARKS = [pytest.mark.lava, pytest.mark.skipif(bool(MISSING), reason=MISSING
 
 
 @pytest.fixture(scope="module")
-def bench() -> Iterator[Bench]:
-    with tempfile.TemporaryDirectory(prefix="i", dir="/tmp") as folder, Bench(Path(folder)) as bench:
-        yield bench
+def bench(ready: Warm) -> Iterator[Bench]:
+    with tempfile.TemporaryDirectory(prefix="i", dir="/tmp") as folder:
+        yield Bench(ready, Path(folder))
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """The newcomer's path: the README's own commands on a fresh clone, and the demo, with the training cut short.
 
-The first two commands and the demo are processes of their own, as the newcomer's are; the others are forks of a process
-that has imported what does not belong to the project (see :mod:`warm`).
+The first command is a process from its beginning, as the newcomer's is; the others are forks of a process that has
+imported what does not belong to the project (see :mod:`warm`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -51,10 +50,8 @@ def surroundings(clone: Path, work: Path) -> dict[str, str]:
     return {**os.environ, **proxies, "PYTHONPATH": str(clone), "ESVAE_DATA": str(work / "data")}
 
 
-def run(clone: Path, *arguments: str, work: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "deploy.cli", *arguments]
-    environment = surroundings(clone, work)
-    return subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, timeout=600)
+def run(warm: Warm, clone: Path, *arguments: str, work: Path) -> subprocess.CompletedProcess[str]:
+    return warm.run(arguments, folder=work, environment=surroundings(clone, work) | ONE_THREAD, root=clone)
 
 
 def readme_blocks() -> list[list[str]]:
@@ -74,19 +71,17 @@ def verb(line: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def begun(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def begun(warm: Warm, clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder where that block's first two commands have been run."""
     work = tmp_path_factory.mktemp("begun")
-    for line in FIRST[:2]:
-        done = run(clone, *shortened(line), work=work)
-        assert done.returncode == 0, f"{line}: {done.stderr}"
+    train, export = map(shortened, FIRST[:2])
+    command = [sys.executable, "-m", "deploy.cli", *train]
+    environment = surroundings(clone, work) | ONE_THREAD
+    done = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    done = run(warm, clone, *export, work=work)
+    assert done.returncode == 0, done.stderr
     return work
-
-
-@pytest.fixture(scope="module")
-def warm(clone: Path) -> Iterator[Warm]:
-    with Warm(root=clone) as warm:
-        yield warm
 
 
 def test_the_readme_shows_every_step() -> None:
@@ -101,15 +96,12 @@ def test_the_readmes_commands_work(clone: Path, warm: Warm, begun: Path, block: 
     shutil.copytree(begun, work)
     torch.save(official(large=False).state_dict(), work / "checkpoint.pth")
     for line in block:
-        with (tmp_path / "said").open("wb") as said:
-            descriptor = said.fileno()
-            environment = surroundings(clone, work) | ONE_THREAD
-            child = warm.start(shortened(line), folder=work, environment=environment, out=descriptor, errors=descriptor)
-        assert child.wait() == 0, f"{line}: {(tmp_path / 'said').read_text('utf-8')[-2000:]}"
+        done = run(warm, clone, *shortened(line), work=work)
+        assert done.returncode == 0, f"{line}: {done.stdout[-1000:]}{done.stderr[-1000:]}"
 
 
-def test_the_demo_goes_the_whole_way(clone: Path, tmp_path: Path) -> None:
-    done = run(clone, "demo", "--out", "demo", "--max-steps", "25", "--json", work=tmp_path)
+def test_the_demo_goes_the_whole_way(warm: Warm, clone: Path, tmp_path: Path) -> None:
+    done = run(warm, clone, "demo", "--out", "demo", "--max-steps", "6", "--json", work=tmp_path)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["equal"] is True

@@ -19,6 +19,7 @@ from esvae.run import load_run, save_run
 from export.frontends import from_run
 from export.pipeline import export_network
 from small_config import write_small_config
+from warm import ONE_THREAD, Warm
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN, NET, OUT = "RUN", "NET", "OUT"
@@ -161,18 +162,12 @@ def test_a_file_of_the_same_kind_is_replaced(work: Path, tmp_path: Path, capsys:
         assert target.stat().st_size > 100
 
 
-def run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """A command in a process of its own, as a shell starts it with other ends or limits."""
-    return subprocess.run(
-        ["sh", "-c", script, "sh", sys.executable, "-m", "deploy.cli", *arguments],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
+def environment() -> dict[str, str]:
+    return {**os.environ, **ONE_THREAD, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-#: Whose files are larger than 8 blocks of 512 bytes.
+#: Bytes, and what makes files that are larger.
+LIMIT = 4096
 LARGE = ["network", "nir", "trace, npz", "trace, h5"]
 
 
@@ -185,10 +180,11 @@ def told(done: subprocess.CompletedProcess[str], what: str) -> None:
 
 
 @pytest.mark.parametrize("name", LARGE)
-def test_a_file_that_may_grow_no_further(name: str, work: Path, tmp_path: Path) -> None:
+def test_a_file_that_may_grow_no_further(name: str, ready: Warm, work: Path, tmp_path: Path) -> None:
     suffix, command = FILES[name]
     target = tmp_path / "new" / f"x{suffix}"
-    told(run('ulimit -f 8; exec "$@"', *filled(command, work, target)), "File too large")
+    words = filled(command, work, target)
+    told(ready.run(words, folder=tmp_path, environment=environment(), file_bytes=LIMIT), "File too large")
     assert not target.exists()
 
 
@@ -205,9 +201,10 @@ def tiny(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("name", LARGE)
-def test_a_full_disk(name: str, work: Path, tiny: Path) -> None:
+def test_a_full_disk(name: str, ready: Warm, work: Path, tmp_path: Path, tiny: Path) -> None:
     suffix, command = FILES[name]
-    told(run('exec "$@"', *filled(command, work, tiny / f"x{suffix}")), "No space left on device")
+    words = filled(command, work, tiny / f"x{suffix}")
+    told(ready.run(words, folder=tmp_path, environment=environment()), "No space left on device")
     assert not list(tiny.iterdir())
 
 
@@ -215,4 +212,8 @@ def test_a_full_disk(name: str, work: Path, tiny: Path) -> None:
 @pytest.mark.parametrize("end", [">&-", ">/dev/full"])
 @pytest.mark.parametrize("more", [[], ["--json"]])
 def test_an_output_that_takes_nothing(work: Path, end: str, more: list[str]) -> None:
-    told(run(f'exec "$@" {end}', "inspect", str(work / "d.net"), *more), "standard output")
+    """Processes from their beginning, as a shell starts them."""
+    words = [sys.executable, "-m", "deploy.cli", "inspect", str(work / "d.net"), *more]
+    command = ["sh", "-c", f'exec "$@" {end}', "sh", *words]
+    done = subprocess.run(command, env=environment(), stderr=subprocess.PIPE, text=True, check=False)
+    told(done, "standard output")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +12,6 @@ import pytest
 
 from every_command import write_inputs
 from warm import ONE_THREAD, Child, Warm
-
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 
 @dataclass(frozen=True)
@@ -37,10 +34,8 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    inputs = write_inputs(tmp_path_factory.mktemp("writers"))
-    with Warm() as warm:
-        yield Desk(warm, inputs)
+def desk(ready: Warm, tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    return Desk(ready, write_inputs(tmp_path_factory.mktemp("writers")))
 
 
 def error_of(folder: Path, number: int) -> str:

@@ -1,4 +1,8 @@
-"""Beside files and folders of a user's that are called ``export``, ``sim`` and ``deploy``; processes of their own."""
+"""Beside files and folders of a user's that are called ``export``, ``sim`` and ``deploy``; processes of their own.
+
+What imports next to nothing, and ``esvae fit``, begins as an interpreter; the others are forks of one that has imported
+what is not the project's (see :mod:`warm`), and that a sweep starts begins as an interpreter too.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ import pytest
 import esvae
 from esvae.doors import DOORS
 from every_command import NOT_RUN, write_foreign, write_inputs
+from warm import ONE_THREAD, Warm
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = {"esvae", "export", "sim", "deploy"}
@@ -37,7 +42,15 @@ def python(folder: Path, code: str, *arguments: object) -> subprocess.CompletedP
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("words", ["fit NET", "simulate NET -n 1", *(f"{name} --help" for name in NOT_RUN)])
+def script(warm: Warm, folder: Path, code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """As :func:`python`, of a script in that folder."""
+    (folder / "script.py").write_text(code)
+    environment = {**os.environ, **ONE_THREAD, "PYTHONPATH": os.pathsep.join((".", str(ROOT)))}
+    words = [str(argument) for argument in arguments]
+    return warm.run(words, folder=folder, environment=environment, installed=True, script=folder / "script.py")
+
+
+@pytest.mark.parametrize("words", ["fit NET", *(f"{name} --help" for name in NOT_RUN)])
 def test_the_installed_command(words: str, inputs: dict[str, Path], foreign: Path) -> None:
     """A process from its beginning; in tests/deploy/test_every_command.py every command is run so, as a fork."""
     done = python(foreign, COMMAND, *(inputs.get(word, word) for word in words.split()))
@@ -46,33 +59,31 @@ def test_the_installed_command(words: str, inputs: dict[str, Path], foreign: Pat
 
 
 @pytest.mark.slow
-def test_its_workers(inputs: dict[str, Path], foreign: Path) -> None:
+def test_its_workers(warm: Warm, inputs: dict[str, Path], foreign: Path) -> None:
     """They are spawned, and import the script that the command started from."""
-    script = foreign / "esvae_command.py"
-    script.write_text("from esvae.program import run_program\nif __name__ == '__main__':\n    run_program()\n")
-    words = ("sweep", inputs["RUN"], "-o", "store", "--weight-bits", "8", "-n", 2, "--test-images", 2)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((".", str(ROOT)))}
-    command = [sys.executable, str(script), *map(str, words), "--data-root", str(inputs["IMAGES"])]
-    done = subprocess.run(command, cwd=foreign, env=environment, capture_output=True, text=True, check=False)
+    code = "from esvae.program import run_program\nif __name__ == '__main__':\n    run_program()\n"
+    words = ("sweep", inputs["RUN"], "-o", "store", "--weight-bits", "8,7", "-n", 2, "--test-images", 2, "--jobs", 1)
+    done = script(warm, foreign, code, *words, "--data-root", inputs["IMAGES"])
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 evaluated" in done.stdout
 
 
-def test_functions_of_the_library(inputs: dict[str, Path], foreign: Path) -> None:
+def test_functions_of_the_library(warm: Warm, inputs: dict[str, Path], foreign: Path) -> None:
     code = "import sys, esvae; print(esvae.load(sys.argv[1]).generate(2)); import deploy; print(deploy.load)"
-    done = python(foreign, code, inputs["NET"])
+    done = script(warm, foreign, code, inputs["NET"])
     assert done.returncode == 0, done.stderr
     warnings = [line for line in done.stderr.splitlines() if "UserWarning" in line]
     assert len(warnings) == 3
     assert "'export' means a package of esvae-loihi from here on, not " in done.stderr
 
 
-def test_a_clash_is_told_in_one_line(inputs: dict[str, Path], tmp_path: Path) -> None:
+def test_a_clash_is_told_in_one_line(warm: Warm, inputs: dict[str, Path], tmp_path: Path) -> None:
     (tmp_path / "export.py").write_text("def mine(): pass\n")
     code = (
         "import sys, export, esvae\nfrom esvae.errors import EsvaeError\n"
         "try:\n    esvae.load(sys.argv[1])\nexcept EsvaeError as error:\n    print(error)"
     )
-    done = python(tmp_path, code, inputs["NET"])
+    done = script(warm, tmp_path, code, inputs["NET"])
     assert done.returncode == 0, done.stderr
     (line,) = done.stdout.splitlines()
     assert line.endswith(
@@ -81,8 +92,8 @@ def test_a_clash_is_told_in_one_line(inputs: dict[str, Path], tmp_path: Path) ->
     )
 
 
-def test_without_any_of_them_nothing_is_said(inputs: dict[str, Path], tmp_path: Path) -> None:
-    done = python(tmp_path, "import sys, esvae; esvae.load(sys.argv[1])", inputs["NET"])
+def test_without_any_of_them_nothing_is_said(warm: Warm, inputs: dict[str, Path], tmp_path: Path) -> None:
+    done = script(warm, tmp_path, "import sys, esvae; esvae.load(sys.argv[1])", inputs["NET"])
     assert done.returncode == 0, done.stderr
     assert "Warning" not in done.stderr
 

@@ -39,9 +39,9 @@ def import_lava(*, convolutions: bool) -> None:
 
     if convolutions:
         try:
-            import scipy.signal
+            import scipy.signal  # noqa: F401
         except ImportError:
-            sys.modules.pop("scipy.stats")
+            sys.modules.pop("scipy.stats", None)
         import lava.proc.conv.models  # noqa: F401 - all for the jobs' processes, which are forked from this one
     if known:
         _search_once()

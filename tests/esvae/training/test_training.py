@@ -23,6 +23,7 @@ from esvae.run import Run, load_run, read_record
 from esvae.training import Machine, settled_precision, train
 from esvae.training.checkpoint import load_state, save_state
 from esvae.training.fit import CHECKPOINT
+from warm import ONE_THREAD, Warm
 
 
 class Stop(Exception):
@@ -87,17 +88,18 @@ def test_a_stopped_run_continues_to_the_same_weights(stop: int, whole: Run, tmp_
         assert {**left, "seconds": 0} == {**right, "seconds": 0}
 
 
-def test_a_killed_process_continues_to_the_same_weights(tmp_path: Path) -> None:
+def test_a_killed_process_continues_to_the_same_weights(ready: Warm, tmp_path: Path) -> None:
     config = tiny(epochs=40_000)
-    arguments = command(config, tmp_path, "--out", str(tmp_path / "run"), "--max-steps", "240000", "--json")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
-    process = subprocess.Popen(arguments, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment)
+    _, _, _, *words = command(config, tmp_path, "--out", str(tmp_path / "run"), "--max-steps", "240000", "--json")
+    with Path(os.devnull).open("wb") as nowhere:
+        ends = {"out": nowhere.fileno(), "errors": nowhere.fileno()}
+        process = ready.start(words, folder=tmp_path, environment={**os.environ, **ONE_THREAD}, **ends)
     try:
         while len(read_record(tmp_path / "run").get("epochs", [])) < 2:
-            assert process.poll() is None, "ended before it could be killed"
+            assert process.runs, "ended before it could be killed"
             time.sleep(0.02)
     finally:
-        process.send_signal(signal.SIGKILL)
+        os.kill(process.pid, signal.SIGKILL)
         process.wait()
     killed = read_record(tmp_path / "run")
     assert not killed["finished"]
@@ -173,11 +175,10 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
 
 
 def test_a_batch_that_cannot_be_spread(tmp_path: Path) -> None:
-    arguments = command(tiny(), tmp_path, "--out", str(tmp_path / "run"), "--devices", "3")
-    done = subprocess.run(arguments, capture_output=True, text=True, timeout=600)
-    assert done.returncode != 0
-    assert "train.batch_size 250 cannot be spread evenly over 3 processes" in " ".join(done.stderr.split())
-    assert "Traceback" not in done.stderr
+    """It is said before any process is started."""
+    with pytest.raises(ConfigError, match=r"train\.batch_size 250 cannot be spread evenly over 3 processes"):
+        train(tiny(), tmp_path / "run", machine=Machine(accelerator="cpu", devices=3))
+    assert not (tmp_path / "run").exists()
 
 
 def test_early_stopping_keeps_the_best_epoch(tmp_path: Path) -> None:
