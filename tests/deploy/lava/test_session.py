@@ -31,7 +31,7 @@ def program(folder: Path, code: str) -> Path:
 def test_who_computes_is_alive(tmp_path: Path, code: str) -> None:
     with Worker(program(tmp_path, code), tmp_path, patience=0.8) as worker:
         [event] = worker.events()
-        assert cleanup.cpu_seconds(worker.pid) >= 2
+        assert cleanup.cpu_seconds(worker.pid) >= 1.9  # counted in hundredths
     assert cleanup.cpu_seconds(worker.pid) == 0
     assert isinstance(event, Ended)
     assert (event.how, event.number) == ("exit", 0)
