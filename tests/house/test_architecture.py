@@ -134,10 +134,8 @@ def unsafe_loading(path: str, tree: ast.Module) -> list[str]:
     for node in (node for node in walk(tree) if isinstance(node, ast.Call)):
         name = dotted(node.func)
         pickles = [ast.unparse(keyword.value) for keyword in node.keywords if keyword.arg == "allow_pickle"]
-        if dotted(node.func) in (
-            "torch.load",
-            "torch.jit.load",
-        ):  # weights_only or not, a TorchScript archive is compiled
+        # With weights_only or without, a TorchScript archive is compiled.
+        if name in ("torch.load", "torch.jit.load"):
             found.append(f"{path}:{node.lineno}: {name} may run code from the file; use read_torch_archive")
         if pickles not in ([], ["False"]):
             found.append(f"{path}:{node.lineno}: {name} with allow_pickle runs code from the file")
