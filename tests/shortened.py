@@ -39,6 +39,8 @@ def shortened(line: str) -> list[str]:
         at = words.index("--data-root")
         del words[at : at + 2]
     words += _MORE.get(words[0], [])
+    if words[0] == "report" and "--against" not in words:  # one that names it asks Lava
+        words += ["--against", "reference"]
     asks_lava = "lava" in words[words.index("--against") + 1] if "--against" in words else words[0] == "verify"
     if asks_lava and not lava_is_here():
         words += ["--against", "reference"]

@@ -95,11 +95,11 @@ class Warm:
         self._process.wait()
 
     @contextlib.contextmanager
-    def ready(self) -> Iterator[Warm]:
-        """A fork that has imported the project and runs its commands in forks of itself; a context."""
+    def ready(self, root: Path = ROOT) -> Iterator[Warm]:
+        """A fork that has imported the project in a folder, and runs its commands in forks of itself; a context."""
         here, there = socket.socketpair()
         with there:
-            pid = self.ask({"serve": True}, [there.fileno()])
+            pid = self.ask({"serve": str(root)}, [there.fileno()])
         ready = Warm()
         ready._socket = here
         try:
@@ -185,7 +185,7 @@ def serve(connection: socket.socket) -> dict[str, Any] | None:
             if answer == 0:
                 connection.close()
                 if "serve" in request:
-                    import_project()
+                    import_project(Path(request["serve"]))
                     gc.freeze()
                     return serve(socket.socket(fileno=descriptors[0]))
                 become(request, descriptors)
@@ -195,13 +195,16 @@ def serve(connection: socket.socket) -> dict[str, Any] | None:
         connection.send(str(answer).encode())
 
 
-def import_project() -> None:
+def import_project(root: Path) -> None:
     """Imports every module but Lava's, and the one that looks at its environment."""
+    look_in(root)
     for package in ("esvae", "export", "sim", "deploy"):
-        for found in pkgutil.walk_packages([str(ROOT / package)], f"{package}."):
+        for found in pkgutil.walk_packages([str(root / package)], f"{package}."):
             if not found.name.startswith(("deploy.lava.inside", "deploy.view.console")):
                 with contextlib.suppress(ImportError):  # of what is not installed
                     importlib.import_module(found.name)
+    if not str(sys.modules["deploy"].__file__).startswith(f"{root}/"):
+        raise RuntimeError(f"{sys.modules['deploy'].__file__} was imported, not what lies in {root}")
     if "deploy.view.console" in sys.modules:
         raise RuntimeError("deploy.view.console looks at its environment: it is imported where it is used")
 
@@ -231,11 +234,15 @@ def become(request: dict[str, Any], descriptors: list[int]) -> None:
         os.setgroups([])
         os.setgid(request["user"])
         os.setuid(request["user"])
-    root = Path(request["root"])
-    sys.path[:2] = [str(root / "tests"), str(root)]  # of this script, and of PYTHONPATH
+    look_in(Path(request["root"]))
     if request["installed"]:
         sys.path[:0] = ["", "."]
     sys.argv = ["esvae", *request["arguments"]]
+
+
+def look_in(root: Path) -> None:
+    """Modules are looked for in the folder of a project first."""
+    sys.path[:2] = [str(root / "tests"), str(root)]  # of this script, and of PYTHONPATH
 
 
 def run_script(path: str) -> None:

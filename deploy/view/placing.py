@@ -43,7 +43,7 @@ def place_labels(
     """
     made.draw_without_rendering()  # the layout moves axes until then
     per_point = made.dpi / 72
-    taken = list(_occupied(axis, per_point))
+    taken = np.array([box.extents for box in _occupied(axis, per_point)]).reshape(-1, 4)
     for text, at in labels:
         written: Any = axis.annotate(text, at, (0, 0), textcoords="offset points", fontsize=7, zorder=4)
         size = written.get_window_extent()
@@ -57,7 +57,7 @@ def place_labels(
         if distance >= _WITH_LINE:
             ends = {"arrowstyle": "-", "color": SOFT, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 3}
             axis.annotate("", at, written.get_position(), textcoords="offset points", arrowprops=ends, zorder=1)
-        taken.append(boxes[chosen])
+        taken = np.vstack([taken, boxes[chosen].extents])
 
 
 def _box(at: np.ndarray, size: Bbox, way: tuple[int, int], distance: float) -> Bbox:
@@ -66,12 +66,16 @@ def _box(at: np.ndarray, size: Bbox, way: tuple[int, int], distance: float) -> B
     return Bbox.from_bounds(x, y, size.width, size.height)
 
 
-def _overlap(box: Bbox, taken: Sequence[Bbox], inside: Bbox) -> float:
-    """Pixels of a box that others have, or that are outside."""
-    shared = (Bbox.intersection(box, other) for other in taken)
-    within = Bbox.intersection(box, inside)
-    outside = box.width * box.height - (0.0 if within is None else within.width * within.height)
-    return outside + sum(both.width * both.height for both in shared if both is not None)
+def _overlap(box: Bbox, taken: np.ndarray, inside: Bbox) -> float:
+    """Pixels of a box that others have, or that are outside; of the others ``(boxes, x0 y0 x1 y1)``."""
+    outside = box.width * box.height - _shared(box, inside.extents[None]).sum()
+    return float(outside + _shared(box, taken).sum())
+
+
+def _shared(box: Bbox, others: np.ndarray) -> np.ndarray:
+    """Pixels that a box has in common with each of others, ``(boxes, x0 y0 x1 y1)``."""
+    sides = np.minimum(box.max, others[:, 2:]) - np.maximum(box.min, others[:, :2])
+    return np.maximum(sides, 0.0).prod(axis=1)
 
 
 def _occupied(axis: Axes, per_point: float) -> Iterator[Bbox]:

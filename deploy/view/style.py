@@ -102,9 +102,19 @@ def figure(width: float, height: float, rows: int = 1, columns: int = 1, **optio
     return made, list(made.subplots(rows, columns, squeeze=False, **options).flat)
 
 
+def _lay_out(made: Figure) -> None:
+    """Lays a figure out, once and for all; left to ``savefig``, that takes a whole drawing more."""
+    engine = made.get_layout_engine()
+    if engine is not None:
+        engine.execute(made)
+        made.set_layout_engine(None)
+
+
 def save_png(made: Figure, target: str | os.PathLike[str]) -> None:
     """Writes a figure as PNG, whole or not at all."""
     with matplotlib.rc_context(_RC), atomic_file(target) as handle:
+        made.set_dpi(_DPI)
+        _lay_out(made)
         made.savefig(handle, format="png", dpi=_DPI)
 
 
@@ -204,6 +214,7 @@ def _svg(made: Figure, name: str, kind: str, title: str, about: str) -> str:
     buffer = io.BytesIO()
     with matplotlib.rc_context({**_RC, "svg.hashsalt": name}):
         made.patch.set_alpha(0)
+        _lay_out(made)
         made.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     root = ElementTree.fromstring(buffer.getvalue())
     for parent in list(root.iter()):

@@ -67,7 +67,7 @@ def test_what_compares_counts_and_reports_takes_it(edge: str, folder: Path, caps
     black_or_white = edge in ("threshold 0", "no spikes")  # of which all is drawn; of the others, what differs
     write_netx(EDGES[edge](compiled(from_run(load_run(run)), Options(8)).network), file)
     commands = [
-        ("compare", run, file, "-n", 2, "--json", *(("--plot", folder / "figures") if black_or_white else ())),
+        ("compare", run, file, "-n", 2, "--json"),
         ("energy", file, "-n", 1),
         ("fit", file),
         ("simulate", file, "-n", 1, "-o", folder / "images.png"),

@@ -1,7 +1,7 @@
 """The newcomer's path: the README's own commands on a fresh clone, and the demo, with the training cut short.
 
 The first command is a process from its beginning, as the newcomer's is; the others are forks of a process that has
-imported what does not belong to the project (see :mod:`warm`).
+imported the clone's modules (see :mod:`warm`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -44,14 +45,21 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
+@pytest.fixture(scope="module")
+def ready(warm: Warm, clone: Path) -> Iterator[Warm]:
+    """A process that has imported the clone."""
+    with warm.ready(clone) as ready:
+        yield ready
+
+
 def surroundings(clone: Path, work: Path) -> dict[str, str]:
     """The environment of a command: without a data set, without a network."""
     proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
     return {**os.environ, **proxies, "PYTHONPATH": str(clone), "ESVAE_DATA": str(work / "data")}
 
 
-def run(warm: Warm, clone: Path, *arguments: str, work: Path) -> subprocess.CompletedProcess[str]:
-    return warm.run(arguments, folder=work, environment=surroundings(clone, work) | ONE_THREAD, root=clone)
+def run(ready: Warm, clone: Path, *arguments: str, work: Path) -> subprocess.CompletedProcess[str]:
+    return ready.run(arguments, folder=work, environment=surroundings(clone, work) | ONE_THREAD, root=clone)
 
 
 def readme_blocks() -> list[list[str]]:
@@ -71,7 +79,7 @@ def verb(line: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def begun(warm: Warm, clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def begun(ready: Warm, clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder where that block's first two commands have been run."""
     work = tmp_path_factory.mktemp("begun")
     train, export = map(shortened, FIRST[:2])
@@ -79,7 +87,7 @@ def begun(warm: Warm, clone: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     environment = surroundings(clone, work) | ONE_THREAD
     done = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
-    done = run(warm, clone, *export, work=work)
+    done = run(ready, clone, *export, work=work)
     assert done.returncode == 0, done.stderr
     return work
 
@@ -91,17 +99,17 @@ def test_the_readme_shows_every_step() -> None:
 
 
 @pytest.mark.parametrize("block", [FIRST[2:], *OTHERS], ids=lambda block: f"esvae {verb(block[0])} and so on")
-def test_the_readmes_commands_work(clone: Path, warm: Warm, begun: Path, block: list[str], tmp_path: Path) -> None:
+def test_the_readmes_commands_work(clone: Path, ready: Warm, begun: Path, block: list[str], tmp_path: Path) -> None:
     work = tmp_path / "work"
     shutil.copytree(begun, work)
     torch.save(official(large=False).state_dict(), work / "checkpoint.pth")
     for line in block:
-        done = run(warm, clone, *shortened(line), work=work)
+        done = run(ready, clone, *shortened(line), work=work)
         assert done.returncode == 0, f"{line}: {done.stdout[-1000:]}{done.stderr[-1000:]}"
 
 
-def test_the_demo_goes_the_whole_way(warm: Warm, clone: Path, tmp_path: Path) -> None:
-    done = run(warm, clone, "demo", "--out", "demo", "--max-steps", "6", "--json", work=tmp_path)
+def test_the_demo_goes_the_whole_way(ready: Warm, clone: Path, tmp_path: Path) -> None:
+    done = run(ready, clone, "demo", "--out", "demo", "--max-steps", "6", "--json", work=tmp_path)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["equal"] is True

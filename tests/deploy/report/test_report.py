@@ -25,6 +25,12 @@ def call(*arguments: object) -> int:
 
 
 @pytest.fixture
+def no_charts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For what no chart shows."""
+    monkeypatch.setattr("deploy.report.render.figures", lambda shown: {})
+
+
+@pytest.fixture
 def content(work: Path) -> dict[str, Any]:
     return json.loads((work / "r.json").read_text("utf-8"))
 
@@ -45,6 +51,7 @@ def test_text_from_files_stays_text(work: Path, content: dict[str, Any]) -> None
     assert "&lt;script&gt;alert(1)" in page
 
 
+@pytest.mark.usefixtures("no_charts")
 def test_a_generator_on_the_chip(work: Path, content: dict[str, Any]) -> None:
     """The decoder's rounding is that of the host's file; circuit and latents are counted, and mapped to cores."""
     assert call("export", work / "run", "-o", work / "chip.net", "--generator", "chip") == 0
@@ -69,6 +76,7 @@ def test_every_estimate_is_called_one(content: dict[str, Any]) -> None:
     assert content["summary"]["energy"]["label"] == "estimate"
 
 
+@pytest.mark.usefixtures("no_charts")
 def test_a_file_of_another_run_is_refused_unless_forced(
     work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -83,8 +91,8 @@ def test_a_file_of_another_run_is_refused_unless_forced(
     assert forced["layers"]["quantization_known"] is False
 
 
-def test_a_backend_that_differs_is_said_at_the_top(content: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deploy.report.render.figures", lambda shown: {})  # no chart shows what was verified
+@pytest.mark.usefixtures("no_charts")
+def test_a_backend_that_differs_is_said_at_the_top(content: dict[str, Any]) -> None:
     changed = copy.deepcopy(content)
     changed["verification"]["equal"] = changed["summary"]["verification"]["equal"] = False
     changed["summary"]["verification"].update(backends=[], differing=["lava"])
