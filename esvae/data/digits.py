@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import torch
 
@@ -17,12 +19,18 @@ _LEVELS = 16
 
 def embedded_digits(config: DataConfig) -> ImageSplits:
     """The digits, resized (bicubic) to the config's size, as float32, split the same way every time."""
-    from sklearn.datasets import load_digits  # here, as importing it takes seconds
-
-    pixels = torch.from_numpy(load_digits().images.astype(np.float32))[:, None] / _LEVELS
+    pixels = torch.from_numpy(_levels())[:, None] / _LEVELS
     size = config.image_size
     if pixels.shape[-1] != size:
         pixels = torch.nn.functional.interpolate(pixels, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
     images = (2 * pixels - 1).expand(-1, config.image_channels, -1, -1).contiguous()
     order = torch.from_numpy(np.random.default_rng(0).permutation(len(images)))
     return ImageSplits(ImageSet(images[order[_TEST:]]), ImageSet(images[order[:_TEST]]))
+
+
+@functools.cache
+def _levels() -> np.ndarray:
+    """Grey levels, ``(images, 8, 8)``; the wheel has them as text, which takes long to read."""
+    from sklearn.datasets import load_digits  # here, as importing it takes seconds
+
+    return load_digits().images.astype(np.float32)

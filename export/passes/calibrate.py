@@ -172,4 +172,4 @@ def _given(synapse: Synapse[FloatLif], integers: IntegerValues, raster: torch.Te
     layer = with_values(synapse, integers.weight, integers.bias, integers.neuron)
     if _silent(synapse):
         return torch.tanh(ends_of(layer, raster) / (integers.scale * (1 << STATE_SHIFT)))
-    return spikes_of(layer, raster)
+    return spikes_of(layer, raster.float()).to(raster.dtype)

@@ -7,6 +7,7 @@ are refused with file and line. That takes pydantic, whose import takes as long 
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -230,7 +231,7 @@ def load_profile(name_or_path: str | os.PathLike[str]) -> Profile:
     """
     name = str(name_or_path)
     if name in profile_names():
-        return _built(Profile, load_yaml(Path(_shipped() / f"{name}.yaml")).content)
+        return _shipped_profile(name)
     path = Path(name_or_path)
     if not path.is_file():
         known = ", ".join(profile_names())
@@ -238,6 +239,11 @@ def load_profile(name_or_path: str | os.PathLike[str]) -> Profile:
     from sim.energy.checked import read_section
 
     return read_section(path, Profile, "profile")
+
+
+@functools.cache
+def _shipped_profile(name: str) -> Profile:
+    return _built(Profile, load_yaml(Path(_shipped() / f"{name}.yaml")).content)
 
 
 def _built(kind: type[_AnyPart], content: Mapping[str, Any]) -> _AnyPart:
