@@ -68,7 +68,7 @@ def _box(at: np.ndarray, size: Bbox, way: tuple[int, int], distance: float) -> B
 
 def _overlap(box: Bbox, taken: np.ndarray, inside: Bbox) -> float:
     """Pixels of a box that others have, or that are outside; of the others ``(boxes, x0 y0 x1 y1)``."""
-    outside = box.width * box.height - _shared(box, inside.extents[None]).sum()
+    outside = box.width * box.height - _shared(box, np.array([inside.extents])).sum()
     return float(outside + _shared(box, taken).sum())
 
 

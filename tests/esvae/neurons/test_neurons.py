@@ -187,7 +187,8 @@ def tiny(**neuron: Any) -> Config:
         "decoder": {"kind": "subpixel", "base_size": 4, "channels": [8, 8]},
         "neuron": neuron,
     }
-    content = {"name": "tiny", "data": {"image_size": 8}, "model": model, "train": {"epochs": 2, "batch_size": 125, "learning_rate": 1e-2}}
+    training = {"epochs": 2, "batch_size": 125, "learning_rate": 1e-2}
+    content = {"name": "tiny", "data": {"image_size": 8}, "model": model, "train": training}
     return config_from_dict(content, "test")
 
 
