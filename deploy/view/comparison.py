@@ -25,6 +25,8 @@ from deploy.view.style import (
 
 __all__ = ["draw_errors", "draw_layers", "draw_noise", "draw_shares", "draw_training"]
 
+#: Errors that differ by no more than this share are one error, between which there is nothing to be seen.
+_ALIKE = 1e-6
 _NOISE = {"input": "the input images", "latent": "the latent spikes"}
 
 
@@ -34,7 +36,10 @@ def draw_errors(quality: Mapping[str, Any], width: float = WIDE) -> Figure:
     values = np.array([value for value in quality["per_image"]["mse"] if value is not None])
     made, (axis,) = figure(width, 2.6)
     bins = int(np.clip(2 * np.sqrt(len(values)), 5, 24))
-    axis.hist(values, bins, color=COLOURS[0], rwidth=0.94)
+    low, high = values.min(), values.max()
+    if high - low <= _ALIKE * high:
+        low, high, bins = 0.0, 2 * high or 1.0, bins | 1  # odd, so that they are in the middle of one
+    axis.hist(values, bins, range=(low, high), color=COLOURS[0], rwidth=0.94)
     top = axis.get_ylim()[1]
     marks = {"median": quality["mse"]["median"], "95 % quantile": quality["mse"]["p95"]}
     for row, (name, value) in enumerate(marks.items()):
@@ -43,7 +48,7 @@ def draw_errors(quality: Mapping[str, Any], width: float = WIDE) -> Figure:
         beside: dict[str, Any] = {"xytext": (3, 0), "textcoords": "offset points", "ha": "left", "va": "top"}
         axis.annotate(text, (value, top * (1.16 - 0.09 * row)), fontsize=7, **beside)
     axis.set_ylim(0, top * 1.18)
-    axis.set_xlim(right=max(values.max(), marks["95 % quantile"] + 0.34 * (NARROW / width + 0.3) * np.ptp(values)))
+    axis.set_xlim(right=max(high, marks["95 % quantile"] + 0.34 * (NARROW / width + 0.3) * (high - low)))
     linear_axis(axis.xaxis, ticks=6 if width > NARROW else 3)
     linear_axis(axis.yaxis, ticks=4, whole=True)
     axis.grid(axis="x", visible=False)
