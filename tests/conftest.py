@@ -18,6 +18,7 @@ from warm import Warm
 check_arrays()
 register_profiles()
 
+os.environ.pop("COLUMNS", None)  # set in workers where pytest is new; commands break lines at it
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell's job in the background, and then its children too
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
