@@ -103,7 +103,7 @@ def figure(width: float, height: float, rows: int = 1, columns: int = 1, **optio
 
 
 def _lay_out(made: Figure) -> None:
-    """Lays a figure out, once and for all; left to ``savefig``, that takes a whole drawing more."""
+    """Lays a figure out, as it then stays; left to ``savefig``, that takes a whole drawing more."""
     engine = made.get_layout_engine()
     if engine is not None:
         engine.execute(made)
@@ -111,7 +111,7 @@ def _lay_out(made: Figure) -> None:
 
 
 def save_png(made: Figure, target: str | os.PathLike[str]) -> None:
-    """Writes a figure as PNG, whole or not at all."""
+    """Writes a figure as PNG, whole or not at all; it keeps that resolution and layout."""
     with matplotlib.rc_context(_RC), atomic_file(target) as handle:
         made.set_dpi(_DPI)
         _lay_out(made)
