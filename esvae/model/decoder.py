@@ -140,7 +140,8 @@ class Decoder(nn.Module):
 
     def _read_steps(self, spikes: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
         """The potential as image, from the last layer's spikes ``(T * N, *layer shape)``."""
-        return self._read(torch.tensordot(shares, spikes.unflatten(0, (len(shares), -1)), 1), shares)
+        over_time = spikes.to(shares.dtype).unflatten(0, (len(shares), -1))
+        return self._read(torch.tensordot(shares, over_time, 1), shares)
 
     def _read(self, summed: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
         """The potential as image, from the weighted sum of the last layer's spikes ``(N, *layer shape)``."""

@@ -34,9 +34,11 @@ class SpikingLayer(nn.Module):
     Attributes:
         lif: what its neurons keep, and what they fire above.
         in_half: whether a convolution is computed in bfloat16 while training, see :mod:`esvae.model.half`.
+        hands_on_half: whether its spikes, and the gradient by them, are in bfloat16 then too.
     """
 
     in_half = False
+    hands_on_half = True
 
     def __init__(
         self,
@@ -64,6 +66,8 @@ class SpikingLayer(nn.Module):
 
         With ``shares (T,)``: their sum over time, weighted so, ``(N, ...)``; on the CPU no spike is written for it.
         """
+        if not self._half:
+            x = x.to(self.norm.weight.dtype)  # where the layer before it hands on bfloat16
         if self.rounding is not None and self.rounding.active:
             return _summed(self.rounding.spikes(self.synapse, self.norm, self.lif, x, steps), shares)
         current, offset = self._currents(x)
@@ -80,6 +84,7 @@ class SpikingLayer(nn.Module):
                 constant=constant,
                 shares=shares,
                 offset=offset,
+                kept_as=None if self.hands_on_half else self.norm.weight.dtype,
             )
         driven = self.norm(current, copies=steps if constant else 1)
         return _summed(lif(driven, steps, keep=keep, threshold=threshold, width=width, constant=constant), shares)
@@ -87,19 +92,25 @@ class SpikingLayer(nn.Module):
     def _currents(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Sums of ``x``, and the bias where the norm is to take it in, as it is cheap to leave it out of the sums."""
         apart = self._fused(x)
-        if self.in_half and self.training and has_half_sums(self.synapse):
+        if self._half:
             sums = half_sums(self.synapse, x)  # type: ignore[arg-type]
         elif apart and isinstance(self.synapse, Upsample):
             sums = self.synapse.sums(x)
         else:
             return self.synapse(x), None
         bias: torch.Tensor = self.synapse.bias  # type: ignore[assignment]
-        return (sums, bias) if apart else (sums + bias[:, None, None], None)
+        return (sums, bias) if apart else (sums.to(bias.dtype) + bias[:, None, None], None)
+
+    @property
+    def _half(self) -> bool:
+        """Whether the sums are taken in bfloat16."""
+        rounds = self.rounding is not None and bool(self.rounding.active)
+        return self.in_half and self.training and not rounds and has_half_sums(self.synapse)
 
     def _fused(self, x: torch.Tensor) -> bool:
         """Whether norm and LIF of a layer that computes like ``x`` go in one pass."""
-        alike = x.device.type == "cpu" and x.dtype == self.norm.weight.dtype
-        return alike and self.stepwise is None and processes() == 1
+        alike = x.dtype == self.norm.weight.dtype or (self._half and x.dtype == torch.bfloat16)
+        return x.device.type == "cpu" and alike and self.stepwise is None and processes() == 1
 
     def _step_by_step(self, current: torch.Tensor, steps: int, *, constant: bool) -> torch.Tensor:
         """With synaptic currents that last, or other cells than our own."""
@@ -130,11 +141,18 @@ class SpikingLayers(nn.ModuleList):
         return super().__iter__()  # type: ignore[return-value]
 
 
-def set_half(model: nn.Module, half: bool) -> None:
-    """Has the spiking layers of a model compute their convolutions in bfloat16 while training, or no longer."""
+def set_half(model: nn.Module, half: bool, *, hands_on: bool = True) -> None:
+    """Has the spiking layers of a model compute their convolutions in bfloat16 while training, or no longer.
+
+    Args:
+        model: of any modules.
+        half: whether they do.
+        hands_on: the spikes too, and the gradient by them; not where a loss of its own falls on the spikes, whose
+            small gradient would be lost beside the large one.
+    """
     for module in model.modules():
         if isinstance(module, SpikingLayer):
-            module.in_half = half
+            module.in_half, module.hands_on_half = half, hands_on
 
 
 def _summed(spikes: torch.Tensor, shares: torch.Tensor | None) -> torch.Tensor:

@@ -20,6 +20,7 @@ import torch
 from esvae.arrays import Float
 from esvae.chip.lif import Scalar, number_gradients
 from esvae.machine.jit import kernel
+from esvae.neurons.bfloat16 import as_array, narrowed, widened
 
 __all__ = ["DrivingNorm", "norm_lif"]
 
@@ -35,14 +36,14 @@ def _moments(x: Any, origin: Any, sums: Any) -> None:
     rows, channels = x.shape
     for part in numba.prange(parts):
         low, high = part * rows // parts, (part + 1) * rows // parts
-        first = np.zeros(channels, x.dtype)
-        second = np.zeros(channels, x.dtype)
+        first = np.zeros(channels, origin.dtype)
+        second = np.zeros(channels, origin.dtype)
         for start in range(low, high, _ROWS):
             first[:] = 0
             second[:] = 0
             for r in range(start, min(start + _ROWS, high)):
                 for c in range(channels):
-                    value = x[r, c] - origin[c]
+                    value = widened(x[r, c]) - origin[c]
                     first[c] += value
                     second[c] += value * value
             for c in range(channels):
@@ -58,10 +59,10 @@ def _plane_moments(x: Any, origin: Any, sums: Any) -> None:
     for part in numba.prange(parts):
         for n in range(part * images // parts, (part + 1) * images // parts):
             for c in range(channels):
-                first = x.dtype.type(0)
-                second = x.dtype.type(0)
+                first = origin.dtype.type(0)
+                second = origin.dtype.type(0)
                 for i in range(plane):
-                    value = x[n, c, i] - origin[c]
+                    value = widened(x[n, c, i]) - origin[c]
                     first += value
                     second += value * value
                 sums[part, 0, c] += first
@@ -83,21 +84,21 @@ def _forward(x: Any, scale: Any, shift: Any, keep: Any, threshold: Any, steps: i
         low = number // pieces * period + offset
         width = max(0, min(_BLOCK, period - offset, size - low))
         by, plus = scale[offset : offset + width], shift[offset : offset + width]
-        kept = np.zeros(width, x.dtype)
+        kept = np.zeros(width, scale.dtype)
         for t in range(steps):
             drive = x[min(t, drives - 1), low : low + width]
             if len(shares) == 0:
                 out = o[t, low : low + width]
                 for i in range(width):
-                    u = drive[i] * by[i] + plus[i] + kept[i]
+                    u = widened(drive[i]) * by[i] + plus[i] + kept[i]
                     fired = u > threshold
-                    out[i] = 1 if fired else 0
+                    out[i] = narrowed(1 if fired else 0, out)
                     kept[i] = 0 if fired else keep * u
             else:
                 out = o[0, low : low + width]
                 share = shares[t]
                 for i in range(width):
-                    u = drive[i] * by[i] + plus[i] + kept[i]
+                    u = widened(drive[i]) * by[i] + plus[i] + kept[i]
                     fired = u > threshold
                     out[i] += share if fired else 0
                     kept[i] = 0 if fired else keep * u
@@ -135,17 +136,17 @@ def _backward(
         low = number // pieces * period + offset
         width = max(0, min(_BLOCK, period - offset, size - low))
         by, plus = scale[offset : offset + width], shift[offset : offset + width]
-        u = np.empty((steps, width), x.dtype)
-        kept = np.zeros(width, x.dtype)
+        u = np.empty((steps, width), scale.dtype)
+        kept = np.zeros(width, scale.dtype)
         for t in range(steps):
             drive = x[min(t, drives - 1), low : low + width]
             for i in range(width):
-                value = drive[i] * by[i] + plus[i] + kept[i]
+                value = widened(drive[i]) * by[i] + plus[i] + kept[i]
                 u[t, i] = value
                 kept[i] = 0 if value > threshold else keep * value
-        later = np.zeros(width, x.dtype)
-        by_law = np.zeros((2, width if len(numbers) else 0), x.dtype)
-        total = np.zeros(width, x.dtype)
+        later = np.zeros(width, scale.dtype)
+        by_law = np.zeros((2, width if len(numbers) else 0), scale.dtype)
+        total = np.zeros(width, scale.dtype)
         for step in range(steps):
             t = steps - 1 - step
             into = gy[min(t, drives - 1), low : low + width]
@@ -155,25 +156,25 @@ def _backward(
                 for i in range(width):
                     value = u[t, i]
                     inside = slope if abs(value) < half else 0
-                    by_law[1, i] -= inside * (weight * come[i] - keep * value * later[i])
+                    by_law[1, i] -= inside * (weight * widened(come[i]) - keep * value * later[i])
                     by_law[0, i] += 0 if value > threshold else value * later[i]
             for i in range(width):
                 value = u[t, i]
                 inside = slope if abs(value) < half else 0
                 silent = 0 if value > threshold else keep
-                here = inside * (weight * come[i] - keep * value * later[i]) + silent * later[i]
+                here = inside * (weight * widened(come[i]) - keep * value * later[i]) + silent * later[i]
                 later[i] = here
                 total[i] += here
                 into[i] = here if drives > 1 else total[i]
         of = channel[offset : offset + width]
         first = np.zeros(channels, np.float64)
         second = np.zeros(channels, np.float64)
-        part = np.zeros(width, x.dtype)
+        part = np.zeros(width, scale.dtype)
         for d in range(drives):
             drive = x[d, low : low + width]
             into = gy[d, low : low + width]
             for i in range(width):
-                part[i] += into[i] * drive[i]
+                part[i] += into[i] * widened(drive[i])
         for i in range(width):
             first[of[i]] += total[i]
             second[of[i]] += part[i]
@@ -186,8 +187,9 @@ def _backward(
 
 
 @kernel(parallel=True, error_model="numpy")
-def _through_norm(gy: Any, x: Any, scale: Any, by_x: Any, constant: Any) -> None:
-    """``gy * scale + x * by_x + constant``, in place; all three are laid out over a period."""
+def _through_norm(gy: Any, x: Any, scale: Any, by_x: Any, constant: Any, words: Any) -> None:
+    """``gy * scale + x * by_x + constant``, in place, or as ``words`` of bfloat16; all three are laid out over a
+    period."""
     drives, size = gy.shape
     period = scale.shape[0]
     pieces = (period + _BLOCK - 1) // _BLOCK
@@ -203,8 +205,13 @@ def _through_norm(gy: Any, x: Any, scale: Any, by_x: Any, constant: Any) -> None
         for d in range(drives):
             into = gy[d, low : low + width]
             drive = x[d, low : low + width]
-            for i in range(width):
-                into[i] = into[i] * times[i] + drive[i] * more[i] + plus[i]
+            if words is None:
+                for i in range(width):
+                    into[i] = into[i] * times[i] + widened(drive[i]) * more[i] + plus[i]
+            else:
+                out = words[d, low : low + width]
+                for i in range(width):
+                    out[i] = narrowed(into[i] * times[i] + widened(drive[i]) * more[i] + plus[i], out)
 
 
 @dataclass(frozen=True)
@@ -225,11 +232,11 @@ class _Layout:
         with np.errstate(over="ignore"):  # of a training that diverges, which its loss tells
             return np.tile(np.repeat(values.astype(kind), self.plane), repeats)
 
-    def moments(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and biased variance ``(C,)``, float64, of ``x (drives, size)``."""
+    def moments(self, x: np.ndarray, kind: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and biased variance ``(C,)``, float64, of ``x (drives, size)``, summed as ``kind``."""
         sums = np.zeros((_PARTS, 2, self.channels))
         planes = x.reshape(-1, self.channels, self.plane)
-        origin = planes[0, :, 0].copy()  # near the mean, against cancellation
+        origin = widened(planes[0, :, 0]).astype(kind)  # near the mean, against cancellation
         if self.plane == 1:
             _moments(planes[:, :, 0], origin, sums)
         else:
@@ -254,43 +261,37 @@ class _NormLif(torch.autograd.Function):
         variance: np.ndarray,
         layout: _Layout,
         shares: np.ndarray | None,
-        settings: tuple[int, float, float, bool],
+        settings: tuple[int, float, float, bool, torch.dtype],
     ) -> torch.Tensor:
-        steps, _, eps, _ = settings
+        steps, _, eps, _, kept_as = settings
         deviation = np.sqrt(variance + eps)
         scale = weight.detach().double().numpy() / deviation
         shift = bias.detach().double().numpy() - scale * mean
-        o = x.new_empty(steps, x.shape[1]) if shares is None else x.new_zeros(1, x.shape[1])
-        kind = o.numpy().dtype.type
+        o = torch.empty(steps, x.shape[1], dtype=kept_as) if shares is None else weight.new_zeros(1, x.shape[1])
+        kind = as_array(weight).dtype.type
         weights = np.empty(0, kind) if shares is None else shares.astype(kind)
         blocks = (layout.over_period(scale, kind), layout.over_period(shift, kind))
         ctx.law = law = (kind(float(keep)), kind(float(threshold)))
-        _forward(x.detach().numpy(), *blocks, *law, steps, weights, o.numpy())
+        _forward(as_array(x), *blocks, *law, steps, weights, as_array(o))
         ctx.save_for_backward(x)
         ctx.weights = np.ones(steps, kind) if shares is None else weights
-        ctx.layout, ctx.settings, ctx.mean, ctx.deviation, ctx.scale, ctx.blocks = (
-            layout,
-            settings,
-            mean,
-            deviation,
-            scale,
-            blocks,
-        )
+        ctx.layout, ctx.settings, ctx.dtype, ctx.blocks = layout, settings, weight.dtype, blocks
+        ctx.mean, ctx.deviation, ctx.scale = mean, deviation, scale
         return o
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         (x,) = ctx.saved_tensors
-        _, half, _, batch_statistics = ctx.settings
-        drive, layout = x.detach().numpy(), ctx.layout
-        channels, kind = layout.channels, drive.dtype.type
+        _, half, _, batch_statistics, _ = ctx.settings
+        drive, layout = as_array(x), ctx.layout
         scale, shift = ctx.blocks
-        gy = np.empty_like(drive)
+        channels, kind = layout.channels, scale.dtype.type
+        gy = np.empty_like(drive, kind)
         blocks = -(-drive.shape[1] // len(scale)) * -(-len(scale) // _BLOCK)
         sums, learns = np.empty((blocks, 2, channels)), ctx.needs_input_grad[4:6]
         numbers = np.zeros((blocks if any(learns) else 0, 2))
         channel = layout.over_period(np.arange(channels), np.int64)
-        grad = grads[0].contiguous().numpy()
+        grad = as_array(grads[0].contiguous())
         law = (*ctx.law, kind(half))
         _backward(grad, drive, scale, shift, *law, ctx.weights, channel, ctx.mean, gy, sums, numbers)
         by_bias, by_centred = sums.sum(0)
@@ -299,14 +300,16 @@ class _NormLif(torch.autograd.Function):
             count = drive.size // channels
             by_x = -ctx.scale * by_centred / (ctx.deviation**2 * count)
             constant = -ctx.scale * by_bias / count - by_x * ctx.mean
-        _through_norm(gy, drive, scale, layout.over_period(by_x, kind), layout.over_period(constant, kind))
-        by_weight = torch.from_numpy(by_centred / ctx.deviation).to(x.dtype)
+        by_drive = torch.from_numpy(gy) if x.dtype != torch.bfloat16 else torch.empty_like(x)
+        words = None if x.dtype != torch.bfloat16 else as_array(by_drive)
+        _through_norm(gy, drive, scale, layout.over_period(by_x, kind), layout.over_period(constant, kind), words)
+        by_weight = torch.from_numpy(by_centred / ctx.deviation).to(ctx.dtype)
         by_offset = None
         if ctx.needs_input_grad[3]:  # which batch statistics take away again
-            by_offset = torch.from_numpy(by_bias * (0 if batch_statistics else ctx.scale)).to(x.dtype)
-        shift = torch.from_numpy(by_bias).to(x.dtype)
+            by_offset = torch.from_numpy(by_bias * (0 if batch_statistics else ctx.scale)).to(ctx.dtype)
+        shift = torch.from_numpy(by_bias).to(ctx.dtype)
         by_law = number_gradients(torch.from_numpy(numbers), learns)
-        return torch.from_numpy(gy), by_weight, shift, by_offset, *by_law, None, None, None, None, None
+        return by_drive, by_weight, shift, by_offset, *by_law, None, None, None, None, None
 
 
 class DrivingNorm(NamedTuple):
@@ -341,11 +344,13 @@ def norm_lif(
     constant: bool = False,
     shares: Float[torch.Tensor, " steps"] | None = None,
     offset: Float[torch.Tensor, " channels"] | None = None,
+    kept_as: torch.dtype | None = None,
 ) -> Float[torch.Tensor, "rows channels *map"]:
     """Spikes of LIF neurons that are driven by a batch norm.
 
     Args:
-        x: on the CPU, ``(steps * N, C, ...)``, or ``(N, C, ...)``, the same at every step, where ``constant``.
+        x: on the CPU, ``(steps * N, C, ...)``, or ``(N, C, ...)``, the same at every step, where ``constant``; of the
+            norm's precision, in which all is computed, or bfloat16 beside a norm in float32. So is its gradient.
         steps: length of the window.
         norm: what drives the neurons.
         neuron: ``keep``, ``threshold`` and ``width``, see :func:`~esvae.neurons.lif.lif`.
@@ -353,6 +358,7 @@ def norm_lif(
         constant: see above.
         shares: gives the sum of the spikes over time, weighted by them, instead of the spikes.
         offset: to be thought of as added to ``x``.
+        kept_as: the spikes' precision, which their gradient has too: that of ``x`` unless given.
 
     Returns:
         0.0 or 1.0, ``(steps * N, C, ...)``, or, with ``shares``, ``(N, C, ...)``; in the memory format of ``x``.
@@ -364,7 +370,7 @@ def norm_lif(
     flat = rows.contiguous().reshape(drives, -1)
     added = 0.0 if offset is None else offset.detach().double().numpy()
     if training:
-        mean, variance = layout.moments(flat.detach().numpy())
+        mean, variance = layout.moments(as_array(flat), as_array(norm.weight).dtype)
         # Shown at every step or not, the window has this many values.
         count = x.numel() // channels * (steps if constant else 1)
         unbiased = variance * (count / (count - 1)) if count > 1 else variance
@@ -374,7 +380,7 @@ def norm_lif(
         mean, variance = (value.double().numpy() for value in (norm.mean, norm.variance))
         mean = mean - added
     keep, threshold, width = neuron
-    settings = (steps, width, norm.eps, training)
+    settings = (steps, width, norm.eps, training, kept_as or x.dtype)
     over_time = None if shares is None else shares.numpy()
     spikes: torch.Tensor = _NormLif.apply(
         flat, norm.weight, norm.bias, offset, keep, threshold, mean, variance, layout, over_time, settings

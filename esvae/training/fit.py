@@ -124,7 +124,8 @@ def fit(
         # Lightning advises worker processes and parallel data loading, which images in memory do not need.
         warnings.filterwarnings("ignore", module=r"lightning\..*")
         trainer = _trainer(settings, machine, total - done.step, keeper)
-        set_half(module, settings.precision == "bf16-mixed" and not check_machine(machine, settings))
+        half = settings.precision == "bf16-mixed" and not check_machine(machine, settings)
+        set_half(module, half, hands_on=not settings.activity_weight)
         try:
             trainer.fit(module, batches)
         except SystemExit:  # what Lightning makes of Ctrl-C

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from esvae.config import config_from_dict, load_config
 from esvae.model import ESVAE
+from esvae.model.activity import recording
 from esvae.model.expand import Expand
 from esvae.model.half import half_sums, has_half_sums
 from esvae.model.layers import set_half
@@ -28,12 +31,13 @@ def whole(*shape: int, most: int = 3) -> torch.Tensor:
 
 @pytest.mark.parametrize("make", MODULES)
 @pytest.mark.parametrize("innermost", [True, False])
-def test_small_whole_numbers_give_what_float32_gives(make: object, *, innermost: bool) -> None:
+@pytest.mark.parametrize("shape", [(6, 8), (3, 4), (9, 5)])  # weights' gradients of large maps and of small ones
+def test_small_whole_numbers_give_what_float32_gives(make: object, shape: tuple[int, int], *, innermost: bool) -> None:
     torch.manual_seed(0)
     module = make()  # type: ignore[operator]
     module.weight.data = whole(*module.weight.shape)
     assert has_half_sums(module)
-    spikes = (torch.rand(5, module.in_channels, 6, 8) < 0.3).float()
+    spikes = (torch.rand(5, module.in_channels, *shape) < 0.3).float()
     if innermost:
         spikes = spikes.contiguous(memory_format=torch.channels_last)
     found = []
@@ -45,10 +49,47 @@ def test_small_whole_numbers_give_what_float32_gives(make: object, *, innermost:
         (out * (torch.rand(out.shape) < 0.1)).sum().backward()
         found.append((out.detach(), x.grad, module.weight.grad))
     (half, half_x, half_w), (full, full_x, full_w) = found
-    assert {half.dtype, half_x.dtype, half_w.dtype} == {torch.float32}
-    assert torch.equal(half, full.round())  # the bias, added and taken away again, is not exact
+    assert (half.dtype, half_x.dtype, half_w.dtype) == (torch.bfloat16, torch.float32, torch.float32)
+    assert torch.equal(half.float(), full.round())  # the bias, added and taken away again, is not exact
     assert torch.equal(half_x, full_x)
     assert torch.equal(half_w, full_w)
+
+
+@given(data=st.data(), transposed=st.booleans())
+def test_gradient_of_weights_by_any_geometry(data: st.DataObject, transposed: bool) -> None:
+    pair = st.tuples(st.integers(1, 3), st.integers(1, 3))
+    kernel, stride, dilation, small = (data.draw(pair, label=name) for name in ("kernel", "stride", "dilation", "map"))
+    padding = tuple(data.draw(st.integers(0, (k - 1) * d // 2)) for k, d in zip(kernel, dilation, strict=True))
+    if transposed:
+        over = tuple(data.draw(st.integers(0, max(s, d) - 1)) for s, d in zip(stride, dilation, strict=True))
+        module: nn.Module = nn.ConvTranspose2d(3, 2, kernel, stride, padding, over, dilation=dilation)
+        size = small
+    else:
+        module = nn.Conv2d(3, 2, kernel, stride, padding, dilation)
+        spans = zip(small, kernel, stride, padding, dilation, strict=True)
+        size = tuple(
+            (m - 1) * s + d * (k - 1) + 1 - 2 * p + data.draw(st.integers(0, s - 1)) for m, k, s, p, d in spans
+        )
+    with torch.no_grad():
+        module.weight.copy_(whole(*module.weight.shape))  # type: ignore[operator,union-attr]
+        module.bias.zero_()  # type: ignore[operator,union-attr]
+    x, found = whole(4, 3, *size), []
+    for sums in (lambda: half_sums(module, x), lambda: module(x)):  # type: ignore[arg-type]
+        module.zero_grad()
+        out = sums()
+        out.backward((torch.arange(out.numel()) % 3 - 1).view(out.shape).to(out.dtype))
+        found.append(module.weight.grad)
+    assert torch.equal(*found)  # type: ignore[arg-type]
+
+
+def test_a_loss_of_its_own_on_the_spikes_gets_its_gradient_in_full() -> None:
+    model = ESVAE(load_config("digits")).arrange()
+    images = torch.rand(8, 1, 16, 16) * 2 - 1
+    for hands_on, kind in ((True, torch.bfloat16), (False, torch.float32)):
+        set_half(model.train(), True, hands_on=hands_on)
+        with recording(model.encoder) as record:
+            model.losses(images)
+        assert record.spikes["layers.0"].dtype == kind
 
 
 def test_others_are_left_alone() -> None:
@@ -56,9 +97,11 @@ def test_others_are_left_alone() -> None:
     assert not has_half_sums(Expand(2, 3, 4))
 
 
+@pytest.mark.parametrize("learned", [[], ["keep", "threshold", "readout_keep"]])
 @pytest.mark.parametrize("kind", ["subpixel", "transposed"])
-def test_only_training_is_changed(kind: str) -> None:
+def test_only_training_is_changed(kind: str, learned: list[str]) -> None:
     content = load_config("digits").model_dump()
+    content["model"]["learned"] = learned
     content["model"]["decoder"] = {
         "kind": kind,
         "channels": [8, 8, 8][: 2 if kind == "subpixel" else 3],

@@ -115,6 +115,45 @@ def test_norm_and_lif_in_one_pass(shape: tuple[int, ...], training: bool, consta
         assert torch.allclose(left, right, rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.parametrize("constant", [False, True])
+@pytest.mark.parametrize("innermost", [False, True])
+@pytest.mark.parametrize("summed", [False, True])
+@pytest.mark.parametrize("kept_as", [None, torch.float32])
+def test_in_bfloat16_is_what_it_is_in_float32_and_rounded_once(
+    constant: bool, innermost: bool, summed: bool, kept_as: torch.dtype | None
+) -> None:
+    steps, images, half = 4, 6, torch.bfloat16
+    draws = torch.Generator().manual_seed(3)
+    x = (torch.randn(images * (1 if constant else steps), 40, 7, 9, generator=draws) * 2 + 0.5).to(half)
+    if innermost:
+        x = x.contiguous(memory_format=torch.channels_last)
+    shares = 0.8 ** torch.arange(steps) if summed else None
+    grad = torch.randn(images * (1 if summed else steps), 40, 7, 9, generator=draws).to(half)
+    results = []
+    for kind in (half, torch.float32):
+        norm, leaf = ThresholdNorm(40, 0.2), x.to(kind, copy=True).requires_grad_()
+        spikes = norm_lif(
+            leaf,
+            steps,
+            DrivingNorm.of(norm),
+            (0.3, 0.2, 0.4),
+            training=True,
+            constant=constant,
+            shares=shares,
+            kept_as=kept_as,
+        )
+        assert spikes.dtype == (torch.float32 if summed else kept_as or kind)
+        spikes.backward(grad.to(spikes.dtype))
+        assert leaf.grad is not None
+        assert leaf.grad.dtype == kind
+        results.append(
+            [spikes.float(), leaf.grad.to(half), norm.weight.grad, norm.bias.grad, norm.running_mean, norm.running_var]
+        )
+    assert float(results[0][0].detach().mean()) > 0.05
+    for left, right in zip(*results, strict=True):
+        assert torch.equal(left, right)
+
+
 @pytest.mark.parametrize("shape", [(600, 3, 5), (70,)])
 def test_the_number_of_threads_changes_no_bit(shape: tuple[int, ...]) -> None:
     x = torch.randn(24, *shape, generator=torch.Generator().manual_seed(1))
