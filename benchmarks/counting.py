@@ -58,7 +58,7 @@ def overhead(network: Network, images: int, rounds: int) -> dict[str, float]:
     best = {name: float("inf") for name in ("engine_s", "count_s", "engine_cpu_s", "count_cpu_s")}
     for _ in range(rounds + 1):  # the first compiles
         spent = dict.fromkeys(best, 0.0)
-        run = engine.run(spikes, chunk=_CHUNK)
+        run = engine.run(spikes)
         while True:
             marks = [(time.perf_counter(), time.process_time())]
             chunk = next(run, None)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numba
 
-__all__ = ["hands", "kernel", "part", "side_by_side"]
+__all__ = ["hands", "kernel", "part", "pool", "side_by_side"]
 
 #: Of a function that has no way in from Python.
 _INSIDE: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
@@ -60,10 +60,15 @@ def side_by_side(function: Callable[..., Any], count: int, *arguments: Any, nano
         return
     size = -(-count // hands(count, nanoseconds))
     (begin, end), *others = [(first, min(count, first + size)) for first in range(0, count, size)]
-    waiting = [_pool(os.getpid()).submit(function, *part, *arguments) for part in others]
+    waiting = [pool().submit(function, *part, *arguments) for part in others]
     function(begin, end, *arguments)
     for each in waiting:
         each.result()
+
+
+def pool() -> ThreadPoolExecutor:
+    """The threads of this process in which kernels run beside the one that calls them."""
+    return _pool(os.getpid())
 
 
 @cache

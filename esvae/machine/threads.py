@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import wait
 from contextlib import contextmanager
+from typing import TypeVar
 
 import numba
 import torch
 
-__all__ = ["threads"]
+from esvae.machine.jit import pool
+
+__all__ = ["each_in_a_thread", "threads"]
+
+_Given = TypeVar("_Given")
+_Found = TypeVar("_Found")
 
 
 @contextmanager
@@ -25,3 +32,26 @@ def threads(count: int) -> Iterator[None]:
 def _set(of_numba: int, of_torch: int) -> None:
     numba.set_num_threads(of_numba)
     torch.set_num_threads(of_torch)
+
+
+def each_in_a_thread(function: Callable[[_Given], _Found], items: Sequence[_Given]) -> list[_Found]:
+    """What a function makes of each item, all at once, each computed in one thread; of a single item with all threads.
+
+    Threads that share an operation wait for each other, and torch's spin while they do, on the core that a kernel of
+    ours would have: where there are items for all, each to itself is faster by a third and more.
+    """
+    if len(items) == 1:
+        return [function(items[0])]
+    with threads(1):  # which threads that begin inside take over
+        waiting = [pool().submit(_alone, function, item) for item in items[1:]]
+        try:
+            first = function(items[0])
+        finally:
+            wait(waiting)
+    return [first, *(each.result() for each in waiting)]
+
+
+def _alone(function: Callable[[_Given], _Found], item: _Given) -> _Found:
+    """In a thread of the pool, which computes alone from then on."""
+    _set(1, 1)
+    return function(item)

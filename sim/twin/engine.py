@@ -7,16 +7,19 @@ cache. Integers do not depend on the order of summation, so neither chunks nor t
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 import torch
 
 from esvae.arrays import Int32, Real
 from esvae.errors import ConfigError
 from esvae.machine.allocator import keep_large_blocks
+from esvae.machine.threads import each_in_a_thread, threads
 from export.ir import Flatten, InputNeurons, Network, Shape, Synapse, is_graded
 from sim.stimulus import Stimulus, as_stimulus
 from sim.trace import Trace
@@ -31,6 +34,10 @@ DEFAULT_MEMORY = 1 << 29
 #: Bytes of the widest layer's sums, in float32, that still lie in a processor's caches together with the spikes beside
 #: them; gathered sums take half.
 _CACHED = 1 << 25
+#: Images to a thread, where the memory holds them: with fewer, what a call costs shows beside what it computes.
+_LEAST = 16
+#: Updates of neurons for which a thread of its own is worth it, about 2 ms: threads take turns in what is not compiled.
+_SHARE = 1 << 21
 _FLOAT = 4
 
 
@@ -76,7 +83,7 @@ class Engine:
     def __init__(
         self, network: Network, device: str = "cpu", *, memory: int = DEFAULT_MEMORY, path: Path = "auto"
     ) -> None:
-        self.network, self._memory = network, memory
+        self.network, self._memory, self._settled = network, memory, False
         self._device = _checked_device(device)
         if self._device.type == "cpu":
             keep_large_blocks()
@@ -123,10 +130,16 @@ class Engine:
         """
         stimulus = as_stimulus(self.network, given)
         size = chunk or self._chunk(stimulus.steps, kept=True, trace=trace)
-        for start in range(0, len(stimulus), size):
-            yield list(self._activities(stimulus.part(start, start + size), trace))
-            if progress is not None:
-                progress(min(start + size, len(stimulus)))
+
+        def activities(part: range) -> list[LayerActivity]:
+            return list(self._activities(stimulus.part(part.start, part.stop), trace))
+
+        for images in _in_chunks(len(stimulus), size):
+            parts = [images] if chunk else self._shared(images, stimulus.steps)
+            for part, layers in zip(parts, each_in_a_thread(activities, parts), strict=True):
+                yield layers
+                if progress is not None:
+                    progress(part.stop)
 
     def potentials(
         self, given: np.ndarray | Stimulus, *, chunk: int | None = None, progress: Callable[[int], None] | None = None
@@ -138,12 +151,30 @@ class Engine:
         self, stimulus: Stimulus, chunk: int | None, progress: Callable[[int], None] | None
     ) -> Iterator[Int32[np.ndarray, " images *layer"]]:
         size = chunk or self._chunk(stimulus.steps, kept=False, trace=False)
-        for start in range(0, len(stimulus), size):
-            for _, _, states in self._pass(stimulus.part(start, start + size), False):
+
+        def end(part: range) -> np.ndarray:
+            for _, _, states in self._pass(stimulus.part(part.start, part.stop), False):
                 v_end = states[0]
-            yield np.ascontiguousarray(logical(v_end, self._shapes[-1]).cpu().numpy())
+            return logical(v_end, self._shapes[-1]).cpu().numpy()
+
+        for images in _in_chunks(len(stimulus), size):
+            yield np.concatenate(each_in_a_thread(end, self._shared(images, stimulus.steps)))
             if progress is not None:
-                progress(min(start + size, len(stimulus)))
+                progress(images.stop)
+
+    def _shared(self, images: range, steps: int) -> list[range]:
+        """Images in equal parts, one for each thread, where there are enough and they are computed in threads."""
+        updates = steps * sum(math.prod(shape) for shape in self._shapes)
+        hands = numba.get_num_threads() if self._device.type == "cpu" else 1
+        if hands == 1 or len(images) < hands or len(images) * updates < hands * _SHARE:
+            return [images]
+        if not self._settled:
+            with threads(1):
+                for stage in self._stages:
+                    stage.settle()
+            self._settled = True
+        cuts = [images.start + len(images) * hand // hands for hand in range(hands + 1)]
+        return [range(*pair) for pair in itertools.pairwise(cuts)]
 
     def final_potentials(
         self, given: np.ndarray | Stimulus, *, progress: Callable[[int], None] | None = None
@@ -178,7 +209,10 @@ class Engine:
         held = (sum(sizes) if kept else max(sizes)) * steps * _FLOAT + 2 * widest
         if trace:  # u, v and s, in the order of the steps and then in that of the images
             held += 6 * sum(sizes) * steps * _FLOAT
-        return max(1, min(self._memory // held, 1 << 30 if self._device.type != "cpu" else max(1, _CACHED // widest)))
+        fitting = self._memory // held
+        if self._device.type == "cpu":
+            fitting = min(fitting, max(_CACHED // widest, _LEAST * numba.get_num_threads()))
+        return max(1, fitting)
 
     def _pass(self, part: Stimulus, trace: bool) -> Iterator[tuple[torch.Tensor, torch.Tensor, States]]:
         """For each layer with neurons: the raster that entered, the one that left, and the states."""
@@ -231,6 +265,11 @@ class Engine:
                 kept,
             )
             before_shape = shape
+
+
+def _in_chunks(count: int, size: int) -> Iterator[range]:
+    """So many images, some at a time."""
+    return (range(first, min(first + size, count)) for first in range(0, count, size))
 
 
 def _checked_device(name: str) -> torch.device:

@@ -171,15 +171,21 @@ class Stage:
             self._memoryless = Memoryless.of(neuron, self._bias.numpy(), self._largest)
 
     @torch.inference_mode()
+    def settle(self) -> None:
+        """Decides by trials how sums are computed, before several threads run it."""
+        if isinstance(self.sums, LayerSums):
+            self.sums.settle()
+
+    @torch.inference_mode()
     def run(self, raster: torch.Tensor, resets: np.ndarray, trace: bool) -> tuple[torch.Tensor, States]:
         """Spikes or messages ``(steps, images, inputs)`` to spikes or messages ``(steps, images, neurons)``, and the
         neurons' states."""
         if is_graded(self.layer.neuron):
-            a = self.sums(raster)
+            a = self.sums(raster)[0] if isinstance(self.sums, MessageSums) else self.sums(raster)
             return self._neurons.send(a, self._bias[None], (a.shape[0], a.shape[1], a.shape[2]), trace)
         if isinstance(self.sums, MessageSums):
-            a = self.sums(raster)
-            return self._neurons.run(a, self._largest * self.sums.message, self._bias, resets, trace)
+            a, message = self.sums(raster)
+            return self._neurons.run(a, self._largest * message, self._bias, resets, trace)
         if self._memoryless is not None and not trace:
             gather = self.sums.gathering(raster)
             if gather is not None and gather.by_image(raster):

@@ -119,6 +119,10 @@ class LayerSums:
         gather = self.gather
         return gather if gather is not None and _active(raster) <= gather.activity else None
 
+    def settle(self) -> None:
+        """Tries out which form is the fastest, which else the first raster does."""
+        _ = self.gather, self.bytes
+
     @cached_property
     def reach(self) -> int:
         """What no magnitude of a sum is above, whatever spikes arrive."""
@@ -192,9 +196,6 @@ class MessageSums:
         largest: sum of weights of one neuron.
         bits: to which a product of a delayed synapse wraps.
         path: how sums are computed on the CPU.
-
-    Attributes:
-        message: the largest magnitude in the raster that entered last.
     """
 
     def __init__(
@@ -208,14 +209,17 @@ class MessageSums:
         self._of = cache(lambda dtype: make(dtype, path))
         self._heaviest = int(abs(layer.weight).max())
         self._delayed = layer if isinstance(layer, Dense) and layer.delay is not None else None
-        self.message = 0
 
-    def __call__(self, raster: torch.Tensor) -> torch.Tensor:
-        """Messages ``(steps, images, inputs)``, int32, to sums: whole numbers ``(steps, images, neurons)``."""
-        self.message = max(int(raster.max()), -int(raster.min()))
-        sums = self._of(torch.float64 if raster.device.type != "cpu" else exact_type(self._layer, self.message))
+    def __call__(self, raster: torch.Tensor) -> tuple[torch.Tensor, int]:
+        """Messages ``(steps, images, inputs)``, int32, to sums: whole numbers ``(steps, images, neurons)``; and the
+        largest magnitude of a message."""
+        largest = max(int(raster.max()), -int(raster.min()))
+        return self._sums(raster, largest), largest
+
+    def _sums(self, raster: torch.Tensor, largest: int) -> torch.Tensor:
+        sums = self._of(torch.float64 if raster.device.type != "cpu" else exact_type(self._layer, largest))
         if self._delayed is not None:
-            if self._heaviest * self.message >= 1 << (self._bits - 1):
+            if self._heaviest * largest >= 1 << (self._bits - 1):
                 return wrapped_delayed(self._delayed, sums.columns, raster, self._bits)
             return sums.products(raster)
         share = (raster != 0).float().mean(dim=(1, 2))
