@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +16,7 @@ from esvae.errors import ConfigError, DataError
 from export.ir import CircuitPrior, Network
 from export.ir.circuit import circuit_of, whole_network
 from sim.circuit import circuit_windows
-from sim.counts.ops import Activity, Counter, Counts, Rasters
+from sim.counts.ops import Activity, Counted, Counter, Counts, Rasters
 from sim.energy.estimate import EnergyEstimate, estimate_all
 from sim.energy.profile import load_profile, profile_names
 from sim.twin.engine import Engine
@@ -91,12 +92,15 @@ def cost_of(entering: Entering, profiles: Sequence[str] = (), *, progress: Progr
     network = entering.network if circuit is None else whole_network(entering.network)
     engine, counter, done = Engine(entering.network), Counter(network), 0
     for part in entering.chunks():
-        first = part.first
-        for chunk in engine.run(part.stimulus):
-            stop = first + len(chunk[-1].v_end)
-            drawn = [] if circuit is None else _drawn(circuit, part.steps, first, stop)
-            counter.add([*drawn, *chunk])
-            first = stop
+
+        def counted(layers: Iterable[Activity], images: range, part: Entering = part) -> Counted:
+            drawn = []
+            if circuit is not None:
+                drawn = _drawn(circuit, part.steps, part.first + images.start, part.first + images.stop)
+            return counter.counted(itertools.chain(drawn, layers))
+
+        for found in engine.over(counted, part.stimulus):
+            counter.keep(found)
         done += part.images
         if progress is not None:
             progress(done / entering.images, "count")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -22,10 +22,21 @@ from esvae.arrays import Float64, Int64, Shaped, UInt8
 from esvae.errors import DataError
 from export.ir import Network, RecurrentDense, unlooped
 from sim.counts.fan_out import Macs, fan_out, macs
-from sim.counts.kernel import SpikeCounter
+from sim.counts.kernel import SpikeCounter, Tally
 from sim.trace import Trace
 
-__all__ = ["Activity", "Counter", "Counts", "LayerCounts", "Rasters", "Spread", "StepCounts", "count", "count_traces"]
+__all__ = [
+    "Activity",
+    "Counted",
+    "Counter",
+    "Counts",
+    "LayerCounts",
+    "Rasters",
+    "Spread",
+    "StepCounts",
+    "count",
+    "count_traces",
+]
 
 #: Order of the last axis of :attr:`Counts.per_image`.
 QUANTITIES = ("spikes_in", "synops", "spikes")
@@ -154,6 +165,25 @@ class Counts:
         return dict(zip(QUANTITIES, map(int, self.per_image.sum(axis=(0, 1))), strict=True))
 
 
+@dataclass
+class Counted:
+    """What :meth:`Counter.counted` found in a chunk, an entry a layer.
+
+    Attributes:
+        tallies: what passed its synapses.
+        sent: spikes that left, int64 ``(steps, images)``.
+        widest: the largest message that entered, as a number of the same bits.
+        raster: the first image's spikes, the entering ones first; of a first chunk.
+        input_neurons: how many.
+    """
+
+    tallies: list[Tally] = field(default_factory=list)
+    sent: list[np.ndarray] = field(default_factory=list)
+    widest: list[int] = field(default_factory=list)
+    raster: list[np.ndarray] = field(default_factory=list)
+    input_neurons: int = 0
+
+
 class Counter:
     """Counts chunk after chunk of a run of :meth:`sim.twin.engine.Engine.run`.
 
@@ -164,15 +194,15 @@ class Counter:
     def __init__(self, network: Network) -> None:
         self._synapses, self._labels = list(network.synapses()), network.labels
         self._reach = [fan_out(layer, before) for layer, before, _ in self._synapses]
-        self._counters: list[SpikeCounter] = []
+        self._counters = [SpikeCounter(reach) for reach in self._reach]
         self._per_image: list[np.ndarray] = []
         self._waiting: list[np.ndarray] = []
         self._steps: list[_Moments] = []
         self._raster: tuple[np.ndarray, ...] = ()
-        self._input_neurons = 0
+        self._input_neurons, self._from_pixels = 0, network.input_neurons is not None
         self._graded, self._widest = network.graded, [0] * len(self._synapses)
 
-    def add(self, chunk: Sequence[Activity]) -> None:
+    def add(self, chunk: Iterable[Activity]) -> None:
         """Counts one chunk.
 
         Where input neurons turn images into spikes, their activity comes first; the pixels are no spikes and are not
@@ -181,37 +211,56 @@ class Counter:
         Raises:
             DataError: the chunk has another window than those before it, or is not of this network.
         """
-        if len(chunk) == len(self._synapses) + 1:
-            self._input_neurons = math.prod(chunk[0].spikes.shape[2:])
-            chunk = chunk[1:]
-        if len(chunk) != len(self._synapses):
-            raise DataError(f"activity of {len(chunk)} layers, the network has {len(self._synapses)}")
-        steps, images = chunk[0].entering.shape[:2]
-        if not self._counters:
-            self._begin(steps, chunk)
+        self.keep(self.counted(chunk))
+
+    def counted(self, chunk: Iterable[Activity]) -> Counted:
+        """Counts one chunk, layer after layer as they come, in any thread; :meth:`keep` adds it to the others.
+
+        Raises:
+            DataError: it is not of this network.
+        """
+        found, of, before = Counted(), len(self._synapses), None
+        layers = iter(chunk)
+        if len(chunk) == of + 1 if isinstance(chunk, Sequence) else self._from_pixels:
+            found.input_neurons = math.prod(next(layers).spikes.shape[2:])
+        for layer in layers:
+            k = len(found.tallies)
+            if k >= of:
+                raise DataError(f"activity of more than {of} layers, the network has {of}")
+            if not self._raster:
+                found.raster += [_first_image(spikes) for spikes in (layer.entering, layer.spikes)[k > 0 :]]
+            seen = _seen(layer) if isinstance(self._synapses[k][0], RecurrentDense) else layer.entering
+            tally = self._counters[k].tally(seen)
+            found.widest.append(_largest(layer.entering) if self._graded[k] else 0)
+            if before is not None:
+                found.sent.append(tally.spikes if _same(before, seen) else _fired(before))
+            found.tallies.append(tally)
+            before = layer.spikes
+        if len(found.tallies) != of or before is None:
+            raise DataError(f"activity of {len(found.tallies)} layers, the network has {of}")
+        found.sent.append(_fired(before))
+        return found
+
+    def keep(self, found: Counted) -> None:
+        """Adds what :meth:`counted` gave.
+
+        Raises:
+            DataError: it has another window than those before it.
+        """
+        steps = len(found.tallies[0].spikes)
+        if not self._steps:
+            self._steps = [_Moments(steps) for _ in found.tallies]
+            self._raster = tuple(found.raster)
         if len(self._steps[0]) != steps:
             raise DataError(f"a chunk of {steps} steps after chunks of {len(self._steps[0])}; count them apart")
-        table = np.empty((len(chunk), steps, images, len(QUANTITIES)), np.int64)
-        for k, layer in enumerate(chunk):
-            seen = _seen(layer) if isinstance(self._synapses[k][0], RecurrentDense) else layer.entering
-            fired, operations = self._counters[k].add(seen)
-            table[k, :, :, 0], table[k, :, :, 1] = fired, operations
-            if self._graded[k]:
-                self._widest[k] = max(self._widest[k], _largest(layer.entering))
-            if k and _same(chunk[k - 1].spikes, seen):
-                table[k - 1, :, :, 2] = fired
-            elif k:
-                table[k - 1, :, :, 2] = _fired(chunk[k - 1].spikes)
-        table[-1, :, :, 2] = _fired(chunk[-1].spikes)
-        self._waiting.append(table)
+        for counter, tally in zip(self._counters, found.tallies, strict=True):
+            counter.keep(tally)
+        self._input_neurons = max(self._input_neurons, found.input_neurons)
+        self._widest = [max(pair) for pair in zip(self._widest, found.widest, strict=True)]
+        layers = zip(found.tallies, found.sent, strict=True)
+        self._waiting.append(np.stack([np.stack([t.spikes, t.operations, sent], axis=-1) for t, sent in layers]))
         if sum(table.shape[2] for table in self._waiting) >= _BATCH:
             self._settle()
-
-    def _begin(self, steps: int, chunk: Sequence[Activity]) -> None:
-        self._counters = [SpikeCounter(reach, steps) for reach in self._reach]
-        self._steps = [_Moments(steps) for _ in chunk]
-        rasters = [chunk[0].entering, *(layer.spikes for layer in chunk)]
-        self._raster = tuple(_first_image(spikes) for spikes in rasters)
 
     def _settle(self) -> None:
         """Sums up what waits: a few images at a time would take longer to sum up than to count."""
@@ -321,7 +370,7 @@ def _same(left: torch.Tensor, right: torch.Tensor) -> bool:
 
 def _fired(spikes: torch.Tensor) -> np.ndarray:
     """Spikes of each step and image: int64 ``(steps, images)``."""
-    return SpikeCounter(np.zeros(tuple(spikes.shape[2:]), np.int64), len(spikes)).add(spikes)[0]
+    return SpikeCounter(np.zeros(tuple(spikes.shape[2:]), np.int64)).tally(spikes).spikes
 
 
 def _first_image(spikes: torch.Tensor) -> np.ndarray:

@@ -11,6 +11,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numba
 import numpy as np
@@ -39,6 +40,7 @@ _LEAST = 16
 #: Updates of neurons for which a thread of its own is worth it, about 2 ms: threads take turns in what is not compiled.
 _SHARE = 1 << 21
 _FLOAT = 4
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,16 +130,34 @@ class Engine:
         Raises:
             DataError: a stimulus that does not fit the network.
         """
+        return self.over(lambda layers, _: list(layers), given, trace=trace, chunk=chunk, progress=progress)
+
+    def over(
+        self,
+        function: Callable[[Iterator[LayerActivity], range], _Found],
+        given: np.ndarray | Stimulus,
+        *,
+        trace: bool = False,
+        chunk: int | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> Iterator[_Found]:
+        """As :meth:`run`, but gives what a function makes of each chunk, in the thread that computes it.
+
+        Args:
+            function: takes the activity of one layer after the other, as they are computed, and which images those of
+                the chunk are.
+            given, trace, chunk, progress: see there.
+        """
         stimulus = as_stimulus(self.network, given)
         size = chunk or self._chunk(stimulus.steps, kept=True, trace=trace)
 
-        def activities(part: range) -> list[LayerActivity]:
-            return list(self._activities(stimulus.part(part.start, part.stop), trace))
+        def found(part: range) -> _Found:
+            return function(self._activities(stimulus.part(part.start, part.stop), trace), part)
 
         for images in _in_chunks(len(stimulus), size):
             parts = [images] if chunk else self._shared(images, stimulus.steps)
-            for part, layers in zip(parts, each_in_a_thread(activities, parts), strict=True):
-                yield layers
+            for part, each in zip(parts, each_in_a_thread(found, parts), strict=True):
+                yield each
                 if progress is not None:
                     progress(part.stop)
 
