@@ -44,6 +44,10 @@ DECODERS = {"chip-native decoder": subpixel_decoder, "paper's MNIST decoder": mn
 REPEATS = 7
 #: Images that are drawn, run and read at a time.
 _PART = 4096
+#: Passes, of as many images each as the twin takes at a time, of one measurement.
+_PASSES = 4
+#: Seconds after which torch's threads no longer spin, on the core of the next function, for more to do.
+_SPINNING = 0.02
 #: What keeps torch, oneDNN and numba from more than AVX2.
 _AVX2 = {
     "ATEN_CPU_CAPABILITY": "avx2",
@@ -62,6 +66,7 @@ def turns(*functions: Callable[[], object], repeats: int, clock: Callable[[], fl
     """Seconds of each function in each turn, ``(repeats, functions)``."""
     times = np.empty((repeats + 1, len(functions)))
     for repeat, k in itertools.product(range(repeats + 1), range(len(functions))):
+        time.sleep(_SPINNING)
         start = clock()
         functions[k]()
         times[repeat, k] = clock() - start
@@ -69,7 +74,7 @@ def turns(*functions: Callable[[], object], repeats: int, clock: Callable[[], fl
 
 
 def bare_convolutions(network: Network, images: int, *, first_as_matrix: bool) -> Callable[[], None]:
-    """The layers' convolutions alone, in float32 with channels innermost, on rasters that lie ready.
+    """The layers' convolutions alone, in float32 with channels innermost, on rasters that lie ready, pass after pass.
 
     On a 1x1 map a convolution with full padding multiplies mostly zeros; ``first_as_matrix`` spares it those.
     """
@@ -87,7 +92,7 @@ def bare_convolutions(network: Network, images: int, *, first_as_matrix: bool) -
 
     def run() -> None:
         with torch.inference_mode():
-            for call in calls:
+            for _, call in itertools.product(range(_PASSES), calls):
                 call()
 
     return run
@@ -101,7 +106,7 @@ def measure_limit() -> list[dict[str, Any]]:
         network = make()
         engine, dense, floats = Engine(network), Engine(network, path="dense"), Engine(network, path="float")
         chunk = engine._chunk(network.time_steps or 1, kept=False, trace=False)
-        spikes = latents(network, chunk)
+        spikes, images = latents(network, _PASSES * chunk), _PASSES * chunk
         literal = bare_convolutions(network, chunk, first_as_matrix=False)
         spared = bare_convolutions(network, chunk, first_as_matrix=True)
         times = turns(
@@ -110,13 +115,13 @@ def measure_limit() -> list[dict[str, Any]]:
             lambda e=floats, s=spikes: e.final_potentials(s),
             literal,
             spared,
-            repeats=5 * REPEATS,
+            repeats=3 * REPEATS,
             clock=time.process_time if threads == 1 else time.perf_counter,
         )
-        auto, full, floating, literal_time, spared_time = np.median(times, axis=0) / chunk * 1e3
+        auto, full, floating, literal_time, spared_time = np.median(times, axis=0) / images * 1e3
         ratio, strict, strictest, gain = np.median(times[:, [3, 4, 4, 2]] / times[:, [0, 0, 1, 0]], axis=0)
         activity = [float(layer.spikes.float().mean()) for layer in next(engine.run(spikes[: min(chunk, 8)]))][:-1]
-        stages = stage_times(dense, spikes)
+        stages = stage_times(dense, spikes[:chunk])
         rows.append(
             {
                 "network": name,

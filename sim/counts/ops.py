@@ -23,6 +23,7 @@ from esvae.errors import DataError
 from export.ir import Network, RecurrentDense, unlooped
 from sim.counts.fan_out import Macs, fan_out, macs
 from sim.counts.kernel import SpikeCounter, Tally
+from sim.counts.spread import QUANTITIES, Spread, StepCounts, StepMoments, spread_over
 from sim.trace import Trace
 
 __all__ = [
@@ -32,14 +33,10 @@ __all__ = [
     "Counts",
     "LayerCounts",
     "Rasters",
-    "Spread",
-    "StepCounts",
     "count",
     "count_traces",
 ]
 
-#: Order of the last axis of :attr:`Counts.per_image`.
-QUANTITIES = ("spikes_in", "synops", "spikes")
 #: Images that are summed up at a time.
 _BATCH = 256
 
@@ -63,34 +60,6 @@ class Rasters:
 
     entering: Shaped[torch.Tensor, "steps images *input"]
     spikes: Shaped[torch.Tensor, "steps images *layer"]
-
-
-@dataclass(frozen=True)
-class Spread:
-    """How a count is distributed over images.
-
-    Attributes:
-        mean, std: over the images (standard deviation of the population).
-        low, median, high: the images at 5, 50 and 95 %, or None where only moments are kept.
-        min, max: of one image.
-    """
-
-    mean: float
-    std: float
-    min: int
-    max: int
-    low: int | None = None
-    median: int | None = None
-    high: int | None = None
-
-
-@dataclass(frozen=True)
-class StepCounts:
-    """One layer's work in each step of the window, over images; every tuple has one entry a step."""
-
-    spikes_in: tuple[Spread, ...]
-    synops: tuple[Spread, ...]
-    spikes: tuple[Spread, ...]
 
 
 @dataclass(frozen=True)
@@ -197,7 +166,7 @@ class Counter:
         self._counters = [SpikeCounter(reach) for reach in self._reach]
         self._per_image: list[np.ndarray] = []
         self._waiting: list[np.ndarray] = []
-        self._steps: list[_Moments] = []
+        self._steps: list[StepMoments] = []
         self._raster: tuple[np.ndarray, ...] = ()
         self._input_neurons, self._from_pixels = 0, network.input_neurons is not None
         self._graded, self._widest = network.graded, [0] * len(self._synapses)
@@ -249,7 +218,7 @@ class Counter:
         """
         steps = len(found.tallies[0].spikes)
         if not self._steps:
-            self._steps = [_Moments(steps) for _ in found.tallies]
+            self._steps = [StepMoments(steps) for _ in found.tallies]
             self._raster = tuple(found.raster)
         if len(self._steps[0]) != steps:
             raise DataError(f"a chunk of {steps} steps after chunks of {len(self._steps[0])}; count them apart")
@@ -296,7 +265,7 @@ class Counter:
         node, before, after = self._synapses[k]
         layer, inputs = unlooped(node, before)
         neurons, synapses = math.prod(after), int(self._reach[k].sum())
-        spreads = {name: _spread(per_image[:, i]) for i, name in enumerate(QUANTITIES)}
+        spreads = {name: spread_over(per_image[:, i]) for i, name in enumerate(QUANTITIES)}
         synops = spreads["synops"].mean
         return LayerCounts(
             layer=self._labels[k],
@@ -315,47 +284,6 @@ class Counter:
             over_images=spreads,
             over_steps=self._steps[k].spreads(len(per_image)),
         )
-
-
-class _Moments:
-    """Sums, squares and extremes over images, for each step and quantity: whole numbers without a bound."""
-
-    def __init__(self, steps: int) -> None:
-        shape = (steps, len(QUANTITIES))
-        self._sum, self._squares = np.zeros(shape, object), np.zeros(shape, object)
-        self._min, self._max = np.full(shape, np.iinfo(np.int64).max), np.zeros(shape, np.int64)
-
-    def __len__(self) -> int:
-        return len(self._sum)
-
-    def add(self, table: np.ndarray) -> None:
-        """Takes int64 ``(steps, images, quantities)``."""
-        largest = int(table.max(initial=0))
-        wide = largest * largest * table.shape[1] > np.iinfo(np.int64).max
-        self._sum += table.sum(axis=1)
-        self._squares += np.square(table.astype(object) if wide else table).sum(axis=1)
-        self._min, self._max = np.minimum(self._min, table.min(axis=1)), np.maximum(self._max, table.max(axis=1))
-
-    def spreads(self, images: int) -> StepCounts:
-        return StepCounts(*(self._column(i, images) for i in range(len(QUANTITIES))))
-
-    def _column(self, i: int, images: int) -> tuple[Spread, ...]:
-        columns = (x[:, i] for x in (self._sum, self._squares, self._min, self._max))
-        return tuple(
-            Spread(
-                mean=int(total) / images,
-                std=math.sqrt(int(squares) * images - int(total) ** 2) / images,
-                min=int(low),
-                max=int(high),
-            )
-            for total, squares, low, high in zip(*columns, strict=True)
-        )
-
-
-def _spread(values: np.ndarray) -> Spread:
-    low, median, high = (int(q) for q in np.quantile(values, (0.05, 0.5, 0.95), method="inverted_cdf"))
-    mean = int(values.sum()) / len(values)
-    return Spread(mean, float(values.std()), int(values.min()), int(values.max()), low, median, high)
 
 
 def _seen(layer: Activity) -> torch.Tensor:
