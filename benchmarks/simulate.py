@@ -31,6 +31,7 @@ import torch
 from benchmarks.memory import peak_mib
 from benchmarks.networks import latents, mnist_decoder, subpixel_decoder, subpixel_generator
 from benchmarks.report import write_report
+from esvae.machine.allocator import keep_large_blocks
 from export.ir import Conv, ConvTranspose, Lif, Network
 from export.netx.write import write_netx
 from sim.readout import images_from_potentials
@@ -62,19 +63,21 @@ def best(*functions: Callable[[], object], repeats: int = REPEATS) -> list[float
     return turns(*functions, repeats=repeats).min(axis=0).tolist()
 
 
-def turns(*functions: Callable[[], object], repeats: int, clock: Callable[[], float] = time.perf_counter) -> np.ndarray:
-    """Seconds of each function in each turn, ``(repeats, functions)``."""
+def turns(
+    *functions: Callable[[], object], repeats: int, clock: Callable[[], float] = time.perf_counter, rest: float = 0
+) -> np.ndarray:
+    """Seconds of each function in each turn, ``(repeats, functions)``, after a rest of so many seconds."""
     times = np.empty((repeats + 1, len(functions)))
     for repeat, k in itertools.product(range(repeats + 1), range(len(functions))):
-        time.sleep(_SPINNING)
+        time.sleep(rest)
         start = clock()
         functions[k]()
         times[repeat, k] = clock() - start
     return times[1:]
 
 
-def bare_convolutions(network: Network, images: int, *, first_as_matrix: bool) -> Callable[[], None]:
-    """The layers' convolutions alone, in float32 with channels innermost, on rasters that lie ready, pass after pass.
+def bare_convolutions(network: Network, images: int, *, first_as_matrix: bool, passes: int = 1) -> Callable[[], None]:
+    """The layers' convolutions alone, in float32 with channels innermost, on rasters that lie ready, so many times.
 
     On a 1x1 map a convolution with full padding multiplies mostly zeros; ``first_as_matrix`` spares it those.
     """
@@ -92,7 +95,7 @@ def bare_convolutions(network: Network, images: int, *, first_as_matrix: bool) -
 
     def run() -> None:
         with torch.inference_mode():
-            for _, call in itertools.product(range(_PASSES), calls):
+            for _, call in itertools.product(range(passes), calls):
                 call()
 
     return run
@@ -107,8 +110,8 @@ def measure_limit() -> list[dict[str, Any]]:
         engine, dense, floats = Engine(network), Engine(network, path="dense"), Engine(network, path="float")
         chunk = engine._chunk(network.time_steps or 1, kept=False, trace=False)
         spikes, images = latents(network, _PASSES * chunk), _PASSES * chunk
-        literal = bare_convolutions(network, chunk, first_as_matrix=False)
-        spared = bare_convolutions(network, chunk, first_as_matrix=True)
+        literal = bare_convolutions(network, chunk, first_as_matrix=False, passes=_PASSES)
+        spared = bare_convolutions(network, chunk, first_as_matrix=True, passes=_PASSES)
         times = turns(
             lambda e=engine, s=spikes: e.final_potentials(s),
             lambda e=dense, s=spikes: e.final_potentials(s),
@@ -116,6 +119,7 @@ def measure_limit() -> list[dict[str, Any]]:
             literal,
             spared,
             repeats=3 * REPEATS,
+            rest=_SPINNING,
             clock=time.process_time if threads == 1 else time.perf_counter,
         )
         auto, full, floating, literal_time, spared_time = np.median(times, axis=0) / images * 1e3
@@ -162,8 +166,8 @@ def _in_a_process(*arguments: str, environment: dict[str, str] | None = None) ->
 
 def use_threads(count: int) -> None:
     """Of torch and of numba alike."""
+    numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))  # first: with OpenMP, it sets torch's too
     torch.set_num_threads(count)
-    numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))
 
 
 def stage_times(engine: Engine, spikes: np.ndarray) -> dict[str, float]:
@@ -188,6 +192,7 @@ def stage_times(engine: Engine, spikes: np.ndarray) -> dict[str, float]:
 def measure_events() -> list[dict[str, Any]]:
     """Sums in floating point against gathered ones of one layer, at several activities, on one thread."""
     use_threads(1)
+    keep_large_blocks()  # as an engine does
     rng = np.random.default_rng(0)
     neuron = Lif(4096, 3072, 100)
 
