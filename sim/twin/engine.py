@@ -2,7 +2,8 @@
 
 Time is folded into the batch, so that one convolution serves all steps of several images; then one compiled pass runs
 the neurons over the window. Images go through in chunks that fit a given memory and, where that allows, the processor's
-cache. Integers do not depend on the order of summation, so neither chunks nor threads change a result.
+cache; where a chunk has work for every thread, each takes its part of the images through all layers. Integers do not
+depend on the order of summation, so neither chunks nor threads change a result.
 """
 
 from __future__ import annotations
@@ -142,6 +143,8 @@ class Engine:
         progress: Callable[[int], None] | None = None,
     ) -> Iterator[_Found]:
         """As :meth:`run`, but gives what a function makes of each chunk, in the thread that computes it.
+
+        As many chunks are computed at once as there are threads.
 
         Args:
             function: takes the activity of one layer after the other, as they are computed, and which images those of
