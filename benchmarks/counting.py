@@ -54,15 +54,16 @@ def overhead(network: Network, images: int, rounds: int) -> dict[str, float]:
     """Seconds of the engine alone, and with counts, wall clock and processor, the fastest of each over the rounds."""
     rng = np.random.default_rng(0)
     spikes = (rng.random((images, network.time_steps or 16, *network.input_shape)) < 0.3).astype(np.uint8)
-    engine, counter = Engine(network), Counter(network)
+    engine = Engine(network)
 
     def alone() -> None:
         for _ in engine.over(lambda layers, _: [None for _ in layers], spikes):
             pass
 
     def counted() -> None:
-        for found in engine.over(lambda layers, _: counter.counted(layers), spikes):
-            counter.keep(found)
+        counter = Counter(network)
+        for _ in engine.over(lambda layers, images: counter.add(layers, images.start), spikes):
+            pass
 
     best = {name: float("inf") for name in ("engine_s", "counted_s", "engine_cpu_s", "counted_cpu_s")}
     for _ in range(rounds + 1):  # the first compiles
@@ -83,8 +84,8 @@ def memory(network: Network, images: int) -> dict[str, float]:
     early = 0.0
     for start in range(0, images, _CHUNK):
         spikes = (np.random.default_rng(start).random(shape) < 0.3).astype(np.uint8)
-        for found in engine.over(lambda layers, _: counter.counted(layers), spikes[: images - start]):
-            counter.keep(found)
+        for layers in engine.run(spikes[: images - start]):
+            counter.add(layers)
         if start == 3 * _CHUNK:
             early = peak_mib()
     return {"images": counter.result().images, "peak_mib_after_256": early, "peak_mib": peak_mib()}

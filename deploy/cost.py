@@ -16,7 +16,7 @@ from esvae.errors import ConfigError, DataError
 from export.ir import CircuitPrior, Network
 from export.ir.circuit import circuit_of, whole_network
 from sim.circuit import circuit_windows
-from sim.counts.ops import Activity, Counted, Counter, Counts, Rasters
+from sim.counts.ops import Activity, Counter, Counts, Rasters
 from sim.energy.estimate import EnergyEstimate, estimate_all
 from sim.energy.profile import load_profile, profile_names
 from sim.twin.engine import Engine
@@ -93,14 +93,14 @@ def cost_of(entering: Entering, profiles: Sequence[str] = (), *, progress: Progr
     engine, counter, done = Engine(entering.network), Counter(network), 0
     for part in entering.chunks():
 
-        def counted(layers: Iterable[Activity], images: range, part: Entering = part) -> Counted:
+        def add(layers: Iterable[Activity], images: range, part: Entering = part) -> None:
             drawn = []
             if circuit is not None:
                 drawn = _drawn(circuit, part.steps, part.first + images.start, part.first + images.stop)
-            return counter.counted(itertools.chain(drawn, layers))
+            counter.add(itertools.chain(drawn, layers), part.first - entering.first + images.start)
 
-        for found in engine.over(counted, part.stimulus):
-            counter.keep(found)
+        for _ in engine.over(add, part.stimulus):
+            pass
         done += part.images
         if progress is not None:
             progress(done / entering.images, "count")

@@ -11,8 +11,10 @@ number of images can be counted.
 from __future__ import annotations
 
 import math
+import operator
+import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -22,13 +24,12 @@ from esvae.arrays import Float64, Int64, Shaped, UInt8
 from esvae.errors import DataError
 from export.ir import Network, RecurrentDense, unlooped
 from sim.counts.fan_out import Macs, fan_out, macs
-from sim.counts.kernel import SpikeCounter, Tally
+from sim.counts.kernel import SpikeCounter
 from sim.counts.spread import QUANTITIES, Spread, StepCounts, StepMoments, spread_over
 from sim.trace import Trace
 
 __all__ = [
     "Activity",
-    "Counted",
     "Counter",
     "Counts",
     "LayerCounts",
@@ -134,27 +135,9 @@ class Counts:
         return dict(zip(QUANTITIES, map(int, self.per_image.sum(axis=(0, 1))), strict=True))
 
 
-@dataclass
-class Counted:
-    """What :meth:`Counter.counted` found in a chunk, an entry a layer.
-
-    Attributes:
-        tallies: what passed its synapses.
-        sent: spikes that left, int64 ``(steps, images)``.
-        widest: the largest message that entered, as a number of the same bits.
-        raster: the first image's spikes, the entering ones first; of a first chunk.
-        input_neurons: how many.
-    """
-
-    tallies: list[Tally] = field(default_factory=list)
-    sent: list[np.ndarray] = field(default_factory=list)
-    widest: list[int] = field(default_factory=list)
-    raster: list[np.ndarray] = field(default_factory=list)
-    input_neurons: int = 0
-
-
 class Counter:
-    """Counts chunk after chunk of a run of :meth:`sim.twin.engine.Engine.run`.
+    """Counts chunk after chunk of a run of :meth:`sim.twin.engine.Engine.run`, or of one that
+    :meth:`~sim.twin.engine.Engine.over` shares out: each thread counts for itself.
 
     Args:
         network: the network that runs.
@@ -163,81 +146,65 @@ class Counter:
     def __init__(self, network: Network) -> None:
         self._synapses, self._labels = list(network.synapses()), network.labels
         self._reach = [fan_out(layer, before) for layer, before, _ in self._synapses]
-        self._counters = [SpikeCounter(reach) for reach in self._reach]
-        self._per_image: list[np.ndarray] = []
-        self._waiting: list[np.ndarray] = []
-        self._steps: list[StepMoments] = []
-        self._raster: tuple[np.ndarray, ...] = ()
-        self._input_neurons, self._from_pixels = 0, network.input_neurons is not None
-        self._graded, self._widest = network.graded, [0] * len(self._synapses)
+        self._from_pixels, self._graded = network.input_neurons is not None, network.graded
+        self._steps, self._images = 0, 0
+        self._raster: list[np.ndarray] = []
+        self._lock, self._own, self._parts = threading.Lock(), threading.local(), list[_Part]()
 
-    def add(self, chunk: Iterable[Activity]) -> None:
-        """Counts one chunk.
+    def add(self, chunk: Iterable[Activity], first: int | None = None) -> None:
+        """Counts one chunk, layer after layer as they come.
 
         Where input neurons turn images into spikes, their activity comes first; the pixels are no spikes and are not
         counted, the neurons' updates are.
 
+        Args:
+            chunk: the layers' activities.
+            first: number of its first image, from 0 on; the one after those before unless given.
+
         Raises:
             DataError: the chunk has another window than those before it, or is not of this network.
         """
-        self.keep(self.counted(chunk))
-
-    def counted(self, chunk: Iterable[Activity]) -> Counted:
-        """Counts one chunk, layer after layer as they come, in any thread; :meth:`keep` adds it to the others.
-
-        Raises:
-            DataError: it is not of this network.
-        """
-        found, of, before = Counted(), len(self._synapses), None
+        of, table, before = len(self._synapses), list[list[np.ndarray]](), None
+        with_pixels = self._from_pixels
+        if isinstance(chunk, Sequence):
+            with_pixels = len(chunk) == of + 1
+            if len(chunk) - with_pixels != of:
+                raise DataError(f"activity of {len(chunk)} layers, the network has {of}")
         layers = iter(chunk)
-        if len(chunk) == of + 1 if isinstance(chunk, Sequence) else self._from_pixels:
-            found.input_neurons = math.prod(next(layers).spikes.shape[2:])
-        for layer in layers:
-            k = len(found.tallies)
-            if k >= of:
-                raise DataError(f"activity of more than {of} layers, the network has {of}")
-            if not self._raster:
-                found.raster += [_first_image(spikes) for spikes in (layer.entering, layer.spikes)[k > 0 :]]
+        updated = math.prod(next(layers).spikes.shape[2:]) if with_pixels else 0
+        for k, layer in enumerate(layers):
+            if k == 0:
+                steps, images = layer.entering.shape[:2]
+                part, first = self._begin(steps, images, first)
+                part.input_neurons = updated
+            if first == 0:
+                self._raster += [_first_image(spikes) for spikes in (layer.entering, layer.spikes)[k > 0 :]]
             seen = _seen(layer) if isinstance(self._synapses[k][0], RecurrentDense) else layer.entering
-            tally = self._counters[k].tally(seen)
-            found.widest.append(_largest(layer.entering) if self._graded[k] else 0)
+            fired, operations = part.counters[k].add(seen)
+            if self._graded[k]:
+                part.widest[k] = max(part.widest[k], _largest(layer.entering))
             if before is not None:
-                found.sent.append(tally.spikes if _same(before, seen) else _fired(before))
-            found.tallies.append(tally)
+                table[-1].append(fired if _same(before, seen) else _fired(before))
+            table.append([fired, operations])
             before = layer.spikes
-        if len(found.tallies) != of or before is None:
-            raise DataError(f"activity of {len(found.tallies)} layers, the network has {of}")
-        found.sent.append(_fired(before))
-        return found
+        assert before is not None
+        assert first is not None
+        table[-1].append(_fired(before))
+        part.keep(first, np.stack([np.stack(of_layer, axis=1) for of_layer in table]))
 
-    def keep(self, found: Counted) -> None:
-        """Adds what :meth:`counted` gave.
-
-        Raises:
-            DataError: it has another window than those before it.
-        """
-        steps = len(found.tallies[0].spikes)
-        if not self._steps:
-            self._steps = [StepMoments(steps) for _ in found.tallies]
-            self._raster = tuple(found.raster)
-        if len(self._steps[0]) != steps:
-            raise DataError(f"a chunk of {steps} steps after chunks of {len(self._steps[0])}; count them apart")
-        for counter, tally in zip(self._counters, found.tallies, strict=True):
-            counter.keep(tally)
-        self._input_neurons = max(self._input_neurons, found.input_neurons)
-        self._widest = [max(pair) for pair in zip(self._widest, found.widest, strict=True)]
-        layers = zip(found.tallies, found.sent, strict=True)
-        self._waiting.append(np.stack([np.stack([t.spikes, t.operations, sent], axis=-1) for t, sent in layers]))
-        if sum(table.shape[2] for table in self._waiting) >= _BATCH:
-            self._settle()
-
-    def _settle(self) -> None:
-        """Sums up what waits: a few images at a time would take longer to sum up than to count."""
-        if self._waiting:
-            table, self._waiting = np.concatenate(self._waiting, axis=2), []
-            for moments, layer in zip(self._steps, table, strict=True):
-                moments.add(layer)
-            self._per_image.append(table.sum(axis=1))
+    def _begin(self, steps: int, images: int, first: int | None) -> tuple[_Part, int]:
+        """What this thread has counted, and the number of the first of these images."""
+        with self._lock:
+            self._steps = self._steps or steps
+            if self._steps != steps:
+                raise DataError(f"a chunk of {steps} steps after chunks of {self._steps}; count them apart")
+            first = self._images if first is None else first
+            self._images += images
+            if not hasattr(self._own, "part"):
+                self._own.part = _Part(self._reach, steps)
+                self._parts.append(self._own.part)
+        part: _Part = self._own.part
+        return part, first
 
     def result(self) -> Counts:
         """What has been counted so far.
@@ -245,23 +212,30 @@ class Counter:
         Raises:
             DataError: nothing has.
         """
-        self._settle()
-        if not self._per_image:
+        if not self._parts:
             raise DataError("no image was counted; give at least one")
-        per_image = np.concatenate(self._per_image, axis=1)
-        steps = len(self._steps[0])
-        layers = tuple(self._layer(k, per_image[k], steps) for k in range(len(self._synapses)))
+        for part in self._parts:
+            part.settle()
+        ordered = sorted((each for part in self._parts for each in part.per_image), key=operator.itemgetter(0))
+        per_image = np.concatenate([counted for _, counted in ordered], axis=1)
+        layers = tuple(self._layer(k, per_image[k]) for k in range(len(self._synapses)))
         return Counts(
             images=per_image.shape[1],
-            steps=steps,
+            steps=self._steps,
             layers=layers,
             per_image=per_image,
-            entering=tuple(counter.by_neuron for counter in self._counters),
-            input_updates=self._input_neurons * steps,
-            raster=self._raster,
+            entering=tuple(
+                np.sum([part.counters[k].by_neuron for part in self._parts], axis=0) for k in range(len(layers))
+            ),
+            input_updates=max(part.input_neurons for part in self._parts) * self._steps,
+            raster=tuple(self._raster),
         )
 
-    def _layer(self, k: int, per_image: np.ndarray, steps: int) -> LayerCounts:
+    def _layer(self, k: int, per_image: np.ndarray) -> LayerCounts:
+        steps, widest = self._steps, max(part.widest[k] for part in self._parts)
+        moments = StepMoments(steps)
+        for part in self._parts:
+            moments.merge(part.moments[k])
         node, before, after = self._synapses[k]
         layer, inputs = unlooped(node, before)
         neurons, synapses = math.prod(after), int(self._reach[k].sum())
@@ -280,10 +254,42 @@ class Counter:
             sparsity=1 - synops / (synapses * steps) if synapses else 1.0,
             zero_weights=float((layer.weight == 0).mean()),
             macs=macs(layer, inputs),
-            message_bits=self._widest[k].bit_length() + 1 if self._graded[k] else 0,
+            message_bits=widest.bit_length() + 1 if self._graded[k] else 0,
             over_images=spreads,
-            over_steps=self._steps[k].spreads(len(per_image)),
+            over_steps=moments.spreads(len(per_image)),
         )
+
+
+class _Part:
+    """What one thread has counted.
+
+    Attributes:
+        counters, moments: of each layer.
+        per_image: numbers of first images, and counts ``(layers, images, quantities)`` from there on.
+        widest: the largest message that entered each layer, as a number of the same bits.
+        input_neurons: how many.
+    """
+
+    def __init__(self, reach: Sequence[np.ndarray], steps: int) -> None:
+        self.counters = [SpikeCounter(of_layer, steps) for of_layer in reach]
+        self.moments = [StepMoments(steps) for _ in reach]
+        self.per_image: list[tuple[int, np.ndarray]] = []
+        self.widest, self.input_neurons = [0] * len(reach), 0
+        self._waiting: list[np.ndarray] = []
+
+    def keep(self, first: int, table: np.ndarray) -> None:
+        """Takes counts int64 ``(layers, steps, quantities, images)`` of images from ``first`` on."""
+        self.per_image.append((first, table.sum(axis=1).swapaxes(1, 2)))
+        self._waiting.append(table)
+        if sum(table.shape[3] for table in self._waiting) >= _BATCH:
+            self.settle()
+
+    def settle(self) -> None:
+        """Sums up what waits: a few images at a time would take longer to sum up than to count."""
+        if self._waiting:
+            table, self._waiting = np.concatenate(self._waiting, axis=3), []
+            for moments, of_layer in zip(self.moments, table, strict=True):
+                moments.add(of_layer)
 
 
 def _seen(layer: Activity) -> torch.Tensor:
@@ -298,7 +304,7 @@ def _same(left: torch.Tensor, right: torch.Tensor) -> bool:
 
 def _fired(spikes: torch.Tensor) -> np.ndarray:
     """Spikes of each step and image: int64 ``(steps, images)``."""
-    return SpikeCounter(np.zeros(tuple(spikes.shape[2:]), np.int64)).tally(spikes).spikes
+    return SpikeCounter(np.zeros(tuple(spikes.shape[2:]), np.int64), len(spikes)).add(spikes)[0]
 
 
 def _first_image(spikes: torch.Tensor) -> np.ndarray:

@@ -55,12 +55,20 @@ class StepMoments:
         return len(self._sum)
 
     def add(self, table: np.ndarray) -> None:
-        """Takes int64 ``(steps, images, quantities)``."""
+        """Takes int64 ``(steps, quantities, images)``."""
         largest = int(table.max(initial=0))
-        wide = largest * largest * table.shape[1] > np.iinfo(np.int64).max
-        self._sum += table.sum(axis=1)
-        self._squares += np.square(table.astype(object) if wide else table).sum(axis=1)
-        self._min, self._max = np.minimum(self._min, table.min(axis=1)), np.maximum(self._max, table.max(axis=1))
+        wide = largest * largest * table.shape[2] > np.iinfo(np.int64).max
+        squares = np.square(table.astype(object) if wide else table).sum(axis=2)
+        self._merge(table.sum(axis=2), squares, table.min(axis=2), table.max(axis=2))
+
+    def merge(self, other: StepMoments) -> None:
+        """Takes those of other images."""
+        self._merge(other._sum, other._squares, other._min, other._max)
+
+    def _merge(self, total: np.ndarray, squares: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
+        self._sum += total
+        self._squares += squares
+        self._min, self._max = np.minimum(self._min, low), np.maximum(self._max, high)
 
     def spreads(self, images: int) -> StepCounts:
         return StepCounts(*(self._column(i, images) for i in range(len(QUANTITIES))))

@@ -58,9 +58,8 @@ def test_every_state_is_the_references(case: tuple[Network, Stimulus]) -> None:
 def test_counts_are_those_of_one_image_after_the_other(case: tuple[Network, Stimulus]) -> None:
     network, stimulus = case
     counter, engine, seen = Counter(network), Engine(network), []
-    for found in engine.over(lambda layers, images: (counter.counted(layers), images), stimulus):
-        counter.keep(found[0])
-        seen.append(found[1])
+    for images in engine.over(lambda layers, images: counter.add(layers, images.start) or images, stimulus):
+        seen.append(images)
     assert [number for images in seen for number in images] == list(range(len(stimulus)))
     got, one_by_one = counter.result(), count(network, engine.run(stimulus, chunk=1))
     assert got.layers == one_by_one.layers
