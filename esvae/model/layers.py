@@ -80,7 +80,6 @@ class SpikingLayer(nn.Module):
                 steps,
                 DrivingNorm.of(self.norm),
                 (keep, threshold, width),
-                training=self.training,
                 constant=constant,
                 shares=shares,
                 offset=offset,

@@ -318,6 +318,7 @@ class DrivingNorm(NamedTuple):
     Attributes:
         weight, bias: ``(channels,)``.
         mean, variance: ``(channels,)``, running; used in evaluation, updated in place in training by ``momentum``.
+        training: takes the statistics of what it is given, over all but the channels.
     """
 
     weight: torch.Tensor
@@ -326,12 +327,13 @@ class DrivingNorm(NamedTuple):
     variance: torch.Tensor
     momentum: float
     eps: float
+    training: bool
 
     @classmethod
     def of(cls, norm: Any) -> DrivingNorm:
         """A :class:`~esvae.model.threshold_norm.ThresholdNorm`, its threshold taken into the weight."""
         scale = norm.weight * norm.threshold
-        return cls(scale, norm.bias, norm.running_mean, norm.running_var, norm.momentum, norm.eps)
+        return cls(scale, norm.bias, norm.running_mean, norm.running_var, norm.momentum, norm.eps, norm.training)
 
 
 def norm_lif(
@@ -340,7 +342,6 @@ def norm_lif(
     norm: DrivingNorm,
     neuron: tuple[Scalar, Scalar, float],
     *,
-    training: bool,
     constant: bool = False,
     shares: Float[torch.Tensor, " steps"] | None = None,
     offset: Float[torch.Tensor, " channels"] | None = None,
@@ -354,7 +355,6 @@ def norm_lif(
         steps: length of the window.
         norm: what drives the neurons.
         neuron: ``keep``, ``threshold`` and ``width``, see :func:`~esvae.neurons.lif.lif`.
-        training: take the statistics of ``x`` over all but the channels.
         constant: see above.
         shares: gives the sum of the spikes over time, weighted by them, instead of the spikes.
         offset: to be thought of as added to ``x``.
@@ -369,7 +369,7 @@ def norm_lif(
     layout = _Layout(channels, 1 if innermost else math.prod(x.shape[2:]))
     flat = rows.contiguous().reshape(drives, -1)
     added = 0.0 if offset is None else offset.detach().double().numpy()
-    if training:
+    if norm.training:
         mean, variance = layout.moments(as_array(flat), as_array(norm.weight).dtype)
         # Shown at every step or not, the window has this many values.
         count = x.numel() // channels * (steps if constant else 1)
@@ -380,7 +380,7 @@ def norm_lif(
         mean, variance = (value.double().numpy() for value in (norm.mean, norm.variance))
         mean = mean - added
     keep, threshold, width = neuron
-    settings = (steps, width, norm.eps, training, kept_as or x.dtype)
+    settings = (steps, width, norm.eps, norm.training, kept_as or x.dtype)
     over_time = None if shares is None else shares.numpy()
     spikes: torch.Tensor = _NormLif.apply(
         flat, norm.weight, norm.bias, offset, keep, threshold, mean, variance, layout, over_time, settings

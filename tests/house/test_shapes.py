@@ -61,14 +61,14 @@ def test_a_call_is_checked_even_after_many() -> None:
 
 NEURON, SUMS, BIAS = Lif(4096, 2048, 1), torch.ones(4, 2, 3), torch.ones(3)
 FLOAT_NEURON: dict[str, Any] = {"keep": 0.5, "threshold": 0.2, "width": 0.4}
-NORM = (DrivingNorm(BIAS, BIAS, BIAS, BIAS, 0.1, 1e-5), (0.5, 0.2, 0.4))
+NORM = (DrivingNorm(BIAS, BIAS, BIAS, BIAS, 0.1, 1e-5, training=False), (0.5, 0.2, 0.4))
 
 #: Calls that fit, of functions in modules that numba compiles, and with an axis of which they do not.
 COMPILED: list[tuple[Callable[..., torch.Tensor], tuple[Any, ...], dict[str, Any], tuple[Any, ...]]] = [
     (integer_lif, (SUMS, BIAS, NEURON), {}, (SUMS, BIAS[:2], NEURON)),
     (integer_readout, (SUMS, BIAS, NEURON), {}, (SUMS[0], BIAS, NEURON)),
     (lif, (SUMS.flatten(0, 1), 4), FLOAT_NEURON, (SUMS.long(), 4)),
-    (norm_lif, (SUMS.flatten(0, 1), 4, *NORM), {"training": False}, (SUMS.long(), 4, *NORM)),
+    (norm_lif, (SUMS.flatten(0, 1), 4, *NORM), {}, (SUMS.long(), 4, *NORM)),
 ]
 
 

@@ -102,9 +102,7 @@ def test_norm_and_lif_in_one_pass(shape: tuple[int, ...], training: bool, consta
             norm.running_mean.fill_(0.4)
         leaf = x.clone().requires_grad_()
         if fused:
-            spikes = norm_lif(
-                leaf, steps, DrivingNorm.of(norm), (keep, threshold, width), training=training, constant=constant
-            )
+            spikes = norm_lif(leaf, steps, DrivingNorm.of(norm), (keep, threshold, width), constant=constant)
         else:
             driven = norm(leaf, copies=steps if constant else 1)
             spikes = lif(driven, steps, keep=keep, threshold=threshold, width=width, constant=constant)
@@ -137,7 +135,6 @@ def test_in_bfloat16_is_what_it_is_in_float32_and_rounded_once(
             steps,
             DrivingNorm.of(norm),
             (0.3, 0.2, 0.4),
-            training=True,
             constant=constant,
             shares=shares,
             kept_as=kept_as,
@@ -161,6 +158,6 @@ def test_the_number_of_threads_changes_no_bit(shape: tuple[int, ...]) -> None:
     for count in (1, 2, 3):
         with threads(count):
             norm = ThresholdNorm(shape[0], 0.2)
-            norm_lif(x, 4, DrivingNorm.of(norm), (0.3, 0.2, 0.4), training=True)
+            norm_lif(x, 4, DrivingNorm.of(norm), (0.3, 0.2, 0.4))
             means.append(torch.cat([norm.running_mean, norm.running_var]))
     assert all(torch.equal(each, means[0]) for each in means)
