@@ -12,7 +12,7 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
-__all__ = ["Ending", "SignalReceived"]
+__all__ = ["Ending", "SignalReceived", "Undivided"]
 
 #: What is said of each. A shell knows the end by a signal from the exit code 128 + its number.
 SIGNALS = {
@@ -36,12 +36,18 @@ class Ending:
 
     Attributes:
         number: of the signal that came, or None.
+        undivided: how many :class:`Undivided` it waits for.
     """
+
+    #: Of this process, while its command runs.
+    current: Ending | None = None
 
     def __init__(self) -> None:
         self.number: int | None = None
+        self.undivided = 0
         self._before: dict[int, Any] = {}
         self._hook = sys.unraisablehook
+        self._outer: Ending | None = None
 
     @property
     def message(self) -> str:
@@ -58,11 +64,13 @@ class Ending:
         for number in SIGNALS:
             if signal.getsignal(number) != signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._came)
+        self._outer, Ending.current = Ending.current, self
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        Ending.current = self._outer
         for number, handler in self._before.items():
             signal.signal(number, handler)
         sys.unraisablehook = self._hook
@@ -76,7 +84,8 @@ class Ending:
     def _came(self, number: int, frame: FrameType | None) -> None:
         if self.number is None:
             self.number = number
-            raise SignalReceived
+            if not self.undivided:
+                raise SignalReceived
 
     def _unraisable(self, lost: sys.UnraisableHookArgs) -> None:
         """Python drops an exception that is raised in a destructor or a callback of C: that one must not be lost."""
@@ -85,3 +94,25 @@ class Ending:
             threading.Timer(_AGAIN_SECONDS, signal.pthread_kill, [threading.main_thread().ident, number]).start()
         else:
             self._hook(lost)
+
+
+class Undivided:
+    """What is done inside its context in the main thread is done whole: a signal that comes meanwhile is raised after.
+
+    For what takes milliseconds and leaves the terminal or a library broken where it is cut short.
+    """
+
+    def __enter__(self) -> None:
+        in_main = threading.current_thread() is threading.main_thread()
+        self._ending = Ending.current if in_main else None
+        if self._ending is not None:
+            self._came_before = self._ending.number
+            self._ending.undivided += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._ending is not None:
+            self._ending.undivided -= 1
+            if self._ending.number != self._came_before and not self._ending.undivided:
+                raise SignalReceived

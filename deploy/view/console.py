@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console, RenderableType
 from rich.text import Text
 
+from deploy.ending import Undivided
 from deploy.view.prose import in_lines
 from deploy.view.table import Table, save_csv
 from deploy.view.terminal import blocks
@@ -71,7 +72,7 @@ def say_text(text: str) -> None:
 
 def tell(text: str) -> None:
     """Prints one line on the error stream."""
-    with speaking():
+    with speaking(), Undivided():  # what rich holds back where it is cut short would hold back the bars as well
         _err.print(text, markup=False, soft_wrap=True)
 
 
@@ -128,15 +129,18 @@ def _placed(title: str, text: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _cleared_by_errors(display: Progress) -> Iterator[None]:
-    """Leaves nothing of the bars where what they told of has failed: the error stands alone."""
+def _on_display(display: Progress) -> Iterator[None]:
+    """While the bars are shown; leaves nothing of them where what they told of has failed: the error stands alone."""
     try:
+        with Undivided():
+            display.start()
         with displayed() if display.console.is_terminal and not display.disable else nullcontext():
             yield
+        with Undivided():
+            display.stop()
     except BaseException:
         display.live.transient = True
         display.live.stop()
-        display.disable = True  # no line is left blank where no terminal is
         raise
 
 
@@ -156,21 +160,25 @@ def stages(*, shown: bool = True, width: int = 0) -> Iterator[Callable[[str], Re
         width: columns that the names take at least, so that the bars begin below each other.
     """
     before = None
-    with _display(shown=shown) as display, _cleared_by_errors(display):
+    display = _display(shown=shown)
+    with _on_display(display):
 
         def end() -> None:
-            if display.tasks:
-                display.update(display.task_ids[-1], completed=1.0, text="", below="")
+            with Undivided():
+                if display.tasks:
+                    display.update(display.task_ids[-1], completed=1.0, text="", below="")
 
         def start(stage: str) -> Report:
             nonlocal before
             end()
             title = f"{stage:{width}s}"
-            task, was = display.add_task(title, total=1.0, text="", below=""), doing(stage)
+            with Undivided():
+                task, was = display.add_task(title, total=1.0, text="", below=""), doing(stage)
             before = was if before is None else before
 
             def report(share: float, text: str) -> None:
-                display.update(task, completed=share, **_placed(title, text))
+                with Undivided():
+                    display.update(task, completed=share, **_placed(title, text))
                 doing(f"{stage}: {share:.0%}, {text}")
 
             return report

@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 import signal
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from deploy.ending import Ending
+from deploy.ending import Ending, Undivided
 from deploy.lava.find import find_lava_python
 from esvae.errors import LavaMissingError
 from interrupt import JOBS, SIGNALS, Bench
@@ -78,6 +79,41 @@ def test_a_second_signal_does_not_cut_short_what_the_first_began() -> None:
         except KeyboardInterrupt:
             signal.raise_signal(signal.SIGTERM)
         assert ending.code == 130
+
+
+def test_what_is_undivided_is_done_whole() -> None:
+    done = []
+    with Ending() as ending:
+        try:
+            with Undivided():
+                with Undivided():
+                    signal.raise_signal(signal.SIGTERM)
+                    done.append("inner")
+                done.append("outer")
+            done.append("more")
+        except KeyboardInterrupt:
+            with Undivided():  # what is cleared away after it ends as well
+                done.append("cleared")
+        assert ending.code == 143
+    assert done == ["inner", "outer", "cleared"]
+
+
+def test_what_another_thread_does_undivided_holds_nothing_back() -> None:
+    begun, over = threading.Event(), threading.Event()
+
+    def work() -> None:
+        with Undivided():
+            begun.set()
+            over.wait(10)
+
+    thread = threading.Thread(target=work)
+    with Ending():
+        thread.start()
+        begun.wait(10)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        over.set()
+        thread.join()
 
 
 def test_what_the_caller_ignores_stays_ignored() -> None:
