@@ -9,6 +9,7 @@ network.generate(n=64, seed=0)
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 from deploy.compare import Comparison
@@ -24,7 +25,7 @@ from esvae.machine.outputs import output_file
 from esvae.training.train import train as run_training
 from export.frontends import load_source
 from export.ir import FloatNetwork
-from export.pipeline import Exported, export_network
+from export.pipeline import Exported, Options, export_network
 
 __all__ = ["compare", "energy", "export", "load", "simulate", "train", "verify"]
 
@@ -55,14 +56,21 @@ def load(source: str | os.PathLike[str] | LoadedNetwork) -> LoadedNetwork:
 
 
 @in_own_words
-def export(source: FloatNetwork | str | os.PathLike[str], target: str | os.PathLike[str], **options: Any) -> Exported:
+def export(
+    source: FloatNetwork | str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    *,
+    progress: Callable[[float, str], None] | None = None,
+    **options: Any,
+) -> Exported:
     """Quantizes a network and writes it as a Lava-DL netx file.
 
     Args:
         source: what a frontend such as ``esvae.from_norse`` gives; a run directory, ``pretrained:NAME``, an official
             state dict, a NIR graph or a ``.net`` file.
         target: the ``.net`` file.
-        options: of :func:`export.pipeline.export_network`: ``weight_bits``, ``lowering``, ``calibration``, ``spikes``,
+        progress: called with the share done, 0 to 1, and the name of the pass.
+        options: those of :class:`export.pipeline.Options`: ``weight_bits``, ``lowering``, ``calibration``, ``spikes``,
             ``circuit``, ``read_steps``.
 
     Raises:
@@ -78,7 +86,7 @@ def export(source: FloatNetwork | str | os.PathLike[str], target: str | os.PathL
     network = source if isinstance(source, FloatNetwork) else load_source(source)
     if options.get("spikes") is not None:
         options["spikes"] = raster_of(options["spikes"], network.input_shape)
-    return export_network(network, target, **options)
+    return export_network(network, target, Options(**options), progress=progress)
 
 
 def simulate(source: str | os.PathLike[str] | LoadedNetwork, n: int = 4, seed: int = 0, **given: Any) -> Traces:

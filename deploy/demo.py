@@ -17,7 +17,7 @@ from deploy.view.prose import training_line
 from esvae.config import Config
 from esvae.data import load_images
 from esvae.pictures import save_comparison, save_grid
-from esvae.training import Machine, evaluate_mse, train
+from esvae.training import Machine, TrainingCallbacks, evaluate_mse, train
 from export.pipeline import export_run
 from sim.counts.ops import LayerCounts, count
 from sim.sampler import draw_latents
@@ -95,8 +95,9 @@ def run_demo(
         out / "run",
         resume=True,
         machine=Machine(max_steps=max_steps),
-        progress=lambda step, steps, mse, epoch: report(step / steps, training_line(mse, epoch)),
-        stage=follow,
+        callbacks=TrainingCallbacks(
+            lambda step, steps, mse, epoch: report(step / steps, training_line(mse, epoch)), follow
+        ),
     )
     images = load_images(config.data)
     test_mse = evaluate_mse(run.model, images.test)

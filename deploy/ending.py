@@ -48,6 +48,7 @@ class Ending:
         self._before: dict[int, Any] = {}
         self._hook = sys.unraisablehook
         self._outer: Ending | None = None
+        self._cut_short = False  # whether a destructor or a callback was
 
     @property
     def message(self) -> str:
@@ -88,11 +89,15 @@ class Ending:
                 raise SignalReceived
 
     def _unraisable(self, lost: sys.UnraisableHookArgs) -> None:
-        """Python drops an exception that is raised in a destructor or a callback of C: that one must not be lost."""
+        """Python drops an exception that is raised in a destructor or a callback of C: that one must not be lost.
+
+        What a destructor that was cut short stumbles over later on is nothing that a user could mend, and is not told.
+        """
         if self.number is not None and issubclass(lost.exc_type, SignalReceived):
             number, self.number = self.number, None
+            self._cut_short = True
             threading.Timer(_AGAIN_SECONDS, signal.pthread_kill, [threading.main_thread().ident, number]).start()
-        else:
+        elif not self._cut_short and self.number is None:
             self._hook(lost)
 
 

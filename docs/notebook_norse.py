@@ -52,10 +52,10 @@ for _ in range(300):
     optimizer.step()
 print(f"loss {loss.item():.3f}")""",
     """Exported with 8 bit weights. The rounding error of each layer:""",
-    """from export import export_network
+    """from export import Options, export_network
 from export.frontends import from_norse
 
-done = export_network(from_norse(network.eval(), (1, 8, 8), time_steps=16), "norse.net", weight_bits=8)
+done = export_network(from_norse(network.eval(), (1, 8, 8), time_steps=16), "norse.net", Options(weight_bits=8))
 [(entry.layer, f"{entry.weight_error:.2%}") for entry in done.quantization]""",
     """The same spikes through Norse and through the file, in the chip's integers:""",
     """from export.netx import read_netx

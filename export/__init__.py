@@ -6,9 +6,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from export.ir import Network
     from export.netx import read_netx, write_netx
-    from export.pipeline import Exported, export_network, export_run, integer_network
+    from export.pipeline import Exported, Options, export_network, export_run, integer_network
 
-__all__ = ["Exported", "Network", "export_network", "export_run", "integer_network", "read_netx", "write_netx"]
+__all__ = [
+    "Exported",
+    "Network",
+    "Options",
+    "export_network",
+    "export_run",
+    "integer_network",
+    "read_netx",
+    "write_netx",
+]
 
 _FROM = {"Network": "export.ir", "read_netx": "export.netx", "write_netx": "export.netx"}
 

@@ -35,9 +35,9 @@ from export.passes import (
     check_ranges,
     check_rates,
     departures,
+    fidelity_spikes,
     fold_norm,
-    judge,
-    judging_spikes,
+    layer_fidelity,
     lower_dense,
     lower_subpixel,
     lowering_costs,
@@ -175,12 +175,12 @@ def _draw(state: State) -> dict[Part[Any], Any]:
     return {FINAL: state[READ] if circuit is None else with_circuit(state[READ], circuit)}
 
 
-def _judge(state: State) -> dict[Part[Any], Any]:
+def _check_rates(state: State) -> dict[Part[Any], Any]:
     folded, bits, options = state[FOLDED], state[BITS], state[OPTIONS]
-    spikes = judging_spikes(folded, options.spikes)
+    spikes = fidelity_spikes(folded, options.spikes)
     if spikes is None:
         return {FIDELITY: []}
-    judged = judge(folded, state[PLAIN], spikes)
+    judged = layer_fidelity(folded, state[PLAIN], spikes)
     check_rates(_of_bits(folded, bits), bits, options.calibration, spikes, judged)
     return {FIDELITY: judged}
 
@@ -216,9 +216,9 @@ PASSES: tuple[Pass, ...] = (
     ),
     # Behind the ranges, as currents that wrap say nothing about rates.
     Pass(
-        "judge",
+        "check_rates",
         (FOLDED, PLAIN, RANGES, BITS, OPTIONS),
-        _judge,
+        _check_rates,
         lambda state: not any(layer.lost for layer in state[FIDELITY]),
     ),
     # Of a network that was judged.
@@ -303,7 +303,7 @@ def warnings_of(done: Compiled, network: FloatNetwork, options: Options = Option
         done: what was made of ``network`` with ``options``.
     """
     found, folded = departures(done.fidelity), fold_norm(network)
-    spikes = judging_spikes(folded, options.spikes)
+    spikes = fidelity_spikes(folded, options.spikes)
     if not found or spikes is None:
         return found
     found[0] += f"; {remedy(_of_bits(folded, done.bits), done.bits, options.calibration, spikes, done.fidelity)}"
@@ -356,19 +356,14 @@ def export_run(
     calibration: Calibration = DEFAULT_CALIBRATION,
 ) -> Exported:
     """:func:`export_network` of a trained run."""
-    return export_network(from_run(run), target, weight_bits=weight_bits, lowering=lowering, calibration=calibration)
+    return export_network(from_run(run), target, Options(weight_bits, lowering, calibration))
 
 
 def export_network(
     network: FloatNetwork,
     target: str | os.PathLike[str],
+    options: Options = Options(),
     *,
-    weight_bits: int | None = None,
-    lowering: Lowering = "auto",
-    calibration: Calibration = DEFAULT_CALIBRATION,
-    spikes: np.ndarray | None = None,
-    circuit: CircuitOptions | None = None,
-    read_steps: int | None = None,
     before_writing: Callable[[Network, Network], None] | None = None,
     progress: Callable[[float, str], None] | None = None,
 ) -> Exported:
@@ -377,7 +372,7 @@ def export_network(
     Args:
         network: what a frontend made of a trained model (see :mod:`export.frontends`).
         target: the ``.net`` file.
-        weight_bits, lowering, calibration, spikes, circuit, read_steps: see :class:`Options`.
+        options: what can be chosen, ``Options(weight_bits=4)``.
         before_writing: called with the integer network, lowered and as trained; what it raises leaves no file behind.
         progress: called with the share done, 0 to 1, and the name of the pass.
 
@@ -386,5 +381,4 @@ def export_network(
         UnsupportedLayerError: netx cannot load a layer that was not lowered.
         EsvaeError: the file cannot be written.
     """
-    options = Options(weight_bits, lowering, calibration, spikes, circuit, read_steps)
     return compiled(network, options, progress).written(target, before_writing)

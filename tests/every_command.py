@@ -22,7 +22,7 @@ from esvae.config import load_config
 from esvae.model import ESVAE
 from esvae.run import load_run, save_run
 from export.frontends import from_run
-from export.pipeline import export_network
+from export.pipeline import Options, export_network
 from shortened import lava_is_here
 from small_config import write_small_config
 
@@ -153,7 +153,7 @@ def write_inputs(folder: Path) -> dict[str, Path]:
     torch.manual_seed(0)
     save_run(places["RUN"], ESVAE(load_config(places["CONFIG"])).eval(), {"epochs": [], "steps": 0, "finished": True})
     for name, bits in (("NET", 8), ("OTHER", 4)):
-        export_network(from_run(load_run(places["RUN"])), places[name], weight_bits=bits)
+        export_network(from_run(load_run(places["RUN"])), places[name], Options(bits))
     torch.save(official(False).state_dict(), places["PTH"])
     return places
 

@@ -5,7 +5,7 @@
     python tests/mutate_files.py --kind pth --seed 0 --first 123 -n 1
 
 Each case is a sound input, changed once or a few times; what reads it runs in a fork of this process, whose time and
-memory are watched; ``tests/mutated/judge.py`` says what is right. The inputs are spread evenly over the kinds. What
+memory are watched; ``tests/mutated/cases.py`` says what is right. The inputs are spread evenly over the kinds. What
 fails is kept in ``OUT/KIND-NUMBER``, with ``case.json``; seed, kind and number make it again, as in the last line.
 """
 
@@ -30,7 +30,7 @@ os.environ["OMP_NUM_THREADS"] = os.environ["NUMBA_NUM_THREADS"] = "1"  # a fork 
 os.environ["NUMBA_THREADING_LAYER"] = "workqueue"  # the others do not work in a fork of a process that used them
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mutated.judge import Judge, Verdict
+from mutated.cases import Cases, Verdict
 from mutated.kinds import KINDS
 from mutated.samples import shared
 
@@ -83,19 +83,19 @@ def warm_up() -> None:
     Image.init()
 
 
-def run_kind(judge: Judge, first: int, count: int, out: Path) -> dict[str, Any]:
+def run_kind(cases: Cases, first: int, count: int, out: Path) -> dict[str, Any]:
     """Judges cases, keeps what fails, and says how many ended how."""
     ends: Counter[str] = Counter()
     failed, started, peak, longest = 0, time.perf_counter(), 0, 0.0
     computed = _computed()
-    for done, verdict in enumerate(judge.judged(first, count), 1):
+    for done, verdict in enumerate(cases.verdicts(first, count), 1):
         ends.update(f"{reader} {end.partition(':')[0]}" for reader, end in verdict.ends.items())
         peak, longest = max(peak, verdict.peak), max(longest, verdict.seconds)
         if verdict.wrong:
             failed += 1
-            _keep(judge, verdict, out)
+            _keep(cases, verdict, out)
         each = (time.perf_counter() - started) / done
-        sys.stderr.write(f"\r{judge.name}: {done} of {count}, {failed} handled badly, {each:.2f} s each ")
+        sys.stderr.write(f"\r{cases.name}: {done} of {count}, {failed} handled badly, {each:.2f} s each ")
     sys.stderr.write("\n")
     seconds = round(time.perf_counter() - started, 1)
     return {
@@ -114,22 +114,22 @@ def _computed() -> float:
     return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
-def _keep(judge: Judge, verdict: Verdict, out: Path) -> None:
+def _keep(cases: Cases, verdict: Verdict, out: Path) -> None:
     case = verdict.case
     for reader, wrong in verdict.wrong.items():
         last = (wrong["said"].splitlines() or [""])[-1][:200]
         sys.stdout.write(
-            f"{judge.name} {case.number} ({case.sample}, {case.file}: {', '.join(case.changes)}): "
+            f"{cases.name} {case.number} ({case.sample}, {case.file}: {', '.join(case.changes)}): "
             f"{reader}: {wrong['what']} {last}\n"
         )
     sys.stdout.flush()
-    folder = out / f"{judge.name}-{case.number}"
+    folder = out / f"{cases.name}-{case.number}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    changed = judge.place / case.file
+    changed = cases.place / case.file
     if changed.is_file():
         shutil.copy(changed, folder / changed.name)
-    about = {"kind": judge.name, "seed": judge.seed, **asdict(case), "wrong": verdict.wrong}
+    about = {"kind": cases.name, "seed": cases.seed, **asdict(case), "wrong": verdict.wrong}
     (folder / "case.json").write_text(json.dumps(about, indent=1), "utf-8")
 
 
@@ -153,8 +153,8 @@ def main() -> None:
         for index, kind in enumerate(names):
             count = options.n // len(names) + (index < options.n % len(names))
             gc.freeze()  # what is there is not looked through, and so not copied, in a fork
-            judge = Judge(kind, KINDS[kind](made), Path(name) / str(index), seed=options.seed, seconds=options.seconds)
-            summary[kind] = run_kind(judge, options.first, count, out)
+            cases = Cases(kind, KINDS[kind](made), Path(name) / str(index), seed=options.seed, seconds=options.seconds)
+            summary[kind] = run_kind(cases, options.first, count, out)
             total = _summed(summary, options.seed, out)
         os.chdir(out.anchor)
     sys.stdout.write(f"{json.dumps(total)}\n")

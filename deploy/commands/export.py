@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from deploy.view.table import Table
+    from export.frontends.nir import NirMeaning
     from export.ir import Network
+    from export.ir.floats import FloatNetwork
     from export.pipeline import Exported
 
 __all__ = ["export"]
@@ -100,42 +102,21 @@ def export(
     from deploy.circuit import circuit_options, print_circuit, write_beside
     from deploy.rasters import load_raster
     from deploy.view.console import bar, emit_json, say, say_written, warn, write_csv
-    from esvae.machine.outputs import output_file
-    from export.frontends import is_netx, is_nir, load_source, read_nir
+    from export.frontends import is_netx
     from export.frontends.nir import NirMeaning
     from export.nir.write import write_nir
-    from export.onnx.write import check_target, write_onnx_pair
+    from export.onnx.write import write_onnx_pair
     from export.pipeline import Options, compiled, warnings_of
     from export.relower import relower_file
 
     circuit = circuit_options(generator, generator_seed, factors, shared_factor, components)
-    if readout not in READOUTS:
-        raise ConfigError(f"--readout {readout}: expected {' or '.join(READOUTS)}")
-    if read_steps is not None and readout != "spikes":
-        raise ConfigError("--read-steps needs --readout spikes")
-    reading = (_READ_STEPS if read_steps is None else read_steps) if readout == "spikes" else None
+    reading = _steps_of_readout(readout, read_steps)
     options = Options(weight_bits, lowering, calibration, None, circuit, reading)  # type: ignore[arg-type]
-    read = (source, calibration_latents)
-    output_file(out, ".net", option="-o", inputs=read)
-    for target in () if onnx is None else (onnx, check_target(onnx)):
-        output_file(target, ".onnx", option="--onnx", inputs=read)
-    if nir is not None:
-        output_file(nir, (".nir", ".h5", ".hdf5"), option="--nir", inputs=read)
+    _check_outputs(out, onnx, nir, (source, calibration_latents))
     kept = weight_bits is None and is_netx(source) and circuit is None and reading is None
-    meaning, network = NirMeaning(dt, reset, written_by, time_steps), None  # type: ignore[arg-type]
-    notes: tuple[str, ...] = ()
-    if is_nir(source):
-        taken = read_nir(source, meaning)
-        network, notes = taken.network, taken.notes
-        for text in taken.warnings:
-            warn(f"{source}: {text}")
-    elif meaning != NirMeaning():
-        raise ConfigError(f"{source}: --dt, --reset, --written-by and --time-steps are for NIR graphs (.nir)")
-    elif not (kept and nir is None and onnx is None):
-        network = load_source(source)
+    meaning = NirMeaning(dt, reset, written_by, time_steps)  # type: ignore[arg-type]
+    network, notes = _float_network(source, meaning, needed=not kept or nir is not None or onnx is not None)
     gate = None if chip is None else _gate(chip)
-    if network is not None and "unfinished" in network.provenance:
-        warn(f"{source}: its training is not finished ({network.provenance['unfinished']}); the file says so too")
     if kept:
         done = relower_file(source, out, lowering=lowering, before_writing=gate)  # type: ignore[arg-type]
     else:
@@ -185,6 +166,51 @@ def export(
     if graph is not None:
         say(f"{nir}: the float network as a NIR graph")
     say_written(*written)
+
+
+def _steps_of_readout(readout: str, read_steps: int | None) -> int | None:
+    """Steps in which pixels fire; None where potentials are read."""
+    if readout not in READOUTS:
+        raise ConfigError(f"--readout {readout}: expected {' or '.join(READOUTS)}")
+    if readout == "spikes":
+        return _READ_STEPS if read_steps is None else read_steps
+    if read_steps is not None:
+        raise ConfigError("--read-steps needs --readout spikes")
+    return None
+
+
+def _check_outputs(out: Path, onnx: Path | None, nir: Path | None, read: tuple[Path | None, ...]) -> None:
+    """What is to be written has a name of its kind, and is none of what is read."""
+    from esvae.machine.outputs import output_file
+    from export.onnx.write import check_target
+
+    output_file(out, ".net", option="-o", inputs=read)
+    for target in () if onnx is None else (onnx, check_target(onnx)):
+        output_file(target, ".onnx", option="--onnx", inputs=read)
+    if nir is not None:
+        output_file(nir, (".nir", ".h5", ".hdf5"), option="--nir", inputs=read)
+
+
+def _float_network(source: Path, meaning: NirMeaning, *, needed: bool) -> tuple[FloatNetwork | None, tuple[str, ...]]:
+    """The source in floats, where it is needed, and what is to be said of a NIR graph; warns of what is odd in it."""
+    from deploy.view.console import warn
+    from export.frontends import is_nir, load_source, read_nir
+    from export.frontends.nir import NirMeaning
+
+    network: FloatNetwork | None = None
+    notes: tuple[str, ...] = ()
+    if is_nir(source):
+        taken = read_nir(source, meaning)
+        network, notes = taken.network, taken.notes
+        for text in taken.warnings:
+            warn(f"{source}: {text}")
+    elif meaning != NirMeaning():
+        raise ConfigError(f"{source}: --dt, --reset, --written-by and --time-steps are for NIR graphs (.nir)")
+    elif needed:
+        network = load_source(source)
+    if network is not None and "unfinished" in network.provenance:
+        warn(f"{source}: its training is not finished ({network.provenance['unfinished']}); the file says so too")
+    return network, notes
 
 
 def _gate(chip: str) -> Callable[[Network, Network], None]:

@@ -96,11 +96,19 @@ def train(
     # What trains is imported once all is well that can be wrong without it.
     from esvae.data import load_images
     from esvae.machine.distributed import rank
-    from esvae.training import Machine, check_machine, evaluate_mse, settled_precision
+    from esvae.training import Machine, TrainingCallbacks, check_machine, evaluate_mse, settled_precision
     from esvae.training import train as run_training
     from esvae.training.place import check_place
 
-    machine = Machine(accelerator, devices, max_steps, checkpoint_steps, samples_every, tensorboard)  # type: ignore[arg-type]
+    machine = Machine(
+        accelerator,  # type: ignore[arg-type]
+        devices,
+        max_steps,
+        checkpoint_steps,
+        samples_every,
+        tensorboard,
+        data_root,
+    )
     checked, why = settled_precision(checked, gpu=check_machine(machine, checked.train))
     if why and rank() == 0:
         tell(why)
@@ -119,12 +127,12 @@ def train(
             out,
             initial=initial,
             images=images,
-            data_root=data_root,
             resume=resume,
             overwrite=overwrite,
             machine=machine,
-            progress=lambda step, steps, mse, epoch: report(step / steps, training_line(mse, epoch)),
-            stage=begin,
+            callbacks=TrainingCallbacks(
+                lambda step, steps, mse, epoch: report(step / steps, training_line(mse, epoch)), begin
+            ),
         )
     if rank() != 0:
         return

@@ -59,7 +59,7 @@ from export.ir import Network, all_weights
 from export.ir.circuit import circuit_of, whole_network
 from export.ir.ranges import layer_ranges
 from export.netx import read_netx
-from export.passes.judge import SHARE
+from export.passes.fidelity import SHARE
 from export.pipeline import Options, compiled, export_run, lowered
 from sim.fit.adviser import fit_network
 from sim.fit.chips import chip_named

@@ -39,7 +39,7 @@ def _fine_tuned(
 
     Returns at once where that is finished, goes on where it was interrupted.
     """
-    from esvae.training import Machine, fine_tuning, train  # seconds, and a sweep rarely trains
+    from esvae.training import Machine, TrainingCallbacks, fine_tuning, train  # seconds, and a sweep rarely trains
 
     config = fine_tuning(run.config, bits)
 
@@ -51,9 +51,10 @@ def _fine_tuned(
         config,
         out,
         initial=run,
-        data_root=data_root,
         resume=True,
-        machine=Machine(samples_every=0),
-        progress=lambda step, steps, mse, epoch: report(step / steps, f"reconstruction MSE {mse:.4f}"),
-        stage=lambda text: report(0.0, text),
+        machine=Machine(samples_every=0, data_root=data_root),
+        callbacks=TrainingCallbacks(
+            lambda step, steps, mse, epoch: report(step / steps, f"reconstruction MSE {mse:.4f}"),
+            lambda text: report(0.0, text),
+        ),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from esvae.training.module import OptimizationModule
 from esvae.training.monitor import Monitor, write_history
 from esvae.training.resume import Progressed, continued, epochs_without_gain
 
-__all__ = ["CHECKPOINT", "Keeping", "Machine", "TrainingProgress", "fit"]
+__all__ = ["CHECKPOINT", "Keeping", "Machine", "TrainingCallbacks", "TrainingProgress", "fit"]
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -32,6 +33,19 @@ CHECKPOINT = "checkpoint.safetensors"
 TrainingProgress = Callable[[int, int, float, Mapping[str, Any]], None]
 #: Writes the run: its record so far, and whether the weights go with it.
 Save = Callable[[dict[str, Any], bool], None]
+
+
+@dataclass(frozen=True)
+class TrainingCallbacks:
+    """Who is told how a training goes on; nobody by default.
+
+    Attributes:
+        progress: called after every step.
+        stage: called when something else than the training's own steps begins, with what it is: ``fitting the prior``.
+    """
+
+    progress: TrainingProgress | None = None
+    stage: Callable[[str], None] = lambda _: None
 
 
 @dataclass(frozen=True)
@@ -46,6 +60,8 @@ class Machine:
         checkpoint_steps: write a checkpoint after so many steps too, not only after every epoch.
         samples_every: epochs between grids of samples in ``samples/``; 0 for none.
         tensorboard: write TensorBoard's events too.
+        data_root: below which the data set and the autoencoder of ``train.feature_weight`` are looked for, see
+            :func:`esvae.data.data_root`.
     """
 
     accelerator: Literal["auto", "cpu", "gpu"] = "cpu"
@@ -54,6 +70,7 @@ class Machine:
     checkpoint_steps: int | None = None
     samples_every: int = 10
     tensorboard: bool = False
+    data_root: str | os.PathLike[str] | None = None
 
 
 @dataclass(frozen=True)

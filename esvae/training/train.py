@@ -6,7 +6,6 @@ import functools
 import operator
 import os
 import shutil
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -25,7 +24,7 @@ from esvae.run import Run, load_run, read_record, save_record, save_run
 from esvae.training.batches import Batches
 from esvae.training.evaluate import fit_prior
 from esvae.training.finish import FOLDER, choose_gain, tune_decoder
-from esvae.training.fit import Keeping, Machine, TrainingProgress, check_machine, fit
+from esvae.training.fit import Keeping, Machine, TrainingCallbacks, check_machine, fit
 from esvae.training.monitor import WATCHED, Monitor
 from esvae.training.place import training_place
 from esvae.training.precision import settled_precision
@@ -69,12 +68,10 @@ def train(
     *,
     initial: Run | None = None,
     images: ImageSplits | None = None,
-    data_root: str | os.PathLike[str] | None = None,
     resume: bool = False,
     overwrite: bool = False,
     machine: Machine | None = None,
-    progress: TrainingProgress | None = None,
-    stage: Callable[[str], None] | None = None,
+    callbacks: TrainingCallbacks | None = None,
 ) -> Run:
     """Trains a model and leaves it in ``directory``; the same config gives the same weights on one machine
     with the same number of threads. Its config there says which precision ``auto`` took.
@@ -85,15 +82,13 @@ def train(
         directory: the run directory.
         initial: a run whose weights training starts from, of the same model; its scales are not taken over.
         images: the data set; the config's where None.
-        data_root: below which the data set and the autoencoder of ``train.feature_weight`` are looked for, see
-            :func:`esvae.data.data_root`.
         resume: continue an interrupted run from its last checkpoint, to the weights that it would have reached
             uninterrupted; begins where there is no checkpoint, returns at once where the run is finished. With
             ``overwrite`` it continues the training that is to replace a finished run.
         overwrite: replace the run that is there: an unfinished one now, a finished one when the new one is finished.
-        machine: device, processes, number of steps, what is written while it trains; one process on the CPU by default.
-        progress: called after every step.
-        stage: called when something else than these steps begins, with what it is: ``fitting the prior``.
+        machine: device, processes, number of steps, what is written while it trains, where data are; one process on the
+            CPU by default.
+        callbacks: called as the training goes on.
 
     Raises:
         EsvaeError: the loss is not finite, the directory cannot be written, or another process writes there.
@@ -107,15 +102,15 @@ def train(
         if not isinstance(config, str | os.PathLike):  # a caller without types
             raise ConfigError(f"config {shown(config)}: expected a Config, or the name or path of one")
         config = load_config(config)
-    machine = machine or Machine()
+    machine, callbacks = machine or Machine(), callbacks or TrainingCallbacks()
     config, _ = settled_precision(config, gpu=check_machine(machine, config.train))
-    encode = frozen(features_of(config.data, data_root)) if config.train.feature_weight else None
+    encode = frozen(features_of(config.data, machine.data_root)) if config.train.feature_weight else None
     if config.train.finish is not None and machine.devices > 1:
         raise ConfigError("train.finish tunes the decoder in one process; leave --devices out, or set it to null")
     with only_writer(directory if rank() == 0 else None):
         place, settings = training_place(directory, resume=resume, overwrite=overwrite), config.train
         work = place.work
-        images = images or load_images(config.data, data_root)
+        images = images or load_images(config.data, machine.data_root)
         training, validation = _held_out(images.train, settings.validation_images)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
@@ -143,20 +138,20 @@ def train(
             return Monitor(model, watched, validation, work, every=every, tensorboard=events, first=first)
 
         keeping = Keeping(work, save, _fingerprint(config, total, initial), resume)
+        progress = callbacks.progress
         fit(model, settings, batches, keeping, total=total, machine=machine, monitor=monitor, progress=progress)
         if last and rank() == 0 and not read_record(work).get("finished"):
             run = load_run(work)
             run.model.encode, record = encode, dict(run.record)
-            begin = stage or (lambda text: None)
             if settings.finish is not None:
-                begin("tuning the decoder")
+                callbacks.stage("tuning the decoder")
                 course = {**_fingerprint(config, total, initial), "of": run.weights_hash}
                 record["finish"] = tune_decoder(run.model, training, work, course, resume=resume, progress=progress)
             if mixture:
-                begin("fitting the prior")
+                callbacks.stage("fitting the prior")
                 fit_prior(run.model, training.head(config.model.prior.images))
             if settings.finish is not None and settings.finish.gain:
-                begin("choosing the gain")
+                callbacks.stage("choosing the gain")
                 record["finish"]["gain"] = choose_gain(run.model, training)
             save_run(work, run.model, {**record, "finished": True})
             shutil.rmtree(work / FOLDER, ignore_errors=True)

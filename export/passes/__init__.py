@@ -1,8 +1,8 @@
 """The passes from a float description to an integer network: pure functions, one file each."""
 
 from export.passes.calibrate import CALIBRATIONS, Calibration, calibrate, calibration_spikes
+from export.passes.fidelity import LayerFidelity, fidelity_spikes, layer_fidelity
 from export.passes.fold_norm import fold_norm
-from export.passes.judge import LayerFidelity, judge, judging_spikes
 from export.passes.lower_dense import lower_dense
 from export.passes.lower_subpixel import lower_subpixel
 from export.passes.lowering_costs import LoweringCost, lowering_costs
@@ -21,9 +21,9 @@ __all__ = [
     "check_ranges",
     "check_rates",
     "departures",
+    "fidelity_spikes",
     "fold_norm",
-    "judge",
-    "judging_spikes",
+    "layer_fidelity",
     "lower_dense",
     "lower_subpixel",
     "lowering_costs",

@@ -1,6 +1,6 @@
 """Refuses a network of which a layer died in integers, and says what helps: an outlier to clip, a calibration to take.
 
-What is judged, and when a layer counts as dead, is :mod:`export.passes.judge`'s.
+What is judged, and when a layer counts as dead, is :mod:`export.passes.fidelity`'s.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from esvae.errors import EsvaeError, HardwareRangeError
 from export.ir import all_weights
 from export.ir.floats import FloatNetwork
 from export.passes.calibrate import Calibration, calibrate
-from export.passes.judge import LayerFidelity, judge
+from export.passes.fidelity import LayerFidelity, layer_fidelity
 from export.passes.quantize import quantize
 
 __all__ = ["best_calibration", "check_rates", "departures", "remedy"]
@@ -87,7 +87,7 @@ def best_calibration(network: FloatNetwork, bits: int, method: Calibration, spik
             plain, _ = quantize(calibrate(network, bits, other), bits)
         except EsvaeError:
             continue
-        judged = judge(network, plain, spikes)
+        judged = layer_fidelity(network, plain, spikes)
         worst = max(layer.departure for layer in judged)
         if worst < least and all(layer.verdict == "kept" for layer in judged):
             best, least = other, worst

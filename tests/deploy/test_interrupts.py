@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
@@ -70,6 +71,26 @@ def test_a_signal_in_a_destructor_is_not_lost() -> None:
         except KeyboardInterrupt:
             pass
         assert (ending.number, ending.code, ending.message) == (signal.SIGTERM, 143, "terminated")
+
+
+class Broken:
+    """What has lost, as its destructor was cut short, what it looks for when it is called again."""
+
+    def __del__(self) -> None:
+        raise AttributeError("_as_parameter_")
+
+
+def test_what_a_destructor_stumbles_over_is_told_until_a_signal_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda lost: told.append(str(lost.exc_value)))
+    with Ending() as ending:
+        Broken()
+        assert told == ["_as_parameter_"]
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        Broken()
+        assert ending.code == 143
+    assert told == ["_as_parameter_"]
 
 
 def test_a_second_signal_does_not_cut_short_what_the_first_began() -> None:

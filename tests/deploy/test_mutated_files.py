@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mutated.judge import Judge
+from mutated.cases import Cases
 from mutated.kinds import KINDS, Kind
 
 from esvae.errors import DataError
@@ -84,13 +84,13 @@ def _sound(place: Path) -> None:
 )
 def test_a_planted_fault_is_seen(tmp_path: Path, reader: Callable[[Path], Any], fault: str) -> None:
     kind = Kind({"x": _sound}, {"x": {}}, {"read": reader})
-    judge = Judge("planted", kind, tmp_path, seed=0, seconds=2)
-    assert fault in {wrong["what"] for verdict in judge.judged(0, 3) for wrong in verdict.wrong.values()}
+    cases = Cases("planted", kind, tmp_path, seed=0, seconds=2)
+    assert fault in {wrong["what"] for verdict in cases.verdicts(0, 3) for wrong in verdict.wrong.values()}
 
 
 def test_a_reader_that_refuses_is_right(tmp_path: Path) -> None:
     kind = Kind({"x": _sound}, {"x": {}}, {"read": _refuses})
-    found = [verdict.ends["read"] for verdict in Judge("planted", kind, tmp_path, seed=0, seconds=60).judged(0, 9)]
+    found = [verdict.ends["read"] for verdict in Cases("planted", kind, tmp_path, seed=0, seconds=60).verdicts(0, 9)]
     assert set(found) <= {"refused", "same"}
     assert "refused" in found
 
@@ -105,6 +105,6 @@ def test_a_reader_must_make_of_a_file_what_another_makes_of_it(tmp_path: Path) -
         ("not", lambda place: len(_bytes(place)), False),
     ):
         kind = Kind({"x": _sound}, {"x": {}}, {"read": reader}, other)
-        judge = Judge("planted", kind, tmp_path / name, seed=1, seconds=60)
-        said = {verdict.ends["read"] for verdict in judge.judged(0, 9) if (judge.place / "x").is_file()}
+        cases = Cases("planted", kind, tmp_path / name, seed=1, seconds=60)
+        said = {verdict.ends["read"] for verdict in cases.verdicts(0, 9) if (cases.place / "x").is_file()}
         assert (not any(end.startswith("silently wrong") for end in said)) is right

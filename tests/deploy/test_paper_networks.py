@@ -50,7 +50,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
     @functools.cache
     def export(name: str) -> Exported:
         target = tmp_path_factory.mktemp("nets") / f"{name}.net"
-        return export_network(untrained(name), target, weight_bits=8, lowering="native")
+        return export_network(untrained(name), target, Options(8, "native"))
 
     return export
 

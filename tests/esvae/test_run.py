@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from esvae.config import Config, config_from_dict
 from esvae.errors import CheckpointError, EsvaeError
 from esvae.run import load_run, save_run
-from esvae.training import Machine, evaluate_mse, train
+from esvae.training import Machine, TrainingCallbacks, evaluate_mse, train
 from export.frontends import from_run
 
 
@@ -51,7 +51,8 @@ def test_the_same_seed_gives_the_same_weights(run_directory: Path, tmp_path: Pat
 
 def test_training_lowers_the_loss_and_is_recorded(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
-    run = train(tiny(learning_rate=1e-2), tmp_path, progress=lambda step, steps, *_: seen.append((step, steps)))
+    callbacks = TrainingCallbacks(lambda step, steps, *_: seen.append((step, steps)))
+    run = train(tiny(learning_rate=1e-2), tmp_path, callbacks=callbacks)
     losses = [epoch["reconstruction_mse"] for epoch in run.record["epochs"]]
     assert losses[-1] < losses[0]
     assert seen[-1] == (46, 46)  # 1,500 images in batches of 64, the last partial one left out, twice

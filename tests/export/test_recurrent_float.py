@@ -89,7 +89,7 @@ def test_one_scale_for_both_matrices(method: Calibration) -> None:
 
 
 def test_the_file_holds_it(tmp_path: Path) -> None:
-    exported = export_network(network(), tmp_path / "r.net", spikes=raster(2))
+    exported = export_network(network(), tmp_path / "r.net", Options(spikes=raster(2)))
     assert read_netx_unguarded(tmp_path / "r.net").content_hash() == exported.network.content_hash()
     assert [layer.kind for layer in exported.network.layers] == ["dense_rec", "dense_rec"]
 

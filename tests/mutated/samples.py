@@ -90,7 +90,7 @@ def unfinished(made: Shared) -> Sample:
 
     def write(folder: Path) -> None:
         from esvae.config import load_config
-        from esvae.training import Machine, train
+        from esvae.training import Machine, TrainingCallbacks, train
 
         def interrupt(step: int, *_: object) -> None:
             if step == 2:
@@ -98,7 +98,7 @@ def unfinished(made: Shared) -> Sample:
 
         machine = Machine(max_steps=3, checkpoint_steps=1, samples_every=0)
         try:
-            train(load_config(made.config), folder / "run", machine=machine, progress=interrupt)
+            train(load_config(made.config), folder / "run", machine=machine, callbacks=TrainingCallbacks(interrupt))
         except KeyboardInterrupt:
             return
         raise RuntimeError("was not interrupted")

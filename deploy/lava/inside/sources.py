@@ -52,8 +52,7 @@ def source(
         given = work.sampler
         sampler = RateSampler(
             states=np.load(given.states),
-            codes=np.load(given.codes),
-            counted=counted,
+            codes=None if counted else np.load(given.codes),
             shape=shape,
             steps=work.steps,
             rate_bits=given.rate_bits,

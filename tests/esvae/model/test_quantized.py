@@ -26,7 +26,7 @@ from esvae.model.learned import LEARNED_NUMBERS, LearnedLif
 from esvae.neurons import Cuba, run_cuba
 from esvae.neurons.lif import lif
 from esvae.run import Run, load_run, save_run
-from esvae.training import Machine, fine_tuning, train
+from esvae.training import Machine, TrainingCallbacks, fine_tuning, train
 from export.frontends import from_run
 from export.ir import NEVER_FIRES, Conv, Dense, Lif, Network
 from export.netx import read_netx
@@ -139,7 +139,7 @@ def test_an_interrupted_training_in_integers_goes_on_exactly(floats: Run, tmp_pa
 
     machine = Machine(max_steps=9, checkpoint_steps=3)
     with pytest.raises(Stop):
-        train(config, tmp_path / "cut", initial=floats, machine=machine, progress=stop)
+        train(config, tmp_path / "cut", initial=floats, machine=machine, callbacks=TrainingCallbacks(stop))
     resumed = train(config, tmp_path / "cut", initial=floats, machine=Machine(max_steps=9), resume=True)
     for name, value in whole.model.state_dict().items():
         assert torch.equal(value, resumed.model.state_dict()[name]), name

@@ -15,7 +15,7 @@ from esvae.errors import CheckpointError, ConfigError
 from esvae.metrics.features import features_path
 from esvae.metrics.train_features import train_features
 from esvae.run import load_run, read_record
-from esvae.training import Machine, fine_tuning, train
+from esvae.training import Machine, TrainingCallbacks, fine_tuning, train
 from export.pipeline import integer_network
 from sim.readout import images_from_potentials
 
@@ -78,7 +78,7 @@ def test_a_finish_that_was_stopped_goes_on_to_the_same_weights(runs: tuple[Path,
             raise Stop
 
     with pytest.raises(Stop):
-        train(tiny(FINISH), tmp_path / "run", progress=stop)
+        train(tiny(FINISH), tmp_path / "run", callbacks=TrainingCallbacks(stop))
     assert not read_record(tmp_path / "run")["finished"]
     done = train(tiny(FINISH), tmp_path / "run", resume=True)
     wanted = load_run(runs[1])
@@ -93,7 +93,12 @@ def test_what_follows_the_steps_is_told(tmp_path: Path) -> None:
         (None, ["fitting the prior"]),
     ):
         told: list[str] = []
-        train(tiny(finish), tmp_path / f"run{len(follows)}", machine=Machine(max_steps=1), stage=told.append)
+        train(
+            tiny(finish),
+            tmp_path / f"run{len(follows)}",
+            machine=Machine(max_steps=1),
+            callbacks=TrainingCallbacks(stage=told.append),
+        )
         assert told == follows
 
 
@@ -102,11 +107,11 @@ def test_pictures_are_compared_by_features_in_both_stages(tmp_path: Path) -> Non
     content["train"]["feature_weight"] = 0.5
     config = config_from_dict(content, "features")
     with pytest.raises(CheckpointError, match="no FAD autoencoder; make one with: esvae fad train digits --data-root"):
-        train(config, tmp_path / "run", data_root=tmp_path)
+        train(config, tmp_path / "run", machine=Machine(data_root=tmp_path))
     images = load_images(config.data)
     few = ImageSplits(images.train.head(250), images.test.head(10))
     train_features(config.data, few, features_path(config.data, tmp_path), epochs=1)
-    run = train(config, tmp_path / "run", data_root=tmp_path, machine=Machine(max_steps=2))
+    run = train(config, tmp_path / "run", machine=Machine(max_steps=2, data_root=tmp_path))
     for epochs in (run.record["epochs"], run.record["finish"]["epochs"]):
         assert epochs[-1]["texture"] > 0
         assert epochs[-1]["total"] > epochs[-1]["reconstruction_mse"]

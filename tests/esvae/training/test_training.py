@@ -20,7 +20,7 @@ from esvae.config import Config, config_from_dict, config_to_yaml
 from esvae.errors import CheckpointError, ConfigError
 from esvae.machine.threads import threads
 from esvae.run import Run, load_run, read_record
-from esvae.training import Machine, settled_precision, train
+from esvae.training import Machine, TrainingCallbacks, settled_precision, train
 from esvae.training.checkpoint import load_state, save_state
 from esvae.training.fit import CHECKPOINT
 from warm import ONE_THREAD, Warm
@@ -65,6 +65,11 @@ def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return train(tiny(**SCHEDULES[request.param]), folder, machine=Machine(checkpoint_steps=1))
 
 
+def counting(steps: list[int]) -> TrainingCallbacks:
+    """Appends the number of every step."""
+    return TrainingCallbacks(lambda step, *_: steps.append(step))
+
+
 @pytest.mark.parametrize("stop", [6, 8, 11])
 def test_a_stopped_run_continues_to_the_same_weights(stop: int, whole: Run, tmp_path: Path) -> None:
     config = whole.config
@@ -75,11 +80,9 @@ def test_a_stopped_run_continues_to_the_same_weights(stop: int, whole: Run, tmp_
 
     machine = Machine(checkpoint_steps=4)
     with pytest.raises(Stop):
-        train(config, tmp_path / "parts", machine=machine, progress=progress)
-    steps = []
-    resumed = train(
-        config, tmp_path / "parts", machine=machine, resume=True, progress=lambda step, *_: steps.append(step)
-    )
+        train(config, tmp_path / "parts", machine=machine, callbacks=TrainingCallbacks(progress))
+    steps: list[int] = []
+    resumed = train(config, tmp_path / "parts", machine=machine, resume=True, callbacks=counting(steps))
     assert (
         steps[0] == stop // 4 * 4 + 1 if stop != 6 else 7
     )  # from the last checkpoint, of every 4 steps and 6 an epoch
@@ -136,11 +139,17 @@ def test_a_finished_run_is_replaced_at_the_end_and_when_told_to(tmp_path: Path) 
 
     longer = tiny(epochs=2)
     with pytest.raises(Stop):
-        train(longer, tmp_path / "run", overwrite=True, progress=interrupt)
+        train(longer, tmp_path / "run", overwrite=True, callbacks=TrainingCallbacks(interrupt))
     assert all((tmp_path / "run" / name).read_bytes() == content for name, content in before.items())
     assert load_run(tmp_path / "run").weights_hash == first.weights_hash
     steps: list[int] = []
-    second = train(longer, tmp_path / "run", overwrite=True, resume=True, progress=lambda step, *_: steps.append(step))
+    second = train(
+        longer,
+        tmp_path / "run",
+        overwrite=True,
+        resume=True,
+        callbacks=counting(steps),
+    )
     assert steps[0] > 1  # it went on with the one that was to replace it
     assert second.record["steps"] == 12
     assert second.weights_hash == load_run(tmp_path / "run").weights_hash != first.weights_hash
@@ -153,7 +162,12 @@ def test_an_overwrite_that_begins_anew_forgets_one_that_was_killed(tmp_path: Pat
     (tmp_path / ".run.new").mkdir()
     (tmp_path / ".run.new" / "left").touch()
     steps: list[int] = []
-    train(tiny(epochs=1), tmp_path / "run", overwrite=True, progress=lambda step, *_: steps.append(step))
+    train(
+        tiny(epochs=1),
+        tmp_path / "run",
+        overwrite=True,
+        callbacks=counting(steps),
+    )
     assert steps[0] == 1
     assert not (tmp_path / "run" / "left").exists()
 

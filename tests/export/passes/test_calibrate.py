@@ -153,7 +153,7 @@ def test_what_cannot_be_calibrated_is_said() -> None:
 
 def test_the_pipeline_names_the_pass_that_fails() -> None:
     names = [each.name for each in PASSES]
-    assert names == ["fold_norm", "calibrate", "quantize", "lower", "check_ranges", "judge", "read_out", "draw"]
+    assert names == ["fold_norm", "calibrate", "quantize", "lower", "check_ranges", "check_rates", "read_out", "draw"]
     layers = (FloatLayer(Dense(np.zeros((2, 8)), None, LIF)),)
     silent = replace(generator(), input_shape=(8,), layers=layers, readout=None)
     with pytest.raises(HardwareRangeError, match=r"^quantize: layer 1 \(dense\): all weights are zero"):

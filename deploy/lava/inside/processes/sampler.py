@@ -27,8 +27,8 @@ class RateSampler(AbstractProcess):  # type: ignore[misc]
 
     Args:
         states: of the registers at the start of each image, none zero, ``(images, neurons)``.
-        codes: rate codes 0 to ``2^rate_bits``, ``(images, neurons)``; zeros where ``counted``.
-        counted: take the codes from ``rate_in`` instead, where they must be the step before an image starts.
+        codes: rate codes 0 to ``2^rate_bits``, ``(images, neurons)``; None to take them from ``rate_in``, where they
+            must be the step before an image starts.
         shape: of the spikes, in Lava's axis order; neurons are counted with the last axis slowest.
         steps: window of an image.
         rate_bits: by which the registers advance for each number.
@@ -41,8 +41,7 @@ class RateSampler(AbstractProcess):  # type: ignore[misc]
         self,
         *,
         states: np.ndarray,
-        codes: np.ndarray,
-        counted: bool,
+        codes: np.ndarray | None,
         shape: tuple[int, ...],
         steps: int,
         rate_bits: int,
@@ -51,9 +50,9 @@ class RateSampler(AbstractProcess):  # type: ignore[misc]
         first: int,
     ) -> None:
         given = {"steps": steps, "rate_bits": rate_bits, "taps": taps, "systematic": systematic, "first": first}
-        super().__init__(counted=counted, out_shape=shape, **given)
+        super().__init__(counted=codes is None, out_shape=shape, **given)
         self.states = Var(shape=states.shape, init=states)
-        self.codes = Var(shape=codes.shape, init=codes)
+        self.codes = Var(shape=states.shape, init=np.zeros_like(states) if codes is None else codes)
         self.rate_in = InPort(shape=states.shape[1:])
         self.s_out = OutPort(shape=shape)
 

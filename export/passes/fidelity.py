@@ -32,7 +32,7 @@ from export.ir import Flatten, FloatLif, Network, Synapse
 from export.ir.floats import FloatNetwork
 from export.passes.calibrate import calibration_spikes
 
-__all__ = ["LEFT", "SHARE", "SIGMAS", "LayerFidelity", "RateVerdict", "judge", "judging_spikes"]
+__all__ = ["LEFT", "SHARE", "SIGMAS", "LayerFidelity", "RateVerdict", "fidelity_spikes", "layer_fidelity"]
 
 SIGMAS = 5.0
 #: Of the float rate. Of sound networks' layers, 4 bits change a few percent, 2 bits up to this.
@@ -87,7 +87,7 @@ class LayerFidelity:
         return gap / self.rate_float if self.rate_float else math.inf if gap else 0.0
 
 
-def judging_spikes(network: FloatNetwork, given: np.ndarray | None) -> np.ndarray | None:
+def fidelity_spikes(network: FloatNetwork, given: np.ndarray | None) -> np.ndarray | None:
     """Spikes to judge with: the first images of those given, else the prior's; None of a network without a prior."""
     if given is None and (network.prior is None or network.time_steps is None):
         return None
@@ -101,7 +101,7 @@ def judging_spikes(network: FloatNetwork, given: np.ndarray | None) -> np.ndarra
 
 
 @torch.no_grad()
-def judge(network: FloatNetwork, plain: Network, spikes: np.ndarray) -> list[LayerFidelity]:
+def layer_fidelity(network: FloatNetwork, plain: Network, spikes: np.ndarray) -> list[LayerFidelity]:
     """Every layer with neurons, in order.
 
     Args:

@@ -25,7 +25,7 @@ from mutated.kinds import Kind
 from mutated.on_bytes import PLACES, Mutation
 from mutated.watched import Outcome, run_watched
 
-__all__ = ["BYTES_LIMIT", "Case", "Judge", "Verdict"]
+__all__ = ["BYTES_LIMIT", "Case", "Cases", "Verdict"]
 
 #: Of memory, for a reader; imports alone make about 0.6 GB of it.
 BYTES_LIMIT = 2 << 30
@@ -67,7 +67,7 @@ class Verdict:
     seconds: float
 
 
-class Judge:
+class Cases:
     """Cases of one kind in one folder.
 
     Args:
@@ -105,7 +105,7 @@ class Judge:
             self._apply(self.kind.finish, path, int(rng.integers(1 << 62)))
         return Case(number, sample, path.relative_to(self.place).as_posix(), tuple(made))
 
-    def judged(self, first: int, count: int) -> Iterator[Verdict]:
+    def verdicts(self, first: int, count: int) -> Iterator[Verdict]:
         """Cases ``first`` to before ``first + count``."""
         for number in range(first, first + count):
             yield self._verdict(self.case(number))

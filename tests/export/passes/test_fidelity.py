@@ -14,8 +14,8 @@ from export.float_simulate import simulate_float
 from export.frontends import from_run
 from export.ir import Conv, Dense, FloatLif, ImageReadout, Prior
 from export.ir.floats import FloatLayer, FloatNetwork
-from export.passes import calibrate, calibration_spikes, fold_norm, judge, judging_spikes, quantize
-from export.passes.judge import LEFT, SHARE, SIGMAS
+from export.passes import calibrate, calibration_spikes, fidelity_spikes, fold_norm, layer_fidelity, quantize
+from export.passes.fidelity import LEFT, SHARE, SIGMAS
 from export.pipeline import Options, compiled, export_network, warnings_of
 from sim.twin.engine import Engine
 
@@ -60,7 +60,7 @@ def test_a_planted_outlier_is_refused_or_told_of_with_its_layer_and_a_remedy(
     try:
         done = export_network(network, target)
     except HardwareRangeError as error:
-        told = str(error).removeprefix("judge: ")
+        told = str(error).removeprefix("check_rates: ")
         assert not target.exists()
     else:
         told = warnings_of(done, network)[0]
@@ -71,7 +71,7 @@ def test_a_planted_outlier_is_refused_or_told_of_with_its_layer_and_a_remedy(
         assert "--calibration" not in told
         return
     assert "--calibration percentile keeps the rates; or clip" in told
-    mended = export_network(network, target, calibration="percentile")
+    mended = export_network(network, target, Options(calibration="percentile"))
     assert all(layer.verdict == "kept" for layer in mended.fidelity)
 
 
@@ -80,7 +80,9 @@ def test_a_layer_that_dies_is_an_error_though_its_weights_fit_better_than_ever()
     _, entries = quantize(calibrate(network, 8), 8)
     assert entries[1].weight_error < 0.005
     assert entries[1].threshold_error == 1
-    with pytest.raises(HardwareRangeError, match=r"^judge: layer 2 \(conv\): is silent in integers, at .* floats at"):
+    with pytest.raises(
+        HardwareRangeError, match=r"^check_rates: layer 2 \(conv\): is silent in integers, at .* floats at"
+    ):
         compiled(network)
 
 
@@ -92,7 +94,7 @@ def test_a_layer_that_fires_all_the_time_is_an_error() -> None:
     plain, _ = quantize(calibrate(network, 8), 8)
     layer = replace(plain.layers[0], bias=np.ones(20, np.int32))  # type: ignore[type-var]
     spikes = (rng.random((16, 6, 8)) < 0.3).astype(np.uint8)
-    (judged,) = judge(network, replace(plain, layers=(layer,)), spikes)
+    (judged,) = layer_fidelity(network, replace(plain, layers=(layer,)), spikes)
     assert (judged.verdict, judged.rate_integer) == ("saturated", 1.0)
     assert judged.lost
 
@@ -110,10 +112,10 @@ def test_sound_networks_pass(bits: int) -> None:
 def test_rates_are_those_of_both_simulators(bits: int) -> None:
     network = fold_norm(decoder(3))
     plain, _ = quantize(calibrate(network, bits), bits)
-    spikes = judging_spikes(network, None)
+    spikes = fidelity_spikes(network, None)
     assert spikes is not None
     floats, integers = simulate_float(network, spikes), Engine(plain).traces(spikes)
-    judged = judge(network, plain, spikes)
+    judged = layer_fidelity(network, plain, spikes)
     for layer, left, right in zip(judged[:-1], floats, integers, strict=False):
         gap = (right.s.mean((1, 2, 3, 4)) - left.s.mean((1, 2, 3, 4))).astype(float)
         assert layer.rate_float == pytest.approx(left.s.mean(), rel=1e-3)
@@ -126,7 +128,7 @@ def test_rates_are_those_of_both_simulators(bits: int) -> None:
 
 def test_few_spikes_that_chance_may_have_cost_are_no_fault() -> None:
     """Three spikes in 32 images that integers do not have: far above a quarter, but within the standard errors."""
-    from export.passes.judge import _of_rates
+    from export.passes.fidelity import _of_rates
 
     floats = np.zeros(32)
     floats[:3] = 1e-3
