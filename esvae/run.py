@@ -39,6 +39,7 @@ __all__ = [
     "Run",
     "checked_record",
     "holds_run",
+    "is_finished",
     "load_run",
     "read_record",
     "save_record",
@@ -93,7 +94,7 @@ def save_run(directory: str | os.PathLike[str], model: ESVAE, record: dict[str, 
     directory = Path(directory)
     write_text(directory / _CONFIG, config_to_yaml(model.config))
     content = save({name: _stored(value) for name, value in model.state_dict().items()})
-    hashes = {_HASH: hashlib.sha256(content).hexdigest(), _HASH_BEFORE: read_record(directory).get(_HASH)}
+    hashes = {_HASH: hashlib.sha256(content).hexdigest(), _HASH_BEFORE: _hash_of_weights(directory)}
     _write_record(directory, {**record, **hashes})
     write_bytes(directory / _WEIGHTS, content)
     return directory
@@ -121,6 +122,20 @@ def read_record(directory: str | os.PathLike[str]) -> dict[str, Any]:
         return checked_record(load_json(Path(directory) / _RECORD, error=CheckpointError))
     except (OSError, CheckpointError):
         return {}
+
+
+def is_finished(directory: str | os.PathLike[str]) -> bool:
+    """Whether the run there is finished: its record says so, and the weights are those that it speaks of, not the ones
+    before them, which stand there where the writing was interrupted."""
+    record = read_record(directory)
+    return bool(record.get("finished")) and (_HASH not in record or record[_HASH] == _hash_of_weights(directory))
+
+
+def _hash_of_weights(directory: str | os.PathLike[str]) -> str | None:
+    try:
+        return hashlib.sha256((Path(directory) / _WEIGHTS).read_bytes()).hexdigest()
+    except OSError:
+        return None
 
 
 def holds_run(directory: str | os.PathLike[str]) -> bool:
@@ -152,6 +167,8 @@ def load_run(directory: str | os.PathLike[str]) -> Run:
     if _HASH in record and found.sha256 not in (record[_HASH], record.get(_HASH_BEFORE)):
         raise CheckpointError(f"{weights}: damaged: not the file whose hash {_RECORD} holds; train again")
     model.load_state_dict(found.tensors)
+    if found.sha256 != record.get(_HASH, found.sha256):  # its writing was interrupted
+        record["finished"] = False
     return Run(model.eval(), record, found.sha256)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from esvae.errors import CheckpointError, EsvaeError
 from esvae.machine.distributed import rank
-from esvae.run import holds_run, read_record
+from esvae.run import holds_run, is_finished
 from esvae.shipped import RUN_FILES
 from esvae.training.finish import FOLDER
 from esvae.training.fit import CHECKPOINT
@@ -65,7 +65,7 @@ def check_place(directory: str | os.PathLike[str], *, resume: bool, overwrite: b
     if resume or overwrite or not held:
         return
     what, instead = "an unfinished run", "continue it with --resume"
-    if read_record(directory).get("finished"):
+    if is_finished(directory):
         what, instead = "a finished run", "train into another folder"
     raise CheckpointError(f"{directory}: holds {what}; {instead}, or replace it with --overwrite")
 
@@ -82,9 +82,8 @@ def training_place(directory: str | os.PathLike[str], *, resume: bool, overwrite
     directory = Path(directory)
     if resume and not overwrite:
         return Place(directory, directory)
-    finished = bool(read_record(directory).get("finished"))
     real = Path(os.path.realpath(directory))  # where a link leads, so that the link stays
-    work = real.with_name(f".{real.name}.new") if finished else directory
+    work = real.with_name(f".{real.name}.new") if is_finished(directory) else directory
     if rank() == 0 and not resume:
         if work != directory and work.exists():
             shutil.rmtree(work)

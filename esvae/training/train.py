@@ -20,7 +20,7 @@ from esvae.machine.locks import only_writer
 from esvae.metrics.features import features_of, frozen
 from esvae.model import ESVAE
 from esvae.model.learned import LEARNED_NUMBERS
-from esvae.run import Run, load_run, read_record, save_record, save_run
+from esvae.run import Run, is_finished, load_run, save_record, save_run
 from esvae.training.batches import Batches
 from esvae.training.evaluate import fit_prior
 from esvae.training.finish import FOLDER, choose_gain, tune_decoder
@@ -140,7 +140,7 @@ def train(
         keeping = Keeping(work, save, _fingerprint(config, total, initial), resume)
         progress = callbacks.progress
         fit(model, settings, batches, keeping, total=total, machine=machine, monitor=monitor, progress=progress)
-        if last and rank() == 0 and not read_record(work).get("finished"):
+        if last and rank() == 0 and not is_finished(work):
             run = load_run(work)
             run.model.encode, record = encode, dict(run.record)
             if settings.finish is not None:
@@ -154,6 +154,7 @@ def train(
                 callbacks.stage("choosing the gain")
                 record["finish"]["gain"] = choose_gain(run.model, training)
             save_run(work, run.model, {**record, "finished": True})
+        if last and rank() == 0:
             shutil.rmtree(work / FOLDER, ignore_errors=True)
         place.finish()
         if processes() > 1:

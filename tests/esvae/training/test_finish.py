@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,10 @@ import torch
 from esvae.config import Config, config_from_dict
 from esvae.data import ImageSplits, load_images
 from esvae.errors import CheckpointError, ConfigError
+from esvae.machine.files import write_bytes
 from esvae.metrics.features import features_path
 from esvae.metrics.train_features import train_features
-from esvae.run import load_run, read_record
+from esvae.run import is_finished, load_run, read_record
 from esvae.training import Machine, TrainingCallbacks, fine_tuning, train
 from export.pipeline import integer_network
 from sim.readout import images_from_potentials
@@ -85,6 +88,36 @@ def test_a_finish_that_was_stopped_goes_on_to_the_same_weights(runs: tuple[Path,
     assert done.weights_hash == wanted.weights_hash
     assert done.record["finish"]["gain"] == wanted.record["finish"]["gain"]
     assert train(tiny(FINISH), tmp_path / "run", resume=True).weights_hash == wanted.weights_hash
+
+
+@pytest.mark.parametrize("after", ["record", "weights"])
+def test_a_finish_that_was_stopped_while_it_was_written_is_finished(
+    after: str, runs: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, run = write_bytes, tmp_path / "run"
+
+    def stop(path: Path, content: bytes) -> None:
+        last = path.name == "weights.safetensors" and json.loads((run / "training.json").read_text())["finished"]
+        if not last or after == "weights":
+            real(path, content)
+        if last:
+            raise Stop
+
+    monkeypatch.setattr("esvae.run.write_bytes", stop)
+    with pytest.raises(Stop):
+        train(tiny(FINISH), run)
+    assert is_finished(run) == (after == "weights")
+    assert load_run(run).unfinished == (None if after == "weights" else "epoch 1 of 1")
+    for _ in range(2):  # stopped at the same place again, nothing is lost
+        with pytest.raises(Stop) if after == "record" else contextlib.nullcontext():
+            train(tiny(FINISH), run, resume=True)
+        load_run(run)
+    monkeypatch.undo()
+    done, wanted = train(tiny(FINISH), run, resume=True), load_run(runs[1])
+    assert done.weights_hash == wanted.weights_hash
+    assert done.record["finish"]["gain"] == wanted.record["finish"]["gain"]
+    assert is_finished(run)
+    assert not (run / "finish").exists()
 
 
 def test_what_follows_the_steps_is_told(tmp_path: Path) -> None:
