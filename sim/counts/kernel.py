@@ -5,20 +5,22 @@ On a CPU a compiled loop of whole numbers, one thread to a step; elsewhere float
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import torch
 
 from esvae.machine.jit import kernel, side_by_side
+from sim.counts.alike import Alike, counting_alike
 
-__all__ = ["SpikeCounter"]
+__all__ = ["Reach", "SpikeCounter"]
 
 _U8 = np.uint8
 #: Images whose spikes a byte holds.
 _BYTE = 255
-#: Spikes that are counted in a nanosecond, about.
-_PER_NANOSECOND = 8
+#: Neurons whose spikes are counted in a nanosecond, about: of any, and of those that mostly reach alike.
+_PER_NANOSECOND, _ALIKE_PER_NANOSECOND = 8, 16
 
 
 def _counting(whole: Any) -> Any:
@@ -30,12 +32,12 @@ def _counting(whole: Any) -> Any:
         end: Any,
         spikes: Any,
         reach: Any,
+        silent: Any,
         fired: Any,
         operations: Any,
         by_neuron: Any,
         first: Any,
         last: Any,
-        silent: Any,
     ) -> None:
         neurons = spikes.shape[2]
         for t in range(begin, end):
@@ -61,20 +63,54 @@ def _counting(whole: Any) -> Any:
 _counting_32, _counting_64 = _counting(np.int32), _counting(np.int64)
 
 
+class Reach:
+    """How many synapses leave each neuron of a layer, as kernels take it: for all that count its spikes.
+
+    Args:
+        synapses: of each neuron, int64 of the neurons' shape (see :func:`sim.counts.fan_out.fan_out`).
+    """
+
+    def __init__(self, synapses: np.ndarray) -> None:
+        self.synapses = synapses
+        # Maps lie in memory with channels innermost; a copy into another order would cost more than the count.
+        self._orders: dict[bool, _Order] = {}
+
+    def ordered(self, innermost: bool) -> _Order:
+        """In the order of memory, which is another where channels lie innermost."""
+        if innermost not in self._orders:
+            found = self.synapses.transpose(1, 2, 0) if innermost else self.synapses.reshape(1, -1)
+            self._orders[innermost] = _Order(found.reshape(-1, found.shape[-1]))
+        return self._orders[innermost]
+
+
+class _Order:
+    """Synapses of neurons in one order of memory: ``(pixels, channels)``.
+
+    Attributes:
+        reach: ``(neurons,)``.
+        alike: groups that reach alike, or None.
+        counting: the kernel for any neurons.
+    """
+
+    def __init__(self, synapses: np.ndarray) -> None:
+        narrow = int(synapses.sum()) <= np.iinfo(np.int32).max
+        of_pixels = np.ascontiguousarray(synapses, np.int32 if narrow else np.int64)
+        self.reach, self.alike = of_pixels.reshape(-1), Alike.of(of_pixels)
+        self.counting = _counting_32 if narrow else _counting_64
+
+
 class SpikeCounter:
     """Counts spikes and the synaptic operations they cause, chunk after chunk.
 
     Args:
-        reach: synapses that leave each neuron, int64 of the neurons' shape (see :func:`sim.counts.fan_out.fan_out`).
+        reach: of the neurons.
         steps: of every chunk.
     """
 
-    def __init__(self, reach: np.ndarray, steps: int) -> None:
+    def __init__(self, reach: Reach, steps: int) -> None:
         self._reach, self._steps = reach, steps
-        # Maps lie in memory with channels innermost; a copy into another order would cost more than the count.
-        self._orders: dict[bool, _Order] = {}
+        self._counts: dict[bool, _Counts] = {}
 
-    @torch.inference_mode()
     def add(self, spikes: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
         """Counts a chunk.
 
@@ -87,37 +123,35 @@ class SpikeCounter:
         """
         steps, images, *shape = spikes.shape
         innermost = len(shape) == 3 and not spikes.is_contiguous()
-        if innermost not in self._orders:
-            reach = self._reach.transpose(1, 2, 0) if innermost else self._reach
-            self._orders[innermost] = _Order(reach.reshape(-1), self._steps)
+        if innermost not in self._counts:
+            self._counts[innermost] = _Counts(self._reach.ordered(innermost), self._steps)
         rows = (spikes.permute(0, 1, 3, 4, 2) if innermost else spikes).reshape(steps, images, -1)
-        return self._orders[innermost].add(rows)
+        return self._counts[innermost].add(rows)
 
     @property
     def by_neuron(self) -> np.ndarray:
         """Spikes of each neuron summed over images: int64 ``(steps, neurons)`` in the order of ``shape`` flattened."""
-        total = np.zeros((self._steps, self._reach.size), np.int64)
-        for innermost, order in self._orders.items():
-            found = order.by_neuron
+        shape = self._reach.synapses.shape
+        total = np.zeros((self._steps, math.prod(shape)), np.int64)
+        for innermost, counts in self._counts.items():
+            found = counts.by_neuron
             if innermost:
-                channels, height, width = self._reach.shape
+                channels, height, width = shape
                 found = found.reshape(-1, height, width, channels).transpose(0, 3, 1, 2).reshape(self._steps, -1)
             total += found
         return total
 
 
-class _Order:
-    """Counts of neurons in one order of memory: ``reach`` ``(neurons,)``.
+class _Counts:
+    """Counts of neurons in one order of memory.
 
     Spikes of each neuron are counted in bytes, which take less of the caches, and moved on before these are full.
     """
 
-    def __init__(self, reach: np.ndarray, steps: int) -> None:
-        narrow = int(reach.sum()) <= np.iinfo(np.int32).max
-        self._reach = np.ascontiguousarray(reach, np.int32 if narrow else np.int64)
-        self._counting = _counting_32 if narrow else _counting_64
-        self._moved = np.zeros((steps, reach.size), np.int64)
-        self._bytes, self._held = np.zeros((steps, reach.size), np.uint8), 0
+    def __init__(self, order: _Order, steps: int) -> None:
+        self._order = order
+        self._moved = np.zeros((steps, order.reach.size), np.int64)
+        self._bytes, self._held = np.zeros((steps, order.reach.size), np.uint8), 0
 
     @property
     def by_neuron(self) -> np.ndarray:
@@ -127,13 +161,19 @@ class _Order:
 
     def add(self, rows: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
         """Spikes and operations of each step and image of spikes ``(steps, images, neurons)``."""
+        order = self._order
         if rows.device.type != "cpu":
-            fired, operations, seen = _elsewhere(rows, self._reach)
+            fired, operations, seen = _elsewhere(rows, order.reach)
             self._moved += seen
             return fired, operations
         steps, images, neurons = rows.shape
         spikes = rows.numpy()
-        silent = np.zeros(neurons, spikes.dtype)
+        if order.alike is not None and spikes.dtype == np.uint8 and spikes.flags.c_contiguous:
+            counting, speed = counting_alike(order.alike), _ALIKE_PER_NANOSECOND
+            reach: tuple[np.ndarray, ...] = (order.alike.places, order.alike.groups, order.alike.reach)
+        else:
+            counting, speed = order.counting, _PER_NANOSECOND
+            reach = order.reach, np.zeros(neurons, spikes.dtype)
         fired, operations = np.empty((steps, images), np.int64), np.empty((steps, images), np.int64)
         for first in range(0, images, _BYTE):
             last = min(images, first + _BYTE)
@@ -141,9 +181,8 @@ class _Order:
                 self._moved += self._bytes
                 self._bytes[:], self._held = 0, 0
             self._held += last - first
-            given = (spikes, self._reach, fired, operations, self._bytes, first, last, silent)
-            each = (last - first) * neurons / _PER_NANOSECOND
-            side_by_side(self._counting, steps, *given, nanoseconds=each)
+            given = (spikes, *reach, fired, operations, self._bytes, first, last)
+            side_by_side(counting, steps, *given, nanoseconds=(last - first) * neurons / speed)
         return fired, operations
 
 

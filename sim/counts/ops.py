@@ -24,7 +24,7 @@ from esvae.arrays import Float64, Int64, Shaped, UInt8
 from esvae.errors import DataError
 from export.ir import Network, RecurrentDense, unlooped
 from sim.counts.fan_out import Macs, fan_out, macs
-from sim.counts.kernel import SpikeCounter
+from sim.counts.kernel import Reach, SpikeCounter
 from sim.counts.spread import QUANTITIES, Spread, StepCounts, StepMoments, spread_over
 from sim.trace import Trace
 
@@ -145,7 +145,8 @@ class Counter:
 
     def __init__(self, network: Network) -> None:
         self._synapses, self._labels = list(network.synapses()), network.labels
-        self._reach = [fan_out(layer, before) for layer, before, _ in self._synapses]
+        self._reach = [Reach(fan_out(layer, before)) for layer, before, _ in self._synapses]
+        self._leaving = [Reach(np.zeros(after, np.int64)) for _, _, after in self._synapses]
         self._from_pixels, self._graded = network.input_neurons is not None, network.graded
         self._steps, self._images = 0, 0
         self._raster: list[np.ndarray] = []
@@ -170,9 +171,9 @@ class Counter:
             with_pixels = len(chunk) == of + 1
             if len(chunk) - with_pixels != of:
                 raise DataError(f"activity of {len(chunk)} layers, the network has {of}")
-        layers = iter(chunk)
+        layers, k = iter(chunk), 0
         updated = math.prod(next(layers).spikes.shape[2:]) if with_pixels else 0
-        for k, layer in enumerate(layers):
+        for layer in layers:
             if k == 0:
                 steps, images = layer.entering.shape[:2]
                 part, first = self._begin(steps, images, first)
@@ -184,12 +185,13 @@ class Counter:
             if self._graded[k]:
                 part.widest[k] = max(part.widest[k], _largest(layer.entering))
             if before is not None:
-                table[-1].append(fired if _same(before, seen) else _fired(before))
+                table[-1].append(fired if _same(before, seen) else part.leaving[k - 1].add(before)[0])
             table.append([fired, operations])
-            before = layer.spikes
+            before, k = layer.spikes, k + 1
+            del layer, seen  # what has been counted is memory for what comes
         assert before is not None
         assert first is not None
-        table[-1].append(_fired(before))
+        table[-1].append(part.leaving[-1].add(before)[0])
         part.keep(first, np.stack([np.stack(of_layer, axis=1) for of_layer in table]))
 
     def _begin(self, steps: int, images: int, first: int | None) -> tuple[_Part, int]:
@@ -201,7 +203,7 @@ class Counter:
             first = self._images if first is None else first
             self._images += images
             if not hasattr(self._own, "part"):
-                self._own.part = _Part(self._reach, steps)
+                self._own.part = _Part(self._reach, self._leaving, steps)
                 self._parts.append(self._own.part)
         part: _Part = self._own.part
         return part, first
@@ -238,7 +240,7 @@ class Counter:
             moments.merge(part.moments[k])
         node, before, after = self._synapses[k]
         layer, inputs = unlooped(node, before)
-        neurons, synapses = math.prod(after), int(self._reach[k].sum())
+        neurons, synapses = math.prod(after), int(self._reach[k].synapses.sum())
         spreads = {name: spread_over(per_image[:, i]) for i, name in enumerate(QUANTITIES)}
         synops = spreads["synops"].mean
         return LayerCounts(
@@ -264,14 +266,15 @@ class _Part:
     """What one thread has counted.
 
     Attributes:
-        counters, moments: of each layer.
+        counters, leaving: of each layer: of what entered, and of spikes that left and are not what enters the next.
+        moments: of each layer.
         per_image: numbers of first images, and counts ``(layers, images, quantities)`` from there on.
         widest: the largest message that entered each layer, as a number of the same bits.
         input_neurons: how many.
     """
 
-    def __init__(self, reach: Sequence[np.ndarray], steps: int) -> None:
-        self.counters = [SpikeCounter(of_layer, steps) for of_layer in reach]
+    def __init__(self, reach: Sequence[Reach], leaving: Sequence[Reach], steps: int) -> None:
+        self.counters, self.leaving = ([SpikeCounter(each, steps) for each in side] for side in (reach, leaving))
         self.moments = [StepMoments(steps) for _ in reach]
         self.per_image: list[tuple[int, np.ndarray]] = []
         self.widest, self.input_neurons = [0] * len(reach), 0
@@ -300,11 +303,6 @@ def _seen(layer: Activity) -> torch.Tensor:
 def _same(left: torch.Tensor, right: torch.Tensor) -> bool:
     """Whether both are views of the same spikes, so that one count serves both."""
     return left.numel() == right.numel() and left.data_ptr() == right.data_ptr()
-
-
-def _fired(spikes: torch.Tensor) -> np.ndarray:
-    """Spikes of each step and image: int64 ``(steps, images)``."""
-    return SpikeCounter(np.zeros(tuple(spikes.shape[2:]), np.int64), len(spikes)).add(spikes)[0]
 
 
 def _first_image(spikes: torch.Tensor) -> np.ndarray:

@@ -1,13 +1,13 @@
-"""Vector instructions that numba has no words for, as LLVM's vectors of whatever width the processor has."""
+"""The instructions by which events are gathered: finding what fired, and adding rows of weights in registers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
+
+from esvae.machine.vectors import first_of, instruction, load_vector, splat, store_vector
 
 __all__ = ["add_rows", "fired", "ones", "put_places"]
 
@@ -15,48 +15,20 @@ _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 _BYTES, _BYTE = 64, 8
 
 
-def _intrinsic(define: Callable[..., Any]) -> Any:
-    """numba's, whose arguments are those of ``define`` but the first."""
-    return intrinsic(prefer_literal=True)(define)
-
-
-def _data(context: Any, builder: Any, kind: Any, value: Any) -> Any:
-    """Where an array's first number lies."""
-    return context.make_array(kind)(context, builder, value).data
-
-
-def _load(builder: Any, place: Any, kind: Any) -> Any:
-    """A vector from wherever it lies."""
-    loaded = builder.load(builder.bitcast(place, kind.as_pointer()))
-    loaded.align = 1
-    return loaded
-
-
-def _store(builder: Any, value: Any, place: Any) -> None:
-    builder.store(value, builder.bitcast(place, value.type.as_pointer())).align = 1
-
-
-def _splat(builder: Any, value: Any, kind: Any) -> Any:
-    """A vector of one number."""
-    nothing = ir.Constant(kind, ir.Undefined)
-    one = builder.insert_element(nothing, value, ir.Constant(_I32, 0))
-    return builder.shuffle_vector(one, nothing, ir.Constant(ir.VectorType(_I32, kind.count), None))
-
-
-@_intrinsic
+@instruction
 def fired(_: Any, row: Any, at: Any) -> Any:
     """``fired(row, at)``: which of the 64 bytes from ``row[at]`` on are not zero, the first one in the lowest bit."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         vector = ir.VectorType(_I8, _BYTES)
-        place = builder.gep(_data(context, builder, signature.args[0], args[0]), [args[1]])
-        spikes = _load(builder, place, vector)
+        place = builder.gep(first_of(context, builder, signature.args[0], args[0]), [args[1]])
+        spikes = load_vector(builder, place, vector)
         return builder.bitcast(builder.icmp_unsigned("!=", spikes, ir.Constant(vector, None)), _I64)
 
     return types.uint64(row, types.int64), generate
 
 
-@_intrinsic
+@instruction
 def ones(_: Any, mask: Any) -> Any:
     """``ones(mask)``: how many bits are set."""
 
@@ -66,7 +38,7 @@ def ones(_: Any, mask: Any) -> Any:
     return types.uint64(types.uint64), generate
 
 
-@_intrinsic
+@instruction
 def put_places(_: Any, places: Any, at: Any, table: Any, byte: Any, base: Any) -> Any:
     """``put_places(places, at, table, byte, base)``: eight places, of which as many count as bits are set in a byte.
 
@@ -75,17 +47,17 @@ def put_places(_: Any, places: Any, at: Any, table: Any, byte: Any, base: Any) -
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         whole = ir.VectorType(_I32, _BYTE)
-        into, table = (_data(context, builder, signature.args[k], args[k]) for k in (0, 2))
+        into, table = (first_of(context, builder, signature.args[k], args[k]) for k in (0, 2))
         row = builder.gep(table, [builder.shl(args[3], ir.Constant(_I64, 3))])
-        steps = builder.zext(_load(builder, row, ir.VectorType(_I16, _BYTE)), whole)
-        found = builder.add(steps, _splat(builder, builder.trunc(args[4], _I32), whole))
-        _store(builder, found, builder.gep(into, [args[1]]))
+        steps = builder.zext(load_vector(builder, row, ir.VectorType(_I16, _BYTE)), whole)
+        found = builder.add(steps, splat(builder, builder.trunc(args[4], _I32), whole))
+        store_vector(builder, found, builder.gep(into, [args[1]]))
         return context.get_dummy_value()
 
     return types.void(places, types.int64, table, types.int64, types.int64), generate
 
 
-@_intrinsic
+@instruction
 def add_rows(
     _: Any, sums: Any, to: Any, weight: Any, at: Any, rows: Any, first: Any, last: Any, offset: Any, lanes: Any
 ) -> Any:
@@ -103,14 +75,14 @@ def add_rows(
     byte = ir.Constant(half, [8] * half.count)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        places = [_data(context, builder, signature.args[k], args[k]) for k in (0, 2, 4)]
+        places = [first_of(context, builder, signature.args[k], args[k]) for k in (0, 2, 4)]
         table, zero = builder.gep(places[1], [args[3]]), ir.Constant(half, None)
         entry, loop, done = builder.block, builder.append_basic_block(), builder.append_basic_block()
         builder.cbranch(builder.icmp_signed("<", args[5], args[6]), loop, done)
         builder.position_at_end(loop)
         j, both, high = builder.phi(_I64), builder.phi(half), builder.phi(half)
         row = builder.sext(builder.load(builder.gep(places[2], [j])), _I64)
-        pairs = _load(builder, builder.gep(table, [row]), half)
+        pairs = load_vector(builder, builder.gep(table, [row]), half)
         after = builder.add(both, pairs), builder.add(high, builder.lshr(pairs, byte))
         following = builder.add(j, ir.Constant(_I64, 1))
         builder.cbranch(builder.icmp_signed("<", following, args[6]), loop, done)
@@ -124,10 +96,10 @@ def add_rows(
             value.add_incoming(step, loop)
         low = builder.sub(found[0], builder.shl(found[1], byte))
         offsets = builder.mul(builder.sub(args[6], args[5]), args[7])
-        beside = _splat(builder, builder.trunc(offsets, _I16), half)
+        beside = splat(builder, builder.trunc(offsets, _I16), half)
         for k, part in enumerate((low, found[1])):
             place = builder.gep(places[0], [builder.add(args[1], ir.Constant(_I64, k * half.count))])
-            _store(builder, builder.add(builder.add(_load(builder, place, half), part), beside), place)
+            store_vector(builder, builder.add(builder.add(load_vector(builder, place, half), part), beside), place)
         return context.get_dummy_value()
 
     whole = types.int64

@@ -14,7 +14,7 @@ from sources import dotted, sources
 MOST = 8
 COMMANDS = "deploy/commands/"
 #: Decorates what a compiler puts into a kernel in its place: nobody calls that.
-INSTRUCTION = "_intrinsic"
+INSTRUCTION = "instruction"
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 

@@ -20,7 +20,7 @@ from export.passes.lower_dense import lower_dense
 from paper_networks import cifar10_decoder
 from sim import reference
 from sim.counts.fan_out import fan_out, macs
-from sim.counts.kernel import SpikeCounter, _elsewhere
+from sim.counts.kernel import Reach, SpikeCounter, _elsewhere
 from sim.counts.ops import Counter, Counts, Rasters, count, count_traces
 from sim.twin.engine import Engine
 from strategies import networks, spikes_for
@@ -173,7 +173,7 @@ def test_device_path_equals_the_compiled_one(innermost: bool) -> None:
     if innermost:
         spikes = spikes.permute(0, 1, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3)
     reach = rng.integers(0, 1 << 40, (4, 6, 7))
-    counter = SpikeCounter(reach, 5)
+    counter = SpikeCounter(Reach(reach), 5)
     compiled = *counter.add(spikes), counter.by_neuron
     elsewhere = _elsewhere(spikes.reshape(5, 3, -1), reach.reshape(-1))
     for left, right in zip(compiled, elsewhere, strict=True):
@@ -183,7 +183,7 @@ def test_device_path_equals_the_compiled_one(innermost: bool) -> None:
 
 @pytest.mark.parametrize("chunks", [[1] * 300, [254, 2, 255, 1, 256], [600]])
 def test_neurons_that_always_fire_are_counted_beyond_a_byte(chunks: list[int]) -> None:
-    counter = SpikeCounter(np.array([3, 1 << 31]), 2)
+    counter = SpikeCounter(Reach(np.array([3, 1 << 31])), 2)
     for images in chunks:
         fired, operations = counter.add(torch.ones(2, images, 2, dtype=torch.uint8))
         assert (fired == 2).all()
@@ -234,7 +234,7 @@ def test_sums_of_squares_do_not_overflow() -> None:
     network = cifar10_decoder()
     counter = Counter(network)
     chunk = [Rasters(torch.ones(1, 2, *before), torch.ones(1, 2, *after)) for _, before, after in network.synapses()]
-    counter._reach = [reach * (1 << 20) for reach in counter._reach]
+    counter._reach = [Reach(reach.synapses * (1 << 20)) for reach in counter._reach]
     counter.add(chunk)
     spread = counter.result().layers[4].over_steps.synops[0]
     assert spread.std == 0

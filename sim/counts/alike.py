@@ -1,0 +1,192 @@
+"""Counting the spikes of maps whose pixels mostly reach alike: bytes are added, and few of their sums multiplied.
+
+A spike's synapses depend on its channel and, at borders and between strides, on its pixel; most pixels of a map reach
+as many neurons as others do. So the spikes of such a group of pixels are first added up channel by channel, in bytes,
+one instruction for as many neurons as a vector has bytes, and only these sums are multiplied with how many synapses
+each channel has. The same bytes are added over images on their way, which are the counts of each neuron.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+
+from esvae.machine.jit import kernel
+from esvae.machine.vectors import first_of, instruction, load_vector, store_vector
+
+__all__ = ["Alike", "counting_alike"]
+
+#: Pixels, and images, whose spikes a byte holds.
+_BYTE = 255
+#: Channels that are added at a time, the most that divide a map's.
+_WIDTHS = (64, 32, 16)
+#: Images that share what is read and written of the neurons.
+_IMAGES = 4
+#: Groups to a pixel from which on adding their spikes first is not worth it.
+_WORTH = 0.5
+
+_I8, _I64 = ir.IntType(8), ir.IntType(64)
+
+
+@dataclass(frozen=True, eq=False)
+class Alike:
+    """Pixels in groups whose neurons reach as many synapses, channel by channel.
+
+    Attributes:
+        places: of each pixel, group after group, its first neuron, int32 ``(pixels,)``.
+        groups: of each group its first pixel among these, and the end of the last, int64 ``(groups + 1,)``.
+        reach: synapses that leave a neuron of a group, int32 or int64 ``(groups, channels)``.
+        width: channels that are added at a time.
+    """
+
+    places: np.ndarray
+    groups: np.ndarray
+    reach: np.ndarray
+    width: int
+
+    @staticmethod
+    def of(reach: np.ndarray) -> Alike | None:
+        """The groups of a map's neurons ``(pixels, channels)``, or None where there are too many, or no width fits.
+
+        Neurons that all reach alike are cut into pixels of any size.
+        """
+        if reach.size and reach.min() == reach.max():
+            width = next((width for width in _WIDTHS if reach.size % width == 0), None)
+            if width is None:
+                return None
+            reach = reach.reshape(-1, width)
+            kinds, kind = reach[:1], np.zeros(len(reach), np.int64)
+        else:
+            width = next((width for width in _WIDTHS if reach.shape[1] % width == 0), None)
+            if width is None or len(reach) == 1:
+                return None
+            kinds, kind = np.unique(reach, axis=0, return_inverse=True)
+        members = [np.flatnonzero(kind.reshape(-1) == k) for k in range(len(kinds))]
+        parts = [
+            (k, pixels[at : at + _BYTE]) for k, pixels in enumerate(members) for at in range(0, len(pixels), _BYTE)
+        ]
+        if len(parts) > _WORTH * len(reach):
+            return None
+        places = np.concatenate([part for _, part in parts]) * reach.shape[1]
+        ends = np.cumsum([0, *(len(part) for _, part in parts)])
+        return Alike(places.astype(np.int32), ends, np.ascontiguousarray(kinds[[k for k, _ in parts]]), width)
+
+
+@instruction
+def _add_pixels(
+    _: Any,
+    spikes: Any,
+    at: Any,
+    stride: Any,
+    places: Any,
+    first: Any,
+    last: Any,
+    seen: Any,
+    to: Any,
+    sums: Any,
+    images: Any,
+    width: Any,
+) -> Any:
+    """``_add_pixels(spikes, at, stride, places, first, last, seen, to, sums, images, width)``: adds what fired.
+
+    Of each p of ``places[first:last]`` and each image k, the ``width`` bytes from ``spikes[at + k * stride + p]`` on,
+    1 for each that is not 0, come to ``sums[k * width : (k + 1) * width]``, which they replace, and to the bytes from
+    ``seen[to + p]`` on. ``images`` and ``width`` are constants; the sums stay in registers, modulo 2^8.
+    """
+    vector, count = ir.VectorType(_I8, width.literal_value), images.literal_value
+    zero, one = ir.Constant(vector, None), ir.Constant(vector, [1] * vector.count)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        rows, pixels, seen, into = (first_of(context, builder, signature.args[k], args[k]) for k in (0, 3, 6, 8))
+        starts = [builder.add(args[1], builder.mul(args[2], ir.Constant(_I64, k))) for k in range(count)]
+        images, neurons = [builder.gep(rows, [start]) for start in starts], builder.gep(seen, [args[7]])
+        entry, loop, done = builder.block, builder.append_basic_block(), builder.append_basic_block()
+        builder.cbranch(builder.icmp_signed("<", args[4], args[5]), loop, done)
+        builder.position_at_end(loop)
+        j, before = builder.phi(_I64), [builder.phi(vector) for _ in images]
+        pixel = builder.sext(builder.load(builder.gep(pixels, [j])), _I64)
+        given = [load_vector(builder, builder.gep(image, [pixel]), vector) for image in images]
+        fired = [builder.select(builder.icmp_unsigned("<", spikes, one), spikes, one) for spikes in given]
+        after = [builder.add(total, spikes) for total, spikes in zip(before, fired, strict=True)]
+        place = builder.gep(neurons, [pixel])
+        found = load_vector(builder, place, vector)
+        for spikes in fired:
+            found = builder.add(found, spikes)
+        store_vector(builder, found, place)
+        following = builder.add(j, ir.Constant(_I64, 1))
+        builder.cbranch(builder.icmp_signed("<", following, args[5]), loop, done)
+        j.add_incoming(args[4], entry)
+        j.add_incoming(following, loop)
+        for total, step in zip(before, after, strict=True):
+            total.add_incoming(zero, entry)
+            total.add_incoming(step, loop)
+        builder.position_at_end(done)
+        ends = [builder.phi(vector) for _ in images]
+        for end, step in zip(ends, after, strict=True):
+            end.add_incoming(zero, entry)
+            end.add_incoming(step, loop)
+        for k, end in enumerate(ends):
+            store_vector(builder, end, builder.gep(into, [ir.Constant(_I64, k * vector.count)]))
+        return context.get_dummy_value()
+
+    whole = types.int64
+    return types.void(spikes, whole, whole, places, whole, whole, seen, whole, sums, images, width), generate
+
+
+def _counting(whole: Any, width: int) -> Any:
+    """A kernel that sums in a type of integers, and adds so many channels at a time."""
+
+    @kernel(nogil=True)
+    def counting(
+        begin: Any,
+        end: Any,
+        spikes: Any,
+        places: Any,
+        groups: Any,
+        reach: Any,
+        fired: Any,
+        operations: Any,
+        by_neuron: Any,
+        first: Any,
+        last: Any,
+    ) -> None:
+        _, images, neurons = spikes.shape
+        rows, seen, sums = spikes.reshape(-1), by_neuron.reshape(-1), np.empty(_IMAGES * width, np.uint8)
+        for t in range(begin, end):
+            n = first
+            while n < last:
+                taken = _IMAGES if n + _IMAGES <= last else 1
+                at, to = (t * images + n) * neurons, t * neurons
+                for k in range(taken):
+                    fired[t, n + k] = operations[t, n + k] = 0
+                for g in range(len(groups) - 1):
+                    low, high = groups[g], groups[g + 1]
+                    for c in range(0, reach.shape[1], width):
+                        if taken == _IMAGES:
+                            _add_pixels(rows, at + c, neurons, places, low, high, seen, to + c, sums, _IMAGES, width)
+                        else:
+                            _add_pixels(rows, at + c, neurons, places, low, high, seen, to + c, sums, 1, width)
+                        for k in range(taken):
+                            count, synops = whole(0), whole(0)
+                            for lane in range(width):
+                                total = whole(sums[k * width + lane])
+                                count = whole(count + total)
+                                synops = whole(synops + whole(total * reach[g, c + lane]))
+                            fired[t, n + k] += count
+                            operations[t, n + k] += synops
+                n += taken
+
+    return counting
+
+
+#: By type of the sums and width: each is compiled when it is first called.
+_KERNELS = {(kind, width): _counting(kind, width) for kind in (np.int32, np.int64) for width in _WIDTHS}
+
+
+def counting_alike(alike: Alike) -> Any:
+    """The kernel for neurons grouped in this way."""
+    return _KERNELS[alike.reach.dtype.type, alike.width]
