@@ -59,21 +59,20 @@ class Alike:
             if width is None:
                 return None
             reach = reach.reshape(-1, width)
-            kinds, kind = reach[:1], np.zeros(len(reach), np.int64)
+            kind = np.zeros(len(reach), np.int64)
         else:
             width = next((width for width in _WIDTHS if reach.shape[1] % width == 0), None)
             if width is None or len(reach) == 1:
                 return None
-            kinds, kind = np.unique(reach, axis=0, return_inverse=True)
-        members = [np.flatnonzero(kind.reshape(-1) == k) for k in range(len(kinds))]
-        parts = [
-            (k, pixels[at : at + _BYTE]) for k, pixels in enumerate(members) for at in range(0, len(pixels), _BYTE)
-        ]
+            known: dict[bytes, int] = {}  # which takes a fraction of the time that sorting does
+            kind = np.array([known.setdefault(of_pixel.tobytes(), len(known)) for of_pixel in reach])
+        members = [np.flatnonzero(kind == k) for k in range(int(kind.max()) + 1)]
+        parts = [alike[at : at + _BYTE] for alike in members for at in range(0, len(alike), _BYTE)]
         if len(parts) > _WORTH * len(reach):
             return None
-        places = np.concatenate([part for _, part in parts]) * reach.shape[1]
-        ends = np.cumsum([0, *(len(part) for _, part in parts)])
-        return Alike(places.astype(np.int32), ends, np.ascontiguousarray(kinds[[k for k, _ in parts]]), width)
+        places = np.concatenate(parts) * reach.shape[1]
+        ends = np.cumsum([0, *map(len, parts)])
+        return Alike(places.astype(np.int32), ends, reach[[part[0] for part in parts]], width)
 
 
 @instruction
