@@ -16,6 +16,7 @@ from esvae.errors import ConfigError, DataError
 from export.ir import CircuitPrior, Network
 from export.ir.circuit import circuit_of, whole_network
 from sim.circuit import circuit_windows
+from sim.counts.alike import Tally
 from sim.counts.ops import Activity, Counter, Counts, Rasters
 from sim.energy.estimate import EnergyEstimate, estimate_all
 from sim.energy.profile import load_profile, profile_names
@@ -91,6 +92,11 @@ def cost_of(entering: Entering, profiles: Sequence[str] = (), *, progress: Progr
     circuit = circuit_of(entering.network) if entering.kind == "prior" else None
     network = entering.network if circuit is None else whole_network(entering.network)
     engine, counter, done = Engine(entering.network), Counter(network), 0
+    decoder = len(list(entering.network.synapses()))
+
+    def tallies(steps: int, images: int) -> list[Tally | None]:
+        return counter.tallies(steps, images)[-decoder:]
+
     for part in entering.chunks():
 
         def add(layers: Iterable[Activity], images: range, part: Entering = part) -> None:
@@ -99,7 +105,7 @@ def cost_of(entering: Entering, profiles: Sequence[str] = (), *, progress: Progr
                 drawn = _drawn(circuit, part.steps, part.first + images.start, part.first + images.stop)
             counter.add(itertools.chain(drawn, layers), part.first - entering.first + images.start)
 
-        for _ in engine.over(add, part.stimulus):
+        for _ in engine.over(add, part.stimulus, tallies=tallies):
             pass
         done += part.images
         if progress is not None:

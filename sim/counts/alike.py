@@ -15,17 +15,17 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
-from esvae.machine.jit import kernel
+from esvae.machine.jit import kernel, part
 from esvae.machine.vectors import first_of, instruction, load_vector, store_vector
 
-__all__ = ["Alike", "counting_alike"]
+__all__ = ["TOGETHER", "Alike", "Tally", "counting_alike", "counting_narrow"]
 
 #: Pixels, and images, whose spikes a byte holds.
 _BYTE = 255
 #: Channels that are added at a time, the most that divide a map's.
 _WIDTHS = (64, 32, 16)
 #: Images that share what is read and written of the neurons.
-_IMAGES = 4
+TOGETHER = 4
 #: Groups to a pixel from which on adding their spikes first is not worth it.
 _WORTH = 0.5
 
@@ -136,8 +136,8 @@ def _add_pixels(
     return types.void(spikes, whole, whole, places, whole, whole, seen, whole, sums, images, width), generate
 
 
-def _counting(whole: Any, width: int) -> Any:
-    """A kernel that sums in a type of integers, and adds so many channels at a time."""
+def _counting(whole: Any) -> Any:
+    """A kernel that sums in a type of integers."""
 
     @kernel(nogil=True)
     def counting(
@@ -147,6 +147,7 @@ def _counting(whole: Any, width: int) -> Any:
         places: Any,
         groups: Any,
         reach: Any,
+        width: Any,
         fired: Any,
         operations: Any,
         by_neuron: Any,
@@ -154,21 +155,18 @@ def _counting(whole: Any, width: int) -> Any:
         last: Any,
     ) -> None:
         _, images, neurons = spikes.shape
-        rows, seen, sums = spikes.reshape(-1), by_neuron.reshape(-1), np.empty(_IMAGES * width, np.uint8)
+        rows, seen, sums = spikes.reshape(-1), by_neuron.reshape(-1), np.empty(TOGETHER * width, np.uint8)
         for t in range(begin, end):
             n = first
             while n < last:
-                taken = _IMAGES if n + _IMAGES <= last else 1
+                taken = TOGETHER if n + TOGETHER <= last else 1
                 at, to = (t * images + n) * neurons, t * neurons
                 for k in range(taken):
                     fired[t, n + k] = operations[t, n + k] = 0
                 for g in range(len(groups) - 1):
                     low, high = groups[g], groups[g + 1]
                     for c in range(0, reach.shape[1], width):
-                        if taken == _IMAGES:
-                            _add_pixels(rows, at + c, neurons, places, low, high, seen, to + c, sums, _IMAGES, width)
-                        else:
-                            _add_pixels(rows, at + c, neurons, places, low, high, seen, to + c, sums, 1, width)
+                        _add_pixels_of(rows, at + c, neurons, places, low, high, seen, to + c, sums, taken, width)
                         for k in range(taken):
                             count, synops = whole(0), whole(0)
                             for lane in range(width):
@@ -182,10 +180,63 @@ def _counting(whole: Any, width: int) -> Any:
     return counting
 
 
-#: By type of the sums and width: each is compiled when it is first called.
-_KERNELS = {(kind, width): _counting(kind, width) for kind in (np.int32, np.int64) for width in _WIDTHS}
+@part
+def _add_pixels_of(
+    rows: Any,
+    at: Any,
+    neurons: Any,
+    places: Any,
+    low: Any,
+    high: Any,
+    seen: Any,
+    to: Any,
+    sums: Any,
+    images: Any,
+    width: Any,
+) -> None:
+    """:func:`_add_pixels` of numbers that are no constants: images are one, or those that go together."""
+    if images == TOGETHER:
+        if width == 64:
+            _add_pixels(rows, at, neurons, places, low, high, seen, to, sums, TOGETHER, 64)
+        elif width == 32:
+            _add_pixels(rows, at, neurons, places, low, high, seen, to, sums, TOGETHER, 32)
+        else:
+            _add_pixels(rows, at, neurons, places, low, high, seen, to, sums, TOGETHER, 16)
+    elif width == 64:
+        _add_pixels(rows, at, neurons, places, low, high, seen, to, sums, 1, 64)
+    elif width == 32:
+        _add_pixels(rows, at, neurons, places, low, high, seen, to, sums, 1, 32)
+    else:
+        _add_pixels(rows, at, neurons, places, low, high, seen, to, sums, 1, 16)
+
+
+counting_narrow, _counting_wide = _counting(np.int32), _counting(np.int64)
 
 
 def counting_alike(alike: Alike) -> Any:
     """The kernel for neurons grouped in this way."""
-    return _KERNELS[alike.reach.dtype.type, alike.width]
+    return counting_narrow if alike.reach.dtype == np.int32 else _counting_wide
+
+
+@dataclass(eq=False)
+class Tally:
+    """Counts of a layer's spikes over some images, taken as the neurons fire them.
+
+    Attributes:
+        alike: groups of the neurons, of sums that 32 bit hold.
+        fired, operations: of each step and image, int64 ``(steps, images)``.
+        by_neuron: bytes to which each neuron's spikes are added, ``(steps, neurons)``.
+        taken: whether they were.
+    """
+
+    alike: Alike
+    fired: np.ndarray
+    operations: np.ndarray
+    by_neuron: np.ndarray
+    taken: bool = False
+
+    @property
+    def arguments(self) -> tuple[Any, ...]:
+        """What :data:`counting_narrow` takes of it, behind the spikes."""
+        alike = self.alike
+        return (alike.places, alike.groups, alike.reach, alike.width, self.fired, self.operations, self.by_neuron)

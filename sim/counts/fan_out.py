@@ -48,18 +48,19 @@ def fan_out(
     layer, input_shape = unlooped(layer, input_shape)
     if isinstance(layer, Dense):
         return np.count_nonzero(layer.weight if targets is None else layer.weight[targets], axis=0)
-    exists = (grouped(layer) != 0).astype(np.float64)  # whole numbers below 2^53, exact in any order
+    exists = grouped(layer) != 0
     shape = layer.output_shape(input_shape)
     rows, columns = (reaches(layer, input_shape, shape, axis) for axis in (0, 1))
     if targets is None:
         by_tap = exists.sum(axis=1).reshape(-1, *exists.shape[3:])
-        return ((rows >= 0).astype(np.float64) @ by_tap @ (columns >= 0).T.astype(np.float64)).astype(np.int64)
+        # Of whole numbers: threads that a product of floats takes would keep a core busy long after it.
+        return (rows >= 0).astype(np.int64) @ by_tap @ (columns >= 0).T.astype(np.int64)
     wanted = np.zeros((shape[0], shape[1] + 1, shape[2] + 1))  # the last row and column, at -1: no target
     wanted[:, :-1, :-1] = targets.reshape(shape)
     found = np.zeros((layer.groups, exists.shape[2], math.prod(input_shape[1:])))
     for ky, kx in np.ndindex(*exists.shape[3:]):
         hit = wanted[:, rows[:, ky, None], columns[:, kx]].reshape(layer.groups, exists.shape[1], -1)
-        found += exists[..., ky, kx].swapaxes(1, 2) @ hit
+        found += exists[..., ky, kx].swapaxes(1, 2).astype(np.float64) @ hit  # exact: below 2^53
     return found.astype(np.int64).reshape(input_shape)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from esvae.machine.jit import kernel, side_by_side
-from sim.counts.alike import Alike, counting_alike
+from sim.counts.alike import Alike, Tally, counting_alike
 
 __all__ = ["Reach", "SpikeCounter"]
 
@@ -61,6 +61,14 @@ def _counting(whole: Any) -> Any:
 
 
 _counting_32, _counting_64 = _counting(np.int32), _counting(np.int64)
+
+
+@kernel(nogil=True)
+def _move(counts: Any, to: Any) -> None:
+    """Adds bytes to whole numbers, and sets them to 0."""
+    for i in range(len(counts)):
+        to[i] += counts[i]
+        counts[i] = _U8(0)
 
 
 class Reach:
@@ -123,10 +131,18 @@ class SpikeCounter:
         """
         steps, images, *shape = spikes.shape
         innermost = len(shape) == 3 and not spikes.is_contiguous()
+        rows = (spikes.permute(0, 1, 3, 4, 2) if innermost else spikes).reshape(steps, images, -1)
+        return self._ordered(innermost).add(rows)
+
+    def tally(self, images: int) -> Tally | None:
+        """Counts of so many images, to be taken as their spikes are fired, channels innermost; None where these are
+        counted only when they are there."""
+        return self._ordered(len(self._reach.synapses.shape) == 3).tally(images)
+
+    def _ordered(self, innermost: bool) -> _Counts:
         if innermost not in self._counts:
             self._counts[innermost] = _Counts(self._reach.ordered(innermost), self._steps)
-        rows = (spikes.permute(0, 1, 3, 4, 2) if innermost else spikes).reshape(steps, images, -1)
-        return self._counts[innermost].add(rows)
+        return self._counts[innermost]
 
     @property
     def by_neuron(self) -> np.ndarray:
@@ -150,37 +166,53 @@ class _Counts:
 
     def __init__(self, order: _Order, steps: int) -> None:
         self._order = order
-        self._moved = np.zeros((steps, order.reach.size), np.int64)
+        self._moved: np.ndarray | None = None
         self._bytes, self._held = np.zeros((steps, order.reach.size), np.uint8), 0
 
     @property
     def by_neuron(self) -> np.ndarray:
         """Int64 ``(steps, neurons)``."""
-        total: np.ndarray = self._moved + self._bytes
-        return total
+        total = self._bytes.astype(np.int64)
+        return total if self._moved is None else total + self._moved
+
+    def _make_room(self, images: int) -> None:
+        """So that each neuron's byte holds the spikes of more images, at most 255."""
+        if self._held + images > _BYTE:
+            if self._moved is None:
+                self._moved = np.zeros(self._bytes.shape, np.int64)
+            _move(self._bytes.reshape(-1), self._moved.reshape(-1))
+            self._held = 0
+        self._held += images
+
+    def tally(self, images: int) -> Tally | None:
+        """See :meth:`SpikeCounter.tally`."""
+        alike, steps = self._order.alike, len(self._bytes)
+        if alike is None or alike.reach.dtype != np.int32 or images > _BYTE:
+            return None
+        self._make_room(images)
+        fired, operations = np.empty((2, steps, images), np.int64)
+        return Tally(alike, fired, operations, self._bytes)
 
     def add(self, rows: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
         """Spikes and operations of each step and image of spikes ``(steps, images, neurons)``."""
         order = self._order
         if rows.device.type != "cpu":
             fired, operations, seen = _elsewhere(rows, order.reach)
-            self._moved += seen
+            self._moved = seen if self._moved is None else self._moved + seen
             return fired, operations
         steps, images, neurons = rows.shape
         spikes = rows.numpy()
         if order.alike is not None and spikes.dtype == np.uint8 and spikes.flags.c_contiguous:
             counting, speed = counting_alike(order.alike), _ALIKE_PER_NANOSECOND
-            reach: tuple[np.ndarray, ...] = (order.alike.places, order.alike.groups, order.alike.reach)
+            alike = order.alike
+            reach: tuple[Any, ...] = (alike.places, alike.groups, alike.reach, alike.width)
         else:
             counting, speed = order.counting, _PER_NANOSECOND
             reach = order.reach, np.zeros(neurons, spikes.dtype)
         fired, operations = np.empty((steps, images), np.int64), np.empty((steps, images), np.int64)
         for first in range(0, images, _BYTE):
             last = min(images, first + _BYTE)
-            if self._held + last - first > _BYTE:
-                self._moved += self._bytes
-                self._bytes[:], self._held = 0, 0
-            self._held += last - first
+            self._make_room(last - first)
             given = (spikes, *reach, fired, operations, self._bytes, first, last)
             side_by_side(counting, steps, *given, nanoseconds=(last - first) * neurons / speed)
         return fired, operations

@@ -10,6 +10,7 @@ number of images can be counted.
 
 from __future__ import annotations
 
+import itertools
 import math
 import operator
 import threading
@@ -23,6 +24,7 @@ import torch
 from esvae.arrays import Float64, Int64, Shaped, UInt8
 from esvae.errors import DataError
 from export.ir import Network, RecurrentDense, unlooped
+from sim.counts.alike import Tally
 from sim.counts.fan_out import Macs, fan_out, macs
 from sim.counts.kernel import Reach, SpikeCounter
 from sim.counts.spread import QUANTITIES, Spread, StepCounts, StepMoments, spread_over
@@ -39,7 +41,7 @@ __all__ = [
 ]
 
 #: Images that are summed up at a time.
-_BATCH = 256
+_BATCH = 1024
 
 
 @runtime_checkable
@@ -54,6 +56,10 @@ class Activity(Protocol):
     def spikes(self) -> Shaped[torch.Tensor, "steps images *layer"]:
         """0 or 1, or messages."""
 
+    @property
+    def tally(self) -> Tally | None:
+        """One of :meth:`Counter.tallies`, where spikes were counted as they were fired."""
+
 
 @dataclass(frozen=True, eq=False)
 class Rasters:
@@ -61,6 +67,7 @@ class Rasters:
 
     entering: Shaped[torch.Tensor, "steps images *input"]
     spikes: Shaped[torch.Tensor, "steps images *layer"]
+    tally: None = None
 
 
 @dataclass(frozen=True)
@@ -147,6 +154,9 @@ class Counter:
         self._synapses, self._labels = list(network.synapses()), network.labels
         self._reach = [Reach(fan_out(layer, before)) for layer, before, _ in self._synapses]
         self._leaving = [Reach(np.zeros(after, np.int64)) for _, _, after in self._synapses]
+        # Whether what leaves a layer is, as it is, all that enters the next one.
+        pairs = itertools.pairwise(self._synapses)
+        self._passes = [ends[2] == begins[1] and not isinstance(begins[0], RecurrentDense) for ends, begins in pairs]
         self._from_pixels, self._graded = network.input_neurons is not None, network.graded
         self._steps, self._images = 0, 0
         self._raster: list[np.ndarray] = []
@@ -166,6 +176,7 @@ class Counter:
             DataError: the chunk has another window than those before it, or is not of this network.
         """
         of, table, before = len(self._synapses), list[list[np.ndarray]](), None
+        ahead: Tally | None = None
         with_pixels = self._from_pixels
         if isinstance(chunk, Sequence):
             with_pixels = len(chunk) == of + 1
@@ -181,32 +192,57 @@ class Counter:
             if first == 0:
                 self._raster += [_first_image(spikes) for spikes in (layer.entering, layer.spikes)[k > 0 :]]
             seen = _seen(layer) if isinstance(self._synapses[k][0], RecurrentDense) else layer.entering
-            fired, operations = part.counters[k].add(seen)
+            if ahead is not None and self._passes[k - 1]:
+                fired, operations = ahead.fired, ahead.operations
+            else:
+                fired, operations = part.counters[k].add(seen)
             if self._graded[k]:
                 part.widest[k] = max(part.widest[k], _largest(layer.entering))
-            if before is not None:
+            if before is not None and ahead is None:
                 table[-1].append(fired if _same(before, seen) else part.leaving[k - 1].add(before)[0])
             table.append([fired, operations])
+            ahead = layer.tally if layer.tally is not None and layer.tally.taken else None
+            if ahead is not None:
+                table[-1].append(ahead.fired)
             before, k = layer.spikes, k + 1
             del layer, seen  # what has been counted is memory for what comes
         assert before is not None
         assert first is not None
-        table[-1].append(part.leaving[-1].add(before)[0])
+        if ahead is None:
+            table[-1].append(part.leaving[-1].add(before)[0])
         part.keep(first, np.stack([np.stack(of_layer, axis=1) for of_layer in table]))
+
+    def tallies(self, steps: int, images: int) -> list[Tally | None]:
+        """For each layer, counts of the spikes that it will fire in the next chunk of this thread.
+
+        They are for neurons to take on their way, while the spikes lie in a cache; :meth:`add` takes them over, and
+        counts by itself where they were not taken.
+        """
+        part = self._part(steps)
+        return [
+            (part.counters[k + 1] if passes else part.leaving[k]).tally(images)
+            for k, passes in enumerate([*self._passes, False])
+        ]
 
     def _begin(self, steps: int, images: int, first: int | None) -> tuple[_Part, int]:
         """What this thread has counted, and the number of the first of these images."""
+        part = self._part(steps)
+        with self._lock:
+            first = self._images if first is None else first
+            self._images += images
+        return part, first
+
+    def _part(self, steps: int) -> _Part:
+        """What this thread has counted."""
         with self._lock:
             self._steps = self._steps or steps
             if self._steps != steps:
                 raise DataError(f"a chunk of {steps} steps after chunks of {self._steps}; count them apart")
-            first = self._images if first is None else first
-            self._images += images
             if not hasattr(self._own, "part"):
                 self._own.part = _Part(self._reach, self._leaving, steps)
                 self._parts.append(self._own.part)
         part: _Part = self._own.part
-        return part, first
+        return part
 
     def result(self) -> Counts:
         """What has been counted so far.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -23,6 +23,7 @@ from esvae.errors import ConfigError
 from esvae.machine.allocator import keep_large_blocks
 from esvae.machine.threads import each_in_a_thread, threads
 from export.ir import Flatten, InputNeurons, Network, Shape, Synapse, is_graded
+from sim.counts.alike import Tally
 from sim.stimulus import Stimulus, as_stimulus
 from sim.trace import Trace
 from sim.twin.stages import InputStage, Stage, States
@@ -55,6 +56,7 @@ class LayerActivity:
         spikes: spikes or messages that left, likewise.
         v_end: membrane potential after the last step; of sigma-delta neurons ``act``.
         trace: states after every step, or None.
+        tally: counts of these spikes, where some were wanted; they hold where they were taken.
     """
 
     layer: Synapse | InputNeurons
@@ -63,6 +65,7 @@ class LayerActivity:
     spikes: Real[torch.Tensor, "steps images *layer"]
     v_end: Int32[np.ndarray, " images *layer"]
     trace: Trace | None
+    tally: Tally | None = None
 
     @property
     def entering(self) -> Real[torch.Tensor, "steps images *input"]:
@@ -141,6 +144,7 @@ class Engine:
         trace: bool = False,
         chunk: int | None = None,
         progress: Callable[[int], None] | None = None,
+        tallies: Callable[[int, int], Sequence[Tally | None]] | None = None,
     ) -> Iterator[_Found]:
         """As :meth:`run`, but gives what a function makes of each chunk, in the thread that computes it.
 
@@ -150,12 +154,14 @@ class Engine:
             function: takes the activity of one layer after the other, as they are computed, and which images those of
                 the chunk are.
             given, trace, chunk, progress: see there.
+            tallies: of so many steps and images, what may count each layer's spikes as they are fired.
         """
         stimulus = as_stimulus(self.network, given)
         size = chunk or self._chunk(stimulus.steps, kept=True, trace=trace)
 
         def found(part: range) -> _Found:
-            return function(self._activities(stimulus.part(part.start, part.stop), trace), part)
+            some = None if tallies is None else tallies(stimulus.steps, len(part))
+            return function(self._activities(stimulus.part(part.start, part.stop), trace, some), part)
 
         for images in _in_chunks(len(stimulus), size):
             parts = [images] if chunk else self._shared(images, stimulus.steps)
@@ -237,7 +243,9 @@ class Engine:
             fitting = min(fitting, max(_CACHED // widest, _LEAST * numba.get_num_threads()))
         return max(1, fitting)
 
-    def _pass(self, part: Stimulus, trace: bool) -> Iterator[tuple[torch.Tensor, torch.Tensor, States]]:
+    def _pass(
+        self, part: Stimulus, trace: bool, tallies: Sequence[Tally | None] | None = None
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor, States]]:
         """For each layer with neurons: the raster that entered, the one that left, and the states."""
         number = 0
         if self._input is not None:
@@ -249,11 +257,11 @@ class Engine:
         else:
             assert part.spikes is not None
             raster = self._entered(part.spikes)
-        for stage in self._stages:
+        for stage, tally in zip(self._stages, tallies or [None] * len(self._stages), strict=True):
             if part.timing.stagger:
                 raster = torch.cat([torch.zeros_like(raster[:1]), raster[:-1]])
             entered = raster
-            raster, states = stage.run(entered, part.timing.resets(number, part.steps), trace)
+            raster, states = stage.run(entered, part.timing.resets(number, part.steps), trace, tally)
             yield entered, raster, states
             number += 1
 
@@ -264,7 +272,11 @@ class Engine:
         rows = turned.reshape(images, steps, -1).swapaxes(0, 1)
         return torch.from_numpy(np.ascontiguousarray(rows)).to(self._device, torch.uint8)
 
-    def _activities(self, part: Stimulus, trace: bool) -> Iterator[LayerActivity]:
+    def _activities(
+        self, part: Stimulus, trace: bool, tallies: Sequence[Tally | None] | None = None
+    ) -> Iterator[LayerActivity]:
+        if part.timing.stagger:  # what leaves a layer is not what enters the next at the same step
+            tallies = None
         synapses = [(stage.layer, stage.input_shape, stage.shape) for stage in self._stages]
         if self._input is not None and self.network.input_neurons is not None:
             neurons: Synapse | InputNeurons = self.network.input_neurons
@@ -272,7 +284,9 @@ class Engine:
         else:
             layers = list(synapses)
         before_shape: Shape = self.network.input_shape if self._input is None else (0,)
-        for (layer, input_shape, shape), (entered, left, states) in zip(layers, self._pass(part, trace), strict=True):
+        taken = [None] * (len(layers) - len(self._stages)) + [*(tallies or [None] * len(self._stages))]
+        passed = zip(layers, taken, self._pass(part, trace, tallies), strict=True)
+        for (layer, input_shape, shape), tally, (entered, left, states) in passed:
             kept = None
             if trace:
                 sent = left if is_graded(layer.neuron) else left.to(torch.uint8)
@@ -286,6 +300,7 @@ class Engine:
                 logical(left, shape),
                 logical(states[0], shape).cpu().numpy(),
                 kept,
+                tally,
             )
             before_shape = shape
 

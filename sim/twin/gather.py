@@ -26,6 +26,7 @@ from esvae.chip.formats import STATE_SHIFT
 from esvae.machine.jit import hands, kernel, part, side_by_side
 from esvae.machine.threads import threads
 from export.ir import Conv, ConvTranspose, Dense, Shape
+from sim.counts.alike import TOGETHER, Tally, counting_narrow
 from sim.twin.lif_kernel import Memoryless, at_rest, memoryless_step
 from sim.twin.pieces import LANES, Pieces
 from sim.twin.vectors import add_rows, fired, ones, put_places
@@ -145,6 +146,15 @@ def _gather(
                 memoryless_step(total[:neurons], shift, drive, law, v, spikes[t, n])
 
 
+@kernel(nogil=True)
+def _gather_tallied(images: Any, given: Any, spikes: Any, tally: Any) -> None:
+    """:func:`_gather` of neurons, whose spikes are counted while they lie in a cache."""
+    for n in range(0, images, TOGETHER):
+        behind = min(images, n + TOGETHER)
+        _gather(n, behind, *given)
+        counting_narrow(0, len(spikes), spikes, *tally, n, behind)
+
+
 class GatherSums:
     """Sums of a layer over a window of spikes, in 16 bit.
 
@@ -208,25 +218,42 @@ class GatherSums:
         found = torch.from_numpy(sums).reshape(*raster.shape[:2], -1)
         return found if within else found.float().mul_(self._scale)
 
-    def fire(self, raster: torch.Tensor, neuron: Memoryless, resets: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        """Spikes likewise to the spikes of neurons that hold no current, and their potentials after the last step."""
+    def fire(
+        self, raster: torch.Tensor, neuron: Memoryless, resets: np.ndarray, tally: Tally | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Spikes likewise to the spikes of neurons that hold no current, and their potentials after the last step; a
+        tally counts them on their way, where one thread computes."""
         steps, images, _ = raster.shape
         spikes, v_end = np.empty((steps, images, self._neurons), np.uint8), np.zeros((images, self._neurons), np.int32)
         shift = np.int32(STATE_SHIFT + self._scale - 1)
         behind = (shift, neuron.drive[0], neuron.law, resets, v_end, spikes)
-        self._run(raster, 1, np.empty((0, images, self._neurons), np.int16), behind)
+        self._run(raster, 1, np.empty((0, images, self._neurons), np.int16), behind, tally)
         return torch.from_numpy(spikes), torch.from_numpy(v_end)
 
-    def _run(self, raster: torch.Tensor, scale: int, sums: np.ndarray, behind: tuple[Any, ...]) -> None:
+    def _run(
+        self,
+        raster: torch.Tensor,
+        scale: int,
+        sums: np.ndarray,
+        behind: tuple[Any, ...],
+        tally: Tally | None = None,
+    ) -> None:
         """The kernel for all images, each thread with memory of its own."""
         rows, channels, lanes = raster.contiguous().numpy(), self._given[0], self._given[2]
+        images, each = raster.shape[1], raster.shape[0] * self._row
 
         def run(begin: int, end: int) -> None:
             places, first = np.empty(self._inputs + _BITS, np.int32), np.empty(self._inputs // channels + 1, np.int64)
             scratch = places, first, np.empty(self._neurons + lanes, np.int16)
-            _gather(begin, end, rows, *self._given, scratch, scale, sums, behind)
+            given = (rows, *self._given, scratch, scale, sums, behind)
+            if tally is not None and tally.taken:
+                _gather_tallied(images, given, behind[-1], tally.arguments)
+            else:
+                _gather(begin, end, *given)
 
-        side_by_side(run, raster.shape[1], nanoseconds=raster.shape[0] * self._row)
+        if tally is not None:
+            tally.taken = hands(images, each) == 1
+        side_by_side(run, images, nanoseconds=each)
 
     def by_image(self, raster: torch.Tensor) -> bool:
         """Whether images ``(steps, images, inputs)``, each in one thread, are enough for all threads that are worth

@@ -20,8 +20,9 @@ import numpy as np
 import torch
 
 from esvae.chip.formats import DECAY_SHIFT, DECAY_UNITY, REGISTER_BITS, STATE_LIMIT, STATE_SHIFT, STATE_WRAP
-from esvae.machine.jit import kernel, part, side_by_side
+from esvae.machine.jit import hands, kernel, part, side_by_side
 from export.ir import Lif
+from sim.counts.alike import TOGETHER, Tally, counting_narrow
 
 __all__ = [
     "NARROW_REACH",
@@ -32,6 +33,7 @@ __all__ = [
     "memoryless_step",
     "record",
     "run_lif",
+    "run_memoryless",
     "wide_step",
 ]
 
@@ -134,6 +136,16 @@ def _memoryless(
                 drive = bias[n % bias.shape[0], low : low + length]
                 v = v_end[n, low : low + length]
                 memoryless_step(sums, _SHIFT, drive, law, v, spikes[t, n, low : low + length])
+
+
+@kernel(nogil=True)
+def _memoryless_tallied(images: Any, blocks: Any, neurons: Any, tally: Any) -> None:
+    """:func:`_memoryless` of whole images, whose spikes are counted while they lie in a cache."""
+    spikes = neurons[-1]
+    for n in range(0, images, TOGETHER):
+        behind = min(images, n + TOGETHER)
+        _memoryless(n * blocks, behind * blocks, *neurons)
+        counting_narrow(0, len(spikes), spikes, *tally, n, behind)
 
 
 @kernel(nogil=True)
@@ -290,6 +302,42 @@ class Places:
         return sums[..., torch.from_numpy(places[: sums.shape[-1]])]
 
 
+def run_memoryless(
+    a: np.ndarray,
+    neuron: Memoryless,
+    resets: np.ndarray,
+    places: Places | None = None,
+    tally: Tally | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Runs neurons that hold no current from rest over a window, as :func:`run_lif` does.
+
+    Args:
+        a, resets, places: see there; not in float64.
+        neuron: which.
+        tally: counts the spikes on their way, where one thread computes.
+
+    Returns:
+        Spikes, and the potential after the last step.
+    """
+    places = places or Places.in_order(a.shape[2])
+    images, per, jobs, job = _jobs(a, places)
+    spikes, v_end = np.empty(a.shape, np.uint8), np.zeros(a.shape[1:], np.int32)
+    neurons = (a, places.source, places.run, per, neuron.drive, neuron.law, resets, v_end, spikes)
+    if tally is not None and hands(jobs, job) == 1:
+        tally.taken = True
+        _memoryless_tallied(images, jobs // images, neurons, tally.arguments)
+    else:
+        side_by_side(_memoryless, jobs, *neurons, nanoseconds=job)
+    return spikes, v_end
+
+
+def _jobs(a: np.ndarray, places: Places) -> tuple[int, int, int, float]:
+    """Images, pieces of neurons to a job, jobs, and the nanoseconds that one takes, about."""
+    images, per = a.shape[1], max(1, _BLOCK // places.run)
+    job = len(a) * min(per * places.run, a.shape[2]) / _PER_NANOSECOND
+    return images, per, images * -(-len(places.source) // per), job
+
+
 def run_lif(
     a: np.ndarray,
     bias: np.ndarray,
@@ -317,18 +365,13 @@ def run_lif(
         Spikes, uint8 0 or 1 ``(steps, images, neurons)``; membrane potential after the last step, int32 ``(images,
         neurons)``; and, where traced, ``u`` and ``v`` after every step, int32 ``(steps, images, neurons)``.
     """
-    places = places or Places.in_order(a.shape[2])
-    given = (a, places.source, places.run)
-    images, per = a.shape[1], max(1, _BLOCK // places.run)
-    jobs = images * -(-len(places.source) // per)
-    job = len(a) * min(per * places.run, a.shape[2]) / _PER_NANOSECOND
-    spikes, v_end = np.empty(a.shape, np.uint8), np.zeros(a.shape[1:], np.int32)
     resets = np.zeros(len(a), bool) if resets is None else resets
     memoryless = None if trace or a.dtype == np.float64 else Memoryless.of(neuron, bias, reach)
     if memoryless is not None:
-        law = (memoryless.drive, memoryless.law)
-        side_by_side(_memoryless, jobs, *given, per, *law, resets, v_end, spikes, nanoseconds=job)
-        return spikes, v_end, None, None
+        return *run_memoryless(a, memoryless, resets, places), None, None
+    places = places or Places.in_order(a.shape[2])
+    given, (images, per, jobs, job) = (a, places.source, places.run), _jobs(a, places)
+    spikes, v_end = np.empty(a.shape, np.uint8), np.zeros(a.shape[1:], np.int32)
     drive = np.ascontiguousarray(bias.astype(np.int32) << _SHIFT)
     threshold = _I32(neuron.threshold << STATE_SHIFT)
     keep_u, keep_v = keeps(neuron, a.shape[2])

@@ -17,7 +17,8 @@ from esvae.chip.formats import ACCUMULATOR_BITS, REGISTER_BITS
 from export.ir import Delta, Dense, InputNeurons, Lif, Neuron, RecurrentDense, Shape, Synapse, is_graded
 from export.ir.bounds import largest_sum
 from export.netx.rules import filling_shift
-from sim.twin.lif_kernel import Memoryless, Places, run_lif
+from sim.counts.alike import Tally
+from sim.twin.lif_kernel import Memoryless, Places, run_lif, run_memoryless
 from sim.twin.lif_torch import run_lif_torch
 from sim.twin.recurrent import Loop
 from sim.twin.sigma_kernel import run_graded, run_graded_torch
@@ -167,7 +168,7 @@ class Stage:
         self._neurons = _Neurons(neuron, REGISTER_BITS if wide else bits, device, portable, loop)
         self._bias = torch.from_numpy(_bias(layer, output_shape)).to(device)
         self._memoryless: Memoryless | None = None
-        if isinstance(neuron, Lif) and not portable and not graded:
+        if isinstance(neuron, Lif) and loop is None and not portable and not graded:
             self._memoryless = Memoryless.of(neuron, self._bias.numpy(), self._largest)
 
     @torch.inference_mode()
@@ -177,9 +178,11 @@ class Stage:
             self.sums.settle()
 
     @torch.inference_mode()
-    def run(self, raster: torch.Tensor, resets: np.ndarray, trace: bool) -> tuple[torch.Tensor, States]:
+    def run(
+        self, raster: torch.Tensor, resets: np.ndarray, trace: bool, tally: Tally | None = None
+    ) -> tuple[torch.Tensor, States]:
         """Spikes or messages ``(steps, images, inputs)`` to spikes or messages ``(steps, images, neurons)``, and the
-        neurons' states."""
+        neurons' states; a tally counts spikes on their way, where it can."""
         if is_graded(self.layer.neuron):
             a = self.sums(raster)[0] if isinstance(self.sums, MessageSums) else self.sums(raster)
             return self._neurons.send(a, self._bias[None], (a.shape[0], a.shape[1], a.shape[2]), trace)
@@ -189,9 +192,12 @@ class Stage:
         if self._memoryless is not None and not trace:
             gather = self.sums.gathering(raster)
             if gather is not None and gather.by_image(raster):
-                spikes, v_end = gather.fire(raster, self._memoryless, resets)
+                spikes, v_end = gather.fire(raster, self._memoryless, resets, tally)
                 return spikes, (v_end, None, None)
         a, places = self.sums.placed(raster)
+        if self._memoryless is not None and not trace and a.dtype != torch.float64:
+            fired, ends = run_memoryless(a.numpy(), self._memoryless, resets, places, tally)
+            return torch.from_numpy(fired), (torch.from_numpy(ends), None, None)
         return self._neurons.run(a, self._largest, self._bias, resets, trace, places)
 
 

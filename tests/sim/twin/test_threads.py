@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from depth import examples
 from esvae.machine.threads import each_in_a_thread, threads
-from export.ir import Network
+from export.ir import Conv, ConvTranspose, Lif, Network
 from sim import reference
 from sim.counts.ops import Counter, count
-from sim.stimulus import Stimulus
+from sim.stimulus import Stimulus, as_stimulus
 from sim.trace import first_difference, named_traces
 from sim.twin import engine as module
 from sim.twin.engine import Engine, LayerActivity
@@ -39,6 +39,47 @@ def cases(draw: st.DrawFn) -> tuple[Network, Stimulus]:
     return network, draw(stimuli_for(network, images=5))
 
 
+@st.composite
+def tallied_cases(draw: st.DrawFn) -> tuple[Network, Stimulus]:
+    """Maps of channels that bytes count, before and behind layers that they do not."""
+    dice = np.random.default_rng(draw(st.integers(0, 1 << 32)))
+    neuron = Lif(4096, 3072, draw(st.integers(0, 40)))
+    height, width = draw(st.tuples(st.integers(1, 5), st.integers(1, 5)))
+    layers: list[Conv | ConvTranspose] = []
+    channels = draw(st.sampled_from([1, 16, 32]))
+    shape = (channels, height, width)
+    for _ in range(draw(st.integers(1, 3))):
+        behind = draw(st.sampled_from([3, 16, 32, 64]))
+        weight = dice.integers(-9, 10, (behind, channels, 3, 3)).astype(np.int32)
+        if draw(st.booleans()):
+            layers.append(ConvTranspose(weight.swapaxes(0, 1).copy(), None, neuron, (2, 2), (1, 1), (1, 1), (1, 1)))
+        else:
+            layers.append(Conv(weight, None, neuron, padding=(1, 1)))
+        channels = behind
+    network = Network(shape, tuple(layers))
+    spikes = dice.random((draw(st.integers(2, 20)), draw(st.integers(1, 6)), *shape)) < 0.4
+    return network, as_stimulus(network, spikes.astype(np.uint8))
+
+
+@settings(max_examples=examples(40), deadline=None)
+@given(tallied_cases())
+def test_spikes_are_counted_on_their_way(case: tuple[Network, Stimulus]) -> None:
+    network, stimulus = case
+    taken: list[bool] = []
+
+    def look(layers: Iterator[LayerActivity], images: range) -> None:
+        for layer in layers:
+            if layer.tally is not None:
+                taken.append(layer.tally.taken)
+                fired = layer.spikes.flatten(2).sum(2, dtype=torch.int64).numpy()
+                assert np.array_equal(layer.tally.fired, fired)
+
+    list(Engine(network).over(look, stimulus, tallies=Counter(network).tallies))
+    assert all(taken)
+    last = network.shapes[-1]
+    assert len(taken) > 0 or last[0] * last[1] * last[2] % 16 != 0
+
+
 @settings(max_examples=examples(200))
 @given(cases())
 def test_every_state_is_the_references(case: tuple[Network, Stimulus]) -> None:
@@ -54,11 +95,13 @@ def test_every_state_is_the_references(case: tuple[Network, Stimulus]) -> None:
 
 
 @settings(max_examples=examples(60))
-@given(cases())
-def test_counts_are_those_of_one_image_after_the_other(case: tuple[Network, Stimulus]) -> None:
+@given(cases() | tallied_cases(), st.booleans())
+def test_counts_are_those_of_one_image_after_the_other(case: tuple[Network, Stimulus], on_their_way: bool) -> None:
     network, stimulus = case
     counter, engine, seen = Counter(network), Engine(network), []
-    for images in engine.over(lambda layers, images: counter.add(layers, images.start) or images, stimulus):
+    tallies = counter.tallies if on_their_way else None
+    add = lambda layers, images: counter.add(layers, images.start) or images  # noqa: E731
+    for images in engine.over(add, stimulus, tallies=tallies):
         seen.append(images)
     assert [number for images in seen for number in images] == list(range(len(stimulus)))
     got, one_by_one = counter.result(), count(network, engine.run(stimulus, chunk=1))
