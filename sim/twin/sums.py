@@ -19,7 +19,7 @@ import torch
 
 from export.ir import Conv, ConvTranspose, Dense, RecurrentDense, Shape, Synapse
 from export.ir.bounds import all_firing
-from export.ir.geometry import matrix
+from export.ir.geometry import is_point, matrix
 from export.ir.limits import columns
 from sim.twin.events import EventSums
 from sim.twin.gather import GatherSums
@@ -79,7 +79,7 @@ class LayerSums:
             self._matrix = DenseSums(layer, self.columns, dtype, device)
         elif isinstance(layer, RecurrentDense):  # what it sends itself is added step by step
             self._matrix = DenseSums(Dense(layer.weight, None, layer.neuron), self.columns, dtype, device)
-        elif input_shape[1:] == (1, 1):
+        elif is_point(input_shape):
             self._matrix = DenseSums(_on_a_point(layer, input_shape, output_shape), None, dtype, device)
         else:
             self._weight = torch.from_numpy(layer.weight).to(device, dtype)
@@ -193,7 +193,6 @@ class MessageSums:
     Args:
         layer: its synapses.
         make: gives the sums in a type, by type and path.
-        largest: sum of weights of one neuron.
         bits: to which a product of a delayed synapse wraps.
         path: how sums are computed on the CPU.
     """
