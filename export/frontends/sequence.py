@@ -33,10 +33,10 @@ from esvae.machine.arguments import shape_argument, shown
 from export.frontends.always_firing import RELAY, Drawn, with_firing
 from export.frontends.cell import Cell, biased, subtracting, with_norm_folded
 from export.frontends.esvae_run import synapse_of
-from export.frontends.nir.pooling import SumPool, conv_after, dense_after, pool_after, pooled_conv
+from export.frontends.sum_pools import SumPool, conv_after, dense_after, pool_after, pooled_conv
 from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, ImageReadout, Pair, Shape
+from export.ir.depthwise import depthwise
 from export.ir.floats import FloatLayer, FloatNetwork, Norm
-from export.ir.pooling import depthwise
 
 __all__ = ["MODULES", "ModuleSequence", "both_axes", "children", "place_of"]
 

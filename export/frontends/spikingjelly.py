@@ -35,8 +35,8 @@ from export.frontends.cell import Cell
 from export.frontends.esvae_run import synapse_of
 from export.frontends.sequence import MODULES, ModuleSequence, both_axes, children, place_of
 from export.ir import FloatLif, ImageReadout, Shape, with_values
+from export.ir.depthwise import depthwise
 from export.ir.floats import FloatNetwork
-from export.ir.pooling import depthwise
 
 __all__ = ["from_spikingjelly"]
 

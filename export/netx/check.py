@@ -19,7 +19,7 @@ from esvae.errors import EsvaeError
 from export.ir import Conv, Flatten, Lif, Network, Shape, with_values
 from export.ir.bounds import layer_firing
 from export.ir.labels import layer_labels
-from export.ir.ranges import layer_ranges
+from export.ir.layer_ranges import layer_ranges
 from export.netx.guard import check_readable
 from export.netx.items import check_there, damage
 from export.netx.layer_check import Finding, Severity, layer_findings, numbers_at

@@ -7,7 +7,7 @@ import h5py
 from esvae.chip.formats import WEIGHT
 from esvae.errors import NetFileError, UnsupportedLayerError
 from export.ir import Conv, ConvTranspose, Neuron, Shape
-from export.ir.pooling import slayer_pool, slayer_unpool
+from export.ir.depthwise import slayer_pool, slayer_unpool
 from export.netx.items import pair, register, shape_of, whole
 from export.netx.layout import weight_from_file
 
