@@ -4,7 +4,7 @@ A new backend is one file: an object with the methods of :class:`Backend`, enter
 """
 
 from deploy.backends.job import Backend, BackendJob, BackendRun, Progress, kept_traces
-from deploy.backends.registry import BACKENDS, backend_named, check_job, other_backends, run_backend
+from deploy.backends.registry import BACKENDS, backend_named, check_heeded, check_job, other_backends, run_backend
 from deploy.backends.settings import LavaSettings, Loader, SamplerPlace, Target
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "SamplerPlace",
     "Target",
     "backend_named",
+    "check_heeded",
     "check_job",
     "kept_traces",
     "other_backends",

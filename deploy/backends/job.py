@@ -68,7 +68,7 @@ class BackendJob:
 
     def beyond(self, heeds: frozenset[str]) -> dict[str, Any]:
         """The settings of one backend alone that this job changes, other than those in ``heeds``: their defaults."""
-        changed = {"device": self.device != "cpu", "lava": not self.lava.plain}
+        changed = {"device": self.device != "cpu", "lava": self.lava != LavaSettings()}
         return {one.name: one.default for one in fields(self) if changed.get(one.name) and one.name not in heeds}
 
     def only(self, heeds: frozenset[str]) -> BackendJob:
