@@ -23,7 +23,6 @@ __all__ = [
     "POINT_ELEMENTS",
     "PRIOR_ELEMENTS",
     "PRODUCTS",
-    "RATE_BITS",
     "SPIKES",
     "STEPS",
     "WORK",
@@ -57,8 +56,6 @@ PRODUCTS = 1 << 33
 WORK = 1 << 36
 #: Numbers in the prior's weights: components times latents times noise.
 PRIOR_ELEMENTS = 1 << 22
-#: Fractional bits of a rate code: the sampler compares that many bits of a shift register of 32.
-RATE_BITS = 16
 #: Input spikes at one time, zeros included; more are drawn in chunks.
 SPIKES = 1 << 28
 

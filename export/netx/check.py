@@ -107,7 +107,7 @@ def _registers(network: Network) -> Iterator[Finding]:
         reads_out = network.readout is not None and network.spike_readout is None and not last
         if reads_out and (fires is None or fires.never < fires.neurons):
             text = f"the readout can pass its threshold {layer.neuron.threshold} and lose its potential"
-            yield Finding("warning", where, f"{text}; write 131071, or use a smaller weight scale")
+            yield Finding("warning", where, f"{text}; write {THRESHOLD.max}, or use a smaller weight scale")
         if fires is None or reads_out or layer.neuron.threshold > THRESHOLD.max:
             continue
         if fires.never == fires.neurons and last:
