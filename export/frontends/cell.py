@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from esvae.chip.fold import fold
 from esvae.errors import UnsupportedLayerError
-from export.ir import ConvTranspose, Dense, FloatLif
+from export.ir import Dense, FloatLif
 from export.ir.floats import Norm
 
-__all__ = ["Cell", "biased", "subtracting", "with_norm_folded"]
+__all__ = ["Cell", "biased", "subtracting"]
 
 
 @dataclass(frozen=True)
@@ -43,15 +42,6 @@ def biased(synapse: Any, norm: Norm | None, bias: np.ndarray) -> tuple[Any, Norm
     if norm is not None:
         return synapse, Norm(norm.scale, norm.shift + bias)
     return replace(synapse, bias=bias if synapse.bias is None else synapse.bias + bias), None
-
-
-def with_norm_folded(synapse: Any, norm: Norm) -> Any:
-    """Synapses with the norm behind them in their weights and bias."""
-    transposed = isinstance(synapse, ConvTranspose)
-    weight, bias = fold(
-        synapse.weight, synapse.bias, norm.scale, norm.shift, transposed=transposed, groups=synapse.groups
-    )
-    return replace(synapse, weight=weight, bias=bias)
 
 
 def subtracting(cell: Cell, synapse: Any, place: str) -> tuple[Cell, np.ndarray]:

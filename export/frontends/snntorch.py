@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,7 @@ from torch import nn
 
 from esvae.errors import ConfigError, NetFileError, UnsupportedLayerError
 from export.frontends.cell import Cell
-from export.frontends.sequence import MODULES, ModuleSequence, children, place_of
+from export.frontends.sequence import MODULES, ModuleSequence, opened
 from export.ir import FloatLif, ImageReadout, Shape
 from export.ir.floats import FloatNetwork
 
@@ -71,7 +71,7 @@ def from_snntorch(
     Example: see ``docs/frontends.md``.
     """
     sequence, differs = ModuleSequence(input_shape, _SUPPORTED), list[str]()
-    for place, part in _parts(modules, ""):
+    for place, part in opened(modules):
         if type(part).__module__.startswith("snntorch.") and type(part).__name__ in _NEURONS:
             sequence.neurons(_cell(part, place), place, *_recurrence(part, sequence.count, place))
             if part.reset_mechanism == "subtract" and not part.reset_delay:
@@ -82,15 +82,6 @@ def from_snntorch(
         provenance = {"differs from snntorch": "; ".join(differs), **(provenance or {})}
         warnings.warn(f"spikes will differ from snnTorch's: {'; '.join(differs)}", stacklevel=2)
     return sequence.network("snntorch", time_steps, readout, provenance)
-
-
-def _parts(modules: Any, place: str) -> Iterator[tuple[str, nn.Module]]:
-    """Sequences and lists opened; a module with a ``forward`` of its own does not say in which order parts come."""
-    if isinstance(modules, nn.Sequential) or not isinstance(modules, nn.Module):
-        for where, child in children(modules, place):
-            yield from _parts(child, where)
-    else:
-        yield place_of(modules, place), modules
 
 
 def _cell(part: Any, place: str) -> Cell:
