@@ -11,12 +11,13 @@ from functools import partial
 import numpy as np
 
 from deploy.backend_names import BACKEND_NAMES
-from deploy.backends.job import Backend, BackendJob, BackendRun, Progress
+from deploy.backends.job import Backend, BackendJob, BackendRun
 from deploy.backends.lava import Lava
 from deploy.backends.onnx import OnnxRuntime
 from deploy.backends.reference import Reference
 from deploy.backends.twin import Twin
 from esvae.errors import ConfigError
+from esvae.machine.progress import Progress
 from sim.readout import potentials_from_spikes
 
 __all__ = ["BACKENDS", "backend_named", "check_heeded", "check_job", "other_backends", "run_backend"]

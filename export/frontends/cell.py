@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from esvae.errors import UnsupportedLayerError
 from export.ir import Dense, FloatLif
 from export.ir.floats import Norm
 
-__all__ = ["Cell", "biased", "subtracting"]
+__all__ = ["Cell", "biased", "parameter_array", "subtracting"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,12 @@ class Cell:
     def fires(self) -> bool:
         """Whether it has a threshold."""
         return math.isfinite(self.neuron.threshold)
+
+
+def parameter_array(values: torch.Tensor) -> np.ndarray:
+    """What a module of torch holds, as float64 in memory of its own."""
+    found: np.ndarray = values.detach().double().cpu().numpy().copy()
+    return found
 
 
 def biased(synapse: Any, norm: Norm | None, bias: np.ndarray) -> tuple[Any, Norm | None]:

@@ -39,7 +39,7 @@ from export.ir.depthwise import depthwise
 from export.ir.floats import FloatLayer, FloatNetwork, Norm
 from export.passes.fold_norm import with_norm_folded
 
-__all__ = ["MODULES", "ModuleSequence", "both_axes", "children", "opened", "place_of"]
+__all__ = ["MODULES", "ModuleSequence", "both_axes", "children", "in_order", "place_of"]
 
 #: What :meth:`ModuleSequence.take` takes, for messages.
 MODULES = (
@@ -66,7 +66,7 @@ def place_of(module: Any, place: str) -> str:
     return f"module '{place}' ({type(module).__name__})" if place else f"the network ({type(module).__name__})"
 
 
-def opened(modules: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+def in_order(modules: Any, place: str = "") -> Iterator[tuple[str, Any]]:
     """The modules of sequences and lists, one in another, each with its place: one with a ``forward`` of its own does
     not say in which order its parts come.
 
@@ -75,7 +75,7 @@ def opened(modules: Any, place: str = "") -> Iterator[tuple[str, Any]]:
     """
     if isinstance(modules, nn.Sequential) or not isinstance(modules, nn.Module):
         for where, child in children(modules, place):
-            yield from opened(child, where)
+            yield from in_order(child, where)
     else:
         yield place_of(modules, place), modules
 

@@ -33,7 +33,7 @@ from esvae.chip.formats import DECAY_UNITY
 from esvae.errors import ConfigError, UnsupportedLayerError
 from export.frontends.cell import Cell
 from export.frontends.esvae_run import synapse_of
-from export.frontends.sequence import MODULES, ModuleSequence, both_axes, opened
+from export.frontends.sequence import MODULES, ModuleSequence, both_axes, in_order
 from export.ir import FloatLif, ImageReadout, Shape, with_values
 from export.ir.depthwise import depthwise
 from export.ir.floats import FloatNetwork
@@ -78,7 +78,7 @@ def from_spikingjelly(
     """
     sequence = ModuleSequence(input_shape, _SUPPORTED)
     differs: list[str] = []
-    for place, part in opened(modules):  # its containers are sequences
+    for place, part in in_order(modules):  # its containers are sequences
         if _is(part, "BlockContainer"):
             differs.extend(_block(sequence, part, place))
         elif _is(part, *_NODES):
