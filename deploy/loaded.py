@@ -34,6 +34,7 @@ from deploy.traces import Traces
 from deploy.verify import Verdict, verify
 from esvae.errors import ConfigError, DataError, EsvaeError
 from esvae.machine.arguments import listed, shown, whole_number
+from esvae.machine.arrays import array_argument
 from esvae.machine.outputs import output_file
 from export.ir import INPUT_LABEL, Network
 from export.netx import read_netx
@@ -334,12 +335,10 @@ def _number(value: Any, name: str) -> float | None:
 
 def _array(values: Any, name: str) -> np.ndarray:
     """What was given, as numpy makes an array of it."""
-    try:
-        found = np.asarray(values)
-    except (TypeError, ValueError, RuntimeError):  # rows of several lengths; a tensor with a gradient
-        found = np.asarray(None)
+    expected = "an array or the name of an .npy file"
+    found = array_argument(values, name, expected)
     if found.dtype.kind not in "biuf" or not found.ndim:
-        raise DataError(f"{name} {shown(values)}: expected an array or the name of an .npy file")
+        raise DataError(f"{name} {shown(values)}: expected {expected}")
     return found
 
 

@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from esvae.errors import DataError
-from esvae.machine.arguments import shown
-from esvae.machine.arrays import load_array, save_array
+from esvae.machine.arrays import array_argument, load_array, save_array
 from export.ir import Network, Shape
 from sim.stimulus import as_zeros_and_ones, with_read_phase
 
@@ -52,10 +51,7 @@ def raster_of(values: object, shape: Shape) -> np.ndarray:
         DataError: no numbers, not 0 and 1, or of another shape.
     """
     axes = ", ".join(map(str, ("images", "steps", *shape)))
-    try:
-        raster = np.asarray(values)
-    except (TypeError, ValueError, RuntimeError):  # rows of several lengths; a tensor with a gradient
-        raise DataError(f"spikes {shown(values)}: expected an array ({axes})") from None
+    raster = array_argument(values, "spikes", f"an array ({axes})")
     if raster.ndim < 3 or raster.size == 0 or raster.shape[2:] not in (shape, (math.prod(shape),)):
         raise DataError(f"spikes have shape {raster.shape}, expected ({axes}), none empty")
     return as_zeros_and_ones(raster.reshape(*raster.shape[:2], *shape))

@@ -27,7 +27,7 @@ from export.netx.write import write_netx
 __all__ = ["verify_circuit"]
 
 #: A file, the network in it, and what enters.
-Part: TypeAlias = tuple[str | os.PathLike[str], Network, Entering]
+_Run: TypeAlias = tuple[str | os.PathLike[str], Network, Entering]
 
 
 def verify_circuit(
@@ -62,7 +62,7 @@ def verify_circuit(
     return Verdict(images, steps_of(network), depth, min(compared), differences, dict(seconds), about)
 
 
-def _parts(path: str | os.PathLike[str], network: Network, images: int, backend: str) -> Iterator[Part]:
+def _parts(path: str | os.PathLike[str], network: Network, images: int, backend: str) -> Iterator[_Run]:
     if is_chained(network) and backend != "onnx":
         entering = from_power_on(network, images)
         yield path, entering.network, entering

@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from esvae.chip.formats import DEFAULT_RATE_BITS, SpikeLaw
+from esvae.chip.formats import DEFAULT_RATE_BITS, MAX_RATE_BITS, SpikeLaw
 from esvae.chip.neuron import FloatLif
+from esvae.chip.rounding import MAX_WEIGHT_BITS, MIN_WEIGHT_BITS
 from esvae.errors import ConfigError
 from esvae.machine.located_yaml import Located, load_yaml, parse_located
 from esvae.machine.validation import fault
@@ -118,7 +119,7 @@ class PriorConfig(_Section):
 class QuantizationConfig(_Section):
     """Training the decoder with the exporter's rounding and the chip's integer neurons in its forward pass."""
 
-    weight_bits: int = Field(8, ge=2, le=8)
+    weight_bits: int = Field(MAX_WEIGHT_BITS, ge=MIN_WEIGHT_BITS, le=MAX_WEIGHT_BITS)
     """Of the decoder's weights, sign included."""
     start: float = Field(0.5, ge=0, lt=1)
     """Share of the steps after which it begins; before, the decoder learns in floats and its norms gather their
@@ -149,7 +150,7 @@ class ModelConfig(_Section):
     """Which of these numbers of the neurons are learned, beginning at the config's: ``keep`` and ``threshold``, one a
     layer, and ``readout_keep``. A learned share is always a multiple of 1/4096, as the chip's decays are; a threshold
     is rounded with its layer's weights. The paper learns none."""
-    rate_bits: int = Field(DEFAULT_RATE_BITS, ge=1, le=16)
+    rate_bits: int = Field(DEFAULT_RATE_BITS, ge=1, le=MAX_RATE_BITS)
     """Fractional bits of the integer rate codes that the chip's sampler compares against."""
     quantization: QuantizationConfig | None = None
     """Train the decoder in the chip's integers; None trains it in floats and rounds when exporting."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from esvae.chip.rounding import MAX_WEIGHT_BITS
 from export.ir import Network
 from export.ir.circuit import as_written
-from export.ir.ranges import layer_ranges
+from export.ir.layer_ranges import layer_ranges
 from export.netx import read_netx
 from export.passes import check_ranges
 from export.pipeline import Compiled, Exported, Lowering, lowered

@@ -7,13 +7,13 @@ are the numbers that its shift registers give, and each spike's probability is i
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 
 from esvae.errors import DataError
+from esvae.machine.progress import Progress
 from export.circuit.law import SumLaw, logistic_error
 from export.ir import CircuitPrior, Network, Prior
 from export.ir.circuit import circuit_of
@@ -60,9 +60,7 @@ class Probe:
         return all(check.holds for check in self.checks)
 
 
-def probe_generator(
-    network: Network, images: int, seed: int = 0, progress: Callable[[float, str], None] | None = None
-) -> Probe:
+def probe_generator(network: Network, images: int, seed: int = 0, progress: Progress | None = None) -> Probe:
     """Draws many images' latent spikes, from image 0 on, and asks whether they are random as they should be.
 
     Args:
@@ -115,10 +113,10 @@ def _law(circuit: CircuitPrior, latent: int) -> SumLaw:
 
 
 #: Exact facts, raw bits ``(steps, lanes)``, spikes ``(images, steps, latents)``, their probabilities.
-Material: TypeAlias = tuple[list[RandomnessCheck], np.ndarray, np.ndarray, np.ndarray]
+_Seen: TypeAlias = tuple[list[RandomnessCheck], np.ndarray, np.ndarray, np.ndarray]
 
 
-def _chip(network: Network, circuit: CircuitPrior, images: int, report: Callable[[float, str], None]) -> Material:
+def _chip(network: Network, circuit: CircuitPrior, images: int, report: Progress) -> _Seen:
     steps, fired = network.time_steps or 1, slice(network.latents)  # drives of a read phase behind them draw nothing
     layout, weight = circuit.layout, circuit.latents.weight[fired].astype(np.int32)
     lane, mean = layout.group("lane"), layout.group("mean")
@@ -150,7 +148,7 @@ def _chip(network: Network, circuit: CircuitPrior, images: int, report: Callable
     return facts, lanes, np.concatenate(spikes), probability
 
 
-def _host(network: Network, seed: int, images: int, report: Callable[[float, str], None]) -> Material:
+def _host(network: Network, seed: int, images: int, report: Progress) -> _Seen:
     prior = network.prior
     steps = network.image_steps
     if not isinstance(prior, Prior) or steps is None:

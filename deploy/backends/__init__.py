@@ -3,9 +3,10 @@
 A new backend is one file: an object with the methods of :class:`Backend`, entered in :data:`BACKENDS`.
 """
 
-from deploy.backends.job import Backend, BackendJob, BackendRun, Progress, kept_traces
-from deploy.backends.registry import BACKENDS, backend_named, check_job, other_backends, run_backend
+from deploy.backends.job import Backend, BackendJob, BackendRun, kept_traces
+from deploy.backends.registry import BACKENDS, backend_named, check_heeded, check_job, other_backends, run_backend
 from deploy.backends.settings import LavaSettings, Loader, SamplerPlace, Target
+from esvae.machine.progress import Progress
 
 __all__ = [
     "BACKENDS",
@@ -18,6 +19,7 @@ __all__ = [
     "SamplerPlace",
     "Target",
     "backend_named",
+    "check_heeded",
     "check_job",
     "kept_traces",
     "other_backends",

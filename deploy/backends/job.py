@@ -6,20 +6,18 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 import numpy as np
 
 from deploy.backends.settings import LavaSettings
 from deploy.entering import Entering
+from esvae.machine.progress import Progress
 from export.ir import Network
 from sim.stimulus import Stimulus
 from sim.trace import trace_writer
 
-__all__ = ["Backend", "BackendJob", "BackendRun", "Progress", "TraceKeeper", "kept_traces"]
-
-#: Called with a share of the work done, 0 to 1, and what is being done.
-Progress: TypeAlias = Callable[[float, str], None]
+__all__ = ["Backend", "BackendJob", "BackendRun", "TraceKeeper", "kept_traces"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +66,7 @@ class BackendJob:
 
     def beyond(self, heeds: frozenset[str]) -> dict[str, Any]:
         """The settings of one backend alone that this job changes, other than those in ``heeds``: their defaults."""
-        changed = {"device": self.device != "cpu", "lava": not self.lava.plain}
+        changed = {"device": self.device != "cpu", "lava": self.lava != LavaSettings()}
         return {one.name: one.default for one in fields(self) if changed.get(one.name) and one.name not in heeds}
 
     def only(self, heeds: frozenset[str]) -> BackendJob:

@@ -4,31 +4,34 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
-from deploy.backends.job import Backend, BackendJob, BackendRun, Progress
+from deploy.backend_names import BACKEND_NAMES
+from deploy.backends.job import Backend, BackendJob, BackendRun
 from deploy.backends.lava import Lava
 from deploy.backends.onnx import OnnxRuntime
 from deploy.backends.reference import Reference
 from deploy.backends.twin import Twin
 from esvae.errors import ConfigError
+from esvae.machine.progress import Progress
 from sim.readout import potentials_from_spikes
 
-__all__ = ["BACKENDS", "backend_named", "check_job", "other_backends", "run_backend"]
+__all__ = ["BACKENDS", "backend_named", "check_heeded", "check_job", "other_backends", "run_backend"]
 
-#: A new backend is a file beside these and an entry here.
-BACKENDS: dict[str, Backend] = {"twin": Twin(), "reference": Reference(), "lava": Lava(), "onnx": OnnxRuntime()}
+#: A new backend is a file beside these, and an entry here and among the names.
+BACKENDS: dict[str, Backend] = dict(zip(BACKEND_NAMES, (Twin(), Reference(), Lava(), OnnxRuntime()), strict=True))
 
 #: Neurons times steps of the images whose traces are held at a time, 9 bytes each: u, v and s.
 _TRACES = 1 << 26
 
+#: The settings of one backend alone as people give them, and that backend.
 _OPTIONS = {
-    "device": "--device is the twin's; add --backend twin",
-    "lava": "--loader, --sampler and --target are Lava's; add --backend lava",
+    "device": ("--device is the twin's", "twin"),
+    "lava": ("--loader, --sampler, --target and --stall-timeout are Lava's", "lava"),
 }
 
 
@@ -58,16 +61,32 @@ def other_backends(names: Iterable[str] | None = None, option: str = "--against"
     return chosen
 
 
+def check_heeded(names: Sequence[str], changed: Iterable[str], option: str) -> None:
+    """Checks that nothing was set that no backend heeds.
+
+    Args:
+        names: of the backends that run.
+        changed: the settings of one backend alone that are not the default, as in :attr:`Backend.heeds`.
+        option: by which backends were named, for the error.
+
+    Raises:
+        ConfigError: no such backend, or none that heeds a setting.
+    """
+    heeded = frozenset().union(*(backend_named(name).heeds for name in names))
+    for setting in changed:
+        if setting not in heeded:
+            whose, backend = _OPTIONS[setting]
+            raise ConfigError(f"{option} {','.join(names)}: {whose}; add {option} {backend}")
+
+
 def check_job(name: str, job: BackendJob) -> None:
     """Asks a backend whether it can do a job, before any work is done.
 
     Raises:
         ConfigError: no such backend, or the job asks for what it cannot do; names the option.
     """
-    backend = backend_named(name)
-    for setting in job.beyond(backend.heeds):
-        raise ConfigError(f"--backend {name}: {_OPTIONS[setting]}")
-    backend.check(job)
+    check_heeded([name], job.beyond(frozenset()), "--backend")
+    BACKENDS[name].check(job)
 
 
 def run_backend(name: str, job: BackendJob) -> BackendRun:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
@@ -46,22 +45,6 @@ class LavaSettings:
             raise ConfigError("--target loihi2 needs --loader native")
         if not self.stall_timeout > 0:
             raise ConfigError(f"--stall-timeout {self.stall_timeout:g}: expected more than 0 seconds")
-
-    def check_heeded(self, names: Iterable[str], option: str) -> None:
-        """Checks that nothing was set that no backend heeds.
-
-        Args:
-            names: of the backends that run.
-            option: by which they were named, for the error.
-
-        Raises:
-            ConfigError: Lava is none of them, and a setting is not the default.
-        """
-        if "lava" not in (chosen := tuple(names)) and self != LavaSettings():
-            raise ConfigError(
-                f"{option} {','.join(chosen)}: --loader, --sampler, --target and --stall-timeout are Lava's; "
-                f"add {option} lava"
-            )
 
     @property
     def plain(self) -> bool:

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
+from deploy.backend_names import BACKEND_NAMES
+
 __all__ = [
     "complete_backend",
     "complete_config",
@@ -23,8 +25,6 @@ __all__ = [
 
 #: The shell sets it where it asks what to offer.
 _ASKED = "_ESVAE_COMPLETE"
-#: Those of :data:`deploy.backends.BACKENDS`: to ask there takes seconds.
-_BACKENDS = ("twin", "reference", "lava", "onnx")
 #: Of bash's ``COMP_WORDBREAKS``, those that names and options hold.
 _BREAKS = frozenset(":=")
 
@@ -66,7 +66,7 @@ def complete_profile(incomplete: str) -> list[str]:
 
 def complete_backend(incomplete: str) -> list[str]:
     """What runs a network."""
-    return _begun(_BACKENDS, incomplete)
+    return _begun(BACKEND_NAMES, incomplete)
 
 
 def _begun(names: Iterable[str], incomplete: str) -> list[str]:

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.commands.completion import complete_backend
-from deploy.commands.options import Json, LoaderOption, Net, Sampler, Seed, StallTimeout, TargetOption
+from deploy.commands.options import BackendOption, Json, LoaderOption, Net, Sampler, Seed, StallTimeout, TargetOption
 
 __all__ = ["generate"]
 
@@ -18,9 +17,7 @@ def generate(
     out: Annotated[Path, typer.Option("--out", help="Folder for the images; one that was begun is continued.")],
     images: Annotated[int, typer.Option("-n", "--images", help="How many in all.")] = 1000,
     seed: Seed = 0,
-    backend: Annotated[
-        str, typer.Option(help="twin, reference, lava or onnx.", autocompletion=complete_backend)
-    ] = "twin",
+    backend: BackendOption = "twin",
     loader: LoaderOption = "stock",
     sampler: Sampler = "host",
     target: TargetOption = "cpu",
@@ -40,7 +37,6 @@ def generate(
 
     output_folder(out, option="--out")
     settings = LavaSettings(loader, sampler, target, stall_timeout)  # type: ignore[arg-type]
-    settings.check_heeded([backend], "--backend")
     with bar(f"generate ({backend})") as report:
         done = generate_file(net, images, out, seed=seed, backend=backend, lava=settings, chunk=chunk, progress=report)
     if json:

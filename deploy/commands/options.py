@@ -7,9 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from deploy.commands.completion import complete_run, completing
+from deploy.backend_names import BACKEND_NAMES
+from deploy.commands.completion import complete_backend, complete_run, completing
 
 __all__ = [
+    "BackendOption",
     "Csv",
     "DataRoot",
     "Json",
@@ -54,6 +56,10 @@ LoaderOption = Annotated[str, typer.Option(help="Who builds Lava's graph: stock 
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Any key of the config, such as train.learning_rate=0.001."),
+]
+BackendOption = Annotated[
+    str,
+    typer.Option(help=f"{', '.join(BACKEND_NAMES[:-1])} or {BACKEND_NAMES[-1]}.", autocompletion=complete_backend),
 ]
 Sampler = Annotated[str, typer.Option(help="Where Lava's latent spikes are drawn: host, or in the graph.")]
 TargetOption = Annotated[str, typer.Option(help="What Lava runs on: cpu or loihi2.")]

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.commands.completion import complete_backend
-from deploy.commands.options import Json, LoaderOption, Net, Sampler, Seed, StallTimeout, TargetOption
+from deploy.commands.options import BackendOption, Json, LoaderOption, Net, Sampler, Seed, StallTimeout, TargetOption
 
 __all__ = ["simulate"]
 
@@ -22,9 +21,7 @@ def simulate(
         int | None, typer.Option("-n", "--images", help="How many to draw (64), or to take of those given (all).")
     ] = None,
     seed: Seed = 0,
-    backend: Annotated[
-        str, typer.Option(help="twin, reference, lava or onnx.", autocompletion=complete_backend)
-    ] = "twin",
+    backend: BackendOption = "twin",
     latents: Annotated[Path | None, typer.Option(help="Latent spikes (images, steps, features) as .npy.")] = None,
     save_latents: Annotated[Path | None, typer.Option(help="Write the latent spikes that were used, as .npy.")] = None,
     trace: Annotated[
@@ -76,7 +73,6 @@ def simulate(
         raise ConfigError("--reset-offset goes with --reset-interval; give both")
     timing = Timing(reset_interval, reset_offset, stagger)
     lava = LavaSettings(loader, sampler, target, stall_timeout)  # type: ignore[arg-type]
-    lava.check_heeded([backend], "--backend")
     with bar(f"simulate ({backend})") as report:
         result = simulate_file(
             net,

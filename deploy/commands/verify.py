@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from deploy.backend_names import BACKEND_NAMES
 from deploy.commands.options import Csv, Json, LoaderOption, Net, Sampler, Seed, StallTimeout, TargetOption
 
 __all__ = ["verify"]
@@ -18,7 +19,9 @@ def verify(
     net: Net,
     images: Annotated[int, typer.Option("-n", "--images", help="How many.")] = 4,
     seed: Seed = 0,
-    against: Annotated[str, typer.Option(help="Backends, by comma: reference, lava, onnx.")] = "reference,lava",
+    against: Annotated[
+        str, typer.Option(help=f"Backends, by comma: {', '.join(name for name in BACKEND_NAMES if name != 'twin')}.")
+    ] = "reference,lava",
     steps: Annotated[int | None, typer.Option(min=1, help="Steps to run, where the file has no window.")] = None,
     layers: Annotated[int | None, typer.Option(min=1, help="Run only so many of the file's layer groups.")] = None,
     loader: LoaderOption = "stock",
@@ -32,7 +35,7 @@ def verify(
 
     [bold]Example:[/] esvae verify decoder.net -n 4
     """
-    from deploy.backends import LavaSettings, other_backends
+    from deploy.backends import LavaSettings, check_heeded, other_backends
     from deploy.report import sections
     from deploy.verify import verify as run_verify
     from deploy.view.console import bar, show_result
@@ -40,7 +43,7 @@ def verify(
 
     names = other_backends(name.strip() for name in against.split(",") if name.strip())
     settings = LavaSettings(loader, sampler, target, stall_timeout)  # type: ignore[arg-type]
-    settings.check_heeded(names, "--against")
+    check_heeded(names, ["lava"] if settings != LavaSettings() else [], "--against")
     with bar("verify") as report:
         verdict = run_verify(
             net,

@@ -12,6 +12,7 @@ from deploy.compare.statistics import frechet_bias, kernel_pair, share_pair
 from deploy.compare.types import Distance, Distribution
 from esvae.data import ImageSet, ImageSplits
 from esvae.errors import DataError, EsvaeError
+from esvae.machine.progress import Progress
 from esvae.metrics.distances import moments, precision_recall
 from esvae.metrics.features import FeatureNet, Protocol, extract
 from esvae.metrics.generator import compare_sets
@@ -120,7 +121,7 @@ def distances(
     *,
     protocol: Protocol,
     seed: int = 0,
-    progress: Callable[[float, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> Distribution:
     """All distances that are asked for; what cannot be computed is in ``missing`` with the reason."""
     report = progress or (lambda share, text: None)
@@ -164,7 +165,7 @@ def _of_codes(
     wanted: list[str],
     bias: float,
     seed: int,
-    report: Callable[[float, str], None],
+    report: Progress,
 ) -> dict[str, Distance]:
     left, right = codes
     found: dict[str, Distance] = {}

@@ -19,7 +19,7 @@ from export.float_layer import sums_of
 from export.frontends import from_run
 from export.ir import ConvTranspose, FloatLif, Shape
 from export.ir.floats import FloatLayer
-from export.ir.geometry import matrix
+from export.ir.geometry import is_point, matrix
 from export.passes import fold_norm
 
 __all__ = ["FloatDecoder", "Membrane"]
@@ -123,8 +123,9 @@ class FloatDecoder:
     def _current(self, k: int, x: torch.Tensor) -> torch.Tensor:
         """Sums of weights ``(steps, images, *shape)`` of spikes ``(steps, images, C, H, W)``, without bias."""
         synapse = self._synapses[k]
-        if x.shape[3:] == (1, 1):  # where a layer is a matrix
-            weight = torch.from_numpy(matrix(synapse, tuple(x.shape[2:])))
+        before = tuple(x.shape[2:])
+        if is_point(before):
+            weight = torch.from_numpy(matrix(synapse, before))
             return (x.flatten(2) @ weight.T).unflatten(2, self.shapes[k])
         return sums_of(synapse, x)
 

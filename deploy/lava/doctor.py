@@ -7,14 +7,13 @@ import platform
 import shutil
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from deploy.lava.find import FIX, LAVA_PYTHON_VARIABLE, find_lava_python, remembered_python
+from deploy.lava.inside.cleanup import SHARED_MEMORY
 from esvae.errors import EsvaeError, LavaMissingError
 
 __all__ = ["Check", "examine"]
 
-SHARED_MEMORY = Path("/dev/shm")
 #: Lava's ports are shared memory; a small network needs a few megabytes of it, the paper's decoder some tens.
 SHARED_MEMORY_BYTES = 64 << 20
 

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from deploy.lava.environment import child_environment
 from esvae.errors import DataError, EsvaeError, LavaMissingError
 from esvae.machine.documents import load_json
 from esvae.machine.files import write_text
+from esvae.machine.progress import Progress
 
 __all__ = ["PACKAGES", "Installed", "base_interpreters", "install_lava"]
 
@@ -36,8 +37,6 @@ LOG = "esvae-lava.log"
 VERSION = ".".join(map(str, find.LAVA_PYTHON_VERSION))
 PROBE = "import sys, venv, ensurepip; print('%d.%d' % sys.version_info[:2])"
 PROBE_SECONDS = 30.0
-
-Progress = Callable[[float, str], None]
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ from esvae.run import Run, load_run, versions
 from export.frontends import from_run
 from export.ir import Network, all_weights
 from export.ir.circuit import circuit_of, whole_network
-from export.ir.ranges import layer_ranges
+from export.ir.layer_ranges import layer_ranges
 from export.netx import read_netx
 from export.passes.fidelity import SHARE
 from export.pipeline import Options, compiled, export_run, lowered

@@ -68,7 +68,8 @@ class Grid:
     qat: bool = False
 
     def __post_init__(self) -> None:
-        _check("--weight-bits", self.bits, lambda n: MIN_WEIGHT_BITS <= n <= MAX_WEIGHT_BITS, "2 to 8")
+        bits = f"{MIN_WEIGHT_BITS} to {MAX_WEIGHT_BITS}"
+        _check("--weight-bits", self.bits, lambda n: MIN_WEIGHT_BITS <= n <= MAX_WEIGHT_BITS, bits)
         _check("--steps", self.steps, lambda n: 1 <= n <= MAX_STEPS, f"1 to {MAX_STEPS}")
         _check("--lowering", self.lowerings, lambda name: name in LOWERINGS, ", ".join(LOWERINGS))
         _check("--calibration", self.calibrations, lambda name: name in CALIBRATIONS, ", ".join(CALIBRATIONS))

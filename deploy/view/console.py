@@ -23,7 +23,7 @@ from deploy.view.waiting import displayed, doing, speaking
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from deploy.backends import Progress as Report
+    from esvae.machine.progress import Progress as Report
 
 __all__ = [
     "bar",

@@ -6,11 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from deploy.view.style import COLOURS, NARROW, WIDE, figure, legend, linear_axis, styled
+from deploy.view.style import COLOURS, NARROW, WIDE, axes_or_new, figure, legend, linear_axis, styled
 
 __all__ = ["draw_histograms", "histogram_axes"]
 
@@ -34,8 +33,8 @@ def draw_histograms(rows: Sequence[Mapping[str, Any]], width: float = WIDE) -> F
 
 @styled
 def histogram_axes(row: Mapping[str, Any], ax: Axes | None = None) -> Axes:
-    """One layer, in axes of yours or in a new figure's."""
-    axis = ax if ax is not None else plt.subplots()[1]
+    """One layer, in axes of yours or in a new figure's; raises DataError where ``ax`` is something else."""
+    axis = axes_or_new(ax)
     _draw(row, axis)
     axis.set_ylabel("share, %")
     axis.legend(frameon=False)

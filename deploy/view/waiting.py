@@ -8,7 +8,6 @@ it is told whatever the program is busy with, its imports too.
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import sys
 import threading
@@ -17,6 +16,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TextIO
+
+from esvae.machine.launched import launched_rank
 
 __all__ = ["Waiting", "displayed", "doing", "speaking"]
 
@@ -51,7 +52,7 @@ class Waiting:
 
     def __enter__(self) -> Waiting:
         Waiting.current = self
-        if int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", 0))) == 0:  # of several processes that train
+        if launched_rank() == 0:  # of several processes that train
             self._thread.start()
         return self
 

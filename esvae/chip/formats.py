@@ -22,6 +22,7 @@ __all__ = [
     "DEFAULT_RATE_BITS",
     "DELAY",
     "FRAME",
+    "MAX_RATE_BITS",
     "MESSAGE_BITS",
     "MESSAGE_EXP",
     "REGISTER_BITS",
@@ -98,6 +99,8 @@ FRAME = IntFormat("frame value", -(1 << (REGISTER_BITS - 1 - SIGMA_EXP)), (1 << 
 
 #: Fractional bits of a rate code where nobody says otherwise: the sampler compares so many bits of its shift register.
 DEFAULT_RATE_BITS = 8
+#: At most: the register has 32 bits.
+MAX_RATE_BITS = 16
 
 #: How a rate code becomes the spikes of a window; ``sim.sampler`` defines both.
 SpikeLaw = Literal["poisson", "systematic"]

@@ -11,9 +11,10 @@ from PIL import Image
 
 from esvae.config import DataConfig
 from esvae.data.images import ImageSet, ImageSplits
-from esvae.data.prepare import Report, prepared
+from esvae.data.prepare import prepared
 from esvae.errors import DataError
 from esvae.machine.files import open_regular
+from esvae.machine.progress import Progress
 
 __all__ = ["from_folder", "open_picture", "split_folder"]
 
@@ -21,7 +22,7 @@ _SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", 
 _TEST_EVERY = 10  # where there are no train/ and test/ folders, every tenth image is held out
 
 
-def from_folder(config: DataConfig, root: Path, report: Report | None = None) -> ImageSplits:
+def from_folder(config: DataConfig, root: Path, report: Progress | None = None) -> ImageSplits:
     """Images below ``root`` (png, jpg and such), the largest centre square of each resized to the config's size.
 
     Where it has folders ``train`` and ``test``, these are the splits; else every tenth image, by name, is for testing.
@@ -56,7 +57,7 @@ def _images(folder: Path) -> list[Path]:
     return paths
 
 
-def _loaded(paths: list[Path], config: DataConfig, report: Report | None) -> ImageSet:
+def _loaded(paths: list[Path], config: DataConfig, report: Progress | None) -> ImageSet:
     array = prepared(map(open_picture, paths), len(paths), config, crop=None, title=paths[0].parent.name, report=report)
     return ImageSet(torch.from_numpy(array))
 

@@ -13,9 +13,9 @@ from esvae.config import DATA_NAMES, DataConfig
 from esvae.data.digits import embedded_digits
 from esvae.data.folder import open_picture, split_folder
 from esvae.data.load import data_root
-from esvae.data.prepare import Report
 from esvae.data.vision import SOURCES, open_vision
 from esvae.errors import DataError
+from esvae.machine.progress import Progress
 
 __all__ = ["FoundData", "look_for_data"]
 
@@ -54,7 +54,7 @@ class FoundData:
 
 
 def look_for_data(
-    name: str | os.PathLike[str], root: str | os.PathLike[str] | None = None, report: Report | None = None
+    name: str | os.PathLike[str], root: str | os.PathLike[str] | None = None, report: Progress | None = None
 ) -> FoundData:
     """Looks for a data set and reads what says how large it is; nothing is fetched.
 
@@ -80,7 +80,7 @@ def look_for_data(
     return _of_folder(folder, report)
 
 
-def _of_torchvision(name: str, root: Path, report: Report | None) -> FoundData:
+def _of_torchvision(name: str, root: Path, report: Progress | None) -> FoundData:
     source = SOURCES[name]
     place, prepared = root / source.below, tuple(_prepared(name, root))
     if missing := source.missing(root):
@@ -100,7 +100,7 @@ def _prepared(name: str, root: Path) -> Iterable[str]:
             yield size
 
 
-def _of_folder(root: Path, report: Report | None) -> FoundData:
+def _of_folder(root: Path, report: Progress | None) -> FoundData:
     train, test = split_folder(root)
     shapes = []
     for index, path in enumerate([*train, *test]):

@@ -9,8 +9,8 @@ from esvae.config import DataConfig
 from esvae.data.digits import embedded_digits
 from esvae.data.folder import from_folder
 from esvae.data.images import ImageSplits
-from esvae.data.prepare import Report
 from esvae.data.vision import from_torchvision
+from esvae.machine.progress import Progress
 
 __all__ = ["data_root", "load_images"]
 
@@ -21,7 +21,7 @@ def data_root(given: str | os.PathLike[str] | None = None) -> Path:
 
 
 def load_images(
-    config: DataConfig, root: str | os.PathLike[str] | None = None, report: Report | None = None
+    config: DataConfig, root: str | os.PathLike[str] | None = None, report: Progress | None = None
 ) -> ImageSplits:
     """Loads a data set, resized, split the same way every time.
 

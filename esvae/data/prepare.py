@@ -13,11 +13,9 @@ from esvae.config import DataConfig
 from esvae.data.images import ImageSet
 from esvae.errors import DataError
 from esvae.machine.arrays import load_array, save_array
+from esvae.machine.progress import Progress
 
-__all__ = ["Report", "kept_on_disk", "prepared"]
-
-#: Called with the share done, 0 to 1, and what is being done.
-Report = Callable[[float, str], None]
+__all__ = ["kept_on_disk", "prepared"]
 
 _EVERY = 500  # images between reports
 
@@ -29,7 +27,7 @@ def prepared(
     *,
     crop: int | None,
     title: str,
-    report: Report | None,
+    report: Progress | None,
 ) -> np.ndarray:
     """Crops the centre and resizes (bilinear with antialiasing), as torchvision does with PIL images.
 

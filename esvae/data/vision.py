@@ -14,9 +14,10 @@ from PIL import Image
 
 from esvae.config import DataConfig
 from esvae.data.images import ImageSet, ImageSplits
-from esvae.data.prepare import Report, kept_on_disk, prepared
+from esvae.data.prepare import kept_on_disk, prepared
 from esvae.errors import DataError, EsvaeError
 from esvae.machine.fetching import told_downloads
+from esvae.machine.progress import Progress
 
 __all__ = ["SOURCES", "Source", "from_torchvision", "open_vision", "prepared_file"]
 
@@ -85,7 +86,7 @@ SOURCES = {
 }
 
 
-def from_torchvision(config: DataConfig, root: Path, report: Report | None = None) -> ImageSplits:
+def from_torchvision(config: DataConfig, root: Path, report: Progress | None = None) -> ImageSplits:
     """A data set below ``root``, fetched first if it is not there; prepared once for each size, then mapped from disk.
 
     Raises:
@@ -118,7 +119,7 @@ def _pictures(dataset: Any) -> Iterator[Image.Image]:
     return (dataset[index][0] for index in range(len(dataset)))
 
 
-def open_vision(name: str, root: Path, training: bool, report: Report | None = None) -> Any:
+def open_vision(name: str, root: Path, training: bool, report: Progress | None = None) -> Any:
     """torchvision's data set, whose items begin with a picture; unpacked or fetched first where it has to be.
 
     Nothing is printed; ``report`` is told how far a download is.

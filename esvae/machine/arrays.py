@@ -14,9 +14,10 @@ import numpy as np
 
 from esvae.errors import DataError
 from esvae.machine.archives import DAMAGED_ARCHIVE, stored_entries
+from esvae.machine.arguments import shown
 from esvae.machine.files import atomic_file, open_regular
 
-__all__ = ["load_array", "load_arrays", "save_array"]
+__all__ = ["array_argument", "load_array", "load_arrays", "save_array"]
 
 #: By numpy's reader of headers, which reads them as Python's literals.
 _RAISED = (
@@ -26,6 +27,18 @@ _RAISED = (
 _RAISED_BY_ARCHIVES: tuple[type[Exception], ...] = (*_RAISED, *DAMAGED_ARCHIVE)
 _NUMBERS = "biuf"  # kinds of dtypes
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+
+def array_argument(values: object, name: str, expected: str = "an array") -> np.ndarray:
+    """What a caller gave, as numpy makes an array of it.
+
+    Raises:
+        DataError: it makes none, as of rows of several lengths, or of a tensor with a gradient; says what was expected.
+    """
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError, RuntimeError):
+        raise DataError(f"{name} {shown(values)}: expected {expected}") from None
 
 
 def save_array(target: str | os.PathLike[str], values: np.ndarray) -> None:

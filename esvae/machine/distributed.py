@@ -7,11 +7,12 @@ one process does by itself.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 import torch
 from torch import distributed
+
+from esvae.machine.launched import launched_rank
 
 __all__ = ["all_rows", "all_sum", "draw_rows", "processes", "rank"]
 
@@ -25,7 +26,7 @@ def rank() -> int:
     """Number of this process, from 0; what its launcher says before there is a process group."""
     if processes() > 1:
         return distributed.get_rank()
-    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", 0)))
+    return launched_rank()
 
 
 def draw_rows(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
@@ -12,6 +12,7 @@ import torch
 
 from esvae.data import ImageSet, ImageSplits
 from esvae.errors import ConfigError, DataError, EsvaeError
+from esvae.machine.progress import Progress
 from esvae.metrics.distances import nearest_distances, precision_recall
 from esvae.metrics.features import FeatureNet, Protocol, extract
 from esvae.metrics.inception import inception_scores
@@ -49,7 +50,6 @@ _RESULTS = {
 }
 _BATCH = 256
 _FEWEST = 100  # images that a distance between distributions needs at the least
-Report = Callable[[float, str], None]
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def measure_generator(
     seed: int = 0,
     protocol: Protocol = "eval",
     metrics: tuple[str, ...] = METRICS,
-    report: Report | None = None,
+    report: Progress | None = None,
 ) -> GeneratorMeasures:
     """Judges a trained model.
 

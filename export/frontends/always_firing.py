@@ -16,7 +16,7 @@ import numpy as np
 
 from esvae.errors import UnsupportedLayerError
 from export.ir import Conv, ConvTranspose, Dense, FloatLif, Pair, RecurrentDense, Shape, Synapse
-from export.ir.geometry import grouped, ungrouped
+from export.ir.geometry import grouped, reads, ungrouped
 
 __all__ = ["RELAY", "Drawn", "firing_beside", "relay_of", "with_firing", "with_input"]
 
@@ -167,15 +167,10 @@ def with_input(layer: _Plain, bias: np.ndarray, before: Shape, where: str) -> _P
 
 def _inner_tap(layer: Conv[FloatLif], before: Shape, where: str) -> Pair:
     """A tap that never lies on the padding."""
-    found: list[int] = []
     after = layer.output_shape(before)
-    for axis in (0, 1):
-        size, last = before[axis + 1], (after[axis + 1] - 1) * layer.stride[axis]
-        taps = [tap * layer.dilation[axis] - layer.padding[axis] for tap in range(layer.weight.shape[axis + 2])]
-        inside = [tap for tap, place in enumerate(taps) if place >= 0 and last + place < size]
-        if not inside:
-            raise UnsupportedLayerError(
-                f"{where}: a bias into a current that lasts, and a padding that no tap avoids; {_REMEDY}"
-            )
-        found.append(inside[len(inside) // 2])
-    return found[0], found[1]
+    rows, columns = (np.flatnonzero((reads(layer, before, after, axis) >= 0).all(axis=0)) for axis in (0, 1))
+    if not len(rows) or not len(columns):
+        raise UnsupportedLayerError(
+            f"{where}: a bias into a current that lasts, and a padding that no tap avoids; {_REMEDY}"
+        )
+    return int(rows[len(rows) // 2]), int(columns[len(columns) // 2])

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 
-from esvae.chip.fold import fold
 from esvae.errors import UnsupportedLayerError
-from export.ir import ConvTranspose, Dense, FloatLif
+from export.ir import Dense, FloatLif
 from export.ir.floats import Norm
 
-__all__ = ["Cell", "biased", "subtracting", "with_norm_folded"]
+__all__ = ["Cell", "biased", "parameter_array", "subtracting"]
 
 
 @dataclass(frozen=True)
@@ -38,20 +38,17 @@ class Cell:
         return math.isfinite(self.neuron.threshold)
 
 
+def parameter_array(values: torch.Tensor) -> np.ndarray:
+    """What a module of torch holds, as float64 in memory of its own."""
+    found: np.ndarray = values.detach().double().cpu().numpy().copy()
+    return found
+
+
 def biased(synapse: Any, norm: Norm | None, bias: np.ndarray) -> tuple[Any, Norm | None]:
     """With a bias that no norm scales."""
     if norm is not None:
         return synapse, Norm(norm.scale, norm.shift + bias)
     return replace(synapse, bias=bias if synapse.bias is None else synapse.bias + bias), None
-
-
-def with_norm_folded(synapse: Any, norm: Norm) -> Any:
-    """Synapses with the norm behind them in their weights and bias."""
-    transposed = isinstance(synapse, ConvTranspose)
-    weight, bias = fold(
-        synapse.weight, synapse.bias, norm.scale, norm.shift, transposed=transposed, groups=synapse.groups
-    )
-    return replace(synapse, weight=weight, bias=bias)
 
 
 def subtracting(cell: Cell, synapse: Any, place: str) -> tuple[Cell, np.ndarray]:

@@ -21,12 +21,11 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 from torch import nn
 
 from esvae.errors import ConfigError
 from esvae.neurons.norse import neuron_from_norse, one_value
-from export.frontends.cell import Cell
+from export.frontends.cell import Cell, parameter_array
 from export.frontends.sequence import MODULES, ModuleSequence, place_of
 from export.ir import FloatLif, ImageReadout, Shape
 from export.ir.floats import FloatNetwork
@@ -72,8 +71,8 @@ def from_norse(
         if kind in _FIRING | _SUMMING:
             sequence.neurons(_cell(part, place, fires=kind in _FIRING), place)
         elif kind in _RECURRENT:
-            sequence.dense(_matrix(part.input_weights), place)
-            sequence.neurons(_cell(part, place, fires=True), place, _matrix(part.recurrent_weights))
+            sequence.dense(parameter_array(part.input_weights), place)
+            sequence.neurons(_cell(part, place, fires=True), place, parameter_array(part.recurrent_weights))
         else:
             sequence.take(part, place)
     return sequence.network("norse", time_steps, readout, provenance)
@@ -93,11 +92,6 @@ def _parts(module: nn.Module, place: str) -> Iterator[tuple[str, nn.Module]]:
 
 def _is_norse(module: nn.Module) -> bool:
     return type(module).__module__.startswith("norse.")
-
-
-def _matrix(weight: Any) -> np.ndarray:
-    found: np.ndarray = weight.detach().double().cpu().numpy().copy()
-    return found
 
 
 def _cell(part: Any, place: str, *, fires: bool) -> Cell:

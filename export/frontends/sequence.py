@@ -31,14 +31,15 @@ from esvae.chip.rounding import MAX_WEIGHT_BITS
 from esvae.errors import ConfigError, NetFileError, UnsupportedLayerError
 from esvae.machine.arguments import shape_argument, shown
 from export.frontends.always_firing import RELAY, Drawn, with_firing
-from export.frontends.cell import Cell, biased, subtracting, with_norm_folded
+from export.frontends.cell import Cell, biased, subtracting
 from export.frontends.esvae_run import synapse_of
-from export.frontends.nir.pooling import SumPool, conv_after, dense_after, pool_after, pooled_conv
+from export.frontends.sum_pools import SumPool, conv_after, dense_after, pool_after, pooled_conv
 from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, ImageReadout, Pair, Shape
+from export.ir.depthwise import depthwise
 from export.ir.floats import FloatLayer, FloatNetwork, Norm
-from export.ir.pooling import depthwise
+from export.passes.fold_norm import with_norm_folded
 
-__all__ = ["MODULES", "ModuleSequence", "both_axes", "children", "place_of"]
+__all__ = ["MODULES", "ModuleSequence", "both_axes", "children", "in_order", "place_of"]
 
 #: What :meth:`ModuleSequence.take` takes, for messages.
 MODULES = (
@@ -63,6 +64,20 @@ class _Pending:
 def place_of(module: Any, place: str) -> str:
     """What errors call a module: its name in the network and its kind."""
     return f"module '{place}' ({type(module).__name__})" if place else f"the network ({type(module).__name__})"
+
+
+def in_order(modules: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """The modules of sequences and lists, one in another, each with its place: one with a ``forward`` of its own does
+    not say in which order its parts come.
+
+    Raises:
+        UnsupportedLayerError: neither a module nor a sequence of such.
+    """
+    if isinstance(modules, nn.Sequential) or not isinstance(modules, nn.Module):
+        for where, child in children(modules, place):
+            yield from in_order(child, where)
+    else:
+        yield place_of(modules, place), modules
 
 
 def children(modules: Any, place: str) -> Iterator[tuple[str, Any]]:

@@ -37,8 +37,8 @@ from esvae.machine.arguments import shape_argument
 from export.frontends.sequence import children
 from export.frontends.slayer_block import NORMS, BlockNorm, delays_of, neuron_of, norm_of, weights_of
 from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, ImageReadout, Pair, RecurrentDense, Shape, Synapse
+from export.ir.depthwise import slayer_pool, slayer_unpool
 from export.ir.floats import FloatLayer, FloatNetwork
-from export.ir.pooling import slayer_pool, slayer_unpool
 
 __all__ = ["convolution_of", "from_slayer"]
 

@@ -15,6 +15,7 @@ from torch import nn
 
 from esvae.chip.formats import DECAY_UNITY, DELAY
 from esvae.errors import ConfigError, UnsupportedLayerError
+from export.frontends.cell import parameter_array
 from export.ir import FloatLif
 
 __all__ = ["NORMS", "BlockNorm", "BlockWeights", "delays_of", "neuron_of", "norm_of", "weights_of"]
@@ -68,12 +69,12 @@ def weights_of(synapse: Any, neuron: Any, where: str, mask: torch.Tensor | None 
         if mask is not None:
             weight = weight * mask
         if hook is None:
-            return BlockWeights(as_array(weight), on_grid=False)
+            return BlockWeights(parameter_array(weight), on_grid=False)
         try:
             weight = hook(weight)
         except (TypeError, ValueError, RuntimeError) as error:
             raise ConfigError(f"{where}: its pre_hook_fx fails on its weights: {error}") from None
-    values = as_array(weight)
+    values = parameter_array(weight)
     integers = np.rint(values * neuron.w_scale)
     if np.array_equal(integers / neuron.w_scale, values):
         return BlockWeights(integers, on_grid=True)
@@ -94,7 +95,7 @@ def norm_of(neuron: Any, where: str, outputs: int, *, on_grid: bool) -> BlockNor
             "train or run the norm once, in training mode"
         )
     with torch.no_grad():
-        mean = as_array(norm.pre_hook_fx(norm.running_mean)).reshape(-1)
+        mean = parameter_array(norm.pre_hook_fx(norm.running_mean)).reshape(-1)
         divisor = float(norm.std(norm.running_var)) if kind == "WgtScaleBatchNorm" else 1.0
     return BlockNorm(-mean * (neuron.w_scale if on_grid else 1.0), divisor)
 
@@ -133,7 +134,7 @@ def neuron_of(neuron: Any, where: str, divisor: float, *, on_grid: bool, keeps_s
 
 def _one(decay: torch.Tensor, name: str) -> float:
     """The decay in parts of 4096, as slayer rounds it, one for all channels."""
-    values = as_array(torch.round(decay.detach().double().clamp(0, DECAY_UNITY)))
+    values = parameter_array(torch.round(decay.detach().double().clamp(0, DECAY_UNITY)))
     if not np.isfinite(values).all():
         raise ConfigError(f"{name} is not finite; train again with a lower learning rate")
     if np.ptp(values):
@@ -151,11 +152,6 @@ def delays_of(module: Any, where: str) -> np.ndarray | None:
     if module.sampling_time != 1:
         raise UnsupportedLayerError(f"{where}: delays with sampling_time {module.sampling_time}, expected 1")
     most = math.inf if module.max_delay is None else module.max_delay
-    steps = np.floor(np.clip(as_array(module.delay), 0, most)).reshape(-1).astype(np.int64)
+    steps = np.floor(np.clip(parameter_array(module.delay), 0, most)).reshape(-1).astype(np.int64)
     DELAY.check(steps, where, "train with max_delay=62")
     return steps if steps.any() else None
-
-
-def as_array(values: torch.Tensor) -> np.ndarray:
-    """Float64, in memory of its own."""
-    return values.detach().double().cpu().numpy().copy()

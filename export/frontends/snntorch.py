@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -33,8 +33,8 @@ import torch
 from torch import nn
 
 from esvae.errors import ConfigError, NetFileError, UnsupportedLayerError
-from export.frontends.cell import Cell
-from export.frontends.sequence import MODULES, ModuleSequence, children, place_of
+from export.frontends.cell import Cell, parameter_array
+from export.frontends.sequence import MODULES, ModuleSequence, in_order
 from export.ir import FloatLif, ImageReadout, Shape
 from export.ir.floats import FloatNetwork
 
@@ -71,7 +71,7 @@ def from_snntorch(
     Example: see ``docs/frontends.md``.
     """
     sequence, differs = ModuleSequence(input_shape, _SUPPORTED), list[str]()
-    for place, part in _parts(modules, ""):
+    for place, part in in_order(modules):
         if type(part).__module__.startswith("snntorch.") and type(part).__name__ in _NEURONS:
             sequence.neurons(_cell(part, place), place, *_recurrence(part, sequence.count, place))
             if part.reset_mechanism == "subtract" and not part.reset_delay:
@@ -82,15 +82,6 @@ def from_snntorch(
         provenance = {"differs from snntorch": "; ".join(differs), **(provenance or {})}
         warnings.warn(f"spikes will differ from snnTorch's: {'; '.join(differs)}", stacklevel=2)
     return sequence.network("snntorch", time_steps, readout, provenance)
-
-
-def _parts(modules: Any, place: str) -> Iterator[tuple[str, nn.Module]]:
-    """Sequences and lists opened; a module with a ``forward`` of its own does not say in which order parts come."""
-    if isinstance(modules, nn.Sequential) or not isinstance(modules, nn.Module):
-        for where, child in children(modules, place):
-            yield from _parts(child, where)
-    else:
-        yield place_of(modules, place), modules
 
 
 def _cell(part: Any, place: str) -> Cell:
@@ -127,21 +118,16 @@ def _recurrence(part: Any, count: int, place: str) -> tuple[np.ndarray | None, n
     if back is None:
         return None, None
     if isinstance(back, nn.Linear):
-        return _array(back.weight), None if back.bias is None else _array(back.bias)
+        return parameter_array(back.weight), None if back.bias is None else parameter_array(back.bias)
     if not hasattr(back, "V"):
         raise UnsupportedLayerError(
             f"{place}: its spikes come back through {type(back).__name__}; supported are linear_features, and "
             "all_to_all=False"
         )
-    own = _array(torch.as_tensor(back.V)).reshape(-1)
+    own = parameter_array(torch.as_tensor(back.V)).reshape(-1)
     if own.size not in (1, count):
         raise NetFileError(f"{place}: V has {own.size} values, expected 1 or {count}, as it has neurons")
     return np.diag(np.broadcast_to(own, (count,))), None
-
-
-def _array(values: torch.Tensor) -> np.ndarray:
-    found: np.ndarray = values.detach().double().cpu().numpy().copy()
-    return found
 
 
 def _one(part: Any, name: str, place: str) -> float:

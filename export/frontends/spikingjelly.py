@@ -33,10 +33,10 @@ from esvae.chip.formats import DECAY_UNITY
 from esvae.errors import ConfigError, UnsupportedLayerError
 from export.frontends.cell import Cell
 from export.frontends.esvae_run import synapse_of
-from export.frontends.sequence import MODULES, ModuleSequence, both_axes, children, place_of
+from export.frontends.sequence import MODULES, ModuleSequence, both_axes, in_order
 from export.ir import FloatLif, ImageReadout, Shape, with_values
+from export.ir.depthwise import depthwise
 from export.ir.floats import FloatNetwork
-from export.ir.pooling import depthwise
 
 __all__ = ["from_spikingjelly"]
 
@@ -78,7 +78,7 @@ def from_spikingjelly(
     """
     sequence = ModuleSequence(input_shape, _SUPPORTED)
     differs: list[str] = []
-    for place, part in _parts(modules, ""):
+    for place, part in in_order(modules):  # its containers are sequences
         if _is(part, "BlockContainer"):
             differs.extend(_block(sequence, part, place))
         elif _is(part, *_NODES):
@@ -95,14 +95,6 @@ def from_spikingjelly(
 
 def _is(part: Any, *names: str) -> bool:
     return type(part).__module__.startswith("spikingjelly.") and type(part).__name__ in names
-
-
-def _parts(modules: Any, place: str) -> Iterator[tuple[str, Any]]:
-    if isinstance(modules, nn.Sequential) or not isinstance(modules, nn.Module):  # its containers are sequences
-        for where, child in children(modules, place):
-            yield from _parts(child, where)
-    else:
-        yield place_of(modules, place), modules
 
 
 def _cell(part: Any, place: str) -> Cell:

@@ -8,7 +8,7 @@ from typing import get_args
 
 import numpy as np
 
-from esvae.chip.formats import DEFAULT_RATE_BITS, SpikeLaw
+from esvae.chip.formats import DEFAULT_RATE_BITS, MAX_RATE_BITS, SpikeLaw
 from esvae.chip.neuron import Lif
 from esvae.errors import NetFileError
 from export.ir import limits
@@ -146,8 +146,8 @@ def check_prior(prior: Prior, latents: int) -> None:
         raise NetFileError(f"prior bias {prior.bias.shape}, expected ({components}, {latents})")
     if prior.share.ndim != 1 or not (prior.share >= 0).all() or not prior.share.sum() > 0:
         raise NetFileError("prior share: expected one probability for each component")
-    if not 1 <= prior.rate_bits <= limits.RATE_BITS:
-        raise NetFileError(f"rate_bits {prior.rate_bits}: expected 1 to {limits.RATE_BITS}")
+    if not 1 <= prior.rate_bits <= MAX_RATE_BITS:
+        raise NetFileError(f"rate_bits {prior.rate_bits}: expected 1 to {MAX_RATE_BITS}")
     if prior.sampler not in get_args(SpikeLaw):
         raise NetFileError(f"sampler '{prior.sampler}': expected {' or '.join(get_args(SpikeLaw))}")
     if prior.levels is not None and not 1 <= prior.levels <= limits.STEPS:

@@ -4,11 +4,11 @@ The law, along one axis: tap ``k`` of a kernel connects a *coarse* position and 
 ``coarse * stride - padding + k * dilation``. A convolution's outputs are the coarse ones, a transposed convolution's
 inputs. From it follow
 
-- tables along an axis: :func:`reads`, :func:`reaches`;
-- a layer as a matrix, whole or row after row: :func:`matrix`, :func:`sources`. On a 1x1 map that is all there is to a
-  (transposed) convolution, and :func:`point_kernel` is the way back;
-- a layer on a coarser grid, whose channels hold the pixels of a cell: :func:`cells`, :func:`pixels`,
-  :func:`cell_taps`.
+- tables along an axis: :func:`reads`, :func:`reaches`, and :func:`open_reads` as if the map had no end;
+- a layer as a matrix, whole or row after row: :func:`matrix`, :func:`sources`. On a 1x1 map (:func:`is_point`) that is
+  all there is to a (transposed) convolution, and :func:`point_kernel` is the way back;
+- a layer on a coarser grid, whose channels hold the pixels of a cell: :func:`lies_in_cells`, :func:`cells`,
+  :func:`pixels`, :func:`cell_taps`.
 
 Groups are an axis of their own in :func:`grouped`. A recurrent layer's inputs are those of the layer before
 it, then its own neurons, of a step ago.
@@ -18,10 +18,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import TypeGuard
 
 import numpy as np
 
-from esvae.arrays import Int64, Integer, Real, Shaped
+from esvae.arrays import Bool, Int64, Integer, Real, Shaped
 from export.ir.nodes import Conv, ConvTranspose, Dense, Pair, RecurrentDense, Shape, Synapse, all_weights
 
 __all__ = [
@@ -30,7 +31,10 @@ __all__ = [
     "cells",
     "factor_after",
     "grouped",
+    "is_point",
+    "lies_in_cells",
     "matrix",
+    "open_reads",
     "picked",
     "pixels",
     "point_kernel",
@@ -63,12 +67,19 @@ def ungrouped(
     return full.reshape(groups * outputs, groups * inputs, *kernel)
 
 
-def _read(layer: Conv | ConvTranspose, axis: int, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def open_reads(
+    layer: Conv | ConvTranspose, axis: int, outputs: Int64[np.ndarray, " outputs"]
+) -> tuple[Int64[np.ndarray, "outputs kernel"], Bool[np.ndarray, "outputs kernel"]]:
     """What outputs read along an axis, as if there were inputs without end.
 
+    Args:
+        layer: a (transposed) convolution.
+        axis: 0 for y, 1 for x.
+        outputs: their positions.
+
     Returns:
-        For each output and tap the position of the input, int64 ``(outputs, kernel)``, and whether there is one: a
-        transposed convolution's taps also fall between inputs.
+        For each output and tap the position of the input, and whether there is one: a transposed convolution's taps
+        also fall between inputs.
     """
     stride, padding = layer.stride[axis], layer.padding[axis]
     ahead = np.arange(layer.weight.shape[axis + 2]) * layer.dilation[axis] - padding
@@ -90,7 +101,7 @@ def reads(layer: Conv | ConvTranspose, before: Shape, after: Shape, axis: int) -
     Returns:
         Positions, -1 where the tap falls outside the input, or between inputs.
     """
-    at, exists = _read(layer, axis, np.arange(after[axis + 1]))
+    at, exists = open_reads(layer, axis, np.arange(after[axis + 1]))
     return np.where(exists & (at >= 0) & (at < before[axis + 1]), at, -1)
 
 
@@ -127,6 +138,12 @@ def matrix(layer: Synapse, before: Shape) -> Real[np.ndarray, "outputs inputs"]:
         (to_y, of_y), (to_x, of_x) = ends[0][ky], ends[1][kx]
         within[:, :, to_y[:, None], to_x, :, of_y[:, None], of_x] = weight[..., ky, kx]
     return full.reshape(math.prod(after), math.prod(before))
+
+
+def is_point(shape: Shape) -> bool:
+    """Whether a map has one pixel, so that a (transposed) convolution of it is a matrix; of features, that it has
+    none."""
+    return shape[1:] == (1, 1)
 
 
 def point_kernel(
@@ -205,6 +222,11 @@ def pixels(
     return turned.reshape(*lead, channels // math.prod(factor), rows * factor[0], columns * factor[1])
 
 
+def lies_in_cells(layer: Synapse) -> TypeGuard[Conv | ConvTranspose]:
+    """Whether a layer has a form on a coarser grid: a transposed convolution, or a convolution of stride 1."""
+    return isinstance(layer, ConvTranspose) or (isinstance(layer, Conv) and layer.stride == (1, 1))
+
+
 def factor_after(layer: Synapse, factor: Pair) -> Pair:
     """Pixels of a cell behind a layer, on one coarse grid, where there were ``factor`` before it."""
     if isinstance(layer, ConvTranspose):
@@ -214,7 +236,7 @@ def factor_after(layer: Synapse, factor: Pair) -> Pair:
 
 def _cell_reads(layer: Conv | ConvTranspose, axis: int, factor: Pair) -> tuple[np.ndarray, ...]:
     """What the pixels of one output cell read along an axis: output pixel, input pixel, cells onward, tap."""
-    inputs, exists = _read(layer, axis, np.arange(factor_after(layer, factor)[axis]))
+    inputs, exists = open_reads(layer, axis, np.arange(factor_after(layer, factor)[axis]))
     output, tap = np.nonzero(exists)
     onward, pixel = np.divmod(inputs[output, tap], factor[axis])
     return output, pixel, onward, tap
@@ -232,7 +254,7 @@ def cell_taps(
     """The tap by which a pixel of an output's cell reads a pixel of an input's, along one axis.
 
     Args:
-        layer: a transposed convolution, or a convolution of stride 1.
+        layer: that :func:`lies_in_cells`.
         axis: 0 for y, 1 for x.
         onward: how many cells on from the output's own the input's lies: whole numbers in a row that contain
             :func:`cell_span`.

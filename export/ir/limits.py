@@ -7,7 +7,9 @@ what reading and running it takes; the largest networks of the paper, unrolled, 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
+from export.ir.geometry import is_point
 from export.ir.nodes import Conv, ConvTranspose, Dense, RecurrentDense, Shape, Synapse, all_weights
 
 __all__ = [
@@ -21,7 +23,6 @@ __all__ = [
     "POINT_ELEMENTS",
     "PRIOR_ELEMENTS",
     "PRODUCTS",
-    "RATE_BITS",
     "SPIKES",
     "STEPS",
     "WORK",
@@ -55,8 +56,6 @@ PRODUCTS = 1 << 33
 WORK = 1 << 36
 #: Numbers in the prior's weights: components times latents times noise.
 PRIOR_ELEMENTS = 1 << 22
-#: Fractional bits of a rate code: the sampler compares that many bits of a shift register of 32.
-RATE_BITS = 16
 #: Input spikes at one time, zeros included; more are drawn in chunks.
 SPIKES = 1 << 28
 
@@ -71,7 +70,7 @@ def layer_problem(layer: Synapse, before: Shape, after: Shape) -> str | None:
     padded = _padded(layer, before)
     if padded > NEURONS:
         return f"its padded map has {padded:,} pixels, at most {NEURONS:,}; use a smaller padding or stride"
-    if before[1:] == (1, 1) and neurons * before[0] > POINT_ELEMENTS:
+    if is_point(before) and neurons * before[0] > POINT_ELEMENTS:
         return f"as a matrix it has {neurons:,} x {before[0]:,} elements, at most {POINT_ELEMENTS:,}"
     unfolded = columns(layer, before, after)
     if unfolded > COLUMNS:
@@ -92,7 +91,7 @@ def window_problem(layer: Synapse | None, before: Shape, after: Shape, steps: in
 
 
 def products(layer: Synapse, before: Shape, after: Shape) -> int:
-    """Products of an input with a weight at each step, borders not considered."""
+    """Products of an input with a weight at each step: of every tap, those with the padding's zeros too."""
     if isinstance(layer, ConvTranspose):
         return math.prod(before) * math.prod(layer.weight.shape[1:])
     return math.prod(after[1:]) * all_weights(layer).size
@@ -108,9 +107,4 @@ def _padded(layer: Conv | ConvTranspose, before: Shape) -> int:
     """Pixels, over all channels, of the input with its padding, or of the output before its padding is cut away."""
     if isinstance(layer, Conv):
         return before[0] * math.prod(n + 2 * p for n, p in zip(before[1:], layer.padding, strict=True))
-    return layer.outputs * math.prod(
-        (n - 1) * s + d * (k - 1) + o + 1
-        for n, s, d, k, o in zip(
-            before[1:], layer.stride, layer.dilation, layer.weight.shape[2:], layer.output_padding, strict=True
-        )
-    )
+    return math.prod(replace(layer, padding=(0, 0)).output_shape(before))

@@ -19,7 +19,7 @@ from esvae.errors import EsvaeError
 from export.ir import Conv, Flatten, Lif, Network, Shape, with_values
 from export.ir.bounds import layer_firing
 from export.ir.labels import layer_labels
-from export.ir.ranges import layer_ranges
+from export.ir.layer_ranges import layer_ranges
 from export.netx.guard import check_readable
 from export.netx.items import check_there, damage
 from export.netx.layer_check import Finding, Severity, layer_findings, numbers_at
@@ -107,7 +107,7 @@ def _registers(network: Network) -> Iterator[Finding]:
         reads_out = network.readout is not None and network.spike_readout is None and not last
         if reads_out and (fires is None or fires.never < fires.neurons):
             text = f"the readout can pass its threshold {layer.neuron.threshold} and lose its potential"
-            yield Finding("warning", where, f"{text}; write 131071, or use a smaller weight scale")
+            yield Finding("warning", where, f"{text}; write {THRESHOLD.max}, or use a smaller weight scale")
         if fires is None or reads_out or layer.neuron.threshold > THRESHOLD.max:
             continue
         if fires.never == fires.neurons and last:

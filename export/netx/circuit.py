@@ -17,7 +17,7 @@ from esvae.errors import NetFileError
 from esvae.machine.documents import parse_json
 from export.ir import CircuitLayout, CircuitPrior, Dense, Layer, Neuron, RecurrentDense, lif_of
 from export.ir.labels import FIRST_GROUP
-from export.netx.items import get_group, get_text, number, whole
+from export.netx.items import get_group, get_text, number, whole_numbers
 
 __all__ = ["CIRCUIT", "circuit_from_layers", "read_circuit_layers", "read_layout", "write_layout"]
 
@@ -42,7 +42,7 @@ def read_layout(group: h5py.Group, where: str) -> CircuitLayout:
     Raises:
         NetFileError: it is damaged.
     """
-    feedback = whole(group, "feedback", where)
+    feedback = whole_numbers(group, "feedback", where)
     try:
         groups = parse_json(get_text(group, "groups", where))
         named = tuple((name, count) for name, count in groups)

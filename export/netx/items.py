@@ -24,6 +24,7 @@ from export.ir import Shape
 from export.ir.limits import ELEMENTS, ELEMENTS_A_BYTE, HOLLOW_ELEMENTS, NEURONS
 
 __all__ = [
+    "axis_pair",
     "check_there",
     "damage",
     "declared",
@@ -33,14 +34,13 @@ __all__ = [
     "has_link",
     "number",
     "numbers",
-    "pair",
     "real",
     "register",
     "shape_of",
     "storage_problem",
     "texts",
     "value_blocks",
-    "whole",
+    "whole_numbers",
 ]
 
 Region: TypeAlias = tuple[int | slice, ...]
@@ -230,7 +230,7 @@ def _checked(values: np.ndarray, where: str) -> np.ndarray:
     return values
 
 
-def whole(group: h5py.Group, key: str, where: str) -> np.ndarray:
+def whole_numbers(group: h5py.Group, key: str, where: str) -> np.ndarray:
     """A small array of whole numbers, int64; floats are taken only where each is whole, which netx would truncate.
 
     Raises:
@@ -261,7 +261,7 @@ def number(group: h5py.Group, key: str, where: str) -> int:
     Raises:
         NetFileError: there is none, or more than one.
     """
-    values = whole(group, key, where)
+    values = whole_numbers(group, key, where)
     if values.size != 1:
         raise NetFileError(f"{where}/{key}: expected one number, got shape {values.shape}")
     return int(values.reshape(-1)[0])
@@ -312,7 +312,7 @@ def shape_of(group: h5py.Group, key: str, where: str) -> Shape:
     Raises:
         NetFileError: it is none, or has more neurons than a layer may.
     """
-    values = whole(group, key, where).reshape(-1)
+    values = whole_numbers(group, key, where).reshape(-1)
     if values.size not in (1, 3) or (values < 1).any():
         raise NetFileError(f"{where}/{key}: {values.tolist()[:6]} is no shape; expected (features,) or (C, H, W)")
     shape = tuple(int(n) for n in values)
@@ -321,13 +321,13 @@ def shape_of(group: h5py.Group, key: str, where: str) -> Shape:
     return shape
 
 
-def pair(group: h5py.Group, key: str, where: str) -> tuple[int, int]:
+def axis_pair(group: h5py.Group, key: str, where: str) -> tuple[int, int]:
     """A pair ``(y, x)``; one number stands for both.
 
     Raises:
         NetFileError: it is none, or too large.
     """
-    values = whole(group, key, where).reshape(-1)
+    values = whole_numbers(group, key, where).reshape(-1)
     if values.size not in (1, 2) or (np.abs(values) > _PAIR_MOST).any():
         raise NetFileError(f"{where}/{key}: {values.tolist()[:6]} is no pair (y, x) up to {_PAIR_MOST}")
     return int(values[0]), int(values[-1])

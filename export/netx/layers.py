@@ -12,7 +12,7 @@ from esvae.chip.formats import DELAY, STATE_SHIFT, WEIGHT, IntFormat
 from esvae.errors import NetFileError, UnsupportedLayerError
 from export.ir import INTEGRATOR, Conv, ConvTranspose, Dense, Flatten, Layer, Neuron, RecurrentDense, Shape
 from export.ir.limits import ELEMENTS
-from export.netx.items import number, pair, register, shape_of, whole
+from export.netx.items import axis_pair, number, register, shape_of, whole_numbers
 from export.netx.layout import bias_from_file, delay_from_file, weight_from_file
 from export.netx.neurons import neuron_from_file
 from export.netx.pools import POOLS, pool_from_file
@@ -116,15 +116,15 @@ def _recurrent(group: h5py.Group, where: str) -> RecurrentDense[Neuron]:
 def _conv(group: h5py.Group, kind: str, where: str) -> Conv[Neuron] | ConvTranspose[Neuron]:
     weight = register(group, "weight", where, WEIGHT, _TOO_LARGE)
     bias = _bias(group, where)
-    if "delay" in group and whole(group, "delay", where).any():
+    if "delay" in group and whole_numbers(group, "delay", where).any():
         raise UnsupportedLayerError(
             f"{where}: '{kind}' with 'delay': netx passes over it, so does not run what was meant"
         )
     weight, groups = weight_from_file(weight, 4, where), number(group, "groups", where)
     neuron = neuron_from_file(group, where, len(weight) if kind == "conv" else weight.shape[1] * groups)
-    pairs = {key: pair(group, key, where) for key in ("stride", "padding", "dilation")}
+    pairs = {key: axis_pair(group, key, where) for key in ("stride", "padding", "dilation")}
     if kind == "convT":
-        slack = pair(group, "output_padding", where) if "output_padding" in group else (0, 0)
+        slack = axis_pair(group, "output_padding", where) if "output_padding" in group else (0, 0)
         return ConvTranspose(weight, bias, neuron, **pairs, output_padding=slack, groups=groups)
     return Conv(weight, bias, neuron, **pairs, groups=groups)
 
@@ -137,7 +137,7 @@ def _matrix(group: h5py.Group, key: str, where: str) -> np.ndarray:
 
 
 def _bias(group: h5py.Group, where: str) -> np.ndarray | None:
-    return bias_from_file(whole(group, "bias", where)) if "bias" in group else None
+    return bias_from_file(whole_numbers(group, "bias", where)) if "bias" in group else None
 
 
 def _features(group: h5py.Group, where: str, outputs: int) -> np.ndarray | None:

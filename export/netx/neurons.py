@@ -21,7 +21,7 @@ from esvae.chip.formats import MESSAGE_BITS
 from esvae.chip.neuron import Decay
 from esvae.errors import UnsupportedLayerError
 from export.ir import Delta, Lif, Neuron, Sigma, SigmaDelta
-from export.netx.items import flag, get_group, get_text, number, whole
+from export.netx.items import flag, get_group, get_text, number, whole_numbers
 
 __all__ = ["input_neuron_from_file", "neuron_from_file", "neuron_to_file", "type_to_file"]
 
@@ -116,7 +116,7 @@ def _lif(group: h5py.Group, where: str, features: int | None = None) -> Lif:
 
 def _decay(group: h5py.Group, key: str, where: str, features: int | None) -> Decay:
     """One number, or one for each neuron where netx makes neurons of them that differ."""
-    values = whole(group, key, where)
+    values = whole_numbers(group, key, where)
     if features is None or values.shape != (features,):
         return number(group, key, where)
     return tuple(int(value) for value in values)

@@ -7,8 +7,8 @@ import h5py
 from esvae.chip.formats import WEIGHT
 from esvae.errors import NetFileError, UnsupportedLayerError
 from export.ir import Conv, ConvTranspose, Neuron, Shape
-from export.ir.pooling import slayer_pool, slayer_unpool
-from export.netx.items import pair, register, shape_of, whole
+from export.ir.depthwise import slayer_pool, slayer_unpool
+from export.netx.items import axis_pair, register, shape_of, whole_numbers
 from export.netx.layout import weight_from_file
 
 __all__ = ["POOLS", "pool_from_file"]
@@ -35,12 +35,12 @@ def pool_from_file(
     if before is None or len(before) != 3:
         came = "nothing says what" if before is None else f"{before}"
         raise NetFileError(f"{where}: takes a (C, H, W) map, {came} enters; put an 'input' layer with a 'shape' first")
-    if "delay" in group and whole(group, "delay", where).any():
+    if "delay" in group and whole_numbers(group, "delay", where).any():
         raise UnsupportedLayerError(f"{where}: '{kind}' with 'delay', which no convolution of netx's holds")
     weight = weight_from_file(register(group, "weight", where, WEIGHT, "use a smaller weight scale"), 4, where)
     if weight.shape[:2] != (1, 1):
         raise NetFileError(f"{where}: weight has shape {weight.shape}, expected (1, 1, kh, kw): one kernel for all")
-    pairs = {key: pair(group, key, where) for key in ("stride", "padding", "dilation")}
+    pairs = {key: axis_pair(group, key, where) for key in ("stride", "padding", "dilation")}
     make = slayer_pool if kind == "pool" else slayer_unpool
     layer = make(weight[0, 0], before, neuron, where, **pairs)
     if "shape" in group and (wanted := shape_of(group, "shape", where)) != (made := layer.output_shape(before)):

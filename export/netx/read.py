@@ -45,7 +45,7 @@ from export.netx.items import (
     number,
     real,
     shape_of,
-    whole,
+    whole_numbers,
 )
 from export.netx.layers import layer_from_file
 from export.netx.neurons import input_neuron_from_file
@@ -222,6 +222,6 @@ def _generator(group: h5py.Group) -> dict[str, Any]:
         found["readout"] = ImageReadout(float(unit.reshape(-1)[0]), shape, number(readout, "upscale", where))
     if "spike_readout" in group:
         spikes, where = get_group(group, "spike_readout", f"{GROUP}/"), f"{GROUP}/spike_readout"
-        levels = whole(spikes, "levels", where).astype(np.int32)
+        levels = whole_numbers(spikes, "levels", where).astype(np.int32)
         found["spike_readout"] = SpikeReadout(number(spikes, "drives", where), levels)
     return found

@@ -22,7 +22,6 @@ import itertools
 import json
 import math
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -31,6 +30,7 @@ import numpy as np
 
 from esvae.errors import ConfigError, EsvaeError, HardwareRangeError, UnsupportedLayerError
 from esvae.machine.hdf5 import hdf5_storage
+from esvae.machine.progress import Progress
 from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, Pair, RecurrentDense, Shape, Synapse
 from export.ir.floats import FloatLayer, FloatNetwork
 from export.ir.geometry import factor_after
@@ -89,7 +89,7 @@ def write_nir(
     *,
     lowering: NirLowering = "auto",
     readout: NirReadout = "lif",
-    progress: Callable[[float, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> NirFile:
     """Writes ``network`` to ``target``, whole or not at all.
 

@@ -7,7 +7,7 @@ from export.passes.lower_dense import lower_dense
 from export.passes.lower_subpixel import lower_subpixel
 from export.passes.lowering_costs import LoweringCost, lowering_costs
 from export.passes.quantize import LayerQuantization, quantize
-from export.passes.ranges import check_ranges
+from export.passes.range_check import check_ranges
 from export.passes.rate_check import check_rates, departures, remedy
 
 __all__ = [

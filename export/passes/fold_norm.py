@@ -10,15 +10,18 @@ Not touched: layers without a norm and without a map shape.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TypeVar, cast
 
 import numpy as np
 
 from esvae.chip.fold import fold
 from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, Shape, Synapse, all_weights, with_values
-from export.ir.floats import FloatLayer, FloatNetwork
+from export.ir.floats import FloatLayer, FloatNetwork, Norm
 from export.ir.geometry import point_kernel
 
-__all__ = ["fold_norm"]
+__all__ = ["fold_norm", "with_norm_folded"]
+
+S = TypeVar("S", bound=Synapse[FloatLif])
 
 
 def fold_norm(network: FloatNetwork) -> FloatNetwork:
@@ -29,7 +32,7 @@ def fold_norm(network: FloatNetwork) -> FloatNetwork:
         if isinstance(layer, Flatten):
             layers.append(layer)
             continue
-        synapse = _folded(layer)
+        synapse = layer.synapse if layer.norm is None else with_norm_folded(layer.synapse, layer.norm)
         if layer.map_shape is not None and isinstance(synapse, Dense):
             synapse = _expanded(synapse, layer.map_shape)
             input_shape = (synapse.inputs, 1, 1)  # such a layer comes first
@@ -37,15 +40,13 @@ def fold_norm(network: FloatNetwork) -> FloatNetwork:
     return replace(network, input_shape=input_shape, layers=tuple(layers))
 
 
-def _folded(layer: FloatLayer) -> Synapse[FloatLif]:
-    synapse, norm = layer.synapse, layer.norm
-    if norm is None:
-        return synapse
+def with_norm_folded(synapse: S, norm: Norm) -> S:
+    """Synapses with the norm behind them in their weights and bias."""
     transposed = isinstance(synapse, ConvTranspose)
     weight, bias = fold(
         all_weights(synapse), synapse.bias, norm.scale, norm.shift, transposed=transposed, groups=synapse.groups
     )
-    return with_values(synapse, weight, bias, synapse.neuron)
+    return cast(S, with_values(synapse, weight, bias, synapse.neuron))
 
 
 def _expanded(dense: Dense[FloatLif], shape: Shape) -> Conv[FloatLif]:

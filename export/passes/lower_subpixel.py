@@ -23,7 +23,7 @@ from esvae.chip.formats import BIAS
 from esvae.errors import HardwareRangeError
 from export.ir import Conv, ConvTranspose, ImageReadout, Layer, Lif, Network, Neuron, Pair
 from export.ir.bounds import largest_current, largest_sum
-from export.ir.geometry import cell_span, cell_taps, cells, factor_after, grouped, picked, ungrouped
+from export.ir.geometry import cell_span, cell_taps, cells, factor_after, grouped, lies_in_cells, picked, ungrouped
 from export.ir.labels import FIRST_GROUP
 from export.ir.nodes import N, spread
 
@@ -48,7 +48,7 @@ def lower_subpixel(network: Network) -> Network:
         if not started:
             layers.append(layer)
             continue
-        if not isinstance(layer, Conv | ConvTranspose) or (isinstance(layer, Conv) and layer.stride != (1, 1)):
+        if not lies_in_cells(layer):
             raise HardwareRangeError(
                 f"{where}: behind a transposed convolution the sub-pixel lowering takes convolutions of stride 1; "
                 "use --lowering dense"

@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 
 from export.ir import Conv, ConvTranspose, Network, all_weights
-from export.ir.geometry import factor_after
+from export.ir.geometry import factor_after, lies_in_cells
+from export.ir.limits import products
 from export.passes.lower_dense import MAX_ELEMENTS
 from export.passes.lower_subpixel import MAX_WEIGHTS, subpixel_weights
 
@@ -50,7 +51,7 @@ def _subpixel(network: Network) -> LoweringCost:
         if not started:
             total += all_weights(layer).size
             continue
-        if not isinstance(layer, Conv | ConvTranspose) or (isinstance(layer, Conv) and layer.stride != (1, 1)):
+        if not lies_in_cells(layer):
             return LoweringCost("subpixel", 0, refused=f"{where} is no convolution of stride 1")
         count = subpixel_weights(layer, factor)
         if count > MAX_WEIGHTS and refused is None:
@@ -67,11 +68,8 @@ def _dense(network: Network) -> LoweringCost:
         largest = max(largest, elements)
         if elements > MAX_ELEMENTS and refused is None:
             refused = f"{where} would have {elements:,} elements"
-        if isinstance(layer, ConvTranspose):  # each input to each tap, borders not taken off
-            total += math.prod(before) * layer.weight.shape[1] * math.prod(layer.weight.shape[2:])
-        elif isinstance(layer, Conv):
-            taps = min(math.prod(layer.weight.shape[2:]), math.prod(before[1:]))
-            total += math.prod(after) * layer.weight.shape[1] * taps
-        else:
-            total += all_weights(layer).size
+        synapses = products(layer, before, after)
+        if isinstance(layer, Conv):  # a kernel larger than its map
+            synapses = min(synapses, elements // layer.groups)
+        total += synapses
     return LoweringCost("dense", total, largest * _BYTES, refused)

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from esvae.arrays import Bool, Int64
-from export.ir import ConvTranspose, Dense, Shape, Synapse, unlooped
+from export.ir import Dense, Shape, Synapse, unlooped
 from export.ir.geometry import grouped, reaches
+from export.ir.limits import products
 
 __all__ = ["Macs", "fan_out", "macs"]
 
@@ -68,7 +69,4 @@ def macs(layer: Synapse, input_shape: Shape) -> Macs:
     """Products that one pass through the layer's float equivalent takes."""
     layer, input_shape = unlooped(layer, input_shape)
     effective = int(fan_out(layer, input_shape).sum())
-    if isinstance(layer, Dense):
-        return Macs(effective, layer.weight.size)
-    places = input_shape if isinstance(layer, ConvTranspose) else layer.output_shape(input_shape)
-    return Macs(effective, math.prod(places) * math.prod(layer.weight.shape[1:]))
+    return Macs(effective, products(layer, input_shape, layer.output_shape(input_shape)))

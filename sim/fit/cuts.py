@@ -117,7 +117,7 @@ def _columns(shape: Shape, chip: Chip) -> Shape:
     return 1 << most.bit_length() - 1, 1, 1
 
 
-def column_boxes(layer: Synapse, before: Shape, after: Shape, bits: int, chip: Chip) -> Cut:
+def column_boxes(layer: Conv | ConvTranspose, before: Shape, after: Shape, bits: int, chip: Chip) -> Cut:
     """Cuts a map as the compiler does."""
     geometry = _Boxes(layer, before, after, bits, chip)
     channels = after[0]
@@ -247,7 +247,7 @@ def _fill(lengths: Any, inputs: Any, held: Any, price: Any, limits: Any, now: An
     return closed
 
 
-def fewest_boxes(layer: Synapse, before: Shape, after: Shape, bits: int, chip: Chip) -> Cut:
+def fewest_boxes(layer: Conv | ConvTranspose, before: Shape, after: Shape, bits: int, chip: Chip) -> Cut:
     """Cuts a map into boxes of equal channels, rows and columns: the fewest that fit, then the fewest of channels."""
     geometry = _Boxes(layer, before, after, bits, chip)
     best: tuple[int, Shape] | None = None
@@ -289,8 +289,7 @@ def _grid(shape: Shape, size: Shape) -> Iterator[Block]:
 class _Boxes:
     """What a box of a (transposed) convolution's outputs takes of a core."""
 
-    def __init__(self, layer: Synapse, before: Shape, after: Shape, bits: int, chip: Chip) -> None:
-        assert isinstance(layer, Conv | ConvTranspose)
+    def __init__(self, layer: Conv | ConvTranspose, before: Shape, after: Shape, bits: int, chip: Chip) -> None:
         self._shape, self._bits, self._chip = after, bits, chip
         self._kernel = math.prod(layer.weight.shape[2:])
         self._inputs_of_group = before[0] // layer.groups

@@ -166,14 +166,15 @@ def map_network(
             width = _stored_bits(bits, rule)
         else:
             width = (compiler_bits if rule == "compiler" else weight_bits)(layer.weight)
-        shared = not isinstance(layer, Dense) and not unrolled
-        if shared:
+        kind = "unrolled"
+        if not isinstance(layer, Dense) and not unrolled:
+            kind = "shared"
             cut = (cuts.column_boxes if rule == "compiler" else cuts.fewest_boxes)(layer, before, after, width, chip)
         elif isinstance(layer, Dense) and not sparse:
             cut = cuts.full_runs(layer, width, chip)
         else:
             cut = (cuts.equal_runs if rule == "compiler" else cuts.longest_runs)(layer, before, width, chip)
-        layers.append(_summary(name, "shared" if shared else "unrolled", after, width, cut, chip))
+        layers.append(_summary(name, kind, after, width, cut, chip))
     inputs = None
     if network.input_neurons is not None:
         cut = cuts.input_columns(network.input_shape, chip)

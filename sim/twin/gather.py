@@ -15,8 +15,6 @@ Where a current is gone after a step, neurons follow at once, while the sums of 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,9 +24,11 @@ from esvae.chip.formats import STATE_SHIFT
 from esvae.machine.jit import hands, kernel, part, side_by_side
 from esvae.machine.threads import threads
 from export.ir import Conv, ConvTranspose, Dense, Shape
+from export.ir.limits import products
 from sim.counts.alike import TOGETHER, Tally, counting_narrow
 from sim.twin.lif_kernel import Memoryless, at_rest, memoryless_step
 from sim.twin.pieces import LANES, Pieces
+from sim.twin.trial import SumsOf, least_seconds
 from sim.twin.vectors import add_rows, fired, ones, put_places
 
 __all__ = ["GATHERED_REACH", "GatherSums"]
@@ -47,8 +47,8 @@ _NO_NEURONS = (
     np.empty((0, 0), np.int32),
     np.empty((0, 0, 0), np.uint8),
 )
-#: Activity, rows and repeats of a trial.
-_TRIED, _ROWS, _REPEATS = 0.25, 64, 3
+#: Activity and rows of a trial.
+_TRIED, _ROWS = 0.25, 64
 #: Products of a layer to a nanosecond, about, those of silent inputs among them (published decoders: 17 to 500).
 _PER_NANOSECOND = 128
 #: Products of a trial that are not left out.
@@ -173,7 +173,7 @@ class GatherSums:
     ) -> None:
         self.activity = 1.0
         self._scale, self._reach = scale, reach
-        self._inputs, self._products = math.prod(input_shape), math.prod(output_shape) * layer.weight[0].size
+        self._inputs, self._products = math.prod(input_shape), products(layer, input_shape, output_shape)
         self._neurons = math.prod(output_shape)
         self._row = self._products / _PER_NANOSECOND
         pieces = Pieces(layer, input_shape, output_shape, layer.weight // scale)
@@ -261,7 +261,7 @@ class GatherSums:
         steps, images, _ = raster.shape
         return images >= hands(steps * images, self._row)
 
-    def worth(self, other: Callable[[torch.Tensor], torch.Tensor]) -> float:
+    def worth(self, other: SumsOf) -> float:
         """The share of inputs that fire up to which it is faster than ``other``, whose time does not depend on it.
 
         Layers of one form are tried out once a process.
@@ -272,13 +272,8 @@ class GatherSums:
             some = torch.from_numpy((draws < _TRIED).astype(np.uint8))
             cases = ((self, torch.zeros_like(some)), (self, some), (other, some))
             with threads(1):  # so small a trial would measure how threads begin
-                times = np.array([[_seconds(*case) for case in cases] for _ in range(_REPEATS + 1)])[1:]
-            none, few, full = times.min(axis=0)
-            _worth[self._form] = float(np.clip((full - none) / max(few - none, 1e-9) * _TRIED, 0, 1))
+                for form, raster in cases:
+                    form(raster)
+                none, few, full = least_seconds(*cases)
+            _worth[self._form] = min(max((full - none) / max(few - none, 1e-9) * _TRIED, 0.0), 1.0)
         return _worth[self._form]
-
-
-def _seconds(sums_of: Callable[[torch.Tensor], torch.Tensor], raster: torch.Tensor) -> float:
-    start = time.perf_counter()
-    sums_of(raster)
-    return time.perf_counter() - start

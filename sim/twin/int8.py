@@ -21,28 +21,24 @@ sums, and gave them sooner.
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
 from torch.nn import functional
 
 from export.ir import Conv, ConvTranspose, Dense, Shape
+from export.ir.limits import products
 from export.ir.phases import phases
 from sim.twin.lif_kernel import Places
 from sim.twin.synapses import logical
+from sim.twin.trial import SumsOf, least_seconds
 
 __all__ = ["ByteSums", "byte_sums", "int8_parts"]
 
-#: ``(rows, inputs)`` or maps ``(rows, C, H, W)``, uint8, to sums.
-_Product: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
-
 #: Products of a trial, and the most rows of a raster that make them.
 _TRIED, _ROWS = 1 << 25, 64
-_REPEATS = 3
 #: What operators raise that are missing, have other arguments, or refuse a shape.
 _REFUSED = (AttributeError, NotImplementedError, RuntimeError, TypeError)
 #: Of each shape tried in this process, how many times as fast as floats 8-bit products are; 0 where they do not hold.
@@ -86,14 +82,15 @@ class ByteSums:
         self._pads: tuple[int, ...] = ()
         self.places: Places | None = None
         self.gain = 1.0
-        split = [(replace(layer, weight=weight, bias=None), scale) for weight, scale in parts]
-        if isinstance(layer, ConvTranspose):
-            split = [(self._coarse(part, output_shape), scale) for part, scale in split]
-        self._products = [_product(part, scale) for part, scale in split]
+        self._products: list[SumsOf] = []
+        for weight, scale in parts:
+            part = replace(layer, weight=weight, bias=None)
+            if isinstance(part, ConvTranspose):
+                part = self._coarse(part, output_shape)
+            self._products.append(_product(part, scale))
 
-    def _coarse(self, layer: Conv | ConvTranspose | Dense, after: Shape) -> Conv:
+    def _coarse(self, layer: ConvTranspose, after: Shape) -> Conv:
         """The convolution whose channels are a cell's pixels, the channels of each together."""
-        assert isinstance(layer, ConvTranspose)
         found = phases(layer, self._input_shape, after)
         top, left, bottom, right = found.pads
         self._window = slice(*found.crop[0]), slice(*found.crop[1])
@@ -122,7 +119,7 @@ def byte_sums(
     layer: Conv | ConvTranspose | Dense,
     input_shape: Shape,
     output_shape: Shape,
-    plain: Callable[[torch.Tensor], torch.Tensor],
+    plain: SumsOf,
 ) -> ByteSums | None:
     """A layer's sums by 8-bit products; None where there are none, or none that are equal and faster.
 
@@ -159,33 +156,24 @@ def _has_form(layer: Conv | ConvTranspose | Dense, output_shape: Shape) -> bool:
 
 def _gain(
     found: ByteSums,
-    plain: Callable[[torch.Tensor], torch.Tensor],
+    plain: SumsOf,
     layer: Conv | ConvTranspose | Dense,
     input_shape: Shape,
     output_shape: Shape,
 ) -> float:
     """How many times as fast as floats, on spikes at random; 0 where a sum is another."""
-    cost = layer.weight.size if isinstance(layer, Dense) else math.prod(output_shape) * layer.weight[0].size
-    rows = max(1, min(_ROWS, _TRIED // cost))
+    rows = max(1, min(_ROWS, _TRIED // products(layer, input_shape, output_shape)))
     draws = np.random.default_rng(0).integers(0, 2, (rows, 1, math.prod(input_shape)), np.uint8)
     raster = torch.from_numpy(draws)
     sums = found(raster) if found.places is None else found.places.in_order_of_neurons(found(raster))
     if not torch.equal(sums, plain(raster)):
         return 0.0
-    times = np.array([[_seconds(sums_of, raster) for sums_of in (plain, found)] for _ in range(_REPEATS)])
-    floats, bytes_ = times.min(axis=0)
-    return float(floats / bytes_)
+    floats, bytes_ = least_seconds((plain, raster), (found, raster))
+    return floats / bytes_
 
 
-def _seconds(sums_of: Callable[[torch.Tensor], torch.Tensor], raster: torch.Tensor) -> float:
-    start = time.perf_counter()
-    sums_of(raster)
-    return time.perf_counter() - start
-
-
-def _product(layer: Conv | ConvTranspose | Dense, scale: int) -> _Product:
-    """torch's quantized product with int8 weights, packed as the processor wants them, as float32."""
-    assert not isinstance(layer, ConvTranspose)
+def _product(layer: Conv | Dense, scale: int) -> SumsOf:
+    """torch's quantized product with int8 weights, packed as the processor wants them, as float32: of rows or maps."""
     ops = torch.ops.onednn
     weight = torch.from_numpy(np.ascontiguousarray(layer.weight))
     scales, zeros = torch.full((len(weight),), float(scale)), torch.zeros(len(weight), dtype=torch.int64)

@@ -8,13 +8,12 @@ some columns side by side. Of two ways to cut a layer, the better one adds fewer
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from export.ir import Conv, ConvTranspose, Shape
-from export.ir.nodes import Pair
+from export.ir.geometry import factor_after, open_reads, reads
 
 __all__ = ["LANES", "Pieces"]
 
@@ -26,33 +25,6 @@ _FINDING = 5
 _LINE = 64
 #: Bytes that the weights of a layer may take where fewer would do.
 _MOST = 1 << 20
-
-
-@dataclass(frozen=True)
-class _Axis:
-    """One axis of a (transposed) convolution: which input reaches which output through which tap."""
-
-    stride: int
-    padding: int
-    dilation: int
-    transposed: bool
-
-    @property
-    def up(self) -> int:
-        """Outputs to an input."""
-        return self.stride if self.transposed else 1
-
-    @property
-    def down(self) -> int:
-        """Inputs to an output."""
-        return 1 if self.transposed else self.stride
-
-    def source(self, output: int, tap: int) -> int | None:
-        """The input, also beyond the map; None where the tap falls between two."""
-        if not self.transposed:
-            return output * self.stride - self.padding + tap * self.dilation
-        source, between = divmod(output + self.padding - tap * self.dilation, self.stride)
-        return None if between else source
 
 
 class Pieces:
@@ -76,16 +48,17 @@ class Pieces:
     def __init__(
         self, layer: Conv | ConvTranspose, input_shape: Shape, output_shape: Shape, weight: np.ndarray
     ) -> None:
-        down, self._along = _axes(layer)
         # (outputs, inputs, rows, columns) to (rows, columns, inputs, outputs)
         order = (2, 3, 0, 1) if isinstance(layer, ConvTranspose) else (2, 3, 1, 0)
         taps = weight.transpose(order)
-        self._taps, self._channels = taps.shape[1], output_shape[0]
-        read = ((y, down.source(y, tap), tap) for tap in range(len(taps)) for y in range(output_shape[1]))
-        within = [(y, row, tap) for y, row, tap in read if row is not None and 0 <= row < input_shape[1]]
-        self.rows = np.array(within, np.int64).reshape(-1, 3)
-        pixels, self.lanes = self._cut(output_shape[2], taps[:, 0, :, 0].size)
-        self.groups = output_shape[2] // pixels, pixels * output_shape[0], pixels * self._along.down // self._along.up
+        self._channels, width = output_shape[0], output_shape[2]
+        down = reads(layer, input_shape, output_shape, 0)
+        tap, y = np.nonzero(down.T >= 0)
+        self.rows = np.stack([y, down[y, tap], tap], axis=1)
+        # Of each output column, and of one more, the columns that the taps read, and whether there are any.
+        self._read, self._exists = open_reads(layer, 1, np.arange(width + 1))
+        pixels, self.lanes = self._cut(width, factor_after(layer, (1, 1))[1], taps[:, 0, :, 0].size)
+        self.groups = width // pixels, pixels * output_shape[0], int(self._read[pixels, 0] - self._read[0, 0])
         self.offset = min(0, int(weight.min()))
         pieces, weights, held = [], [], 0
         for number in range(-(-self.groups[1] // self.lanes)):
@@ -95,9 +68,9 @@ class Pieces:
             held += matrix.size
         self.pieces, self.weight = np.array(pieces, np.int64), _aligned(np.concatenate(weights))
 
-    def _cut(self, width: int, inputs: int) -> tuple[int, int]:
-        """Pixels to a group, and neurons to a piece."""
-        whole = [g for g in range(self._along.up, width, self._along.up) if width % g == 0]
+    def _cut(self, width: int, alike: int, inputs: int) -> tuple[int, int]:
+        """Pixels to a group, a multiple of those that lie ``alike``, and neurons to a piece."""
+        whole = [g for g in range(alike, width, alike) if width % g == 0]
         ways = [(pixels, lanes) for pixels in (*whole, width) for lanes in LANES]
         columns = {way: sum(len(self._columns(*ends)) for ends in self._ends(*way)) for way in ways}
         least = min(columns[way] * way[1] for way in ways) * inputs
@@ -116,9 +89,9 @@ class Pieces:
 
     def _columns(self, first: int, last: int) -> range:
         """Columns of the input between the first and the last that pixels read."""
-        sources = [self._along.source(x, tap) for x in range(first, last + 1) for tap in range(self._taps)]
-        found = [source for source in sources if source is not None] or [0]
-        return range(min(found), max(found) + 1)
+        within = slice(first, last + 1)
+        found = self._read[within][self._exists[within]]
+        return range(int(found.min()), int(found.max()) + 1) if len(found) else range(1)
 
     def _piece(self, taps: np.ndarray, number: int) -> tuple[int, np.ndarray]:
         """Of a piece the first input column that it reads, and weights ``(rows, columns, inputs, lanes)``."""
@@ -129,10 +102,8 @@ class Pieces:
         matrix = np.zeros((taps.shape[0], len(columns), taps.shape[2], self.lanes), np.int16)
         for x in np.unique(pixel).tolist():
             inside = lane[pixel == x]
-            for tap in range(self._taps):
-                source = self._along.source(x, tap)
-                if source is not None:
-                    matrix[:, source - columns.start, :, inside] = taps[:, tap, :, channel[inside]]
+            for tap in np.flatnonzero(self._exists[x]):
+                matrix[:, self._read[x, tap] - columns.start, :, inside] = taps[:, tap, :, channel[inside]]
         return columns.start, matrix
 
     def _interleaved(self, matrix: np.ndarray) -> np.ndarray:
@@ -144,13 +115,6 @@ class Pieces:
     def settings(self) -> tuple[object, ...]:
         """What a kernel takes of it, the row's neurons first."""
         return self.groups[0] * self.groups[1], self.rows, self.pieces, self.groups, self.weight, self.offset
-
-
-def _axes(layer: Conv | ConvTranspose) -> tuple[_Axis, _Axis]:
-    transposed = isinstance(layer, ConvTranspose)
-    settings: tuple[Pair, Pair, Pair] = (layer.stride, layer.padding, layer.dilation)
-    rows, columns = (_Axis(*each, transposed) for each in zip(*settings, strict=True))
-    return rows, columns
 
 
 def _aligned(weight: np.ndarray) -> np.ndarray:

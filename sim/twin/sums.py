@@ -19,7 +19,7 @@ import torch
 
 from export.ir import Conv, ConvTranspose, Dense, RecurrentDense, Shape, Synapse
 from export.ir.bounds import all_firing
-from export.ir.geometry import matrix
+from export.ir.geometry import is_point, matrix
 from export.ir.limits import columns
 from sim.twin.events import EventSums
 from sim.twin.gather import GatherSums
@@ -71,30 +71,27 @@ class LayerSums:
         path: Path,
     ) -> None:
         self.layer, self.input_shape, self.shape, self.dtype = layer, input_shape, output_shape, dtype
-        self.device, self.columns = device, memory_order(memory_shape)
-        self._unfold = portable
-        self._matrix: DenseSums | None = None
-        self._weight: torch.Tensor | None = None
-        if isinstance(layer, Dense):
-            self._matrix = DenseSums(layer, self.columns, dtype, device)
-        elif isinstance(layer, RecurrentDense):  # what it sends itself is added step by step
-            self._matrix = DenseSums(Dense(layer.weight, None, layer.neuron), self.columns, dtype, device)
-        elif input_shape[1:] == (1, 1):
-            self._matrix = DenseSums(_on_a_point(layer, input_shape, output_shape), None, dtype, device)
-        else:
-            self._weight = torch.from_numpy(layer.weight).to(device, dtype)
-            self._unfold = portable or not is_direct(layer, output_shape)
-            if not self._unfold:
-                self._weight = self._weight.contiguous(memory_format=torch.channels_last)
+        self.columns = memory_order(memory_shape)
+        self._full: DenseSums | _MapSums
         self.events: EventSums | None = None
-        self._bytewise = dtype is torch.float32 and not self._unfold and path in ("auto", "dense")
-        self._gathered = dtype is torch.float32 and not portable and path in ("auto", "gather")
-        self._tries = path == "auto"
-        driven = dtype is torch.float32 and not portable and path in ("auto", "events")
-        if driven and not isinstance(layer, Dense | RecurrentDense) and self._weight is not None:
-            self.events = EventSums.of(layer, input_shape, output_shape)
+        unfolded = portable
+        narrow = dtype is torch.float32 and not portable
+        if isinstance(layer, Dense):
+            self._full = DenseSums(layer, self.columns, dtype, device)
+        elif isinstance(layer, RecurrentDense):  # what it sends itself is added step by step
+            self._full = DenseSums(Dense(layer.weight, None, layer.neuron), self.columns, dtype, device)
+        elif is_point(input_shape):
+            self._full = DenseSums(_on_a_point(layer, input_shape, output_shape), None, dtype, device)
+        else:
+            unfolded = portable or not is_direct(layer, output_shape)
+            self._full = _MapSums(layer, input_shape, output_shape, dtype, device, unfolded)
+            if narrow and path in ("auto", "events"):
+                self.events = EventSums.of(layer, input_shape, output_shape)
         if self.events is not None and path == "events":
             self.events.activity = 1.0
+        self._bytewise = narrow and not unfolded and path in ("auto", "dense")
+        self._gathered = narrow and path in ("auto", "gather")
+        self._tries = path == "auto"
 
     def __call__(self, raster: torch.Tensor) -> torch.Tensor:
         """Spikes ``(steps, images, inputs)``, uint8, to sums, whole numbers ``(steps, images, neurons)``."""
@@ -150,7 +147,7 @@ class LayerSums:
         if isinstance(layer, RecurrentDense):
             return None
         if not isinstance(layer, Dense):
-            if self._weight is not None:
+            if not is_point(self.input_shape):
                 return layer, self.input_shape, self.shape
             layer = _on_a_point(layer, self.input_shape, self.shape)
         elif self.columns is not None:
@@ -159,20 +156,42 @@ class LayerSums:
 
     def products(self, raster: torch.Tensor) -> torch.Tensor:
         """As a call, with every product."""
+        return self._full(raster.to(self.dtype))
+
+
+class _MapSums:
+    """The sums of a (transposed) convolution, with every product.
+
+    Args:
+        layer, input_shape, output_shape, dtype, device: as of :class:`LayerSums`.
+        unfolded: as a matrix product, and not torch's own convolution.
+    """
+
+    def __init__(
+        self,
+        layer: Conv | ConvTranspose,
+        input_shape: Shape,
+        output_shape: Shape,
+        dtype: torch.dtype,
+        device: torch.device,
+        unfolded: bool,
+    ) -> None:
+        self._layer, self._input_shape = layer, input_shape
+        self._weight = torch.from_numpy(layer.weight).to(device, dtype)
+        #: Rows of a raster that are unfolded at a time.
+        self._rows = max(1, _UNFOLDED // columns(layer, input_shape, output_shape)) if unfolded else None
+        if not unfolded:
+            self._weight = self._weight.contiguous(memory_format=torch.channels_last)
+
+    def __call__(self, raster: torch.Tensor) -> torch.Tensor:
+        """Spikes ``(steps, images, inputs)``, floats, to sums ``(steps, images, neurons)``."""
         steps, images = raster.shape[:2]
-        x = raster.to(self.dtype)
-        if self._matrix is not None:
-            return self._matrix(x)
-        assert self._weight is not None
-        assert not isinstance(self.layer, Dense | RecurrentDense)
-        maps = logical(x.reshape(steps * images, -1), self.input_shape)
-        if self._unfold:
-            rows = max(1, _UNFOLDED // columns(self.layer, self.input_shape, self.shape))
-            parts = [portable_map_sums(self.layer, part, self._weight) for part in maps.split(rows)]
-            sums = torch.cat(parts)
-        else:
+        maps = logical(raster.reshape(steps * images, -1), self._input_shape)
+        if self._rows is None:
             with _without_nnpack():
-                sums = map_sums(self.layer, maps, self._weight)
+                sums = map_sums(self._layer, maps, self._weight)
+        else:
+            sums = torch.cat([portable_map_sums(self._layer, part, self._weight) for part in maps.split(self._rows)])
         return sums.permute(0, 2, 3, 1).contiguous().reshape(steps, images, -1)
 
 
@@ -193,7 +212,6 @@ class MessageSums:
     Args:
         layer: its synapses.
         make: gives the sums in a type, by type and path.
-        largest: sum of weights of one neuron.
         bits: to which a product of a delayed synapse wraps.
         path: how sums are computed on the CPU.
     """

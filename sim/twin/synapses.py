@@ -9,6 +9,8 @@ missing, are not, and are turned off), a GPU's need not be, so there it is a mat
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch.nn import functional
@@ -86,10 +88,7 @@ def portable_map_sums(layer: Conv | ConvTranspose, x: torch.Tensor, weight: torc
     matrix = weight.reshape(1, groups, inputs, -1).transpose(2, 3)
     columns = (matrix @ x.reshape(n, groups, inputs, -1)).reshape(n, -1, x.shape[2] * x.shape[3])
     # Room for every target; then what the padding cuts away is cut, and what the output padding adds is added.
-    full = tuple(
-        (size - 1) * s + d * (k - 1) + 1
-        for size, s, d, k in zip(x.shape[2:], layer.stride, layer.dilation, kernel, strict=True)
-    )
+    full = replace(layer, padding=(0, 0), output_padding=(0, 0)).output_shape(tuple(x.shape[1:]))[1:]
     maps = functional.fold(columns, full, kernel, layer.dilation, 0, layer.stride)
     maps = functional.pad(maps, (0, layer.output_padding[1], 0, layer.output_padding[0]))
     (top, left), (height, width) = layer.padding, out_shape[1:]

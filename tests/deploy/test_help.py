@@ -12,6 +12,7 @@ import typer
 
 from command import call
 from deploy.app import PANELS, application
+from esvae.chip.rounding import MAX_WEIGHT_BITS, MIN_WEIGHT_BITS
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = "import sys; sys.argv[0] = 'esvae'; from esvae.program import run_program; run_program()"
@@ -54,6 +55,13 @@ def test_bits_are_weight_bits(command: str, capsys: pytest.CaptureFixture[str]) 
     _, out, _ = call(capsys, command, "--help")
     assert "--weight-bits" in out
     assert "--bits" not in out
+
+
+def test_weight_bits_are_those_of_the_chip() -> None:
+    """A command is built before numpy is imported, so before the chip's numbers are."""
+    made = typer.main.get_command(application(["train"])).commands["train"]  # type: ignore[attr-defined]
+    taken = next(option.type for option in made.params if option.name == "weight_bits")
+    assert (taken.min, taken.max) == (MIN_WEIGHT_BITS, MAX_WEIGHT_BITS)
 
 
 def test_both_names_are_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,27 +11,30 @@ from sources import sources
 #: A command is called as the function that does its work: both are that one thing, from the shell and from Python.
 COMMANDS = "deploy/commands/"
 #: Names that may stand twice, and why: each is called as what of the report it shows, and only through its module.
-SHOWN = "names a section, sheet or filter of the report"
-ALLOWED = {"energy": SHOWN, "fit": SHOWN, "pair": SHOWN, "whole": SHOWN, "main": "where a program starts"}
+SHOWN = "names a section or filter of the report"
+ALLOWED = {"energy": SHOWN, "fit": SHOWN, "main": "where a program starts"}
 ALLOWED["simulate"] = "the reference, of a network in memory; for a notebook, as the command does, of whatever is named"
 ALLOWED |= dict.fromkeys(("compare", "train", "verify"), "for a notebook, in its words, of whatever is named")
 
 
 def defined_in_public(tree: ast.Module) -> set[str]:
-    """Names in ``__all__`` that the module defines itself, not those that it hands on."""
+    """Names that a module defines itself, not those that it hands on: of functions, classes and aliases those without
+    an underscore, of constants those in ``__all__``."""
     public: set[str] = set()
     defined: set[str] = set()
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             defined.add(node.name)
+            public.add(node.name)
         targets: list[ast.expr] = node.targets if isinstance(node, ast.Assign) else []
         if isinstance(node, ast.AnnAssign):
             targets = [node.target]
         names = {target.id for target in targets if isinstance(target, ast.Name)}
         defined |= names
+        public |= {name for name in names if not name.isupper()}
         if "__all__" in names and isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
-            public = set(ast.literal_eval(node.value))
-    return public & defined
+            public |= set(ast.literal_eval(node.value))
+    return {name for name in public & defined if not name.startswith("_")}
 
 
 def defined_twice(modules: dict[str, ast.Module]) -> dict[str, list[str]]:
@@ -55,7 +58,9 @@ def test_a_planted_second_definition_is_found() -> None:
     other = ast.parse("__all__ = ['Thing', 'LIMIT']\nfrom one import LIMIT\ndef Thing(): ...")
     found = defined_twice({"esvae/one.py": one, "sim/other.py": other})
     assert found == {"Thing": ["esvae/one.py", "sim/other.py"]}
-    private = ast.parse("def Thing(): ...")
+    for unlisted in ("def Thing(): ...", "Thing = dict[str, int]", "Thing: TypeAlias = int"):
+        assert defined_twice({"esvae/one.py": one, "sim/other.py": ast.parse(unlisted)}) == found
+    private = ast.parse("LIMIT = 3\ndef _Thing(): ...")
     assert defined_twice({"esvae/one.py": one, "sim/other.py": private}) == {}
     command = ast.parse("__all__ = ['fit']\ndef fit(): ...")
     assert defined_twice({"deploy/commands/fit.py": command, "sim/fit.py": command}) == {}

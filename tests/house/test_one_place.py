@@ -1,5 +1,5 @@
-"""What stands in one place, or in few that are named here with the reason: convolutions, the chip's numbers, the raw
-reader of files."""
+"""What stands in one place, or in few that are named here with the reason: convolutions, taps, the chip's numbers, the
+raw reader of files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from sources import sources, walk
+from sources import dotted, sources, walk
 
 #: Who may call torch's convolutions and their like. What reaches what is asked of ``export/ir/geometry.py``.
 CONVOLUTIONS = {
@@ -23,6 +23,26 @@ CONVOLUTIONS = {
 }
 CONVOLUTION_CALLS = {"conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"}
 CONVOLUTION_CALLS |= {"unfold", "fold"}
+
+#: Who may reckon with a kernel's stride, padding or dilation, or go through its taps.
+TAPS = {
+    "export/ir/geometry.py": "the law",
+    "export/ir/nodes.py": "the sizes of outputs",
+    "export/ir/limits.py": "the size of a padded map",
+    "export/ir/phases.py": "the cells of the fine grid",
+    "export/ir/depthwise.py": "slayer's pools, by slayer's arithmetic",
+    "export/frontends/sum_pools.py": "two kernels, one behind the other, as one",
+    "export/frontends/nir/sums.py": "the word 'same' for a padding",
+    "export/onnx/sums.py": "whether phases fill the map",
+    "sim/counts/fan_out.py": "adds up by tap what geometry says of places",
+    "sim/twin/synapses.py": "which kernels torch sums directly",
+    "sim/twin/int8.py": "the pixels of a cell side by side in memory",
+    "esvae/model/half.py": "a view of the patches that a kernel sees, by strides of memory",
+    "esvae/model/upsample.py": "the size of an output",
+    "esvae/machine/torch_archive.py": "strides of a tensor in memory, of no kernel",
+}
+SETTINGS = {"stride", "padding", "dilation"}
+RECKONING = (ast.Mult, ast.FloorDiv, ast.Mod, ast.Sub)
 
 #: Numbers of the chip's registers, by the name under which ``esvae/chip`` has them.
 REGISTERS = {131_071: "THRESHOLD.max", 262_143: "NEVER_FIRES", 8_388_607: "STATE_LIMIT - 1", 8_388_608: "STATE_LIMIT"}
@@ -41,6 +61,37 @@ def convolutions_elsewhere(path: str, tree: ast.Module) -> Iterator[str]:
     for node in walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CONVOLUTION_CALLS:
             yield f"{path}:{node.lineno}: {ast.unparse(node.func)}; ask export/ir/geometry.py, or name the file here"
+
+
+def names_a_setting(node: ast.AST) -> bool:
+    """Whether it is ``stride``, ``layer.stride``, ``stride[0]`` or the like."""
+    while isinstance(node, ast.Subscript):
+        node = node.value
+    name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+    return name in SETTINGS
+
+
+def reckons(node: ast.AST) -> bool:
+    return isinstance(node, ast.BinOp) and isinstance(node.op, RECKONING)
+
+
+def of_taps(node: ast.AST) -> bool:
+    """Whether it is ``tap * dilation``, or ``at * stride - padding``; the same of names that come from a ``zip`` of
+    settings; or a loop over a kernel's taps."""
+    match node:
+        case ast.BinOp():
+            return reckons(node) and any(map(names_a_setting, (node.left, node.right)))
+        case ast.Call():
+            return dotted(node.func).endswith("ndindex")
+        case ast.GeneratorExp() | ast.ListComp() | ast.SetComp():
+            given = [each for part in node.generators if isinstance(part.iter, ast.Call) for each in part.iter.args]
+            return any(map(names_a_setting, given)) and any(map(reckons, ast.walk(node)))
+    return False
+
+
+def taps_elsewhere(path: str, tree: ast.Module) -> Iterator[str]:
+    for node in filter(of_taps, () if path in TAPS else walk(tree)):
+        yield f"{path}:{node.lineno}: {ast.unparse(node)}; ask export/ir/geometry.py, or name the file here"  # type: ignore[attr-defined]
 
 
 def bare_registers(path: str, tree: ast.Module) -> Iterator[str]:
@@ -79,6 +130,12 @@ RULES: dict[Rule, list[tuple[str, str]]] = {
         ("export/passes/lower.py", "from torch.nn import functional\nfunctional.conv2d(x, w)"),
         ("sim/counts/fan_out.py", "import torch\ntorch.nn.functional.unfold(x, 3)"),
     ],
+    taps_elsewhere: [
+        ("sim/twin/pieces.py", "at = tap * layer.dilation[axis]"),
+        ("sim/twin/pieces.py", "at = stride * output"),
+        ("export/passes/lower.py", "size = [(n + 2 * p - k) // s + 1 for n, p, k, s in zip(a, pool.padding, b, c)]"),
+        ("export/passes/lower.py", "import numpy as np\nfor y, x in np.ndindex(*kernel): pass"),
+    ],
     bare_registers: [
         ("sim/reference.py", "limit = 8388607"),
         ("export/passes/quantize.py", "threshold = 131_071"),
@@ -108,3 +165,5 @@ def test_the_files_that_are_named_still_need_it() -> None:
     for path in CONVOLUTIONS:
         calls = {node.attr for node in walk(sources()[path]) if isinstance(node, ast.Attribute)}
         assert calls & CONVOLUTION_CALLS, f"{path} calls no convolution any more; take it off the list"
+    idle = {path for path in TAPS if not any(map(of_taps, walk(sources()[path])))}
+    assert not idle, f"{idle} reckon with no tap any more; take them off the list"

@@ -18,7 +18,7 @@ import time
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-__all__ = ["PROC", "cpu_seconds", "end_group", "living_members", "shared_segments", "state_of"]
+__all__ = ["PROC", "SHARED_MEMORY", "cpu_seconds", "end_group", "living_members", "shared_segments", "state_of"]
 
 PROC = Path("/proc")
 SHARED_MEMORY = Path("/dev/shm")

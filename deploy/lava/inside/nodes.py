@@ -93,9 +93,9 @@ class _Chain:
         self._keep(process, "current source", process.a_out)
 
     def _add_counter(self, node: CounterNode) -> None:
-        from .processes.counter import SpikeCounter
+        from .processes.counter import RateCounter
 
-        process = SpikeCounter(shape=node.shape, steps=self.work.steps, rate_bits=node.rate_bits, first=node.first)
+        process = RateCounter(shape=node.shape, steps=self.work.steps, rate_bits=node.rate_bits, first=node.first)
         _flat(self.out).connect(process.s_in)
         self._keep(process, "spike counter", process.rate_out)
 

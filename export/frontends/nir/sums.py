@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from esvae.errors import NetFileError, UnsupportedLayerError
-from export.frontends.nir.pooling import SumPool, conv_after, dense_after, pool_after, pooled_conv
+from export.frontends.sum_pools import SumPool, conv_after, dense_after, pool_after, pooled_conv
 from export.ir import Conv, Dense, FloatLif, Pair, Shape
 from export.nir.read import NirNode
 
@@ -169,8 +169,6 @@ class Sums:
         padding = _pair(node, "padding", 0, where)
         if self._flat:
             raise NetFileError(f"{where}: pools {self.shape}, expected a (C, H, W) map")
-        if any(k > n + 2 * p for k, n, p in zip(size, self.shape[1:], padding, strict=False)):
-            raise UnsupportedLayerError(f"{where}: its window {size} is larger than the map {self.shape}")
         share = 1 / math.prod(size) if node.kind == "AvgPool2d" else 1.0
         pool = SumPool(np.full(size, share), stride, padding)
         after = pool.output_shape(self.shape, where)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -10,7 +11,10 @@ from matplotlib.figure import Figure
 
 from deploy.view.style import (
     COLOURS,
+    INK,
     NARROW,
+    RULE,
+    SOFT,
     WIDE,
     figure,
     inline_svg,
@@ -22,6 +26,7 @@ from deploy.view.style import (
     styled,
 )
 
+ROOT = Path(__file__).resolve().parents[3]
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -86,6 +91,12 @@ def test_colours_follow_the_page(svg: str) -> None:
     assert "dark" in dark
     assert "print" in printed
     assert all(f"{name}:" in css for name in used for css in (light, dark, printed))
+
+
+def test_a_page_and_its_pictures_have_one_ink() -> None:
+    """Not one ground: a picture in a file stands on white."""
+    light = (ROOT / "deploy" / "report" / "style.css").read_text("utf-8").partition("}")[0]
+    assert [re.search(rf"--{name}: (#\w+);", light)[1] for name in ("ink", "soft", "rule")] == [INK, SOFT, RULE]  # type: ignore[index]
 
 
 @pytest.mark.parametrize("high", [1.2e-3, 2e-3, 9e-3, 5e-2, 0.9, 1e3])

@@ -18,7 +18,7 @@ from export import pipeline
 from export.frontends import from_netx
 from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, InputNeurons, Lif, Network, Prior
 from export.ir.floats import FloatLayer, FloatNetwork
-from export.ir.ranges import layer_ranges
+from export.ir.layer_ranges import layer_ranges
 from export.netx import read_netx, write_netx
 from export.netx.check import check_file
 from export.passes import CALIBRATIONS

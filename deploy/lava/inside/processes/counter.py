@@ -16,7 +16,7 @@ from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 
-class SpikeCounter(AbstractProcess):  # type: ignore[misc]
+class RateCounter(AbstractProcess):  # type: ignore[misc]
     """Counts ``s_in`` from the first step of a window on; ``rate_out`` is ``count * 2^rate_bits // steps`` so far.
 
     Args:
@@ -33,10 +33,10 @@ class SpikeCounter(AbstractProcess):  # type: ignore[misc]
         self.count = Var(shape=shape, init=0)
 
 
-@implements(proc=SpikeCounter, protocol=LoihiProtocol)
+@implements(proc=RateCounter, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("fixed_pt", "bit_accurate_loihi")
-class PySpikeCounterModel(PyLoihiProcessModel):  # type: ignore[misc]
+class PyRateCounterModel(PyLoihiProcessModel):  # type: ignore[misc]
     """One small counter a neuron, and a division by the window's length, which is a shift where it is a power of 2."""
 
     s_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32, precision=1)

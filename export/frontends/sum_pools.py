@@ -17,6 +17,7 @@ import numpy as np
 
 from esvae.errors import UnsupportedLayerError
 from export.ir import Conv, FloatLif, Pair, Shape
+from export.ir.geometry import reads
 
 __all__ = ["SumPool", "conv_after", "dense_after", "pool_after", "pooled_conv"]
 
@@ -34,15 +35,18 @@ class SumPool:
     stride: Pair
     padding: Pair
 
+    @property
+    def conv(self) -> Conv[FloatLif]:
+        """What it is to a single channel."""
+        return Conv(self.kernel[None, None], None, FloatLif(0.0, 0.0), self.stride, self.padding)
+
     def output_shape(self, shape: Shape, where: str) -> Shape:
-        """``(C, H, W)`` gives ``(C, H', W')``."""
+        """``(C, H, W)`` gives ``(C, H', W')``; raises UnsupportedLayerError where it is no map, or a smaller one."""
         if len(shape) != 3:
             raise UnsupportedLayerError(f"{where}: pools {shape}, expected a (C, H, W) map")
-        size = [
-            (n + 2 * p - k) // s + 1
-            for n, p, k, s in zip(shape[1:], self.padding, self.kernel.shape, self.stride, strict=True)
-        ]
-        return (shape[0], *size)
+        if any(k > n + 2 * p for k, n, p in zip(self.kernel.shape, shape[1:], self.padding, strict=True)):
+            raise UnsupportedLayerError(f"{where}: its window {self.kernel.shape} is larger than the map {shape}")
+        return (shape[0], *self.conv.output_shape((1, *shape[1:]))[1:])
 
 
 def conv_after(pool: SumPool, conv: Conv[FloatLif], before: Shape, where: str) -> Conv[FloatLif]:
@@ -104,8 +108,7 @@ def pooled_conv(conv: Conv[FloatLif], pool: SumPool, where: str) -> Conv[FloatLi
 
 def pool_after(first: SumPool, second: SumPool, before: Shape, where: str) -> SumPool:
     """Both as one; raises UnsupportedLayerError as :func:`conv_after`."""
-    kernel = Conv(second.kernel[None, None], None, FloatLif(0.0, 0.0), second.stride, second.padding)
-    both = conv_after(first, kernel, before, where)
+    both = conv_after(first, second.conv, before, where)
     return SumPool(both.weight[0, 0], both.stride, both.padding)
 
 
@@ -113,12 +116,11 @@ def dense_after(pool: SumPool, weight: np.ndarray, before: Shape, where: str) ->
     """Weights ``(outputs, C*H*W)`` of the map before the pool that are ``(outputs, C*H'*W')`` of the pooled one."""
     pooled = pool.output_shape(before, where)
     kernels = weight.reshape(len(weight), *pooled)
-    (height, width), (down, right) = before[1:], pool.padding
-    rows, columns = (np.arange(n) * s for n, s in zip(pooled[1:], pool.stride, strict=True))
-    padded = np.zeros((len(weight), before[0], height + 2 * down, width + 2 * right))
+    rows, columns = (reads(pool.conv, before, pooled, axis) for axis in (0, 1))
+    found = np.zeros((len(weight), before[0], before[1] + 1, before[2] + 1))  # the last row and column, at -1: padding
     for y, x in np.ndindex(*pool.kernel.shape):
-        padded[:, :, (rows + y)[:, None], columns + x] += kernels * pool.kernel[y, x]
-    return padded[:, :, down : down + height, right : right + width].reshape(len(weight), -1).copy()
+        found[:, :, rows[:, y, None], columns[:, x]] += kernels * pool.kernel[y, x]
+    return found[:, :, :-1, :-1].reshape(len(weight), -1)
 
 
 def _product(one: Pair, other: Pair) -> Pair:

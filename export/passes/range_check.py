@@ -5,13 +5,13 @@ from __future__ import annotations
 from esvae.errors import HardwareRangeError
 from export.ir import Network
 from export.ir.bounds import LayerRange
-from export.ir.ranges import layer_ranges
+from export.ir.layer_ranges import layer_ranges
 
 __all__ = ["check_ranges"]
 
 
 def check_ranges(network: Network) -> list[LayerRange]:
-    """The :func:`~export.ir.ranges.layer_ranges` of a generator that stays within its registers.
+    """The :func:`~export.ir.layer_ranges.layer_ranges` of a generator that stays within its registers.
 
     Raises:
         HardwareRangeError: a current could wrap, or the readout could fire or saturate.
