@@ -16,11 +16,8 @@ from deploy.compare import Comparison
 from deploy.cost import Cost
 from deploy.loaded import LoadedNetwork, in_own_words
 from deploy.notebook import show_in_notebooks
-from deploy.rasters import raster_of
 from deploy.traces import Traces
 from deploy.verify import Verdict
-from esvae.errors import DataError
-from esvae.machine.arguments import shown
 from esvae.machine.outputs import output_file
 from esvae.training.train import train as run_training
 from export.frontends import load_source
@@ -78,14 +75,7 @@ def export(
         EsvaeError: the source cannot be read, or the chip's registers do not hold the network.
     """
     output_file(target, ".net", option="target")
-    if not isinstance(source, FloatNetwork | str | os.PathLike):  # a caller without types
-        kind = type(source).__name__
-        raise DataError(
-            f"source {shown(source)}: a {kind}; give it to esvae.from_norse or another esvae.from_... first"
-        )
-    network = source if isinstance(source, FloatNetwork) else load_source(source)
-    if options.get("spikes") is not None:
-        options["spikes"] = raster_of(options["spikes"], network.input_shape)
+    network = load_source(source) if isinstance(source, str | os.PathLike) else source
     return export_network(network, target, Options(**options), progress=progress)
 
 
