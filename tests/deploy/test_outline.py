@@ -46,7 +46,7 @@ def test_stages_say_what_inspection_and_fit_say(file: Path) -> None:
 
 @pytest.mark.parametrize("kind", [Conv, ConvTranspose])
 @pytest.mark.parametrize(
-    ("stride", "said"), [((1, 1), ""), ((2, 2), ", stride 2"), ((1, 2), ", stride 1 × 2"), ((3, 1), ", stride 3 × 1")]
+    ("stride", "said"), [((1, 1), ""), ((2, 2), ", stride 2"), ((1, 2), ", stride 1×2"), ((3, 1), ", stride 3×1")]
 )
 def test_both_sides_of_a_stride_are_shown(kind: type, stride: tuple[int, int], said: str) -> None:
     layer = kind(np.full((1, 1, 3, 2), 2), None, Lif(4096, 2048, 51), stride=stride)
@@ -58,7 +58,7 @@ def stages_of(count: int) -> list[dict[str, object]]:
     stages = [OutlineLayer("layer 0 (input)", (3, 300, 700), 630_000, cores=78)]
     for k in range(1, count):
         shape = (int(rng.integers(1, 2000)),) if k % 2 else tuple(int(n) for n in rng.integers(1, 300, 3))
-        stages.append(OutlineLayer(f"layer {k} (convT)", shape, 1_000_000, "11 × 11, stride 2 × 3", 1_234_567_890, 128))
+        stages.append(OutlineLayer(f"layer {k} (convT)", shape, 1_000_000, "11 × 11, stride 2×3", 1_234_567_890, 128))
     return plain(stages)  # type: ignore[no-any-return]
 
 
