@@ -9,19 +9,16 @@ network.generate(n=64, seed=0)
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from typing import Any
 
 from deploy.compare import Comparison
 from deploy.cost import Cost
 from deploy.loaded import LoadedNetwork, in_own_words
 from deploy.notebook import show_in_notebooks
-from deploy.rasters import raster_of
 from deploy.traces import Traces
 from deploy.verify import Verdict
-from esvae.errors import DataError
-from esvae.machine.arguments import shown
 from esvae.machine.outputs import output_file
+from esvae.machine.progress import Progress
 from esvae.training.train import train as run_training
 from export.frontends import load_source
 from export.ir import FloatNetwork
@@ -60,7 +57,7 @@ def export(
     source: FloatNetwork | str | os.PathLike[str],
     target: str | os.PathLike[str],
     *,
-    progress: Callable[[float, str], None] | None = None,
+    progress: Progress | None = None,
     **options: Any,
 ) -> Exported:
     """Quantizes a network and writes it as a Lava-DL netx file.
@@ -78,14 +75,7 @@ def export(
         EsvaeError: the source cannot be read, or the chip's registers do not hold the network.
     """
     output_file(target, ".net", option="target")
-    if not isinstance(source, FloatNetwork | str | os.PathLike):  # a caller without types
-        kind = type(source).__name__
-        raise DataError(
-            f"source {shown(source)}: a {kind}; give it to esvae.from_norse or another esvae.from_... first"
-        )
-    network = source if isinstance(source, FloatNetwork) else load_source(source)
-    if options.get("spikes") is not None:
-        options["spikes"] = raster_of(options["spikes"], network.input_shape)
+    network = load_source(source) if isinstance(source, str | os.PathLike) else source
     return export_network(network, target, Options(**options), progress=progress)
 
 

@@ -23,8 +23,9 @@ from esvae.errors import ConfigError, DataError
 from esvae.machine.arrays import load_array
 from export.ir import Network
 from export.ir.circuit import circuit_of, source_network, whole_network
+from export.rasters import as_zeros_and_ones
 from sim.sampler import check_circuit_seed, draw_latents, initial_states
-from sim.stimulus import Stimulus, Timing, as_stimulus, as_zeros_and_ones, check_kind, takes_frames, with_read_phase
+from sim.stimulus import Stimulus, Timing, as_stimulus, check_kind, takes_frames, with_read_phase
 
 __all__ = [
     "DEFAULT_IMAGES",

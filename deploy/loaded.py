@@ -233,12 +233,11 @@ class LoadedNetwork:
         Raises:
             ConfigError: no such chip.
         """
-        from export.ir.circuit import whole_network
         from sim.fit.adviser import fit_network
         from sim.fit.chips import chip_named
 
         with own_words():
-            return fit_network(whole_network(self.network), chip_named(chip))
+            return fit_network(self.network, chip_named(chip))
 
     def check(self) -> list[Finding]:
         """All that is wrong or surprising in the file, see :func:`export.netx.check.check_file`."""

@@ -23,7 +23,7 @@ class OutlineLayer:
         layer: its label; ``input`` of spikes that enter, ``picture`` of what the readout makes of the last layer.
         shape: ``(C, H, W)`` or ``(features,)``.
         neurons: how many; 0 where there are none.
-        kernel: ``3 × 3, stride 2`` of a convolution, else empty.
+        kernel: ``3 × 3, stride 2`` of a convolution, ``3 × 3, stride 1×2`` where its sides differ, else empty.
         synapses: that arrive, those that reach beyond a border not counted; None where nothing does.
         cores: of the chip; None where there are no neurons, or the layer cannot be cut to fit.
     """
@@ -62,5 +62,6 @@ def outline_of(network: Network, mapping: Mapping) -> list[OutlineLayer]:
 def _kernel(layer: Synapse) -> str:
     if not isinstance(layer, Conv | ConvTranspose):
         return ""
-    stride = f", stride {layer.stride[0]}" if max(layer.stride) > 1 else ""
-    return shape(layer.weight.shape[2:]) + stride
+    y, x = layer.stride
+    kernel, stride = shape(layer.weight.shape[2:]), str(y) if y == x else f"{y}×{x}"
+    return kernel if stride == "1" else f"{kernel}, stride {stride}"

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from esvae.errors import DataError
-from esvae.machine.arrays import array_argument, load_array, save_array
+from esvae.machine.arrays import load_array, save_array
 from export.ir import Network, Shape
-from sim.stimulus import as_zeros_and_ones, with_read_phase
+from export.rasters import as_zeros_and_ones
+from sim.stimulus import with_read_phase
 
-__all__ = ["load_raster", "mapped_raster", "raster_of", "save_latents"]
+__all__ = ["load_raster", "mapped_raster", "save_latents"]
 
 
 def mapped_raster(path: str | os.PathLike[str], shape: Shape, network: Network | None = None) -> np.ndarray:
@@ -42,19 +43,6 @@ def load_raster(path: str | os.PathLike[str], shape: Shape) -> np.ndarray:
         return as_zeros_and_ones(raster)
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
-
-
-def raster_of(values: object, shape: Shape) -> np.ndarray:
-    """Spikes at hand, an array or what numpy makes one of: uint8 ``(images, steps, *shape)`` of 0 and 1.
-
-    Raises:
-        DataError: no numbers, not 0 and 1, or of another shape.
-    """
-    axes = ", ".join(map(str, ("images", "steps", *shape)))
-    raster = array_argument(values, "spikes", f"an array ({axes})")
-    if raster.ndim < 3 or raster.size == 0 or raster.shape[2:] not in (shape, (math.prod(shape),)):
-        raise DataError(f"spikes have shape {raster.shape}, expected ({axes}), none empty")
-    return as_zeros_and_ones(raster.reshape(*raster.shape[:2], *shape))
 
 
 def save_latents(target: str | os.PathLike[str], spikes: np.ndarray) -> Path:

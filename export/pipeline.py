@@ -10,22 +10,20 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any
 
-import numpy as np
-
-from esvae.chip.rounding import MAX_WEIGHT_BITS, MIN_WEIGHT_BITS
-from esvae.errors import ConfigError, HardwareRangeError
-from esvae.machine.arguments import shown, whole_number
+from esvae.chip.rounding import MAX_WEIGHT_BITS
+from esvae.errors import HardwareRangeError
+from esvae.machine.progress import Progress
 from esvae.run import Run
-from export.circuit.generator import CircuitOptions, with_circuit
+from export.circuit.generator import with_circuit
 from export.frontends import from_run
 from export.ir import ConvTranspose, Network, all_weights
 from export.ir.bounds import LayerRange
 from export.ir.floats import FloatNetwork
 from export.netx.write import write_netx
+from export.options import DEFAULT_CALIBRATION, LOWERINGS, Lowering, Options, fitting
 from export.passes import (
-    CALIBRATIONS,
     Calibration,
     LayerFidelity,
     LayerQuantization,
@@ -62,57 +60,6 @@ __all__ = [
     "lowered",
     "warnings_of",
 ]
-
-#: ``none`` keeps the layers as trained; ``subpixel`` puts transposed convolutions on the coarse grid; ``dense`` unrolls
-#: all layers; ``auto`` takes the cheaper of these two where netx cannot load a layer; ``native`` keeps the layers and
-#: writes a file that stock netx refuses but our own loader takes (``--loader native``).
-Lowering: TypeAlias = Literal["auto", "none", "subpixel", "dense", "native"]
-LOWERINGS: tuple[str, ...] = get_args(Lowering)
-
-DEFAULT_CALIBRATION: Calibration = "mse"
-
-
-@dataclass(frozen=True)
-class Options:
-    """What can be chosen.
-
-    Attributes:
-        weight_bits: 2 to 8, sign included; None for those that the network was trained with, else 8.
-        lowering: see :data:`Lowering`.
-        calibration: how scales are chosen (see :mod:`export.passes.calibrate`), of layers that bring none.
-        spikes: to calibrate and to judge with, ``(images, steps, *input shape)``; drawn from the prior where None.
-        circuit: draw on the chip, by neurons made of the prior, instead of on the host.
-        read_steps: of a read phase in which pixels tell their potentials by spikes; None to read potentials.
-
-    Raises:
-        ConfigError: a value that there is not.
-        DataError: a number that is not whole.
-    """
-
-    weight_bits: int | None = None
-    lowering: Lowering = "auto"
-    calibration: Calibration = DEFAULT_CALIBRATION
-    spikes: np.ndarray | None = None
-    circuit: CircuitOptions | None = None
-    read_steps: int | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("weight_bits", "read_steps"):
-            if (value := getattr(self, name)) is not None:
-                object.__setattr__(self, name, whole_number(value, name))
-        for option, value, known in (
-            ("--lowering", self.lowering, LOWERINGS),
-            ("--calibration", self.calibration, CALIBRATIONS),
-        ):
-            if value not in known:
-                raise ConfigError(f"{option} {value}: expected {', '.join(known)}")
-        if self.weight_bits is not None and not MIN_WEIGHT_BITS <= self.weight_bits <= MAX_WEIGHT_BITS:
-            raise ConfigError(f"--weight-bits {self.weight_bits}: expected {MIN_WEIGHT_BITS} to {MAX_WEIGHT_BITS}")
-        if not isinstance(self.circuit, CircuitOptions | None):  # a caller without types
-            raise ConfigError(f"circuit {shown(self.circuit)}: expected export.circuit.generator.CircuitOptions")
-        if self.read_steps is not None and self.read_steps < 1:
-            raise ConfigError(f"--read-steps {self.read_steps}: expected at least 1")
-
 
 OPTIONS: Part[Options] = Part("options")
 BITS: Part[int] = Part("weight bits")
@@ -271,13 +218,15 @@ class Exported(Compiled):
 def compiled(
     network: FloatNetwork,
     options: Options = Options(),
-    progress: Callable[[float, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> Compiled:
     """Runs all passes; the network that is given is left as it is, and twice gives the same.
 
     Raises:
+        DataError: no float network, or spikes that do not fit it.
         EsvaeError: a pass refused; its name comes first.
     """
+    options = fitting(options, network)
     bits = options.weight_bits or network.weight_bits or MAX_WEIGHT_BITS
     state = State({SOURCE: network, OPTIONS: options, BITS: bits})
     for number, each in enumerate(PASSES):
@@ -303,6 +252,7 @@ def warnings_of(done: Compiled, network: FloatNetwork, options: Options = Option
         done: what was made of ``network`` with ``options``.
     """
     found, folded = departures(done.fidelity), fold_norm(network)
+    options = fitting(options, network)
     spikes = fidelity_spikes(folded, options.spikes)
     if not found or spikes is None:
         return found
@@ -365,7 +315,7 @@ def export_network(
     options: Options = Options(),
     *,
     before_writing: Callable[[Network, Network], None] | None = None,
-    progress: Callable[[float, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> Exported:
     """Runs the passes and writes the file.
 
@@ -377,6 +327,7 @@ def export_network(
         progress: called with the share done, 0 to 1, and the name of the pass.
 
     Raises:
+        DataError: no float network, or spikes that do not fit it.
         HardwareRangeError: a register would not hold what the network needs.
         UnsupportedLayerError: netx cannot load a layer that was not lowered.
         EsvaeError: the file cannot be written.

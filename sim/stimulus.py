@@ -15,12 +15,12 @@ from esvae.arrays import Bool, Int32, UInt8
 from esvae.chip.formats import BIAS, FRAME, IntFormat
 from esvae.errors import ConfigError, DataError
 from export.ir import Delta, Network
+from export.rasters import as_zeros_and_ones
 
 __all__ = [
     "Stimulus",
     "Timing",
     "as_stimulus",
-    "as_zeros_and_ones",
     "check_frames",
     "check_images",
     "check_kind",
@@ -174,33 +174,6 @@ def check_spikes(network: Network, spikes: np.ndarray) -> UInt8[np.ndarray, "ima
         axes = ", ".join(map(str, wanted))
         raise DataError(f"input spikes have shape {spikes.shape}, expected (images, steps, {axes}), none empty")
     return as_zeros_and_ones(spikes)
-
-
-def as_zeros_and_ones(spikes: np.ndarray, first: int = 0) -> UInt8[np.ndarray, "images steps *input"]:
-    """Returns ``spikes`` ``(images, steps, *input shape)`` as uint8.
-
-    Args:
-        spikes: of any type of numbers.
-        first: number of the first of these images, for the error.
-
-    Raises:
-        DataError: a value is neither 0 nor 1; names the first such.
-    """
-    if spikes.dtype.kind not in "iubf":
-        raise DataError(f"input spikes must be 0 or 1, got {spikes.dtype}")
-    if spikes.dtype == np.uint8 and spikes.max() <= 1:
-        return spikes
-    wrong = (spikes != 0) & (spikes != 1)
-    if wrong.any():
-        index = np.unravel_index(wrong.argmax(), wrong.shape)
-        image, step, *place = map(int, index)
-        at = place[0] if len(place) == 1 else tuple(place)
-        value = spikes[index].item()
-        raise DataError(
-            f"input spikes must be 0 or 1: image {first + image}, step {step}, input {at} is {value:g}; "
-            "binarize them first"
-        )
-    return spikes.astype(np.uint8)
 
 
 def with_read_phase(network: Network, spikes: np.ndarray) -> np.ndarray:

@@ -47,14 +47,13 @@ def fit(
     from deploy.view.tables import fit_tables
     from esvae.machine.locks import only_writer
     from esvae.machine.outputs import output_folder
-    from export.ir.circuit import whole_network
     from sim.fit.adviser import fit_network
     from sim.fit.board import crossings
     from sim.fit.chips import chip_named
 
     if plot is not None:
         output_folder(plot, option="--plot")
-    network = whole_network(open_network(net))
+    network = open_network(net)
     answer = fit_network(network, chip_named(chip))
     links = () if answer.mapping.problems else crossings(network, answer.mapping)
     fits = answer.mapping.chips is not None and answer.mapping.chips <= chips

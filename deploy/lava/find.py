@@ -34,8 +34,8 @@ FIX = (
     f"in it pip install lava-dl==0.6.0, and set {LAVA_PYTHON_VARIABLE} to that environment's python"
 )
 REMEMBERED = "lava-python"
-_MOST_BYTES = 1 << 16  # of that file
 """Name of the file in :func:`data_folder` that holds the path of the interpreter that was installed last."""
+_MOST_BYTES = 1 << 16  # of that file
 
 _PROBE = """\
 import json, sys

@@ -56,7 +56,7 @@ from esvae.machine.files import sha256_file
 from esvae.run import Run, load_run, versions
 from export.frontends import from_run
 from export.ir import Network, all_weights
-from export.ir.circuit import circuit_of, whole_network
+from export.ir.circuit import circuit_of
 from export.ir.layer_ranges import layer_ranges
 from export.netx import read_netx
 from export.passes.fidelity import SHARE
@@ -144,7 +144,7 @@ def gather(wanted: Wanted, progress: Progress | None = None) -> dict[str, Any]:
     entering = counted_input(network, InputOptions(wanted.images, wanted.seed))
     cost = cost_of(entering, progress=lambda share, text: say(0.55 + 0.15 * share, text))
     say(0.7, "fit")
-    fit = fit_network(whole_network(network), chip)
+    fit = fit_network(network, chip)
     verdicts, skipped = _verified(path, wanted, names, lambda share, text: say(0.75 + 0.15 * share, text))
     say(0.9, "layers")
     content: dict[str, Any] = {

@@ -40,6 +40,7 @@ __all__ = [
     "Synapse",
     "Unflatten",
     "all_weights",
+    "check_array",
     "is_graded",
     "lif_of",
     "spread",
@@ -94,7 +95,10 @@ class Dense(Generic[N]):
     def output_shape(self, input_shape: Shape) -> Shape:
         """``(inputs,)`` gives ``(outputs,)``; a map must pass a :class:`Flatten` first."""
         shape = _check_matrix(self, input_shape)
-        if self.delay is not None and self.delay.shape != self.weight.shape:
+        if self.delay is None:
+            return shape
+        check_array(self.delay, "delay")
+        if self.delay.shape != self.weight.shape:
             raise NetFileError(f"dense delay has shape {self.delay.shape}, expected {self.weight.shape}")
         return shape
 
@@ -138,6 +142,7 @@ class RecurrentDense(Generic[N]):
     def output_shape(self, input_shape: Shape) -> Shape:
         """``(inputs,)`` gives ``(outputs,)``; a map must pass a :class:`Flatten` first."""
         shape = _check_matrix(self, input_shape)
+        check_array(self.recurrent, "recurrent weight")
         if self.recurrent.shape != (self.outputs, self.outputs):
             raise NetFileError(
                 f"dense_rec recurrent weight has shape {self.recurrent.shape}, expected {(self.outputs, self.outputs)}"
@@ -328,7 +333,14 @@ def lif_of(neuron: Neuron | Delta, where: str, what: str) -> Lif:
     return neuron
 
 
+def check_array(values: object, name: str) -> None:
+    """Raises NetFileError unless these are a numpy array, as a caller without types may not know."""
+    if not isinstance(values, np.ndarray):
+        raise NetFileError(f"{name} is a {type(values).__name__}, expected a numpy array; np.asarray makes one")
+
+
 def _check_matrix(layer: Dense | RecurrentDense, input_shape: Shape) -> Shape:
+    check_array(layer.weight, "weight")
     if layer.weight.ndim != 2 or 0 in layer.weight.shape:
         raise NetFileError(f"{layer.kind} weight has shape {layer.weight.shape}, expected (outputs, inputs)")
     if input_shape != (layer.inputs,):
@@ -339,12 +351,26 @@ def _check_matrix(layer: Dense | RecurrentDense, input_shape: Shape) -> Shape:
 
 def _check_kernel(layer: Conv | ConvTranspose, input_shape: Shape) -> None:
     name = layer.kind
+    check_array(layer.weight, "weight")
+    for place in ("stride", "padding", "dilation", "output_padding"):
+        if not _is_pair(pair := getattr(layer, place, (0, 0))):
+            raise NetFileError(f"{name}: {place} {pair}, expected a pair of whole numbers (y, x)")
+    if not isinstance(layer.groups, int | np.integer):
+        raise NetFileError(f"{name}: groups {layer.groups}, expected a whole number")
     if layer.weight.ndim != 4 or 0 in layer.weight.shape:
         raise NetFileError(f"{name} weight has shape {layer.weight.shape}, expected four axes, none empty")
     if layer.groups < 1 or min(layer.stride) < 1 or min(layer.dilation) < 1 or min(layer.padding) < 0:
         raise NetFileError(f"{name}: stride, dilation and groups must be at least 1, padding at least 0")
     if len(input_shape) != 3 or input_shape[0] != layer.inputs:
         raise NetFileError(f"{name} takes ({layer.inputs}, H, W) inputs, got {input_shape}")
+
+
+def _is_pair(value: object) -> bool:
+    return (
+        isinstance(value, tuple | list)
+        and len(value) == 2
+        and all(isinstance(each, int | np.integer) for each in value)
+    )
 
 
 def _positive(shape: Shape, name: str) -> Shape:

@@ -1,17 +1,20 @@
 """Whether a network fits a chip, what stands in its way, and what would make it fit: the one answer to all who ask.
 
 What would help is tried, not guessed: each change is mapped (see :mod:`sim.fit.mapping`) and named with the cores it
-takes, in the words of the command line.
+takes, in the words of the command line. A generator that draws on the chip is mapped whole, with source and latents;
+what is tried changes its decoder, as these follow from the prior.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from esvae.chip.rounding import MIN_WEIGHT_BITS
 from esvae.errors import EsvaeError, HardwareRangeError
 from export.ir import Dense, Network, RecurrentDense, all_weights
+from export.ir.circuit import circuit_of, whole_network
 from sim.energy.estimate import connectivity
 from sim.fit.chips import CHIPS, Chip
 from sim.fit.mapping import Mapping, map_network, weight_bits
@@ -22,7 +25,6 @@ __all__ = ["Advice", "Fit", "Option", "advise", "check_fits", "fit_network"]
 
 _FULL_OF = {"memory": "synapses", "neurons": "neurons", "axons": "inputs"}
 _SHARES = {0.75: "three quarters", 0.5: "half", 0.25: "a quarter"}
-_FEWEST_BITS = 2
 
 
 @dataclass(frozen=True)
@@ -90,13 +92,14 @@ class Fit:
 def fit_network(network: Network, chip: Chip) -> Fit:
     """Maps a network, compares its lowerings, bounds its step and, where it does not fit one chip, advises."""
     mapping, advice = advise(network, chip)
+    whole = whole_network(network)
     lowerings: tuple[Option, ...] = ()
     if any(layer.kind == "shared" for layer in mapping.layers):
-        unrolled = map_network(network, chip, unrolled=True)
+        unrolled = map_network(whole, chip, unrolled=True)
         lowerings = (_option("shared kernels", mapping), _option("unrolled", unrolled))
-    fewest = map_network(network, chip, rule="fewest")
+    fewest = map_network(whole, chip, rule="fewest")
     least = None if fewest.problems else fewest.cores
-    return Fit(mapping, least, lowerings, advice, step_bound(network, mapping))
+    return Fit(mapping, least, lowerings, advice, step_bound(whole, mapping))
 
 
 def check_fits(network: Network, chip: Chip, plain: Network | None = None) -> None:
@@ -118,20 +121,44 @@ def advise(network: Network, chip: Chip, plain: Network | None = None) -> tuple[
         chip: to hold it.
         plain: the same with its layers as trained, from which other lowerings are made; the network itself where None.
     """
-    mapping = map_network(network, chip)
+    mapping = _mapped(network, chip)
     if mapping.fits:
         return mapping, None
+    others = ((name, other) for name, other in CHIPS.items() if name != chip.name)
     tried = [
-        *_other_lowerings(network, network if plain is None else plain, chip),
-        *_fewer_bits(network, chip),
+        *_other_lowerings(network, _as_trained(network, plain), chip),
+        *_fewer_bits(network, mapping),
         *_fewer_channels(network, chip),
-        *(_option(f"--chip {name}", map_network(network, other)) for name, other in CHIPS.items() if name != chip.name),
+        *_drawn_elsewhere(network, chip),
+        *(_option(f"--chip {name}", _mapped(network, other)) for name, other in others),
     ]
     if mapping.chips is not None:
         tried.append(Option(f"{mapping.chips} chips", mapping.cores, mapping.chips, True))
     tried.sort(key=lambda option: not option.fits)
     sentences = (*_obstacles(mapping), _would_fit(tried), *_unrolled_before(network, mapping))
     return mapping, Advice(mapping.heaviest.layer, tuple(tried), sentences)
+
+
+def _mapped(network: Network, chip: Chip, *, unrolled: bool = False) -> Mapping:
+    """All of a network that takes cores."""
+    return map_network(whole_network(network), chip, unrolled=unrolled)
+
+
+def _before_decoder(network: Network) -> int:
+    """Layers of the mapping that are its circuit's."""
+    circuit = circuit_of(network)
+    return 0 if circuit is None else len(circuit.synapses)
+
+
+def _drawing(decoder: Network, network: Network) -> Network:
+    """The decoder behind the circuit of a network that has one."""
+    circuit = circuit_of(network)
+    return decoder if circuit is None else replace(decoder, prior=circuit)
+
+
+def _as_trained(network: Network, plain: Network | None) -> Network:
+    """What the network was lowered from: one whose pixels fire is made of lowered layers, and of no others."""
+    return network if plain is None or network.spike_readout is not None else _drawing(plain, network)
 
 
 def _option(what: str, mapping: Mapping) -> Option:
@@ -150,26 +177,31 @@ def _other_lowerings(network: Network, plain: Network, chip: Chip) -> Iterator[O
         pass
     else:
         if subpixel.content_hash() != network.content_hash():
-            ways["subpixel"] = map_network(subpixel, chip)
+            ways["subpixel"] = _mapped(subpixel, chip)
     if any(not isinstance(layer, Dense | RecurrentDense) for layer, _, _ in network.synapses()) and all(
         math.prod(before) * math.prod(after) <= MAX_ELEMENTS for _, before, after in plain.synapses()
     ):
-        ways["dense"] = map_network(plain, chip, unrolled=True)
+        ways["dense"] = _mapped(plain, chip, unrolled=True)
     if plain.content_hash() != network.content_hash():
-        ways["native"] = map_network(plain, chip)
+        ways["native"] = _mapped(plain, chip)
     return (_option(f"--lowering {name}", way) for name, way in ways.items() if way.fits)
 
 
-def _fewer_bits(network: Network, chip: Chip) -> Iterator[Option]:
+def _fewer_bits(network: Network, mapping: Mapping) -> Iterator[Option]:
     """The most bits, fewer than now, with which it fits; the fewest there are where it does not even with those."""
     stored = max(weight_bits(all_weights(layer)) for layer, _, _ in network.synapses())
-    if stored <= _FEWEST_BITS:
+    if stored <= MIN_WEIGHT_BITS:
         return
-    fewest = map_network(network, chip, bits=_FEWEST_BITS)
-    bits, found = _FEWEST_BITS, fewest
-    if fewest.fits:
-        for bits in range(stored - 1, _FEWEST_BITS - 1, -1):
-            found = map_network(network, chip, bits=bits)
+    whole, before = whole_network(network), _before_decoder(network)
+
+    def with_bits(bits: int) -> Mapping:
+        rounded = map_network(whole, mapping.chip, bits=bits)
+        return replace(rounded, layers=(*mapping.layers[:before], *rounded.layers[before:]))
+
+    bits, found = MIN_WEIGHT_BITS, with_bits(MIN_WEIGHT_BITS)
+    if found.fits:
+        for bits in range(stored - 1, MIN_WEIGHT_BITS - 1, -1):
+            found = with_bits(bits)
             if found.fits:
                 break
     yield _option(f"--weight-bits {bits}", found)
@@ -184,11 +216,17 @@ def _fewer_channels(network: Network, chip: Chip) -> Iterator[Option]:
         narrow = thinner(network, share)
         if narrow is None:
             return
-        option = _option(f"{text} of the channels of its hidden layers", map_network(narrow, chip))
+        option = _option(f"{text} of the channels of its hidden layers", _mapped(_drawing(narrow, network), chip))
         if option.fits:
             break
     if option is not None:
         yield option
+
+
+def _drawn_elsewhere(network: Network, chip: Chip) -> Iterator[Option]:
+    """The decoder alone, of a generator that draws on the chip."""
+    if circuit_of(network) is not None:
+        yield _option("--generator host", map_network(network, chip))
 
 
 def _obstacles(mapping: Mapping) -> Iterator[str]:
@@ -198,12 +236,16 @@ def _obstacles(mapping: Mapping) -> Iterator[str]:
         return
     heavy, chip = mapping.heaviest, mapping.chip
     excess = f"{mapping.cores - chip.usable_cores:,} more than the {chip.usable_cores} of {chip.title}"
-    yield f"{heavy.layer}: takes {len(heavy.cores):,} cores, full of {_FULL_OF[heavy.binding]}"
+    yield f"{heavy.layer}: takes {_counted(len(heavy.cores))}, full of {_FULL_OF[heavy.binding]}"
     yield f"the network takes {mapping.cores:,}, {excess}"
 
 
+def _counted(cores: int) -> str:
+    return f"{cores:,} core" if cores == 1 else f"{cores:,} cores"
+
+
 def _would_fit(tried: list[Option]) -> str:
-    found = [f"{option.what} ({option.cores:,} cores)" for option in tried if option.fits]
+    found = [f"{option.what} ({_counted(option.cores or 0)})" for option in tried if option.fits]
     if found:
         return f"it would fit with {', or with '.join(found)}"
     return "nothing that was tried fits; give its neurons fewer inputs, or use a smaller network"
@@ -211,7 +253,8 @@ def _would_fit(tried: list[Option]) -> str:
 
 def _unrolled_before(network: Network, mapping: Mapping) -> Iterator[str]:
     """Points at layers that have been unrolled, which cannot be undone from here."""
-    kinds = zip(mapping.layers, connectivity(network), network.synapses(), strict=True)
+    decoder = mapping.layers[_before_decoder(network) :]
+    kinds = zip(decoder, connectivity(network), network.synapses(), strict=True)
     names = [mapped.layer for mapped, kind, (layer, _, _) in kinds if isinstance(layer, Dense) and kind == "sparse"]
     if names:
         yield (

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from export.ir import Network
+from export.ir.circuit import whole_network
 from sim.fit.core_load import core_reach
 from sim.fit.mapping import LayerMapping, Mapping
 
@@ -56,7 +57,9 @@ def crossings(network: Network, mapping: Mapping, entering: Sequence[np.ndarray]
         home = _home(mapping.inputs, chip_of)
     neurons: dict[tuple[int, int], int] = {}
     spikes: dict[tuple[int, int], float] = {}
-    for k, ((layer, before, after), mapped) in enumerate(zip(network.synapses(), mapping.layers, strict=True)):
+    for k, ((layer, before, after), mapped) in enumerate(
+        zip(whole_network(network).synapses(), mapping.layers, strict=True)
+    ):
         if home is not None:
             reached = core_reach(layer, before, after, mapped.cores) > 0
             targets = np.array(chip_of[mapped.layer])

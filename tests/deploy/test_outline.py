@@ -19,7 +19,7 @@ from deploy.outline import OutlineLayer, outline
 from deploy.view.outline import draw_outline
 from deploy.view.table import plain
 from every_command import write_inputs
-from export.ir import Network
+from export.ir import Conv, ConvTranspose, Lif, Network
 from sim.fit.adviser import fit_network
 from sim.fit.chips import chip_named
 
@@ -44,12 +44,21 @@ def test_stages_say_what_inspection_and_fit_say(file: Path) -> None:
     assert stages[1].kernel == "4 × 4"
 
 
+@pytest.mark.parametrize("kind", [Conv, ConvTranspose])
+@pytest.mark.parametrize(
+    ("stride", "said"), [((1, 1), ""), ((2, 2), ", stride 2"), ((1, 2), ", stride 1×2"), ((3, 1), ", stride 3×1")]
+)
+def test_both_sides_of_a_stride_are_shown(kind: type, stride: tuple[int, int], said: str) -> None:
+    layer = kind(np.full((1, 1, 3, 2), 2), None, Lif(4096, 2048, 51), stride=stride)
+    assert outline(Network((1, 9, 9), (layer,)), LOIHI2)[1].kernel == f"3 × 2{said}"
+
+
 def stages_of(count: int) -> list[dict[str, object]]:
     rng = np.random.default_rng(count)
     stages = [OutlineLayer("layer 0 (input)", (3, 300, 700), 630_000, cores=78)]
     for k in range(1, count):
         shape = (int(rng.integers(1, 2000)),) if k % 2 else tuple(int(n) for n in rng.integers(1, 300, 3))
-        stages.append(OutlineLayer(f"layer {k} (convT)", shape, 1_000_000, "11 × 11, stride 2", 1_234_567_890, 128))
+        stages.append(OutlineLayer(f"layer {k} (convT)", shape, 1_000_000, "11 × 11, stride 2×3", 1_234_567_890, 128))
     return plain(stages)  # type: ignore[no-any-return]
 
 

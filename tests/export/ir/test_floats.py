@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from esvae.errors import EsvaeError, HardwareRangeError, NetFileError
-from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, ImageReadout, Lif, Prior
+from esvae.errors import DataError, EsvaeError, HardwareRangeError, NetFileError
+from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, ImageReadout, Lif, Prior, RecurrentDense
 from export.ir.floats import FloatLayer, FloatNetwork, Norm
 
 LIF, SILENT = FloatLif(0.25, 0.2), FloatLif(0.8, math.inf)
@@ -114,6 +115,69 @@ WRONG: dict[str, tuple[Any, type[EsvaeError], str]] = {
         NetFileError,
         r"readout: the last layer \(1, 2, 2\) does not give \(1, 3, 3\) images",
     ),
+    "no FloatLayer": (
+        lambda: network(conv(), Flatten(), Dense(ones(2, 27), None, LIF)),  # type: ignore[arg-type]
+        NetFileError,
+        r"^layer 3 \(dense\): a Dense, expected a FloatLayer or Flatten; write FloatLayer\(Dense\(\.\.\.\)\)$",
+    ),
+    "no layer at all": (
+        lambda: network(conv(), None),  # type: ignore[arg-type]
+        NetFileError,
+        "^layer 2: a NoneType, expected a FloatLayer or Flatten$",
+    ),
+    "no tuple": (lambda: FloatNetwork((2, 4, 4), conv(), 4), NetFileError, "^layers: a FloatLayer, expected a tuple"),  # type: ignore[arg-type]
+    "no synapse": (
+        lambda: network(FloatLayer(Flatten())),  # type: ignore[arg-type]
+        NetFileError,
+        r"^layer 1 \(flatten\): its synapse is a Flatten, expected one of Dense, ",
+    ),
+    "list as weight": (
+        lambda: network(FloatLayer(Dense([[1.0, 2.0]], None, LIF)), shape=(2,)),  # type: ignore[arg-type]
+        NetFileError,
+        r"^layer 1 \(dense\): weight is a list, expected a numpy array; np\.asarray makes one$",
+    ),
+    "tensor as weight": (
+        lambda: network(conv(weight=torch.ones(3, 2, 2, 2))),  # type: ignore[arg-type]
+        NetFileError,
+        r"^layer 1 \(conv\): weight is a Tensor, expected a numpy array",
+    ),
+    "list as bias": (
+        lambda: network(conv(bias=[1.0, 2.0, 3.0])),  # type: ignore[arg-type]
+        NetFileError,
+        r"^layer 1 \(conv\): bias is a list, expected a numpy array",
+    ),
+    "list as delay": (
+        lambda: network(FloatLayer(Dense(ones(1, 2), None, LIF, [[1, 2]])), shape=(2,)),  # type: ignore[arg-type]
+        NetFileError,
+        r"^layer 1 \(dense\): delay is a list, expected a numpy array",
+    ),
+    "list as recurrent weight": (
+        lambda: network(FloatLayer(RecurrentDense(ones(1, 2), [[1]], None, LIF)), shape=(2,)),  # type: ignore[arg-type]
+        NetFileError,
+        r"^layer 1 \(dense_rec\): recurrent weight is a list, expected a numpy array",
+    ),
+    "list in a norm": (
+        lambda: network(replace(conv(), norm=Norm([1.0] * 3, ones(3)))),  # type: ignore[arg-type]
+        NetFileError,
+        r"^layer 1 \(conv\): norm's scale is a list, expected a numpy array",
+    ),
+    "no norm": (
+        lambda: network(replace(conv(), norm=3)),
+        NetFileError,
+        r"^layer 1 \(conv\): norm is a int, expected a",
+    ),
+    "stride": (
+        lambda: network(FloatLayer(Conv(ones(3, 2, 2, 2), None, LIF, stride=2))),  # type: ignore[arg-type]
+        NetFileError,
+        r"^layer 1 \(conv\): conv: stride 2, expected a pair of whole numbers \(y, x\)$",
+    ),
+    "keep of no number": (
+        lambda: network(conv(FloatLif(ones(3), 0.2))),  # type: ignore[arg-type]
+        NetFileError,
+        r"^layer 1 \(conv\): keep array\(\[1\., 1\., 1\.\]\), expected a number$",
+    ),
+    "size of no number": (lambda: network(conv(), shape="ab"), DataError, "^input_shape 'ab': expected"),  # type: ignore[arg-type]
+    "no prior": (lambda: generator(prior=3), NetFileError, "^prior: a value of type int, expected Prior$"),
     "readout that fires": (
         lambda: generator(layers=(FloatLayer(Conv(ones(1, 2, 2, 2), None, LIF, padding=(1, 1))),)),
         NetFileError,

@@ -7,13 +7,17 @@ import re
 
 import numpy as np
 import pytest
+from circuit_networks import LATENTS, STEPS, circuit_generator, host_generator
 from hypothesis import given, settings
 
 from depth import examples
 from esvae.errors import HardwareRangeError
 from export.ir import ConvTranspose, Dense, Flatten, Lif, Network
+from export.ir.circuit import whole_network
 from export.pipeline import lowered
-from sim.fit.adviser import advise, check_fits
+from export.readout import with_spike_readout
+from sim.fit.adviser import advise, check_fits, fit_network
+from sim.fit.board import crossings
 from sim.fit.chips import LOIHI2
 from sim.fit.mapping import map_network
 from sim.fit.thinner import thinner
@@ -67,6 +71,32 @@ def test_another_lowering_is_named_where_it_fits() -> None:
     _, advice = advise(plain, dataclasses.replace(LOIHI2, usable_cores=1))
     assert advice is not None
     assert not any("native" in remedy.what for remedy in advice.remedies)  # which is how it is
+
+
+@pytest.mark.parametrize("chained", [True, False])
+def test_only_the_decoder_of_a_generator_that_draws_is_changed(*, chained: bool) -> None:
+    network, plain = circuit_generator(chained=chained), host_generator(chained=chained)
+    few = dataclasses.replace(LOIHI2, usable_cores=3)
+    mapping, advice = advise(network, few)
+    assert mapping == map_network(whole_network(network), few)
+    assert advice is not None
+    assert advise(network, few, plain) == (mapping, advice)  # as it is exported, its layers as they were
+    remedies = {remedy.what: remedy for remedy in advice.remedies}
+    assert remedies["--generator host"].cores == map_network(plain, few).cores == 2
+    assert remedies["--weight-bits 2"].cores == 4  # source and latents keep their bits
+    assert not any("mostly zeros" in sentence for sentence in advice.sentences)  # of the circuit
+    fit = fit_network(network, few)
+    assert fit.advice == advice
+    assert fit.step is not None
+    assert len(crossings(network, mapping)) == 1
+
+
+def test_pixels_that_fire_are_advised_on_as_they_are_lowered() -> None:
+    host = host_generator(chained=False)
+    spikes = np.random.default_rng(0).integers(0, 2, (5, STEPS, LATENTS, 1, 1), dtype=np.uint8)
+    reading = with_spike_readout(host, 8, spikes)
+    few = dataclasses.replace(LOIHI2, usable_cores=1)
+    assert advise(reading, few, host) == advise(reading, few)
 
 
 def test_a_neuron_that_no_core_holds_is_said_so() -> None:
