@@ -167,12 +167,14 @@ def _counting(whole: Any) -> Any:
                     low, high = groups[g], groups[g + 1]
                     for c in range(0, reach.shape[1], width):
                         _add_pixels_of(rows, at + c, neurons, places, low, high, seen, to + c, sums, taken, width)
+                        of_reach = reach[g, c : c + width]
                         for k in range(taken):
+                            of_image = sums[k * width : (k + 1) * width]
                             count, synops = whole(0), whole(0)
-                            for lane in range(width):
-                                total = whole(sums[k * width + lane])
+                            for lane in range(len(of_reach)):
+                                total = whole(of_image[lane])
                                 count = whole(count + total)
-                                synops = whole(synops + whole(total * reach[g, c + lane]))
+                                synops = whole(synops + whole(total * of_reach[lane]))
                             fired[t, n + k] += count
                             operations[t, n + k] += synops
                 n += taken
