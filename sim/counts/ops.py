@@ -210,7 +210,7 @@ class Counter:
         assert first is not None
         if ahead is None:
             table[-1].append(part.leaving[-1].add(before)[0])
-        part.keep(first, np.stack([np.stack(of_layer, axis=1) for of_layer in table]))
+        part.keep(first, table)
 
     def tallies(self, steps: int, images: int) -> list[Tally | None]:
         """For each layer, counts of the spikes that it will fire in the next chunk of this thread.
@@ -314,21 +314,40 @@ class _Part:
         self.moments = [StepMoments(steps) for _ in reach]
         self.per_image: list[tuple[int, np.ndarray]] = []
         self.widest, self.input_neurons = [0] * len(reach), 0
-        self._waiting: list[np.ndarray] = []
+        # In one place: what is kept of each chunk would lie where the next one's sums and spikes are to lie again.
+        self._waiting = np.empty((len(reach), steps, len(QUANTITIES), _BATCH), np.int64)
+        self._held = list[tuple[int, int]]()
 
-    def keep(self, first: int, table: np.ndarray) -> None:
-        """Takes counts int64 ``(layers, steps, quantities, images)`` of images from ``first`` on."""
-        self.per_image.append((first, table.sum(axis=1).swapaxes(1, 2)))
-        self._waiting.append(table)
-        if sum(table.shape[3] for table in self._waiting) >= _BATCH:
-            self.settle()
+    def keep(self, first: int, of_layers: Sequence[Sequence[np.ndarray]]) -> None:
+        """Takes counts of images from ``first`` on: of each layer and quantity int64 ``(steps, images)``."""
+        images = of_layers[0][0].shape[1]
+        for begin in range(0, images, _BATCH):
+            end = min(images, begin + _BATCH)
+            if self._images + end - begin > _BATCH:
+                self.settle()
+            place = self._waiting[..., self._images : self._images + end - begin]
+            for k, quantities in enumerate(of_layers):
+                for i, counted in enumerate(quantities):
+                    place[k, :, i] = counted[:, begin:end]
+            self._held.append((first + begin, end - begin))
+
+    @property
+    def _images(self) -> int:
+        """That wait."""
+        return sum(images for _, images in self._held)
 
     def settle(self) -> None:
         """Sums up what waits: a few images at a time would take longer to sum up than to count."""
-        if self._waiting:
-            table, self._waiting = np.concatenate(self._waiting, axis=3), []
-            for moments, of_layer in zip(self.moments, table, strict=True):
-                moments.add(of_layer)
+        if not self._held:
+            return
+        table = self._waiting[..., : self._images]
+        for moments, of_layer in zip(self.moments, table, strict=True):
+            moments.add(of_layer)
+        of_images, at = table.sum(axis=1).swapaxes(1, 2), 0
+        for first, images in self._held:
+            self.per_image.append((first, of_images[:, at : at + images]))
+            at += images
+        self._held = []
 
 
 def _seen(layer: Activity) -> torch.Tensor:
