@@ -113,6 +113,7 @@ class WindowsWork(LavaWork):
         spikes: file of spikes ``(images, steps, *sample)``; None where there is a sampler, or nothing enters.
         sampler: in the graph, or None.
         start: nothing enters: the first image begins so many time steps after power-on; None where something does.
+        within: what the labels of its layers begin with: ``layer 3 (conv)``.
     """
 
     net: str
@@ -121,6 +122,7 @@ class WindowsWork(LavaWork):
     spikes: str | None
     sampler: SamplerInput | None
     start: int | None = None
+    within: str = "layer"
 
     @property
     def read_by_process(self) -> bool:
@@ -132,7 +134,7 @@ class SamplesWork(LavaWork):
     """A ``.net`` file in stock netx, one sample after the other, each from rest.
 
     Attributes:
-        net, sparse: as in :class:`WindowsWork`.
+        net, sparse, within: as in :class:`WindowsWork`.
         layers: how many of the file's layer groups netx builds, or None for all.
         entering: file of spikes or frames ``(samples, steps, *input shape)``, or of images ``(samples, *input shape)``.
         driven: whether these are images, the biases of input neurons, or frames.
@@ -149,6 +151,7 @@ class SamplesWork(LavaWork):
     reset_interval: int | None
     reset_offset: int
     stagger: bool
+    within: str = "layer"
 
 
 @dataclass(frozen=True)

@@ -271,9 +271,9 @@ def test_netx_does_so(name: str, answers: dict[str, tuple[Answer, Answer]]) -> N
         assert isinstance(like, dict), like
         assert got.keys() == like.keys()
         assert all(np.array_equal(got[trace], like[trace]) for trace in got)
-        assert got["layer0.u"].any()
+        assert got["layer1.u"].any()
     if claim.loaded is not None:
-        assert np.array_equal(got["layer0.u"][0], 64 * drive(claim))
+        assert np.array_equal(got["layer1.u"][0], 64 * drive(claim))
 
 
 def drive(claim: Claim) -> np.ndarray:

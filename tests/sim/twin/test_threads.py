@@ -49,7 +49,8 @@ def test_every_state_is_the_references(case: tuple[Network, Stimulus]) -> None:
     assert len(parts) > 1
     assert done == np.cumsum([len(layers[-1].v_end) for layers in parts]).tolist()
     assert done[-1] == len(stimulus)
-    assert first_difference(named_traces(expected), named_traces(engine.traces(stimulus))) is None
+    named = (named_traces(each, network) for each in (expected, engine.traces(stimulus)))
+    assert first_difference(*named) is None
     assert np.array_equal(engine.final_potentials(stimulus), expected[-1].v[:, -1])
 
 
