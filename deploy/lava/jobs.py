@@ -14,7 +14,7 @@ from deploy.lava.graph import Graph
 from deploy.lava.inside.messages import GraphWork, SamplesWork, WindowsWork
 from deploy.lava.rates import Rates
 from esvae.errors import DataError, NetFileError
-from export.ir.labels import LAYERS
+from export.ir.labels import LAYERS, array_name, label
 from sim.stimulus import Stimulus
 
 __all__ = ["GraphJob", "LavaJob", "PowerOn", "SamplesJob", "WindowsJob"]
@@ -90,8 +90,8 @@ class WindowsJob:
             sample=tuple(sample),
             spikes=_saved(folder, entering) if isinstance(entering, np.ndarray) else None,
             sampler=entering.write(folder) if isinstance(entering, Rates) else None,
+            **_called(self.within),
             start=start,
-            within=self.within,
         )
 
     def shaped(self, arrays: Arrays) -> Arrays:
@@ -147,7 +147,7 @@ class SamplesJob:
             reset_interval=timing.reset_interval,
             reset_offset=timing.reset_offset,
             stagger=timing.stagger,
-            within=self.within,
+            **_called(self.within),
         )
 
     def shaped(self, arrays: Arrays) -> Arrays:
@@ -191,6 +191,12 @@ class GraphJob:
 
 
 LavaJob: TypeAlias = WindowsJob | SamplesJob | GraphJob
+
+
+def _called(within: str) -> dict[str, str]:
+    """How layers and their arrays are called, which the file's groups fill in."""
+    template = label("{number}", "{kind}", within=within)
+    return {"label": template, "array": array_name(template)}
 
 
 def _check_file(net: str | os.PathLike[str]) -> None:

@@ -39,7 +39,7 @@ class HasKind(Protocol):
         """``conv``, ``convT``, ``dense`` or ``flatten``."""
 
 
-def label(number: int, kind: str | None = None, *, within: str = LAYERS) -> str:
+def label(number: int | str, kind: str | None = None, *, within: str = LAYERS) -> str:
     """A layer's label; without its kind where that is not known; ``within`` says among what the number counts.
 
     >>> label(3, "conv")

@@ -96,7 +96,8 @@ def circuit_from_layers(
         kinds = ", ".join(layer.kind for layer in layers) or "none"
         raise NetFileError(f"{where}: a circuit is a dense_rec and a dense layer, got {kinds}")
     called = layer_labels((source, latents), beside=2 if beside else 0)
-    lif = [lif_of(layer.neuron, name, "a circuit") for name, layer in zip(called, (source, latents), strict=True)]
+    neurons = zip((source.neuron, latents.neuron), called, strict=True)
+    lif = [lif_of(neuron, name, "a circuit") for neuron, name in neurons]
     return CircuitPrior(
         RecurrentDense(source.weight, source.recurrent, source.bias, lif[0]),
         Dense(latents.weight, latents.bias, lif[1], latents.delay),

@@ -119,7 +119,7 @@ def test_verify_names_what_differs(
     monkeypatch.setattr(reference, "lif_step", loose)
     code, out, _ = call(capsys, "verify", work / "d.net", "-n", 1, "--against", "reference")
     assert code == 1
-    assert "twin ≠ reference: first at s of layer 1 (conv), image 0, step 0, neuron (" in out
+    assert "twin ≠ reference: first at v of layer 1 (conv), image 0, step 0, neuron (" in out
     assert "step 0, neuron (" in out
 
 

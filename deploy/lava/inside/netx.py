@@ -7,7 +7,7 @@ from typing import Any
 
 from .messages import NetError, SamplesWork, UnsupportedError, WindowsWork
 
-__all__ = ["Known", "array_name", "label", "load_network", "look_at", "process_labels"]
+__all__ = ["Known", "load_network", "look_at", "process_labels"]
 
 LIF_NAMES = ("LOIHI", "CUBA")  # what netx calls the neuron types that it builds as LIF
 SIGMA_DELTA_NAME = "SDNN"  # and the one that it builds as Delta, SigmaDelta or Sigma
@@ -23,13 +23,14 @@ class Known:
         weights: how many it holds.
         input_shape: whether it says the shape of its input.
         input_neuron: whether its input layer has neurons, which an image drives.
-        labels: of the layers that netx makes processes of, in order.
+        labels, names: of the layers that netx makes processes of, in order; names are those of their arrays.
     """
 
     weights: int = 0
     input_shape: bool = False
     input_neuron: bool = False
     labels: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
     @property
     def patience(self) -> float:
@@ -37,23 +38,12 @@ class Known:
         return self.weights * LOAD_SECONDS_PER_WEIGHT
 
 
-def label(number: int, kind: str, within: str) -> str:
-    """As ``export/ir/labels.py`` has it, which cannot be imported here: ``layer 3 (conv)``."""
-    return f"{within} {number} ({kind})"
-
-
-def array_name(label: str) -> str:
-    """As there: ``layer3``."""
-    return label.partition(" (")[0].replace(" ", "")
-
-
-def look_at(net: str, layers: int | None = None, within: str = "layer") -> Known:
+def look_at(work: WindowsWork | SamplesWork, layers: int | None = None) -> Known:
     """Looks into a file.
 
     Args:
-        net: the file.
+        work: whose.
         layers: how many of its layer groups count, None for all.
-        within: what its layers' labels begin with.
 
     Raises:
         NetError: it cannot be read.
@@ -64,7 +54,7 @@ def look_at(net: str, layers: int | None = None, within: str = "layer") -> Known
     known, named = Known(), (*LIF_NAMES, SIGMA_DELTA_NAME)
     built: dict[int, str] = {}
     try:
-        with h5py.File(net, "r") as file:
+        with h5py.File(work.net, "r") as file:
             groups = file["layer"]
             for name in groups:
                 if layers is not None and name.isdigit() and int(name) >= layers:
@@ -73,20 +63,19 @@ def look_at(net: str, layers: int | None = None, within: str = "layer") -> Known
                 for key in ("weight", "weight_rec"):
                     if isinstance(layer.get(key), h5py.Dataset):
                         known.weights += layer[key].size
-                called = f"{within} {name}"
-                if name.isdecimal() and "type" in layer:
-                    kind = _text(layer["type"])
-                    called = label(int(name), kind, within)
-                    if kind in BUILT or (kind == "input" and "neuron" in layer):
-                        built[int(name)] = called
+                kind = _text(layer["type"]) if "type" in layer else ""
+                if name.isdecimal() and (kind in BUILT or (kind == "input" and "neuron" in layer)):
+                    built[int(name)] = kind
                 if "neuron" in layer and (neuron := _text(layer["neuron/type"])) not in named:
+                    called = work.label.format(number=name, kind=kind)
                     raise UnsupportedError(f"{called} has a {neuron} neuron, expected {', '.join(named)}")
             if "0" in groups and _text(groups["0/type"]) == "input":
                 known.input_shape = "shape" in groups["0"]
                 known.input_neuron = "neuron" in groups["0"]
     except (OSError, KeyError, AttributeError, TypeError, UnicodeDecodeError) as error:
         raise NetError(str(error).strip("'\"")) from error
-    known.labels = tuple(built[number] for number in sorted(built))
+    known.labels = tuple(work.label.format(number=number, kind=built[number]) for number in sorted(built))
+    known.names = tuple(work.array.format(number=number) for number in sorted(built))
     return known
 
 

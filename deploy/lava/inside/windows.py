@@ -59,10 +59,10 @@ def build_windows(work: WindowsWork, reporter: Reporter) -> Built:
     Raises:
         NetError, UnsupportedError, LatentsError: the file, a layer, or the spikes.
     """
-    known = netx.look_at(work.net, within=work.within)
+    known = netx.look_at(work)
     reporter.be_patient(known.patience)
     if known.input_neuron:
-        entry = netx.label(0, "input", work.within)
+        entry = work.label.format(number=0, kind="input")
         raise UnsupportedError(f"{entry} has a neuron, which netx drives by its bias: spikes cannot go in")
     offset = 1 if work.start is None else work.start
     network = netx.load_network(work, known, work.sample, reset_interval=work.steps, reset_offset=offset)
@@ -73,9 +73,10 @@ def build_windows(work: WindowsWork, reporter: Reporter) -> Built:
         entering.s_out.connect(network.inp)
         labels[id(entering)] = label
     layers = [BuiltLayer("latent", entering, 1)] if work.sampler is not None else []
-    for index, (called, layer) in enumerate(zip(known.labels, network.layers, strict=True)):
-        labels |= netx.process_labels(called, layer)
-        layers.append(BuiltLayer(netx.array_name(called), layer.neuron, offset + 1 + index))
+    called = zip(known.labels, known.names, network.layers, strict=True)
+    for first, (label, name, layer) in enumerate(called, offset + 1):
+        labels |= netx.process_labels(label, layer)
+        layers.append(BuiltLayer(name, layer.neuron, first))
     return Built(network, layers, labels, total, work.steps, from_power_on=work.start is not None)
 
 
