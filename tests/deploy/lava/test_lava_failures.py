@@ -177,7 +177,7 @@ def test_other_process_is_killed(tmp_path: Path, watched: Watched) -> None:
     acts = [signalled(process_of(name), signal.SIGKILL) for name in names]
     for name, error in zip(names, errors_of(jobs, watched, acts), strict=True):
         assert isinstance(error, LavaDiedError), name
-        assert re.match(rf"Lava's process for {name} \(\w+\), pid \d+, was killed by SIGKILL", str(error))
+        assert re.match(rf"Lava's process for {re.escape(name)} \(\w+\), pid \d+, was killed by SIGKILL", str(error))
 
 
 def test_killed_runtime_service(tmp_path: Path, watched: Watched) -> None:
