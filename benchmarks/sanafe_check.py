@@ -17,6 +17,7 @@ import numpy as np
 
 from export.ir import Conv, Dense, Flatten, Lif, Network
 from export.ir.geometry import sources
+from export.ir.labels import array_name
 from sim.counts.ops import count
 from sim.energy.estimate import estimate_all
 from sim.energy.profile import load_profile
@@ -58,7 +59,7 @@ def simulate(network: Network, spikes: np.ndarray, mapping: Mapping) -> dict[str
     for (layer, shape, after), mapped in zip(network.synapses(), mapping.layers, strict=True):
         kind = "dense" if isinstance(layer, Dense) else "conv"
         group = snn.create_neuron_group(
-            f"layer{first}",
+            array_name(mapped.layer),
             int(np.prod(after)),
             model_attributes={"threshold": float(layer.neuron.threshold), "leak_decay": 0.0, "force_update": True},
             default_synapse_hw_name=_SYNAPSES[kind],

@@ -10,7 +10,7 @@ import numpy as np
 
 from deploy.backends import Progress
 from deploy.lava.autoencoder import autoencoder_graph
-from deploy.lava.graph import Graph
+from deploy.lava.graph import Graph, graph_name
 from deploy.lava.jobs import GraphJob
 from deploy.lava.results import LavaProgress
 from deploy.lava.run import run_lava
@@ -88,7 +88,8 @@ def autoencode_run(
     equal, integers = True, 0
     if backend == "lava":
         started = time.perf_counter()
-        computed = _on_lava(run, autoencoder_graph(encoder, decoder, pictures, seed), encoder.depth, progress)
+        latents = graph_name(f"encoder {encoder.network.labels[-1]}")
+        computed = _on_lava(run, autoencoder_graph(encoder, decoder, pictures, seed), latents, progress)
         for expected, got in zip((twin.latent, twin.sampled, twin.potentials), computed, strict=True):
             equal &= np.array_equal(expected.reshape(-1), got.reshape(-1))
             integers += expected.size
@@ -101,9 +102,9 @@ def autoencode_run(
 
 
 def _on_lava(
-    run: str | os.PathLike[str], graph: Graph, depth: int, progress: Progress | None
+    run: str | os.PathLike[str], graph: Graph, latents: str, progress: Progress | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Lava's spikes of the encoder's last layer (of ``depth``), the sampled ones, and the decoder's last potentials."""
+    """Lava's spikes of the encoder's last layer, ``latents``, the sampled ones, and the decoder's last potentials."""
 
     def report(at: LavaProgress) -> None:
         if progress is not None:
@@ -111,7 +112,7 @@ def _on_lava(
 
     done = run_lava(GraphJob(graph, about=run, trace=True), progress=report)
     assert done.trace is not None
-    return done.trace[f"encoder{depth - 1}.s"], done.trace["sampled.s"], done.readout
+    return done.trace[f"{latents}.s"], done.trace["sampled.s"], done.readout
 
 
 def _paired(above: np.ndarray, below: np.ndarray) -> np.ndarray:

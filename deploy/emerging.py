@@ -67,8 +67,7 @@ def emergence(network: Network, traces: Mapping[str, np.ndarray]) -> Emergence:
         DataError: see :func:`check_emergence`.
     """
     check_emergence(network)
-    last = max(int(name.removeprefix("layer").partition(".")[0]) for name in traces)
-    potentials = traces[f"layer{last}.v"]
+    potentials = traces[f"{network.array_names[-1]}.v"]
     images = images_from_potentials(network, potentials.reshape(-1, *potentials.shape[2:]))
     return Emergence(images.reshape(*potentials.shape[:2], *images.shape[1:]))
 

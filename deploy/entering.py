@@ -22,7 +22,7 @@ from esvae.chip.formats import DEFAULT_RATE_BITS
 from esvae.errors import ConfigError, DataError
 from esvae.machine.arrays import load_array
 from export.ir import Network
-from export.ir.circuit import circuit_of, source_network, whole_network
+from export.ir.circuit import circuit_of, is_chained, source_network, whole_network
 from export.rasters import as_zeros_and_ones
 from sim.sampler import check_circuit_seed, draw_latents, initial_states
 from sim.stimulus import Stimulus, Timing, as_stimulus, check_kind, takes_frames, with_read_phase
@@ -282,7 +282,7 @@ def from_power_on(network: Network, images: int, *, decoder: bool = True) -> Ent
     if circuit is None:
         raise DataError("this network draws nothing by itself; export its run again with --generator chip")
     made = plan(network, images)
-    running = whole_network(network) if decoder else source_network(circuit)
+    running = whole_network(network) if decoder else source_network(circuit, beside=not is_chained(network))
     steps = made.total - made.depth + running.depth
     timing = Timing(made.reset_interval, made.reset_offset, stagger=True)
     silence = np.zeros((1, steps, *running.input_shape), np.uint8)

@@ -36,7 +36,7 @@ from esvae.errors import ConfigError, DataError, EsvaeError
 from esvae.machine.arguments import listed, shown, whole_number
 from esvae.machine.arrays import array_argument
 from esvae.machine.outputs import output_file
-from export.ir import INPUT_LABEL, Network
+from export.ir import Network
 from export.netx import read_netx
 from export.netx.check import Finding, check_file
 from sim.readout import images_from_potentials
@@ -148,8 +148,7 @@ class LoadedNetwork:
         with own_words():
             entering = self._entering(n, seed, spikes, image, _number(rate, "rate"), steps)
             run = run_backend(backend, BackendJob(self.path, entering, trace=True))
-        first = () if self.network.input_neurons is None else (INPUT_LABEL,)
-        return Traces((*first, *self.network.labels), run.traces or {}, run.potentials, entering.about, self.network)
+        return Traces(run.traces or {}, run.potentials, entering.about, self.network)
 
     def _entering(
         self, n: int, seed: int, spikes: Given, image: Given, rate: float | None, steps: int | None

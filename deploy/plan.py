@@ -20,8 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from esvae.errors import DataError, UnsupportedLayerError
-from export.ir import INPUT_LABEL, Dense, Network, RecurrentDense
-from export.ir.circuit import circuit_of, source_network
+from export.ir import Dense, Network, RecurrentDense
+from export.ir.circuit import circuit_of, whole_network
 
 __all__ = ["LayerPlan", "Plan", "plan", "steps_of"]
 
@@ -141,8 +141,7 @@ def plan(network: Network, images: int, *, steps: int | None = None, start: int 
             "sigma-delta neurons: netx cannot reset them between two images; run them one at a time: esvae simulate"
         )
     driven = network.input_neurons is not None  # neurons that an image drives as their bias
-    drawing = () if circuit is None else source_network(circuit).labels
-    names = [*([INPUT_LABEL] if driven else []), *drawing, *network.labels]
+    names = whole_network(network).neuron_labels
     for where, (layer, _, _) in zip(network.labels, network.synapses(), strict=True):
         delay = layer.delay if isinstance(layer, Dense) else None
         if delay is not None and np.any(delay):

@@ -17,6 +17,7 @@ from esvae.errors import DataError, EsvaeError
 from esvae.machine.arguments import shown, whole_number
 from esvae.machine.outputs import output_file
 from export.ir import Network
+from export.ir.labels import array_name, label
 from sim.trace import Trace, save_traces
 
 if TYPE_CHECKING:
@@ -35,35 +36,39 @@ class Traces:
     """What every layer with neurons did at every step.
 
     Attributes:
-        labels: of the layers with neurons, in file order.
-        arrays: by ``layer{k}.u``, ``.v`` and ``.s`` (see :func:`sim.trace.named_traces`), each ``(images, steps,
-            *layer shape)``.
+        arrays: by name, such as ``layer3.u``, ``.v`` and ``.s`` of ``layer 3 (conv)`` (see
+            :func:`sim.trace.named_traces`), each ``(images, steps, *layer shape)``.
         potentials: of the last layer after the last step, ``(images, *layer shape)``.
         about: what entered.
         network: that ran.
     """
 
-    labels: tuple[str, ...]
     arrays: Mapping[str, np.ndarray]
     potentials: np.ndarray
     about: str
     network: Network
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Of the layers with neurons, in file order."""
+        return self.network.neuron_labels
+
     def __repr__(self) -> str:
-        images, steps = self.arrays["layer0.s"].shape[:2]
+        images, steps = next(iter(self.arrays.values())).shape[:2]
         return f"Traces({len(self.labels)} layers, images={images}, steps={steps}, {self.about})"
 
     def layer(self, layer: int | str) -> Trace:
         """One layer's current, potential and spikes.
 
         Args:
-            layer: its number among the layers with neurons, from 0 (from the end where negative), or its label.
+            layer: its label, such as ``layer 3 (conv)``, or the number in it, the file's own; where negative, its place
+                among the layers with neurons from the end, so that -1 is the last.
 
         Raises:
             DataError: there is no such layer; names those that there are.
         """
-        at = self._number(layer)
-        return Trace(*(self.arrays[f"layer{at}.{name}"] for name in ("u", "v", "s")))
+        name = array_name(self._label(layer))
+        return Trace(*(self.arrays[f"{name}.{state}"] for state in ("u", "v", "s")))
 
     def labelled(self, layer: int | str, quantity: StateName = "s") -> Any:
         """As ``xarray.DataArray`` with the dimensions image, step, and channel, y, x or feature; steps from 1.
@@ -85,7 +90,7 @@ class Traces:
             dims=("image", "step", *_AXES[values.ndim - 2]),
             coords={"step": np.arange(1, values.shape[1] + 1)},
             name=quantity,
-            attrs={"layer": self.labels[self._number(layer)], "long_name": _TITLES[quantity]},
+            attrs={"layer": self._label(layer), "long_name": _TITLES[quantity]},
         )
 
     def plot_raster(self, layer: int | str, image: int = 0, *, ax: Axes | None = None) -> Axes:
@@ -145,14 +150,17 @@ class Traces:
         output_file(target, (".npz", ".h5", ".hdf5"), option="target")
         save_traces(target, self.arrays)
 
-    def _number(self, layer: int | str) -> int:
+    def _label(self, layer: int | str) -> str:
         if isinstance(layer, str) and layer in self.labels:
-            return self.labels.index(layer)
+            return layer
         with contextlib.suppress(TypeError):
-            if -len(self.labels) <= (at := operator.index(layer)) < len(self.labels):  # type: ignore[arg-type]
-                return at % len(self.labels)
-        known = ", ".join(f"{k}: {label}" for k, label in enumerate(self.labels))
-        raise DataError(f"layer {shown(layer)}: there is none; there are {known}")
+            number = operator.index(layer)  # type: ignore[arg-type]
+            if -len(self.labels) <= number < 0:
+                return self.labels[number]
+            for each in self.labels:
+                if array_name(each) == array_name(label(number)):
+                    return each
+        raise DataError(f"layer {shown(layer)}: there is none; there are {', '.join(self.labels)}")
 
     def _of_image(self, layer: int | str, quantity: StateName, image: int) -> np.ndarray:
         values, image = getattr(self.layer(layer), quantity), whole_number(image, "image")
@@ -162,5 +170,4 @@ class Traces:
         return chosen
 
     def _title(self, layer: int | str, image: int) -> str:
-        at = self._number(layer)
-        return f"{self.labels[at]}, {shape(self.arrays[f'layer{at}.s'].shape[2:])}, image {image}"
+        return f"{self._label(layer)}, {shape(self.layer(layer).s.shape[2:])}, image {image}"

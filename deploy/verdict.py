@@ -24,12 +24,14 @@ class Difference:
     """The first place where a backend differs from the twin.
 
     Attributes:
-        quantity: ``layer{k}.s``, ``.u``, ``.v`` or ``readout.v``.
+        layer: its label, or ``readout``.
+        quantity: what differs, by its name in traces: such as ``layer3.s``, ``.u``, ``.v``, or ``readout.v``.
         image, step: where; step is None for the readout.
         neuron: ``(C, H, W)`` or ``(feature,)``.
         twin, other: both values.
     """
 
+    layer: str
     quantity: str
     image: int
     step: int | None
@@ -38,7 +40,8 @@ class Difference:
     other: int
 
     def __str__(self) -> str:
-        where = f"{self.quantity}, image {self.image}" + ("" if self.step is None else f", step {self.step}")
+        state = f"{self.quantity.rpartition('.')[2]} of {self.layer}"
+        where = f"{state}, image {self.image}" + ("" if self.step is None else f", step {self.step}")
         return f"{where}, neuron {self.neuron}: twin {self.twin}, other {self.other}"
 
 
@@ -99,8 +102,8 @@ def verify_spikes(
     about: dict[str, dict[str, str]] = {}
     for name in against:
         run = run_backend(name, replace(job.only(backend_named(name).heeds), progress=progress))
-        found = _part(expected, _states(name, run))
-        differences[name] = found or _part({"readout.v": twin.potentials}, {"readout.v": run.potentials})
+        found = _part(network, expected, _states(name, run))
+        differences[name] = found or _part(network, {"readout.v": twin.potentials}, {"readout.v": run.potentials})
         seconds[name], about[name] = run.seconds, run.about
     integers = sum(values.size for values in expected.values()) + twin.potentials.size
     return Verdict(entering.images, entering.stimulus.steps, network.depth, integers, differences, seconds, about)
@@ -112,11 +115,13 @@ def _states(name: str, run: BackendRun) -> dict[str, np.ndarray]:
     return run.traces
 
 
-def _part(twin: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> Difference | None:
+def _part(network: Network, twin: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> Difference | None:
     found = first_difference(twin, other)
     if found is None:
         return None
     name, index, expected, got = found
-    if name.startswith("readout"):
-        return Difference(name, index[0], None, index[1:], expected, got)
-    return Difference(name, index[0], index[1], index[2:], expected, got)
+    layer = name.partition(".")[0]
+    if layer == "readout":
+        return Difference(layer, name, index[0], None, index[1:], expected, got)
+    label = dict(zip(network.array_names, network.neuron_labels, strict=True))[layer]
+    return Difference(label, name, index[0], index[1], index[2:], expected, got)

@@ -36,8 +36,8 @@ DRAWING = [
     '(`.save("digits.gif")` keeps them):',
     "traces = model.trace(n=4, seed=0)\ntraces.emergence()",
     "Which neurons of layer 1 fire when, and four membrane potentials:",
-    "traces.plot_raster(0)",
-    "traces.plot_membrane(0)",
+    "traces.plot_raster(1)",
+    "traces.plot_membrane(1)",
     "plan = model.plan(64)\nplan.total, plan.latency, plan.windows[:3]",
     "Every backend gives the same integers. Here Lava draws, with the Poisson sampler inside its graph, so that "
     "nothing but rate codes enters; then the potentials are compared with the twin's:",

@@ -15,47 +15,51 @@ from export.ir import Lif, Neuron, RecurrentDense, Synapse, lif_of
 
 __all__ = ["ends_of", "potentials_of", "spikes_of"]
 
+#: What takes integrate-and-fire neurons alone, in messages.
+_WHAT = "judging its rounding"
 
-def spikes_of(layer: Synapse[Neuron], raster: torch.Tensor) -> torch.Tensor:
+
+def spikes_of(layer: Synapse[Neuron], raster: torch.Tensor, where: str) -> torch.Tensor:
     """Spikes ``(steps, images, *output shape)`` of neurons that start at rest; of the raster's number type.
 
     Args:
         layer: with integers.
+        where: its label.
         raster: 0 or 1, ``(steps, images, *input shape)``; float32 holds all sums of layers whose current cannot wrap.
+
+    Raises:
+        UnsupportedLayerError: other neurons than integrate-and-fire.
     """
-    sums, bias = _driven(layer, raster)
+    neuron, (sums, bias) = lif_of(layer.neuron, where, _WHAT), _driven(layer, raster)
     if isinstance(layer, RecurrentDense):
-        return _looped(layer, sums.numpy(), bias.numpy().astype(np.int64)).to(sums.dtype)
-    return integer_lif(sums.flatten(2), bias.flatten(), _lif(layer)).unflatten(2, sums.shape[2:])
+        return _looped(layer.recurrent, neuron, sums.numpy(), bias.numpy().astype(np.int64)).to(sums.dtype)
+    return integer_lif(sums.flatten(2), bias.flatten(), neuron).unflatten(2, sums.shape[2:])
 
 
-def ends_of(layer: Synapse[Neuron], raster: torch.Tensor) -> torch.Tensor:
+def ends_of(layer: Synapse[Neuron], raster: torch.Tensor, where: str) -> torch.Tensor:
     """Potentials after the last step, ``(images, *output shape)``, of a layer that does not fire; as above."""
-    sums, bias = _driven(layer, raster)
-    return integer_readout(sums.flatten(2), bias.flatten(), _lif(layer)).unflatten(1, sums.shape[2:])
+    neuron, (sums, bias) = lif_of(layer.neuron, where, _WHAT), _driven(layer, raster)
+    return integer_readout(sums.flatten(2), bias.flatten(), neuron).unflatten(1, sums.shape[2:])
 
 
-def potentials_of(layer: Synapse[Neuron], raster: torch.Tensor) -> np.ndarray:
+def potentials_of(layer: Synapse[Neuron], raster: torch.Tensor, where: str) -> np.ndarray:
     """Potentials after every step, int64 ``(steps, images, *output shape)``, of a layer that does not fire."""
+    neuron = lif_of(layer.neuron, where, _WHAT)
     sums, bias = (x.numpy() for x in _driven(layer, raster))
     u = v = np.zeros(sums.shape[1:], np.int64)
     found = np.empty(sums.shape, np.int64)
     for step, arriving in enumerate(sums):
-        u, v, _ = lif_step(u, v, arriving.astype(np.int64), bias.astype(np.int64), _lif(layer))
+        u, v, _ = lif_step(u, v, arriving.astype(np.int64), bias.astype(np.int64), neuron)
         found[step] = v
     return found
 
 
-def _lif(layer: Synapse[Neuron]) -> Lif:
-    return lif_of(layer.neuron, layer.kind, "judging its rounding")
-
-
-def _looped(layer: RecurrentDense[Neuron], sums: np.ndarray, bias: np.ndarray) -> torch.Tensor:
+def _looped(recurrent: np.ndarray, neuron: Lif, sums: np.ndarray, bias: np.ndarray) -> torch.Tensor:
     """Spikes of neurons that also take each other's, a step later."""
     u = v = s = np.zeros(sums.shape[1:], np.int64)
-    back, spikes = layer.recurrent.astype(np.int64).T, []
+    back, spikes = recurrent.astype(np.int64).T, []
     for arriving in sums:
-        u, v, s = lif_step(u, v, arriving.astype(np.int64) + s.astype(np.int64) @ back, bias, _lif(layer))
+        u, v, s = lif_step(u, v, arriving.astype(np.int64) + s.astype(np.int64) @ back, bias, neuron)
         spikes.append(s)
     return torch.from_numpy(np.stack(spikes))
 

@@ -79,7 +79,7 @@ class CircuitRun:
         _, self._targets = np.nonzero(outgoing)
         self._weights = outgoing[outgoing != 0].astype(np.int32)
         self._first = np.concatenate([[0], np.cumsum(np.count_nonzero(outgoing, axis=1))])
-        self._bias, self._latent_bias = _drive(prior.source), _drive(prior.latents)
+        self._bias, self._latent_bias = _drive(prior.source, "source"), _drive(prior.latents, "latents")
         self._read = np.ascontiguousarray(prior.latents.weight.T, dtype=np.int32)
         self._reads = self._read.any(axis=1)
         self._spikes = np.zeros(len(self._bias), np.uint8)
@@ -95,11 +95,11 @@ class CircuitRun:
         return source, latents
 
 
-def _drive(layer: RecurrentDense[Lif] | Dense[Lif]) -> np.ndarray:
+def _drive(layer: RecurrentDense[Lif] | Dense[Lif], name: str) -> np.ndarray:
     """What is added at every step, less the threshold: a neuron without memory fires where the sum is above 0."""
     neuron = layer.neuron
     if (neuron.current_decay, neuron.voltage_decay) != (DECAY_UNITY, DECAY_UNITY):
-        raise UnsupportedLayerError(f"{layer.kind}: neurons of a circuit have decays of {DECAY_UNITY}, not {neuron}")
+        raise UnsupportedLayerError(f"{name} of the circuit: expected decays of {DECAY_UNITY}, got {neuron}")
     bias = np.zeros(layer.outputs, np.int32) if layer.bias is None else layer.bias.astype(np.int32)
     return bias - np.int32(neuron.threshold)
 

@@ -17,6 +17,7 @@ from esvae.arrays import Bool, Integer
 from esvae.errors import ConfigError, DataError
 from esvae.machine.files import write_bytes
 from esvae.machine.hdf5 import hdf5_storage
+from export.ir import Network
 
 __all__ = ["Trace", "first_difference", "named_traces", "save_traces", "trace_writer"]
 
@@ -40,9 +41,15 @@ class Trace:
         return f"Trace(u, v, s: images={images}, steps={steps}, {'x'.join(map(str, shape))})"
 
 
-def named_traces(traces: Sequence[Trace]) -> dict[str, np.ndarray]:
-    """``layer{k}.u``, ``.v`` and ``.s`` by name, k counting the layers with neurons from 0 in file order."""
-    return {f"layer{k}.{name}": getattr(trace, name) for k, trace in enumerate(traces) for name in ("u", "v", "s")}
+def named_traces(traces: Sequence[Trace], network: Network) -> dict[str, np.ndarray]:
+    """The states by name: of ``layer 3 (conv)`` they are ``layer3.u``, ``.v`` and ``.s``.
+
+    Args:
+        traces: of each layer with neurons, in file order.
+        network: whose.
+    """
+    named = zip(network.array_names, traces, strict=True)
+    return {f"{layer}.{name}": getattr(trace, name) for layer, trace in named for name in ("u", "v", "s")}
 
 
 #: Names of trace files that are HDF5 and written piece by piece; all others are ``.npz``, written at once.
@@ -106,17 +113,19 @@ def first_difference(
 ) -> tuple[str, tuple[int, ...], int, int] | None:
     """Where two sets of named traces part: name, index ``(image, step, *neuron)``, expected value, got value.
 
-    Names are taken in the order of ``expected`` with the spikes of each layer first, and within one the earliest
-    step of the earliest image.  None where all are equal.
+    Layers are taken in the order of ``expected`` with the spikes of each first, and within one the earliest step of the
+    earliest image.  None where all are equal.
 
     Raises:
         DataError: a name is missing or a shape differs.
     """
-    order = sorted(expected, key=lambda name: (_layer_number(name), "suv".index(name[-1])))
+    layers = list(dict.fromkeys(map(_layer, expected)))
+    order = sorted(expected, key=lambda name: (layers.index(_layer(name)), "suv".index(name[-1])))
     for name in order:
-        if name not in got or got[name].shape != expected[name].shape:
-            shape = got[name].shape if name in got else None
-            raise DataError(f"trace {name}: expected shape {expected[name].shape}, got {shape}")
+        if name not in got:
+            raise DataError(f"trace {name}: there is none; there are {', '.join(got) or 'no traces'}")
+        if got[name].shape != expected[name].shape:
+            raise DataError(f"trace {name}: expected shape {expected[name].shape}, got {got[name].shape}")
         wrong = np.argwhere(expected[name] != got[name])
         if len(wrong):
             at = tuple(int(i) for i in wrong[0])
@@ -124,6 +133,5 @@ def first_difference(
     return None
 
 
-def _layer_number(name: str) -> int:
-    digits = name.partition(".")[0].removeprefix("layer")
-    return int(digits) if digits.isdecimal() else 0
+def _layer(name: str) -> str:
+    return name.partition(".")[0]

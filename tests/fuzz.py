@@ -128,7 +128,7 @@ def differences(
             else:
                 engine = Engine(network, path=path)
                 traces = engine.traces(job.stimulus)
-                found = first_difference(got, named_traces(traces))
+                found = first_difference(got, named_traces(traces, network))
                 if fired is not None:
                     fired.update(_firing(engine, job.stimulus))
                 if found is None:
@@ -153,7 +153,7 @@ def _of_the_ends(
     engine: Engine, stimulus: Stimulus, trace: dict[str, np.ndarray]
 ) -> tuple[str, tuple[int, ...], int, int] | None:
     """Where the last layer's potentials part, computed without a trace."""
-    name = f"layer{engine.network.depth - 1}.v"
+    name = f"{engine.network.array_names[-1]}.v"
     return first_difference({name: trace[name][:, -1:]}, {name: engine.final_potentials(stimulus)[:, None]})
 
 
@@ -163,7 +163,8 @@ def _in_lava(jobs: list[SamplesJob]) -> Iterator[dict[str, np.ndarray] | EsvaeEr
 
 
 def _reference(job: SamplesJob) -> dict[str, np.ndarray]:
-    return named_traces(list(reference.simulate(read_netx_unguarded(job.net), job.stimulus)))
+    network = read_netx_unguarded(job.net)
+    return named_traces(list(reference.simulate(network, job.stimulus)), network)
 
 
 def _keep(stem: Path, network: Network, stimulus: Stimulus, said: str) -> None:

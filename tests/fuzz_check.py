@@ -130,7 +130,8 @@ def verdicts(numbers: Sequence[int], folder: Path) -> Iterator[Verdict]:
         elif isinstance(network, str):
             lava, twin = "", network
         else:
-            parted = first_difference(got, named_traces(Engine(network).traces(as_stimulus(network, job.stimulus))))
+            twins = Engine(network).traces(as_stimulus(network, job.stimulus))
+            parted = first_difference(got, named_traces(twins, network))
             lava, twin = "", "" if parted is None else f"differs: {parted}"
         yield Verdict(number, changes[number], errors, lava, twin)
 

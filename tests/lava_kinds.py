@@ -14,7 +14,7 @@ from deploy.lava.inside.messages import CounterNode, CurrentsNode
 from deploy.lava.jobs import GraphJob, LavaJob, SamplesJob, WindowsJob
 from deploy.lava.rates import Rates
 from deploy.plan import plan
-from export.ir import Dense, Lif, Network
+from export.ir import INPUT_LABEL, Dense, Lif, Network
 from sim.sampler import initial_states
 from sim.stimulus import Stimulus, Timing
 
@@ -71,11 +71,11 @@ def autoencoder(folder: Path, steps: int) -> GraphJob:
     images, decoder = steps // window, network(window)
     made = Graph(images, window, sampler=Rates(None, rates(window, images).states, window, 8))
     made.nodes.append(CurrentsNode(1, made.add_array("currents", np.full((images, 4), 200))))
-    made.add_neurons(Lif(4096, 819, 100), (4,), "encoder0", 1)
+    made.add_neurons(Lif(4096, 819, 100), (4,), f"encoder {INPUT_LABEL}", 1)
     made.nodes.append(CounterNode(1, (4,), 8))
     decoding = plan(decoder, images, steps=window, start=1 + window)
     made.add_source(decoder, decoding.start, counted=True, name="sampled")
-    made.add_layers(decoder, decoding, "layer")
+    made.add_layers(decoder, decoding)
     made.total = decoding.total
     return GraphJob(made)
 
@@ -89,6 +89,6 @@ NETX = ("windows", "windows_with_sampler", "samples")
 def break_model(job: LavaJob) -> None:
     """Makes Lava's model of the first layer's neurons raise a ValueError."""
     if isinstance(job, GraphJob):
-        job.graph.arrays["layer0.bias.npy"] = np.zeros(5, np.int32)
+        job.graph.arrays["layer1.bias.npy"] = np.zeros(5, np.int32)
     else:
         write_dense(job.about, **{"neuron/vThMant": np.array([1, 2, 3, 4, 5])})

@@ -14,6 +14,7 @@ from deploy.plan import plan
 from esvae.errors import ConfigError, LavaMissingError
 from export.ir import Dense, RecurrentDense
 from export.ir.circuit import is_chained, whole_network
+from export.ir.labels import BESIDE, LAYERS
 from export.netx.rules import check_loadable, loads_sparse
 from sim.stimulus import Timing
 
@@ -112,16 +113,15 @@ def _power_on(job: BackendJob) -> PowerOn | None:
 
 
 def _windows(job: BackendJob, traces: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The decoder's part of traces from power-on: the windows of the images that are wanted, named from layer 0."""
-    entering = job.entering
+    """The decoder's part of traces from power-on: the windows of the images that are wanted."""
+    entering, names = job.entering, job.network.array_names
     made = plan(job.network, entering.first + entering.images)
-    before = made.depth - job.network.depth
     found = {}
-    for number, layer in enumerate(made.layers[before:]):
-        begin = layer.first - 1 + entering.first * made.steps
-        for name in "uvs":
-            run = traces[f"layer{number + before}.{name}"][0, begin : begin + entering.images * made.steps]
-            found[f"layer{number}.{name}"] = run.reshape(entering.images, made.steps, *run.shape[1:])
+    for layer, clock in zip(names, made.layers[-len(names) :], strict=True):
+        begin = clock.first - 1 + entering.first * made.steps
+        for name in (f"{layer}.{state}" for state in "uvs"):
+            run = traces[name][0, begin : begin + entering.images * made.steps]
+            found[name] = run.reshape(entering.images, made.steps, *run.shape[1:])
     return found
 
 
@@ -131,7 +131,8 @@ def _lava_job(job: BackendJob) -> LavaJob:
     power_on = _power_on(job)
     if power_on is not None:
         whole = whole_network(job.network)
-        return WindowsJob(job.path, power_on, job.traced, loads_sparse(whole))
+        within = BESIDE if whole.beside else LAYERS  # a circuit by itself keeps the labels that its own file has
+        return WindowsJob(job.path, power_on, job.traced, loads_sparse(whole), within)
     if settings.plain and not _whole(job):
         return SamplesJob(job.path, job.stimulus, job.layers, job.traced, loads_sparse(job.network))
     unroll_below = UNROLL_BELOW if settings.target == "cpu" else 0

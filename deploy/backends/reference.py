@@ -26,5 +26,5 @@ class Reference:
             for k, layer in enumerate(reference.simulate(job.network, job.stimulus)):
                 states.append(layer)
                 job.report((k + 1) / job.network.depth, "reference")
-            keeper.add(named_traces(states))
+            keeper.add(named_traces(states, job.network))
         return BackendRun(states[-1].v[:, -1], keeper.kept)

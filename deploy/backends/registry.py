@@ -118,7 +118,7 @@ def _told_by_spikes(backend: Backend, job: BackendJob) -> BackendRun:
         share = done / images, part.images / images
         report = None if job.progress is None else partial(_part_done, job.progress, *share)
         run = backend.run(replace(job, entering=part, trace=True, progress=report))
-        spikes = (run.traces or {})[f"layer{network.depth - 1}.s"]
+        spikes = (run.traces or {})[f"{network.array_names[-1]}.s"]
         told, traces = potentials_from_spikes(network, spikes), run.traces if job.trace else None
         runs.append(replace(run, potentials=told, traces=traces))
     return replace(runs[-1], potentials=np.concatenate([run.potentials for run in runs]))

@@ -36,7 +36,8 @@ class Twin:
         ends = []
         with kept_traces(job) as keeper:
             for layers in engine.run(stimulus, trace=True, progress=done):
-                keeper.add(named_traces([layer.trace for layer in layers if layer.trace is not None]))
+                states = [layer.trace for layer in layers if layer.trace is not None]
+                keeper.add(named_traces(states, job.network))
                 ends.append(layers[-1].v_end)
         return BackendRun(np.concatenate(ends), keeper.kept)
 

@@ -139,6 +139,6 @@ def _parting(first: Divergence, names: list[str]) -> str:
         who = "float" if at.float_fired else "integer"
         text += (
             f", of which {steps} and {where}; earliest in image {at.image} at step {at.step}, "
-            f"{names[at.layer]}, neuron {at.neuron}, where only {who} fired at {at.float_potential:.4f} thresholds"
+            f"{at.name}, neuron {at.neuron}, where only {who} fired at {at.float_potential:.4f} thresholds"
         )
     return text

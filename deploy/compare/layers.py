@@ -42,7 +42,8 @@ class LayerStream:
         self.layouts = layouts_of(decoder, network)
         self._decoder, self._network, self._steps = decoder, network, network.time_steps
         self._potentials: dict[int, LayerHistogram] = {}
-        neurons = [lif_of(layer.neuron, layer.kind, "comparing potentials") for layer, _, _ in network.synapses()]
+        named = zip(network.labels, network.synapses(), strict=True)
+        neurons = [lif_of(layer.neuron, where, "comparing potentials") for where, (layer, _, _) in named]
         # A potential counts in thresholds: of the float layer on one side, of the chip's register on the other. One
         # that rounded to zero is no unit, so such a layer's potentials are not compared.
         shift = 1 << STATE_SHIFT
@@ -99,7 +100,7 @@ class LayerStream:
             assert spikes is not None
             at = (image, step, *neuron)
             potential = float(floats[k].before[at]) / self._decoder.units[k]
-            return Location(base + image, step, k, neuron, bool(spikes[at]), potential)
+            return Location(base + image, step, k, neuron, bool(spikes[at]), potential, self._decoder.names[k])
 
         for image in parted[: max(0, _EXAMPLES - len(self._first))]:
             self._first.append(location(int(image)))

@@ -130,6 +130,7 @@ class Location:
         neuron: ``(C, H, W)`` of the float layer.
         float_fired: which side fired; the other did not.
         float_potential: the float neuron's potential before the step's reset, in units of its threshold.
+        name: the layer's label, as in :class:`LayerDrift`, where ``layer`` is its place among those with neurons.
     """
 
     image: int
@@ -138,6 +139,7 @@ class Location:
     neuron: tuple[int, ...]
     float_fired: bool
     float_potential: float
+    name: str
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 An image's window passes through the encoder while the image before it is drawn and decoded::
 
-    time step        1 .. T                 layer 0 of the encoder on image 0
+    time step        1 .. T                 neurons that the image drives, on image 0
     latents          D .. D + T - 1         D: layers of the encoder
     counter          hands over its count after step D + T - 1
     sampler          D + T .. D + 2 T - 1   starts the step after
@@ -17,7 +17,7 @@ from deploy.lava.inside.messages import CounterNode, CurrentsNode
 from deploy.lava.rates import Rates
 from deploy.plan import plan
 from export.encoder import IntegerEncoder
-from export.ir import Network
+from export.ir import INPUT_LABEL, Network
 from sim.autoencoder import check_pair
 from sim.sampler import initial_states
 
@@ -29,8 +29,8 @@ def autoencoder_graph(
 ) -> Graph:
     """The graph for a :class:`deploy.lava.jobs.GraphJob`.
 
-    Its traces are ``encoder{k}.*``, ``sampled.s`` and ``decoder{k}.*``; ``encoder0`` are the neurons that the image
-    drives.
+    Its traces are ``encoder3.*`` of the encoder's ``layer 3 (conv)``, ``sampled.s`` and ``decoder3.*``; ``encoder0.*``
+    are of the neurons that the image drives.
 
     Args:
         encoder, decoder: of the same run.
@@ -49,10 +49,9 @@ def autoencoder_graph(
     graph = Graph(len(currents), steps, sampler=rates, unroll_below=unroll_below)
     flat = graph.add_array("currents", currents.reshape(len(currents), -1))
     graph.nodes.append(CurrentsNode(1, flat))
-    graph.add_neurons(coding.neuron, coding.shape, "encoder0", 1)
+    graph.add_neurons(coding.neuron, coding.shape, f"encoder {INPUT_LABEL}", 1)
     encoding = plan(encoder.network, graph.images, steps=steps)
-    for k, (layer, before, after) in enumerate(encoder.network.synapses()):
-        graph.add_layer(layer, before, after, f"encoder{k + 1}", encoding.layers[k].first)
+    graph.add_layers(encoder.network, encoding, "encoder")
     counted = encoding.layers[-1].first
     graph.nodes.append(CounterNode(counted, (latents,), bits))
     decoding = plan(decoder, graph.images, steps=steps, start=counted + steps)

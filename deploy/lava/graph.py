@@ -34,13 +34,23 @@ from deploy.lava.unroll import unrolled
 from deploy.plan import Plan, plan
 from esvae.chip.formats import STATE_SHIFT
 from esvae.errors import UnsupportedLayerError
-from export.ir import Conv, FloatLif, Lif, Network, Shape, Synapse
+from export.ir import INPUT_LABEL, Conv, FloatLif, Lif, Network, Shape, Synapse
+from export.ir.labels import array_name
 from sim.stimulus import Stimulus, as_stimulus, check_spikes
 
-__all__ = ["UNROLL_BELOW", "Graph", "generator_graph", "image_graph"]
+__all__ = ["UNROLL_BELOW", "Graph", "generator_graph", "graph_name", "image_graph"]
 
 #: On a CPU: 8 million synapses take 64 MB and some 10 ms a step.
 UNROLL_BELOW = 1 << 23
+
+
+def graph_name(title: str) -> str:
+    """What a layer is called in traces and the names of files, by its title in messages.
+
+    >>> graph_name("layer 3 (conv)"), graph_name("encoder layer 3 (conv)")
+    ('layer3', 'encoder3')
+    """
+    return array_name(title.replace(" layer ", " "))
 
 
 @dataclass
@@ -76,21 +86,23 @@ class Graph:
         self.arrays[f"{name}.npy"] = values
         return f"{name}.npy"
 
-    def add_layers(self, network: Network, made: Plan, name: str) -> None:
-        """Appends the network's layers, on the plan's clock, as ``{name}0``, ``{name}1``, ...; behind input neurons
-        from 1 on."""
-        for k, (layer, before, after) in enumerate(network.synapses(), start=network.input_neurons is not None):
-            self.add_layer(layer, before, after, f"{name}{k}", made.layers[k].first)
+    def add_layers(self, network: Network, made: Plan, within: str = "") -> None:
+        """Appends the network's layers, on the plan's clock, under their labels; ``within`` says of which network they
+        are, where the graph holds several."""
+        clocks = made.layers[network.input_neurons is not None :]
+        for called, clock, (layer, before, after) in zip(network.labels, clocks, network.synapses(), strict=False):
+            self.add_layer(layer, before, after, f"{within} {called}".strip(), clock.first)
 
-    def add_layer(self, layer: Synapse, before: Shape, after: Shape, name: str, first: int) -> None:
+    def add_layer(self, layer: Synapse, before: Shape, after: Shape, title: str, first: int) -> None:
         """Appends one layer: synapses, and LIF neurons that are reset at time step ``first`` and every window later."""
-        as_map = self.keeps(layer, after)
-        synapse = self._conv(layer, before, name) if as_map else self._sparse(layer, before, name)
-        self.add_neurons(layer.neuron, after, name, first, as_map=as_map, bias=layer.bias, synapse=synapse)
+        as_map, name = self.keeps(layer, after), graph_name(title)
+        if as_map and isinstance(layer, Conv):
+            synapse: ConvSynapse | SparseSynapse = self._conv(layer, before, name)
+        else:
+            synapse = self._sparse(layer, before, name)
+        self.add_neurons(layer.neuron, after, title, first, as_map=as_map, bias=layer.bias, synapse=synapse)
 
-    def _conv(self, layer: Synapse, before: Shape, name: str) -> ConvSynapse:
-        if not isinstance(layer, Conv):
-            raise UnsupportedLayerError(f"{name} is no convolution, so its kernels cannot be shared")
+    def _conv(self, layer: Conv, before: Shape, name: str) -> ConvSynapse:
         kernel = layer.weight.astype(np.int32).transpose(0, 3, 2, 1)[:, ::-1, ::-1]
         self.synapses += layer.weight.size
         return ConvSynapse(
@@ -120,7 +132,7 @@ class Graph:
         self,
         neuron: Lif | FloatLif,
         shape: Shape,
-        name: str,
+        title: str,
         first: int,
         *,
         as_map: bool = False,
@@ -132,7 +144,7 @@ class Graph:
         Args:
             neuron: what they are.
             shape: ours.
-            name, first: as in :meth:`add_layer`.
+            title, first: as in :meth:`add_layer`.
             as_map: whether they form a map in the graph.
             bias: one by channel or by neuron, or None; of input neurons images, ``(images, *shape)``.
             synapse: that they are behind.
@@ -141,15 +153,15 @@ class Graph:
             UnsupportedLayerError: neurons other than LIF.
         """
         if not isinstance(neuron, Lif):
-            raise UnsupportedLayerError(f"{name} has {type(neuron).__name__} neurons, expected Lif")
+            raise UnsupportedLayerError(f"{title} has {type(neuron).__name__} neurons, expected Lif")
+        name = graph_name(title)
         driven = bias is not None and bias.ndim > len(shape)
         # of a map, channels are Lava's last axis, along which one decay for each spreads
         current, voltage = (neuron if as_map else neuron.spread(shape)).decays
-        number = name[len(name.rstrip("0123456789")) :]
         node = (ImageNode if driven else LayerNode)(
             first,
             name=name,
-            title=f"{name.removesuffix(number)} {number}",
+            title=title,
             shape=shape[::-1] if as_map else (math.prod(shape),),
             bias=self.add_array(f"{name}.bias", _biases(bias, shape, as_map=as_map)),
             bias_exp=STATE_SHIFT,
@@ -234,20 +246,17 @@ def image_graph(network: Network, images: np.ndarray, steps: int, *, unroll_belo
     graph.total = made.total
     layer, _, after = next(network.synapses())
     as_map = graph.keeps(layer, after)
-    graph.add_neurons(neuron, network.input_shape, "layer0", made.layers[0].first, as_map=as_map, bias=pixels)
-    graph.add_layers(network, made, "layer")
+    graph.add_neurons(neuron, network.input_shape, INPUT_LABEL, made.layers[0].first, as_map=as_map, bias=pixels)
+    graph.add_layers(network, made)
     return graph
 
 
-def generator_graph(
-    network: Network, entering: np.ndarray | Rates, *, name: str = "layer", unroll_below: int = UNROLL_BELOW
-) -> Graph:
+def generator_graph(network: Network, entering: np.ndarray | Rates, *, unroll_below: int = UNROLL_BELOW) -> Graph:
     """Source or sampler, then the network's layers.
 
     Args:
         network: an integer network without delays.
         entering: spikes ``(images, steps, *input shape)``, or what the sampler needs to draw them.
-        name: what the layers are called in traces, before their number.
         unroll_below: see :class:`Graph`.
 
     Raises:
@@ -265,5 +274,5 @@ def generator_graph(
     made = plan(network, graph.images, steps=graph.steps)
     graph.total = made.total
     graph.add_source(network, made.start, name="" if graph.sampler is None else "latent")
-    graph.add_layers(network, made, name)
+    graph.add_layers(network, made)
     return graph

@@ -14,6 +14,7 @@ from deploy.lava.graph import Graph
 from deploy.lava.inside.messages import GraphWork, SamplesWork, WindowsWork
 from deploy.lava.rates import Rates
 from esvae.errors import DataError, NetFileError
+from export.ir.labels import LAYERS, array_name, label
 from sim.stimulus import Stimulus
 
 __all__ = ["GraphJob", "LavaJob", "PowerOn", "SamplesJob", "WindowsJob"]
@@ -44,6 +45,7 @@ class WindowsJob:
             are those of one long sample from power-on, ``(1, total, ...)``.
         trace: record u, v and s of every layer at every step, too.
         sparse: have netx load dense layers as sparse ones (``sparse_fc_layer``).
+        within: what the labels of its layers begin with, by which traces and messages call them.
 
     Raises:
         DataError: spikes that are not 0/1 of such a shape.
@@ -53,6 +55,7 @@ class WindowsJob:
     entering: NDArray[Any] | Rates | PowerOn
     trace: bool = False
     sparse: bool = False
+    within: str = LAYERS
     builder = "netx"
 
     def __post_init__(self) -> None:
@@ -87,6 +90,7 @@ class WindowsJob:
             sample=tuple(sample),
             spikes=_saved(folder, entering) if isinstance(entering, np.ndarray) else None,
             sampler=entering.write(folder) if isinstance(entering, Rates) else None,
+            **_called(self.within),
             start=start,
         )
 
@@ -106,6 +110,7 @@ class SamplesJob:
         layers: how many of the file's layer groups netx builds, or None for all.
         trace: record u, v and s of every layer at every step, too.
         sparse: have netx load dense layers as sparse ones.
+        within: as in :class:`WindowsJob`.
     """
 
     net: str | os.PathLike[str]
@@ -113,6 +118,7 @@ class SamplesJob:
     layers: int | None = None
     trace: bool = False
     sparse: bool = False
+    within: str = LAYERS
     builder = "netx"
 
     @property
@@ -141,6 +147,7 @@ class SamplesJob:
             reset_interval=timing.reset_interval,
             reset_offset=timing.reset_offset,
             stagger=timing.stagger,
+            **_called(self.within),
         )
 
     def shaped(self, arrays: Arrays) -> Arrays:
@@ -184,6 +191,12 @@ class GraphJob:
 
 
 LavaJob: TypeAlias = WindowsJob | SamplesJob | GraphJob
+
+
+def _called(within: str) -> dict[str, str]:
+    """How layers and their arrays are called, which the file's groups fill in."""
+    template = label("{number}", "{kind}", within=within)
+    return {"label": template, "array": array_name(template)}
 
 
 def _check_file(net: str | os.PathLike[str]) -> None:

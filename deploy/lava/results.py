@@ -44,9 +44,9 @@ class LavaRun:
     Attributes:
         readout: membrane potential v of the last layer at the end of each image's window, int32, shape
             ``(images, C, H, W)`` or ``(images, features)``.
-        trace: ``None`` unless asked for; else by name ``layer{k}.u``, ``.v`` (int32) and ``.s`` (uint8), k counting the
-            layers with neurons from 0; shape ``(images, steps, C, H, W)`` or ``(images, steps, features)``, aligned by
-            sample, or by Lava's clock where time is staggered. A sampler in the graph has its spikes alone.
+        trace: ``None`` unless asked for; else by name, of ``layer 3 (conv)`` ``layer3.u``, ``.v`` (int32) and ``.s``
+            (uint8); shape ``(images, steps, C, H, W)`` or ``(images, steps, features)``, aligned by sample, or by
+            Lava's clock where time is staggered. A sampler in the graph has its spikes alone.
         versions: of ``lava-nc``, ``lava-dl``, ``python`` and ``numpy``.
         seconds: wall time by stage, and ``total``.
         measured: what a board's own probes measured, by name with unit; empty on a CPU.

@@ -14,6 +14,7 @@ from esvae.errors import EsvaeError
 from export.ir import Conv, Dense, Flatten, Lif, Network
 from export.netx.write import write_netx
 from sim import reference
+from sim.trace import first_difference, named_traces
 
 __all__ = ["self_test"]
 
@@ -46,11 +47,9 @@ def self_test(*, stall_timeout: float = 60.0) -> tuple[int, dict[str, str]]:
         path = write_netx(network, Path(folder) / "self-test.net")
         run = run_lava(WindowsJob(path, spikes, trace=True), stall_timeout=stall_timeout)
     assert run.trace is not None
-    integers = 0
-    for k, layer in enumerate(reference.simulate(network, spikes)):
-        for name in ("u", "v", "s"):
-            expected, got = getattr(layer, name), run.trace[f"layer{k}.{name}"]
-            if not np.array_equal(expected, got):
-                raise EsvaeError(f"Lava computes other integers than the reference: layer{k}.{name} differs")
-            integers += expected.size
-    return integers, run.versions
+    expected = named_traces(list(reference.simulate(network, spikes)), network)
+    if (found := first_difference(expected, run.trace)) is not None:
+        layer, _, state = found[0].partition(".")
+        called = network.neuron_labels[network.array_names.index(layer)]
+        raise EsvaeError(f"Lava computes other integers than the reference: {state} of {called} differs")
+    return sum(values.size for values in expected.values()), run.versions

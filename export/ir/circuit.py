@@ -11,7 +11,7 @@ from dataclasses import replace
 from export.ir.generator import CircuitPrior
 from export.ir.labels import FIRST_GROUP
 from export.ir.network import Network
-from export.ir.nodes import Dense, RecurrentDense, Unflatten
+from export.ir.nodes import Unflatten
 
 __all__ = ["as_written", "circuit_of", "is_chained", "source_network", "whole_network"]
 
@@ -22,9 +22,8 @@ def circuit_of(network: Network) -> CircuitPrior | None:
 
 
 def is_chained(network: Network) -> bool:
-    """Whether a circuit and its decoder go into one file: netx connects no convolution behind a dense layer."""
-    dense = all(isinstance(layer, Dense | RecurrentDense) for layer in network.layers)
-    return circuit_of(network) is not None and dense
+    """Whether a circuit and its decoder are one chain of layers in the file."""
+    return circuit_of(network) is not None and network.follows_dense
 
 
 def as_written(network: Network) -> Network:
@@ -34,23 +33,34 @@ def as_written(network: Network) -> Network:
     return replace(network, first_group=FIRST_GROUP + before)
 
 
-def source_network(prior: CircuitPrior) -> Network:
-    """Source and latents alone, as a network of which nothing enters."""
-    return Network((prior.source.inputs,), prior.synapses)
+def source_network(prior: CircuitPrior, *, beside: bool = False) -> Network:
+    """Source and latents alone, as a network of which nothing enters.
+
+    Args:
+        prior: whose.
+        beside: whether they lie beside the decoder's layers in its file, and are called so.
+    """
+    return Network((prior.source.inputs,), prior.synapses, beside=len(prior.synapses) if beside else 0)
 
 
 def whole_network(network: Network) -> Network:
     """From power-on to pixels: source, latents and decoder as one network, of which nothing enters.
 
     A generator whose prior is not a circuit is given back as it is. The whole has no spike readout, as its window is
-    not one image's.
+    not one image's. Every layer keeps its label: that of the file which :func:`is_chained` says holds it.
     """
     prior = circuit_of(network)
     if prior is None:
         return network
     between = () if len(network.input_shape) == 1 else (Unflatten(),)
     layers = (*prior.synapses, *between, *network.layers)
-    entering = (prior.source.inputs,)
+    chained = is_chained(network)
     return replace(
-        network, input_shape=entering, layers=layers, prior=None, first_group=FIRST_GROUP, spike_readout=None
+        network,
+        input_shape=(prior.source.inputs,),
+        layers=layers,
+        prior=None,
+        first_group=FIRST_GROUP if chained else network.first_group,
+        spike_readout=None,
+        beside=0 if chained else len(layers) - len(network.layers),
     )

@@ -2,7 +2,10 @@
 
 The number is that of its group in the ``.net`` file, ``layer/3``: flatten layers count, and so does the input, which
 is group 0 of every file that this project writes. The kind is the group's ``type``, as netx names it. A network that
-no file holds yet is called as the file that it is written to will call it.
+no file holds yet is called as the file that it is written to will call it. Layers of a circuit that the file holds
+beside its own, in ``esvae/circuit/layer/1``, are ``circuit 1 (dense_rec)``, so that a number names one layer alone.
+
+Arrays of a layer, in traces and ONNX files, are called by the same number: ``layer3.v``, ``circuit1.v``.
 """
 
 from __future__ import annotations
@@ -10,10 +13,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-__all__ = ["FIRST_GROUP", "INPUT_LABEL", "HasKind", "in_short", "label", "layer_labels"]
+__all__ = [
+    "BESIDE",
+    "FIRST_GROUP",
+    "INPUT_LABEL",
+    "LAYERS",
+    "HasKind",
+    "array_name",
+    "in_short",
+    "label",
+    "layer_labels",
+]
 
 #: The group of the first layer behind the input, in the files that this project writes.
 FIRST_GROUP = 1
+#: Within what the file's own layers count, and within what those count that it holds beside them.
+LAYERS, BESIDE = "layer", "circuit"
 
 
 class HasKind(Protocol):
@@ -24,18 +39,35 @@ class HasKind(Protocol):
         """``conv``, ``convT``, ``dense`` or ``flatten``."""
 
 
-def label(number: int, kind: str | None = None) -> str:
-    """A layer's label; without its kind where that is not known.
+def label(number: int | str, kind: str | None = None, *, within: str = LAYERS) -> str:
+    """A layer's label; without its kind where that is not known; ``within`` says among what the number counts.
 
     >>> label(3, "conv")
     'layer 3 (conv)'
     """
-    return f"layer {number}" if kind is None else f"layer {number} ({kind})"
+    return f"{within} {number}" if kind is None else f"{within} {number} ({kind})"
 
 
-def layer_labels(layers: Iterable[HasKind], first: int = FIRST_GROUP) -> tuple[str, ...]:
-    """One label for each of a network's layers, flatten layers included; ``first`` is the group of the first."""
-    return tuple(label(number, layer.kind) for number, layer in enumerate(layers, start=first))
+def layer_labels(layers: Iterable[HasKind], first: int = FIRST_GROUP, beside: int = 0) -> tuple[str, ...]:
+    """One label for each of a network's layers, flatten layers included.
+
+    Args:
+        layers: all of them.
+        first: group of the first that lies among the file's layers.
+        beside: how many before it the file holds beside these, as a circuit.
+    """
+    found = list(layers)
+    drawing = (label(number, layer.kind, within=BESIDE) for number, layer in enumerate(found[:beside], FIRST_GROUP))
+    return (*drawing, *(label(number, layer.kind) for number, layer in enumerate(found[beside:], first)))
+
+
+def array_name(label: str) -> str:
+    """What arrays of a layer are called, before what they hold.
+
+    >>> array_name("layer 3 (conv)")
+    'layer3'
+    """
+    return label.partition(" (")[0].replace(" ", "")
 
 
 def in_short(shapes: Iterable[tuple[int, ...]], time_steps: int | None) -> str:

@@ -45,7 +45,7 @@ from export.ir.generator import (
     check_readout,
     check_spike_readout,
 )
-from export.ir.labels import FIRST_GROUP, INPUT_LABEL, in_short, layer_labels
+from export.ir.labels import FIRST_GROUP, INPUT_LABEL, array_name, in_short, layer_labels
 from export.ir.nodes import (
     UNHASHED_DEFAULT,
     Dense,
@@ -80,6 +80,7 @@ class Network:
         input_neurons: neurons of the input layer, which take images instead of spikes, or None.
         first_group: number of the file's group that the first layer is; 0 where a file has no input group. Labels
             depend on it, not what the network computes.
+        beside: how many of the first layers the file holds beside its own, as a circuit; the groups count behind them.
 
     Raises:
         NetFileError: shapes that do not fit together.
@@ -96,6 +97,7 @@ class Network:
     input_neurons: InputNeurons | None = None
     first_group: int = FIRST_GROUP
     spike_readout: SpikeReadout | None = None
+    beside: int = 0
 
     def __post_init__(self) -> None:
         check_entry(self.input_shape, self.time_steps)
@@ -104,7 +106,7 @@ class Network:
         if self.input_neurons is not None:
             _check_neuron(self.input_neurons.neuron, INPUT_LABEL)
         shape, behind = self.input_shape, None
-        for where, layer in zip(layer_labels(self.layers, self.first_group), self.layers, strict=True):
+        for where, layer in zip(self.all_labels, self.layers, strict=True):
             before = shape
             shape = shape_behind(layer, before, where)
             if not isinstance(layer, Flatten):
@@ -122,8 +124,10 @@ class Network:
             check_spike_readout(self.spike_readout, math.prod(self.input_shape), shape, self.time_steps or 0)
         if isinstance(self.prior, CircuitPrior):
             check_circuit(self.prior, self.input_shape)
-            for layer in self.prior.synapses:
-                _check_synapse(layer, (layer.outputs,), layer.neuron, f"circuit ({layer.kind})")
+            drawing: tuple[Synapse[Neuron], ...] = self.prior.synapses
+            beside = 0 if self.follows_dense else len(drawing)
+            for where, synapse in zip(layer_labels(drawing, beside=beside), drawing, strict=True):
+                _check_synapse(synapse, (synapse.outputs,), synapse.neuron, where)
         elif self.prior is not None:
             check_prior(self.prior, self.latents)
         if self.readout is not None:
@@ -132,7 +136,7 @@ class Network:
     def window_problem(self, steps: int) -> str | None:
         """What is too large about a run of so many steps, or None."""
         if (problem := limits.window_problem(None, (), self.input_shape, steps)) is not None:
-            return f"input: {problem}"
+            return f"{INPUT_LABEL}: {problem}"
         for where, (layer, before, after) in zip(self.labels, self.synapses(), strict=True):
             if (problem := limits.window_problem(layer, before, after, steps)) is not None:
                 return f"{where}: {problem}"
@@ -165,6 +169,11 @@ class Network:
             shape = after
 
     @property
+    def follows_dense(self) -> bool:
+        """Whether netx connects it behind a dense layer, as a circuit ends in: it connects no convolution there."""
+        return all(isinstance(layer, Dense | RecurrentDense) for layer in self.layers)
+
+    @property
     def graded(self) -> tuple[bool, ...]:
         """For each layer of :meth:`synapses`, whether messages enter it, and not spikes."""
         neurons = [layer.neuron for layer, _, _ in self.synapses()]
@@ -179,10 +188,25 @@ class Network:
         return any(map(is_graded, (first, *neurons)))
 
     @property
+    def all_labels(self) -> tuple[str, ...]:
+        """What each layer is called, flatten layers included; see :mod:`export.ir.labels`."""
+        return layer_labels(self.layers, self.first_group, self.beside)
+
+    @property
     def labels(self) -> tuple[str, ...]:
-        """What each layer of :meth:`synapses` is called, such as ``layer 3 (conv)``; see :mod:`export.ir.labels`."""
-        named = zip(layer_labels(self.layers, self.first_group), self.layers, strict=True)
+        """What each layer of :meth:`synapses` is called, such as ``layer 3 (conv)``."""
+        named = zip(self.all_labels, self.layers, strict=True)
         return tuple(name for name, layer in named if not isinstance(layer, Flatten))
+
+    @property
+    def neuron_labels(self) -> tuple[str, ...]:
+        """The labels of all that has neurons: those of :attr:`labels`, behind input neurons where there are any."""
+        return (*(() if self.input_neurons is None else (INPUT_LABEL,)), *self.labels)
+
+    @property
+    def array_names(self) -> tuple[str, ...]:
+        """What the arrays of each of these are called in traces and ONNX files, such as ``layer3``."""
+        return tuple(map(array_name, self.neuron_labels))
 
     @property
     def latents(self) -> int:

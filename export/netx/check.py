@@ -18,7 +18,6 @@ from esvae.chip.formats import THRESHOLD
 from esvae.errors import EsvaeError
 from export.ir import Conv, Flatten, Lif, Network, Shape, with_values
 from export.ir.bounds import layer_firing
-from export.ir.labels import layer_labels
 from export.ir.layer_ranges import layer_ranges
 from export.netx.guard import check_readable
 from export.netx.items import check_there, damage
@@ -62,8 +61,8 @@ def _scan(path: Path) -> tuple[list[Finding], Network | None]:
 
 def _stated(file: h5py.File, network: Network) -> Iterator[Finding]:
     """Where a file states other shapes than follow from its weights."""
-    names = layer_labels(network.layers, network.first_group)
-    for index, (layer, after, where) in enumerate(zip(network.layers, network.shapes, names, strict=True)):
+    each = zip(network.layers, network.shapes, network.all_labels, strict=True)
+    for index, (layer, after, where) in enumerate(each):
         group = file.get(f"layer/{index + network.first_group}")
         if isinstance(layer, Flatten) or group is None:
             continue

@@ -2,7 +2,7 @@
 
 In ``esvae/circuit`` lie ``start``, ``seed``, ``feedback``, ``noise`` and ``groups`` (see
 :class:`~export.ir.CircuitLayout`). A decoder that netx cannot connect behind a dense layer leaves the circuit's layers
-there too, as ``layer/1`` and ``layer/2``, written as netx's are.
+there too, as ``layer/1`` and ``layer/2``, written as netx's are; they are called ``circuit 1`` and ``circuit 2``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from esvae.errors import NetFileError
 from esvae.machine.documents import parse_json
 from export.ir import CircuitLayout, CircuitPrior, Dense, Layer, Neuron, RecurrentDense, lif_of
-from export.ir.labels import FIRST_GROUP
+from export.ir.labels import BESIDE, FIRST_GROUP, label, layer_labels
 from export.netx.items import get_group, get_text, number, whole_numbers
 
 __all__ = ["CIRCUIT", "circuit_from_layers", "read_circuit_layers", "read_layout", "write_layout"]
@@ -77,14 +77,16 @@ def read_circuit_layers(
     layers = get_group(group, "layer", where)
     found = []
     for index in (FIRST_GROUP, FIRST_GROUP + 1):
-        place = f"{where}/layer/{index}"
         one = get_group(layers, str(index), where)
-        found.append(read(one, get_text(one, "type", place), place))
+        kind = get_text(one, "type", label(index, within=BESIDE))
+        found.append(read(one, kind, label(index, kind, within=BESIDE)))
     return found
 
 
-def circuit_from_layers(layers: list[Layer[Neuron]], layout: CircuitLayout, where: str) -> CircuitPrior:
-    """A circuit of its two layers.
+def circuit_from_layers(
+    layers: list[Layer[Neuron]], layout: CircuitLayout, where: str, *, beside: bool
+) -> CircuitPrior:
+    """A circuit of its two layers, which lie ``beside`` the decoder's in the file, or before them.
 
     Raises:
         NetFileError: they are others.
@@ -93,7 +95,9 @@ def circuit_from_layers(layers: list[Layer[Neuron]], layout: CircuitLayout, wher
     if not isinstance(source, RecurrentDense) or not isinstance(latents, Dense):
         kinds = ", ".join(layer.kind for layer in layers) or "none"
         raise NetFileError(f"{where}: a circuit is a dense_rec and a dense layer, got {kinds}")
-    lif = [lif_of(layer.neuron, f"{where} ({layer.kind})", "a circuit") for layer in (source, latents)]
+    called = layer_labels((source, latents), beside=2 if beside else 0)
+    neurons = zip((source.neuron, latents.neuron), called, strict=True)
+    lif = [lif_of(neuron, name, "a circuit") for neuron, name in neurons]
     return CircuitPrior(
         RecurrentDense(source.weight, source.recurrent, source.bias, lif[0]),
         Dense(latents.weight, latents.bias, lif[1], latents.delay),

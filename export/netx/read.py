@@ -128,8 +128,8 @@ def _circuit(group: h5py.Group, nodes: list[Layer[Neuron]]) -> tuple[CircuitPrio
     layout = read_layout(group, where)
     own = read_circuit_layers(group, where, lambda at, kind, place: layer_from_file(at, kind, place, lambda: None, {}))
     if own is not None:
-        return circuit_from_layers(own, layout, where), nodes, None
-    circuit = circuit_from_layers(nodes[:2], layout, where)
+        return circuit_from_layers(own, layout, where, beside=True), nodes, None
+    circuit = circuit_from_layers(nodes[:2], layout, where, beside=False)
     return circuit, nodes[2:], (circuit.latents.outputs,)
 
 

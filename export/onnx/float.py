@@ -19,6 +19,7 @@ from esvae.errors import NetFileError
 from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, RecurrentDense, Shape, Synapse
 from export.ir.floats import FloatNetwork
 from export.ir.geometry import matrix
+from export.ir.labels import array_name, layer_labels
 from export.onnx.graph import OnnxGraph, image_from, metadata, save_model
 from export.onnx.sums import delayed
 
@@ -49,8 +50,8 @@ def float_model(network: FloatNetwork, *, steps: int | None = None, hidden: bool
 
     Input: ``spikes``, uint8 0 or 1 ``(images, steps, *input shape)``, as the integer twin takes them; ``images`` is any
     number. Outputs: ``potentials``, float32 ``(images, *last layer's shape)``; ``image``, float32 ``(images, C, H, W)``
-    in [-1, 1], where the network has a readout; with ``hidden`` also ``layer{k}.s``, uint8 ``(images, steps, *layer
-    shape)``, of every layer.
+    in [-1, 1], where the network has a readout; with ``hidden`` also ``layer3.s`` of ``layer 3 (conv)``, uint8
+    ``(images, steps, *layer shape)``, and so of every layer.
 
     Args:
         network: without norms (see :func:`~export.passes.fold_norm`).
@@ -63,29 +64,29 @@ def float_model(network: FloatNetwork, *, steps: int | None = None, hidden: bool
     length = steps or network.time_steps
     if length is None:
         raise NetFileError("this network has no window; say how many steps its ONNX graph is to run")
-    graph, shape, number = OnnxGraph(), network.input_shape, 0
+    graph, shape = OnnxGraph(), network.input_shape
     graph.input("spikes", np.uint8, ("images", length, *shape))
     images = graph.op("Shape", "spikes", start=0, end=1)
     turned = graph.op("Transpose", "spikes", perm=[1, 0, *range(2, 2 + len(shape))])
     raster = graph.cast(turned, np.float32)
     potential = ""
-    for layer in network.layers:
-        graph.scope = f"layer{number}"
+    for where, layer in zip(layer_labels(network.layers), network.layers, strict=True):
+        graph.scope = name = array_name(where)
         if isinstance(layer, Flatten):
             shape = layer.output_shape(shape)
             raster = graph.reshape(raster, (length, -1, *shape))
             continue
         if layer.norm is not None or layer.map_shape is not None:
-            raise NetFileError(f"{network.labels[number]}: its norm is not folded; fold_norm the network first")
+            raise NetFileError(f"{where}: its norm is not folded; fold_norm the network first")
         synapse = layer.synapse
         after = synapse.output_shape(shape)
         sums = graph.reshape(_sums(graph, synapse, raster, shape), (length, -1, *after))
-        raster, potential = _neurons(graph, synapse, sums, images, after, f"neurons{number}")
+        raster, potential = _neurons(graph, synapse, sums, images, after, f"{name}.neurons")
         if hidden:
             spikes = graph.cast(raster, np.uint8)
-            name = graph.op("Transpose", spikes, name=f"layer{number}.s", perm=[1, 0, *range(2, 2 + len(after))])
-            graph.output(name, np.uint8, ("images", length, *after))
-        shape, number = after, number + 1
+            graph.op("Transpose", spikes, name=f"{name}.s", perm=[1, 0, *range(2, 2 + len(after))])
+            graph.output(f"{name}.s", np.uint8, ("images", length, *after))
+        shape = after
     graph.scope = "readout"
     graph.op("Identity", potential, name="potentials")
     graph.output("potentials", np.float32, ("images", *shape))

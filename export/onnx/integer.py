@@ -44,6 +44,7 @@ from esvae.chip.formats import (
 )
 from esvae.errors import NetFileError
 from export.ir import (
+    INPUT_LABEL,
     Conv,
     ConvTranspose,
     Delta,
@@ -59,6 +60,7 @@ from export.ir import (
 )
 from export.ir.bounds import largest_current, largest_sum
 from export.ir.geometry import matrix
+from export.ir.labels import array_name
 from export.ir.phases import phases
 from export.onnx.first_spikes import potentials_told
 from export.onnx.graph import OnnxGraph, image_from, metadata, save_model
@@ -109,8 +111,8 @@ def integer_model(network: Network, *, steps: int | None = None, traces: bool = 
     ``(images, steps, *input shape)``. ``images`` is any number.
 
     Outputs: ``potentials``, int32 ``(images, *last layer's shape)``; ``image``, float32 ``(images, C, H, W)`` in
-    [-1, 1], where the network has a readout; with traces ``layer{k}.u``, ``layer{k}.v`` (int32) and ``layer{k}.s``
-    (uint8; messages int32), each ``(images, steps, *layer shape)``, k counting the layers with neurons in order.
+    [-1, 1], where the network has a readout; with traces, of ``layer 3 (conv)`` ``layer3.u``, ``layer3.v`` (int32) and
+    ``layer3.s`` (uint8; messages int32), each ``(images, steps, *layer shape)``.
 
     Args:
         network: any that this project models.
@@ -137,38 +139,38 @@ class _Writer:
 
     def __init__(self, network: Network, steps: int, traces: bool) -> None:
         self.graph, self.steps, self.traces = OnnxGraph(), steps, traces
-        self.network, self.number = network, 0
-        graph, last = self.graph, network.depth - 1
+        self.network, self.names = network, iter(network.array_names)
+        graph, ends = self.graph, network.depth == 1
         shape = network.input_shape
         if network.input_neurons is not None and isinstance(network.input_neurons.neuron, Delta):
             graph.scope = "input"
             graph.input("frames", np.int32, ("images", steps, *shape))
             self.images = graph.op("Shape", "frames", start=0, end=1)
             raster = graph.op("Transpose", "frames", perm=[1, 0, *range(2, 2 + len(shape))])
-            raster, v_end = self._messages([], raster, network.input_neurons.neuron, shape, last == 0)
+            raster, v_end = self._messages([], raster, network.input_neurons.neuron, shape, ends)
         elif network.input_neurons is not None:
             graph.scope = "input"
             graph.input("pixels", np.int32, ("images", *shape))
             self.images = graph.op("Shape", "pixels", start=0, end=1)
-            neuron = lif_of(network.input_neurons.neuron, "input", "an image")
+            neuron = lif_of(network.input_neurons.neuron, INPUT_LABEL, "an image")
             nothing = [_Sum(self._zeros((steps,), np.int32, shape), 1)]
             bias = graph.op("Mul", "pixels", graph.constant(_ONE, np.int32))
-            raster, v_end = self._neurons(nothing, bias, neuron, 0, shape, last == 0)
+            raster, v_end = self._neurons(nothing, bias, neuron, 0, shape, ends)
         else:
             graph.input("spikes", np.uint8, ("images", steps, *shape))
             self.images = graph.op("Shape", "spikes", start=0, end=1)
             raster = graph.op("Transpose", "spikes", perm=[1, 0, *range(2, 2 + len(shape))])
-        graded, labels = iter(network.graded), iter(network.labels)
-        for layer, after in zip(network.layers, network.shapes, strict=True):
-            graph.scope = f"layer{self.number}"
+        graded = iter(network.graded)
+        for where, layer, after in zip(network.all_labels, network.layers, network.shapes, strict=True):
+            graph.scope = array_name(where)
             if isinstance(layer, Flatten):
                 raster = graph.reshape(raster, (steps, -1, *after))
             else:
-                behind, where = next(graded), next(labels)
+                behind = next(graded)
                 if behind:
                     check_delays(layer, where)
                 made = self._weighed if behind else self._sums
-                sums, ends = made(layer, raster, shape, after), self.number == last
+                sums, ends = made(layer, raster, shape, after), where == network.labels[-1]
                 if isinstance(layer.neuron, Lif):
                     level = None if layer.bias is None else self._bias(layer.bias, after)
                     reach = 1 << (REGISTER_BITS - 1) if behind else largest_sum(layer)
@@ -349,7 +351,7 @@ class _Writer:
         last: bool,
     ) -> tuple[str, str]:
         """Closes the body and runs it over the steps: what is sent, and the last of the states after the last step."""
-        graph = self.graph
+        graph, layer = self.graph, next(self.names)
         each: tuple[int | str, ...] = ("images", *shape)
         kinds = (np.int32, np.int32, sent_as)
         wanted = "uvs" if self.traces else "" if last and self.network.spike_readout is None else "s"
@@ -363,16 +365,15 @@ class _Writer:
             "Scan",
             [*started, *entered],
             outputs,
-            body=body.proto(f"neurons{self.number}"),
+            body=body.proto(f"{layer}.neurons"),
             num_scan_inputs=len(entered),
         )
         ends, rasters = outputs[: len(states)], outputs[len(states) :]
         if self.traces:
             perm = [1, 0, *range(2, 2 + len(shape))]
             for name, raster, kind in zip("uvs", rasters, kinds, strict=True):
-                graph.op("Transpose", raster, name=f"layer{self.number}.{name}", perm=perm)
-                graph.output(f"layer{self.number}.{name}", kind, ("images", self.steps, *shape))
-        self.number += 1
+                graph.op("Transpose", raster, name=f"{layer}.{name}", perm=perm)
+                graph.output(f"{layer}.{name}", kind, ("images", self.steps, *shape))
         return (rasters[-1] if rasters else ""), ends[-1]
 
     def _zeros(self, before: Shape, kind: Any, shape: Shape) -> str:

@@ -128,7 +128,7 @@ def _through(network: FloatNetwork, grid: WeightGrid, spikes: np.ndarray, *, fee
                 layer = _nearest(layer, grid, network.time_steps, rounded, wanted, where)
         integers = round_layer(float_values(layer.synapse), grid, network.time_steps, scale=layer.scale, where=where)
         layers.append(layer)
-        rounded = _given(layer.synapse, integers, rounded)
+        rounded = _given(layer.synapse, integers, rounded, where)
     return replace(network, layers=tuple(layers))
 
 
@@ -156,7 +156,7 @@ def _nearest(
     values, best, least = float_values(layer.synapse), layer, math.inf
     for share in _TRIED:
         scale = max_scale(all_weights(layer.synapse), grid) / share
-        given = _given(layer.synapse, round_layer(values, grid, steps, scale=scale, where=where), raster)
+        given = _given(layer.synapse, round_layer(values, grid, steps, scale=scale, where=where), raster, where)
         error = float((given - wanted).square().mean())
         if error < least:
             best, least = replace(layer, scale=scale), error
@@ -167,9 +167,9 @@ def _silent(synapse: Synapse[FloatLif]) -> bool:
     return math.isinf(synapse.neuron.threshold)
 
 
-def _given(synapse: Synapse[FloatLif], integers: IntegerValues, raster: torch.Tensor) -> torch.Tensor:
+def _given(synapse: Synapse[FloatLif], integers: IntegerValues, raster: torch.Tensor, where: str) -> torch.Tensor:
     """Spikes of the integer layer ``(steps, images, *shape)``; of a silent one, its last potentials through tanh."""
     layer = with_values(synapse, integers.weight, integers.bias, integers.neuron)
     if _silent(synapse):
-        return torch.tanh(ends_of(layer, raster) / (integers.scale * (1 << STATE_SHIFT)))
-    return spikes_of(layer, raster.float()).to(raster.dtype)
+        return torch.tanh(ends_of(layer, raster, where) / (integers.scale * (1 << STATE_SHIFT)))
+    return spikes_of(layer, raster.float(), where).to(raster.dtype)

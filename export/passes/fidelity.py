@@ -126,16 +126,16 @@ def _layers(network: FloatNetwork, plain: Network, spikes: np.ndarray) -> Iterat
     raster = torch.from_numpy(np.ascontiguousarray(spikes.swapaxes(0, 1))).float()
     exact = rounded = raster.reshape(*raster.shape[:2], *network.input_shape)
     last = network.synapses[-1]
-    for layer, integer in zip(network.layers, plain.layers, strict=True):
+    for layer, integer, where in zip(network.layers, plain.layers, plain.all_labels, strict=True):
         if isinstance(layer, Flatten) or isinstance(integer, Flatten):
             exact, rounded = exact.flatten(2), rounded.flatten(2)
             continue
         potentials, fired = _fired(layer.synapse, exact)
         if layer is last and network.readout is not None and plain.readout is not None:
-            ends = potentials[-1] / network.readout.unit, ends_of(integer, rounded) / plain.readout.unit
+            ends = potentials[-1] / network.readout.unit, ends_of(integer, rounded, where) / plain.readout.unit
             yield torch.tanh(ends[0]).flatten(1).numpy(), torch.tanh(ends[1]).flatten(1).numpy()
             return
-        exact, rounded = fired.float(), spikes_of(integer, rounded)
+        exact, rounded = fired.float(), spikes_of(integer, rounded, where)
         yield _rates(exact), _rates(rounded)
 
 

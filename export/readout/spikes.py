@@ -39,7 +39,7 @@ def with_spike_readout(network: Network, steps: int, spikes: UInt8[np.ndarray, "
     layers, unit = driven_layers(network), network.readout.unit
     last = layers[-1][0]
     entered = spikes.reshape(*spikes.shape[:2], *network.input_shape)  # layers that were unrolled take features
-    potentials = _potentials([layer for layer, _ in layers], entered)
+    potentials = _potentials(dict(zip(network.labels, (layer for layer, _ in layers), strict=True)), entered)
     bias = np.zeros(last.outputs, np.int64) if last.bias is None else last.bias.astype(np.int64)
     if bias.ndim > 1:
         raise UnsupportedLayerError("a spike readout takes one bias for each channel of the last convolution")
@@ -64,9 +64,10 @@ def with_spike_readout(network: Network, steps: int, spikes: UInt8[np.ndarray, "
     )
 
 
-def _potentials(layers: list[Driven], spikes: np.ndarray) -> np.ndarray:
-    """Of the last layer after every step, ``(steps, images, *shape)``."""
+def _potentials(layers: dict[str, Driven], spikes: np.ndarray) -> np.ndarray:
+    """Of the last layer after every step, ``(steps, images, *shape)``; layers by their label."""
     raster = torch.from_numpy(np.ascontiguousarray(spikes.swapaxes(0, 1))).float()
-    for layer in layers[:-1]:
-        raster = spikes_of(layer, raster)
-    return potentials_of(layers[-1], raster)
+    *hidden, (where, last) = layers.items()
+    for before, layer in hidden:
+        raster = spikes_of(layer, raster, before)
+    return potentials_of(last, raster, where)

@@ -25,8 +25,9 @@ from esvae.arrays import Float64, Int64, Shaped, UInt8
 from esvae.errors import DataError
 from export.ir import Network, RecurrentDense, unlooped
 from sim.counts.alike import Tally
+from sim.counts.by_thread import ThreadCounts
 from sim.counts.fan_out import Macs, fan_out, macs
-from sim.counts.kernel import Reach, SpikeCounter
+from sim.counts.kernel import Reach
 from sim.counts.spread import QUANTITIES, Spread, StepCounts, StepMoments, spread_over
 from sim.trace import Trace
 
@@ -39,9 +40,6 @@ __all__ = [
     "count",
     "count_traces",
 ]
-
-#: Images that are summed up at a time.
-_BATCH = 1024
 
 
 @runtime_checkable
@@ -160,7 +158,7 @@ class Counter:
         self._from_pixels, self._graded = network.input_neurons is not None, network.graded
         self._steps, self._images = 0, 0
         self._raster: list[np.ndarray] = []
-        self._lock, self._own, self._parts = threading.Lock(), threading.local(), list[_Part]()
+        self._lock, self._own, self._parts = threading.Lock(), threading.local(), list[ThreadCounts]()
 
     def add(self, chunk: Iterable[Activity], first: int | None = None) -> None:
         """Counts one chunk, layer after layer as they come.
@@ -224,7 +222,7 @@ class Counter:
             for k, passes in enumerate([*self._passes, False])
         ]
 
-    def _begin(self, steps: int, images: int, first: int | None) -> tuple[_Part, int]:
+    def _begin(self, steps: int, images: int, first: int | None) -> tuple[ThreadCounts, int]:
         """What this thread has counted, and the number of the first of these images."""
         part = self._part(steps)
         with self._lock:
@@ -232,16 +230,16 @@ class Counter:
             self._images += images
         return part, first
 
-    def _part(self, steps: int) -> _Part:
+    def _part(self, steps: int) -> ThreadCounts:
         """What this thread has counted."""
         with self._lock:
             self._steps = self._steps or steps
             if self._steps != steps:
                 raise DataError(f"a chunk of {steps} steps after chunks of {self._steps}; count them apart")
             if not hasattr(self._own, "part"):
-                self._own.part = _Part(self._reach, self._leaving, steps)
+                self._own.part = ThreadCounts(self._reach, self._leaving, steps)
                 self._parts.append(self._own.part)
-        part: _Part = self._own.part
+        part: ThreadCounts = self._own.part
         return part
 
     def result(self) -> Counts:
@@ -296,58 +294,6 @@ class Counter:
             over_images=spreads,
             over_steps=moments.spreads(len(per_image)),
         )
-
-
-class _Part:
-    """What one thread has counted.
-
-    Attributes:
-        counters, leaving: of each layer: of what entered, and of spikes that left and are not what enters the next.
-        moments: of each layer.
-        per_image: numbers of first images, and counts ``(layers, images, quantities)`` from there on.
-        widest: the largest message that entered each layer, as a number of the same bits.
-        input_neurons: how many.
-    """
-
-    def __init__(self, reach: Sequence[Reach], leaving: Sequence[Reach], steps: int) -> None:
-        self.counters, self.leaving = ([SpikeCounter(each, steps) for each in side] for side in (reach, leaving))
-        self.moments = [StepMoments(steps) for _ in reach]
-        self.per_image: list[tuple[int, np.ndarray]] = []
-        self.widest, self.input_neurons = [0] * len(reach), 0
-        # In one place: what is kept of each chunk would lie where the next one's sums and spikes are to lie again.
-        self._waiting = np.empty((len(reach), steps, len(QUANTITIES), _BATCH), np.int64)
-        self._held = list[tuple[int, int]]()
-
-    def keep(self, first: int, of_layers: Sequence[Sequence[np.ndarray]]) -> None:
-        """Takes counts of images from ``first`` on: of each layer and quantity int64 ``(steps, images)``."""
-        images = of_layers[0][0].shape[1]
-        for begin in range(0, images, _BATCH):
-            end = min(images, begin + _BATCH)
-            if self._images + end - begin > _BATCH:
-                self.settle()
-            place = self._waiting[..., self._images : self._images + end - begin]
-            for k, quantities in enumerate(of_layers):
-                for i, counted in enumerate(quantities):
-                    place[k, :, i] = counted[:, begin:end]
-            self._held.append((first + begin, end - begin))
-
-    @property
-    def _images(self) -> int:
-        """That wait."""
-        return sum(images for _, images in self._held)
-
-    def settle(self) -> None:
-        """Sums up what waits: a few images at a time would take longer to sum up than to count."""
-        if not self._held:
-            return
-        table = self._waiting[..., : self._images]
-        for moments, of_layer in zip(self.moments, table, strict=True):
-            moments.add(of_layer)
-        of_images, at = table.sum(axis=1).swapaxes(1, 2), 0
-        for first, images in self._held:
-            self.per_image.append((first, of_images[:, at : at + images]))
-            at += images
-        self._held = []
 
 
 def _seen(layer: Activity) -> torch.Tensor:

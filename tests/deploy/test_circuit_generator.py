@@ -17,11 +17,12 @@ from deploy.circuit import circuit_options, wiring_script, write_beside
 from deploy.cost import cost_of, counted_input
 from deploy.entering import InputOptions, enter, from_power_on
 from deploy.generate import generate_file
+from deploy.inspection import inspect_file
 from deploy.plan import plan
 from deploy.simulate import OutputFiles, simulate_file
 from deploy.verify import verify
 from esvae.errors import ConfigError, DataError
-from export.ir.circuit import circuit_of
+from export.ir.circuit import circuit_of, is_chained
 from export.netx import read_netx
 from export.netx.write import write_netx
 from sim.circuit import circuit_windows
@@ -81,7 +82,9 @@ def test_the_decoders_potentials_are_those_of_the_whole_run(tmp_path: Path) -> N
 def test_the_plan_starts_at_power_on(net: Path) -> None:
     made = plan(read_netx(net), 3)
     assert (made.start, made.reset_offset, made.depth) == (5, 5, 4)
-    assert made.layers[0].layer == "layer 1 (dense_rec)"
+    told = [layer.layer for layer in inspect_file(net).layers]
+    assert [layer.layer for layer in made.layers] == told
+    assert told[0] == ("layer" if is_chained(read_netx(net)) else "circuit") + " 1 (dense_rec)"
     assert made.total == 4 + 3 * STEPS + 4
     assert made.windows[-1][1] == made.total
     with pytest.raises(DataError, match="in its own window and from its own start"):

@@ -84,7 +84,7 @@ def test_simulate_writes_what_it_is_asked_for(
     assert code == 0
     assert json.loads(out)["images"] == 3
     trace = np.load(tmp_path / "t.npz")
-    shapes = {0: (3, 4, 6, 4, 4), 1: (3, 4, 6, 4, 4), 2: (3, 4, 16, 4, 4)}
+    shapes = {1: (3, 4, 6, 4, 4), 2: (3, 4, 6, 4, 4), 3: (3, 4, 16, 4, 4)}
     assert {name: trace[name].shape for name in trace} == {f"layer{k}.{x}": s for k, s in shapes.items() for x in "uvs"}
     assert np.load(tmp_path / "z.npy").shape == (3, 4, 8)
     again = tmp_path / "again.npz"
@@ -119,7 +119,7 @@ def test_verify_names_what_differs(
     monkeypatch.setattr(reference, "lif_step", loose)
     code, out, _ = call(capsys, "verify", work / "d.net", "-n", 1, "--against", "reference")
     assert code == 1
-    assert "twin ≠ reference: first at layer0." in out
+    assert "twin ≠ reference: first at v of layer 1 (conv), image 0, step 0, neuron (" in out
     assert "step 0, neuron (" in out
 
 

@@ -47,7 +47,7 @@ def traces(loaded: esvae.LoadedNetwork) -> Traces:
 def test_traces_are_those_of_the_reference(loaded: esvae.LoadedNetwork, traces: Traces) -> None:
     spikes = np.random.default_rng(0).integers(0, 2, (2, 5, *loaded.network.input_shape), np.uint8)
     found = loaded.trace(2, spikes=spikes)
-    for k, expected in enumerate(reference(loaded.network, spikes)):
+    for k, expected in enumerate(reference(loaded.network, spikes), start=1):
         for name in ("u", "v", "s"):
             np.testing.assert_array_equal(getattr(found.layer(k), name), getattr(expected, name))
     assert repr(traces) == "Traces(2 layers, images=3, steps=2, latent spikes drawn from the prior, seed 1)"
@@ -55,32 +55,32 @@ def test_traces_are_those_of_the_reference(loaded: esvae.LoadedNetwork, traces: 
 
 
 def test_traces_refuse_what_there_is_not(traces: Traces) -> None:
-    with pytest.raises(DataError, match=r"layer 2: there is none; there are 0: layer 1 \(conv\), 1: layer 2 \(conv\)"):
-        traces.layer(2)
+    with pytest.raises(DataError, match=r"layer 0: there is none; there are layer 1 \(conv\), layer 2 \(conv\)"):
+        traces.layer(0)
     with pytest.raises(DataError, match="image 3: there are 3, from 0 on"):
-        traces.plot_raster(0, 3)
+        traces.plot_raster(1, 3)
     with pytest.raises(DataError, match=r"neuron 64: .* has 64, from 0 on"):
-        traces.plot_membrane(0, neurons=[64])
+        traces.plot_membrane(1, neurons=[64])
 
 
 def test_plots_draw_what_is_in_the_arrays(traces: Traces) -> None:
     axis = Figure().subplots()
-    assert traces.plot_raster(0, 1, ax=axis) is axis
-    steps, neurons = np.nonzero(traces.layer(0).s[1].reshape(2, -1))
+    assert traces.plot_raster(1, 1, ax=axis) is axis
+    steps, neurons = np.nonzero(traces.layer(1).s[1].reshape(2, -1))
     drawn = np.asarray(axis.collections[0].get_offsets())
     np.testing.assert_array_equal(drawn, np.stack([steps + 1, neurons], 1))
-    axis = traces.plot_membrane(1, 2, neurons=[0, 5], ax=Figure().subplots())
-    potentials = traces.layer(1).v[2].reshape(2, -1)
+    axis = traces.plot_membrane(2, 2, neurons=[0, 5], ax=Figure().subplots())
+    potentials = traces.layer(2).v[2].reshape(2, -1)
     np.testing.assert_array_equal(axis.lines[1].get_ydata(), potentials[:, 5])
     assert [text.get_text() for text in axis.get_legend().get_texts()] == ["neuron 0", "neuron 5"]
 
 
 def test_labelled_arrays(traces: Traces) -> None:
     xarray = pytest.importorskip("xarray")
-    array = traces.labelled(0, "v")
+    array = traces.labelled(1, "v")
     assert isinstance(array, xarray.DataArray)
     assert array.dims == ("image", "step", "channel", "y", "x")
-    np.testing.assert_array_equal(array.sel(step=1).values, traces.layer(0).v[:, 0])
+    np.testing.assert_array_equal(array.sel(step=1).values, traces.layer(1).v[:, 0])
     assert array.attrs == {"layer": "layer 1 (conv)", "long_name": "membrane potential"}
     assert array.name == "v"
     np.testing.assert_array_equal(traces.labelled(-1).mean("image").values, traces.layer(-1).s.mean(0))
@@ -91,7 +91,7 @@ def test_labelled_arrays(traces: Traces) -> None:
 def test_labelled_arrays_without_xarray(traces: Traces, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "xarray", None)
     with pytest.raises(EsvaeError, match=r"pip install 'esvae-loihi\[xarray\]'"):
-        traces.labelled(0)
+        traces.labelled(1)
 
 
 def test_methods_do_what_commands_do(loaded: esvae.LoadedNetwork, inputs: dict[str, Path]) -> None:
@@ -103,7 +103,7 @@ def test_methods_do_what_commands_do(loaded: esvae.LoadedNetwork, inputs: dict[s
     assert loaded.fit().mapping.fits
     assert {finding.severity for finding in loaded.check()} == {"note"}
     assert loaded.inspect().content_hash == loaded.network.content_hash()
-    assert esvae.simulate(inputs["NET"], 1, 5).layer(0).s.shape == (1, 2, 4, 4, 4)
+    assert esvae.simulate(inputs["NET"], 1, 5).layer(1).s.shape == (1, 2, 4, 4, 4)
 
 
 def test_a_run_knows_itself(inputs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +139,7 @@ def test_errors_are_in_the_words_of_the_caller(call: Any, message: str, loaded: 
 
 def test_numpys_integers_are_whole_numbers(loaded: esvae.LoadedNetwork, traces: Traces) -> None:
     found = loaded.trace(np.int64(3), np.uint8(1))  # type: ignore[arg-type]
-    np.testing.assert_array_equal(found.layer(0).s, traces.layer(0).s)
+    np.testing.assert_array_equal(found.layer(1).s, traces.layer(1).s)
 
 
 def test_results_show_themselves(loaded: esvae.LoadedNetwork, inputs: dict[str, Path]) -> None:
@@ -171,7 +171,7 @@ def test_reprs_are_short(loaded: esvae.LoadedNetwork) -> None:
     assert re.fullmatch(
         r"Cost\(\d+ synaptic operations an image, mean of 1; cmos45 \d+ pJ\)", repr(loaded.energy(1, profiles="cmos45"))
     )
-    assert repr(loaded.trace(1).layer(0)) == "Trace(u, v, s: images=1, steps=2, 4x4x4)"
+    assert repr(loaded.trace(1).layer(1)) == "Trace(u, v, s: images=1, steps=2, 4x4x4)"
     assert isinstance(loaded.network, Network)
 
 
@@ -194,7 +194,7 @@ equal: bool = esvae.verify("decoder.net", 2, seed=1).equal
 fits: bool = network.fit().mapping.fits
 joules: list[float] = [one.energy.value for one in esvae.energy("decoder.net", 4).estimates]
 file: Path = esvae.export("runs/digits", "made.net", weight_bits=4).path
-spikes: int = int(network.trace(1).layer(0).s.sum())
+spikes: int = int(network.trace(1).layer(1).s.sum())
 """
 #: What is none of the script's types is not looked into: torch alone takes most of the time.
 MYPY = """

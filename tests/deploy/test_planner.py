@@ -19,6 +19,7 @@ from esvae.errors import DataError, LavaMissingError
 from export.ir import Dense, Lif, Network
 from export.netx.write import write_netx
 from sim import reference
+from sim.trace import named_traces
 
 try:
     find_lava_python()
@@ -120,9 +121,9 @@ def test_lava_keeps_the_plan(tmp_path: Path) -> None:
     for (steps, depth), run in zip(cases, run_lava_jobs(jobs), strict=True):
         assert isinstance(run, LavaRun), run
         assert run.trace is not None
-        for k, alone in enumerate(reference.simulate(chain(depth, steps), raster(steps))):
-            for name in ("u", "v", "s"):
-                np.testing.assert_array_equal(run.trace[f"layer{k}.{name}"], getattr(alone, name), f"layer{k}.{name}")
+        network = chain(depth, steps)
+        for name, alone in named_traces(list(reference.simulate(network, raster(steps))), network).items():
+            np.testing.assert_array_equal(run.trace[name], alone, name)
 
 
 def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

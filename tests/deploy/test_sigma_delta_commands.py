@@ -38,7 +38,7 @@ def test_frames_say_how_many_steps_there_are(net: Path, tmp_path: Path, capsys: 
     given, trace = frames(tmp_path, 2, 6, 2, 4, 5), tmp_path / "t.npz"
     assert call(capsys, "simulate", net, "--image", given, "--trace", trace)[0] == 0
     network = read_netx(net)
-    expected = named_traces(Engine(network).traces(Stimulus(None, np.load(given), 6)))
+    expected = named_traces(Engine(network).traces(Stimulus(None, np.load(given), 6)), network)
     with np.load(trace) as found:
         assert first_difference(expected, dict(found)) is None
         assert found["layer0.s"].dtype == np.int32

@@ -105,7 +105,7 @@ def test_onnx_fires_as_the_float_network() -> None:
     pytest.importorskip("onnx")
     got = session(float_model(network(), hidden=True), raster(3))
     first, last = simulate_float(network(), raster(3))
-    assert np.array_equal(got["layer0.s"], first.s)
+    assert np.array_equal(got["layer1.s"], first.s)
     np.testing.assert_allclose(got["potentials"], last.v[:, -1] * (1 - last.s[:, -1]), atol=1e-4)
 
 
@@ -115,7 +115,7 @@ def test_onnx_holds_the_references_integers(data: st.DataObject) -> None:
     pytest.importorskip("onnx")
     integers = data.draw(recurrent_networks())
     spikes = data.draw(spikes_for(integers))
-    wanted = named_traces(list(reference.simulate(integers, spikes)))
+    wanted = named_traces(list(reference.simulate(integers, spikes)), integers)
     assert first_difference(wanted, session(integer_model(integers, traces=True), spikes)) is None
     last = session(integer_model(integers), spikes)["potentials"]
     assert np.array_equal(last, Engine(integers).final_potentials(spikes))

@@ -189,9 +189,9 @@ def sweep(made: Shared) -> Sample:
 def lava_result(folder: Path) -> None:
     """What Lava's interpreter leaves of two images and four steps."""
     rng = np.random.default_rng(0)
-    states = {f"layer0.{quantity}": rng.integers(-99, 99, (2, 4, 3)).astype("i4") for quantity in "uv"}
+    states = {f"layer1.{quantity}": rng.integers(-99, 99, (2, 4, 3)).astype("i4") for quantity in "uv"}
     spikes = rng.integers(0, 2, (2, 4, 3)).astype("u1")
-    np.savez(folder / "x.npz", readout=states["layer0.v"][:, -1], **states, **{"layer0.s": spikes})
+    np.savez(folder / "x.npz", readout=states["layer1.v"][:, -1], **states, **{"layer1.s": spikes})
 
 
 def network(name: str) -> Sample:

@@ -80,5 +80,5 @@ def test_the_seed_is_the_files_own() -> None:
 def test_neurons_that_remember_are_refused() -> None:
     prior = prior_of(circuit_generator())
     slow = replace(prior, latents=replace(prior.latents, neuron=Lif(4096, 4000, 0)))
-    with pytest.raises(UnsupportedLayerError, match="dense: neurons of a circuit have decays of 4096"):
+    with pytest.raises(UnsupportedLayerError, match="latents of the circuit: expected decays of 4096"):
         CircuitRun(slow)

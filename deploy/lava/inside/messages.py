@@ -112,6 +112,7 @@ class WindowsWork(LavaWork):
         sample: shape of one step's input, ours.
         spikes: file of spikes ``(images, steps, *sample)``; None where there is a sampler, or nothing enters.
         sampler: in the graph, or None.
+        label, array: how its layers and their arrays are called, with ``{number}`` and ``{kind}`` for a group's own.
         start: nothing enters: the first image begins so many time steps after power-on; None where something does.
     """
 
@@ -120,6 +121,8 @@ class WindowsWork(LavaWork):
     sample: tuple[int, ...]
     spikes: str | None
     sampler: SamplerInput | None
+    label: str
+    array: str
     start: int | None = None
 
     @property
@@ -132,7 +135,7 @@ class SamplesWork(LavaWork):
     """A ``.net`` file in stock netx, one sample after the other, each from rest.
 
     Attributes:
-        net, sparse: as in :class:`WindowsWork`.
+        net, sparse, label, array: as in :class:`WindowsWork`.
         layers: how many of the file's layer groups netx builds, or None for all.
         entering: file of spikes or frames ``(samples, steps, *input shape)``, or of images ``(samples, *input shape)``.
         driven: whether these are images, the biases of input neurons, or frames.
@@ -149,6 +152,8 @@ class SamplesWork(LavaWork):
     reset_interval: int | None
     reset_offset: int
     stagger: bool
+    label: str
+    array: str
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ from typing import Any
 
 from .messages import NetError, SamplesWork, UnsupportedError, WindowsWork
 
-__all__ = ["Known", "labels", "load_network", "look_at"]
+__all__ = ["Known", "load_network", "look_at", "process_labels"]
 
 LIF_NAMES = ("LOIHI", "CUBA")  # what netx calls the neuron types that it builds as LIF
 SIGMA_DELTA_NAME = "SDNN"  # and the one that it builds as Delta, SigmaDelta or Sigma
+BUILT = ("conv", "dense", "dense_rec", "dense_comp")  # types of layers that it makes processes of, whatever they hold
 LOAD_SECONDS_PER_WEIGHT = 5e-7  # generous: stock netx was measured at about 1.3e-7
 
 
@@ -22,11 +23,14 @@ class Known:
         weights: how many it holds.
         input_shape: whether it says the shape of its input.
         input_neuron: whether its input layer has neurons, which an image drives.
+        labels, names: of the layers that netx makes processes of, in order; names are those of their arrays.
     """
 
     weights: int = 0
     input_shape: bool = False
     input_neuron: bool = False
+    labels: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
     @property
     def patience(self) -> float:
@@ -34,11 +38,11 @@ class Known:
         return self.weights * LOAD_SECONDS_PER_WEIGHT
 
 
-def look_at(net: str, layers: int | None = None) -> Known:
+def look_at(work: WindowsWork | SamplesWork, layers: int | None = None) -> Known:
     """Looks into a file.
 
     Args:
-        net: the file.
+        work: whose.
         layers: how many of its layer groups count, None for all.
 
     Raises:
@@ -47,9 +51,10 @@ def look_at(net: str, layers: int | None = None) -> Known:
     """
     import h5py
 
-    known = Known()
+    known, named = Known(), (*LIF_NAMES, SIGMA_DELTA_NAME)
+    built: dict[int, str] = {}
     try:
-        with h5py.File(net, "r") as file:
+        with h5py.File(work.net, "r") as file:
             groups = file["layer"]
             for name in groups:
                 if layers is not None and name.isdigit() and int(name) >= layers:
@@ -58,14 +63,19 @@ def look_at(net: str, layers: int | None = None) -> Known:
                 for key in ("weight", "weight_rec"):
                     if isinstance(layer.get(key), h5py.Dataset):
                         known.weights += layer[key].size
-                named = (*LIF_NAMES, SIGMA_DELTA_NAME)
-                if "neuron" in layer and (kind := _text(layer["neuron/type"])) not in named:
-                    raise UnsupportedError(f"layer {name} has a {kind} neuron, expected {', '.join(named)}")
+                kind = _text(layer["type"]) if "type" in layer else ""
+                if name.isdecimal() and (kind in BUILT or (kind == "input" and "neuron" in layer)):
+                    built[int(name)] = kind
+                if "neuron" in layer and (neuron := _text(layer["neuron/type"])) not in named:
+                    called = work.label.format(number=name, kind=kind)
+                    raise UnsupportedError(f"{called} has a {neuron} neuron, expected {', '.join(named)}")
             if "0" in groups and _text(groups["0/type"]) == "input":
                 known.input_shape = "shape" in groups["0"]
                 known.input_neuron = "neuron" in groups["0"]
     except (OSError, KeyError, AttributeError, TypeError, UnicodeDecodeError) as error:
         raise NetError(str(error).strip("'\"")) from error
+    known.labels = tuple(work.label.format(number=number, kind=built[number]) for number in sorted(built))
+    known.names = tuple(work.array.format(number=number) for number in sorted(built))
     return known
 
 
@@ -93,14 +103,14 @@ def load_network(work: WindowsWork | SamplesWork, known: Known, sample: tuple[in
     shape = tuple(reversed(sample))
     given = None if known.input_shape else shape if len(shape) == 3 else (1, 1, *shape)
     network = hdf5.Network(work.net, input_shape=given, sparse_fc_layer=work.sparse, **more)
-    for index, layer in enumerate(network.layers):
+    for called, layer in zip(known.labels, network.layers, strict=True):
         if not isinstance(layer.neuron, LIF | Delta | Sigma | SigmaDelta):
-            raise UnsupportedError(f"layer {index} has a {type(layer.neuron).__name__} neuron, which is not run")
+            raise UnsupportedError(f"{called} has a {type(layer.neuron).__name__} neuron, which is not run")
     return network
 
 
-def labels(index: int, layer: Any) -> dict[int, str]:
+def process_labels(label: str, layer: Any) -> dict[int, str]:
     """What to call the processes of one of netx's layers; an input layer's neurons have no synapses."""
     named = {"neuron": "neuron", "synapse": "synapse", "synapse_rec": "recurrent synapse"}
     found = {name: getattr(layer, name, None) for name in named}
-    return {id(part): f"layer {index} {named[name]}" for name, part in found.items() if part is not None}
+    return {id(part): f"{label} {named[name]}" for name, part in found.items() if part is not None}

@@ -41,7 +41,7 @@ class Samples:
         import numpy as np
 
         work = self.work
-        known = netx.look_at(work.net, work.layers)
+        known = netx.look_at(work, work.layers)
         reporter.be_patient(known.patience)
         # Aligned by sample, netx's clock for resets is a step ahead of the first layer where spikes enter by a synapse.
         shift = 0 if work.stagger or work.driven else 1
@@ -72,9 +72,9 @@ class Samples:
             raster[:, : work.steps] = self.given
             port = self.layers[0].neuron.a_in if work.framed else network.inp
             built.kept.append(_recording(fitted(raster, port.shape), port, built.labels))
-        for k, layer in enumerate(self.layers):
-            built.labels |= netx.labels(k, layer)
-            built.layers.append(BuiltLayer(f"layer{k}", layer.neuron, leads[k] + 1))
+        for label, name, lead, layer in zip(known.labels, known.names, leads, self.layers, strict=True):
+            built.labels |= netx.process_labels(label, layer)
+            built.layers.append(BuiltLayer(name, layer.neuron, lead + 1))
         return built
 
     def run(self, built: Built, reporter: Reporter) -> Any:

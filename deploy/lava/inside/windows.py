@@ -59,10 +59,11 @@ def build_windows(work: WindowsWork, reporter: Reporter) -> Built:
     Raises:
         NetError, UnsupportedError, LatentsError: the file, a layer, or the spikes.
     """
-    known = netx.look_at(work.net)
+    known = netx.look_at(work)
     reporter.be_patient(known.patience)
     if known.input_neuron:
-        raise UnsupportedError("layer 0 (input) has a neuron, which netx drives by its bias: spikes cannot go in")
+        entry = work.label.format(number=0, kind="input")
+        raise UnsupportedError(f"{entry} has a neuron, which netx drives by its bias: spikes cannot go in")
     offset = 1 if work.start is None else work.start
     network = netx.load_network(work, known, work.sample, reset_interval=work.steps, reset_offset=offset)
     total = offset - 1 + work.images * work.steps + len(network.layers)
@@ -71,12 +72,11 @@ def build_windows(work: WindowsWork, reporter: Reporter) -> Built:
         entering, label = source(work, network.inp.shape, total)
         entering.s_out.connect(network.inp)
         labels[id(entering)] = label
-    for index, layer in enumerate(network.layers):
-        labels |= netx.labels(index, layer)
     layers = [BuiltLayer("latent", entering, 1)] if work.sampler is not None else []
-    layers += [
-        BuiltLayer(f"layer{index}", layer.neuron, offset + 1 + index) for index, layer in enumerate(network.layers)
-    ]
+    called = zip(known.labels, known.names, network.layers, strict=True)
+    for first, (label, name, layer) in enumerate(called, offset + 1):
+        labels |= netx.process_labels(label, layer)
+        layers.append(BuiltLayer(name, layer.neuron, first))
     return Built(network, layers, labels, total, work.steps, from_power_on=work.start is not None)
 
 

@@ -130,7 +130,7 @@ def test_any_file_and_stimulus_has_the_twins_integers_or_is_refused(data: st.Dat
             run_backend("onnx", job)
         return
     run = run_backend("onnx", job)
-    expected = named_traces(Engine(network).traces(stimulus))
+    expected = named_traces(Engine(network).traces(stimulus), network)
     assert run.traces is not None
     assert first_difference(expected, run.traces) is None
     assert np.array_equal(run.potentials, Engine(network).final_potentials(stimulus))

@@ -44,7 +44,7 @@ class Stub:
 
     def run(self, job: BackendJob) -> BackendRun:
         states = list(reference.simulate(job.network, job.stimulus))
-        values = {**named_traces(states), "readout.v": states[-1].v[:, -1].copy()}
+        values = {**named_traces(states, job.network), "readout.v": states[-1].v[:, -1].copy()}
         if self.wrong is not None:
             values[self.wrong].reshape(-1)[-1] ^= 1
         with kept_traces(job) as keeper:
@@ -79,7 +79,7 @@ def test_a_stub_passes_verify(net: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert verdict.seconds["stub"] > 0
 
 
-@pytest.mark.parametrize("wrong", ["layer0.u", "layer0.v", "layer0.s", "layer1.u", "layer1.v", "layer1.s", "readout.v"])
+@pytest.mark.parametrize("wrong", ["layer1.u", "layer1.v", "layer1.s", "layer2.u", "layer2.v", "layer2.s", "readout.v"])
 def test_one_wrong_integer_is_caught(net: Path, monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
     monkeypatch.setitem(BACKENDS, "stub", Stub(wrong))
     verdict = verify(net, 3, against=["stub"])

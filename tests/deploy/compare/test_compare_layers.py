@@ -108,6 +108,7 @@ def test_drift_is_what_plain_loops_count(run: Run, network: Network) -> None:
     assert found.divergence is not None
     assert found.divergence.never == IMAGES - len(firsts)
     for place in found.divergence.first:
+        assert place.name == found.layers[place.layer].name
         assert (place.step, place.layer, place.neuron) == firsts[place.image]
     assert sum(found.divergence.by_step) == sum(found.divergence.by_layer) == len(firsts) > 0
     drawn = images_from_potentials(network, traces[-1].v[:, -1])

@@ -27,6 +27,7 @@ from export.pipeline import integer_network
 from sim import reference
 from sim.autoencoder import autoencode, encode, first_spikes
 from sim.sampler import initial_states, sample_spikes
+from sim.trace import named_traces
 
 try:
     find_lava_python()
@@ -182,16 +183,17 @@ def test_one_lava_graph(
     done = runs[kind, steps, sampler, unroll_below]
     assert isinstance(done, LavaRun), done
     assert done.trace is not None
+    last = encoder.network.array_names[-1].replace("layer", "encoder")
     np.testing.assert_array_equal(done.trace["encoder0.s"], first_spikes(encoder.coding, images, steps))
-    np.testing.assert_array_equal(done.trace[f"encoder{encoder.depth - 1}.s"].reshape(twin.latent.shape), twin.latent)
+    np.testing.assert_array_equal(done.trace[f"{last}.s"].reshape(twin.latent.shape), twin.latent)
     np.testing.assert_array_equal(done.trace["sampled.s"].reshape(twin.sampled.shape), twin.sampled)
     if sampler == "systematic":  # where 2^8 is a multiple of the window, what fired is what was counted
         np.testing.assert_array_equal(twin.sampled.sum(axis=1), twin.latent.sum(axis=1))
     np.testing.assert_array_equal(done.readout, twin.potentials)
     entering = twin.sampled.reshape(3, steps, *decoder.input_shape)
-    for k, layer in enumerate(reference.simulate(decoder, entering)):
-        for name in ("u", "v", "s"):
-            np.testing.assert_array_equal(done.trace[f"decoder{k}.{name}"], getattr(layer, name), f"decoder{k}.{name}")
+    for name, states in named_traces(list(reference.simulate(decoder, entering)), decoder).items():
+        name = name.replace("layer", "decoder")
+        np.testing.assert_array_equal(done.trace[name], states, name)
 
 
 def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -97,10 +97,11 @@ def assert_all_equal(jobs: list[SamplesJob]) -> None:
         assert isinstance(got, LavaRun), got
         assert got.trace is not None
         network = read_netx(job.net, layers=job.layers)
-        twin = named_traces(Engine(network).traces(job.stimulus))
+        twin = named_traces(Engine(network).traces(job.stimulus), network)
         assert first_difference(got.trace, twin) is None, job.net
-        assert first_difference(got.trace, named_traces(list(reference.simulate(network, job.stimulus)))) is None
-        assert twin["layer0.s"].any(), "nothing fires in the first layer, so nothing is tested"
+        expected = named_traces(list(reference.simulate(network, job.stimulus)), network)
+        assert first_difference(got.trace, expected) is None
+        assert twin[f"{network.array_names[0]}.s"].any(), "nothing fires in the first layer, so nothing is tested"
 
 
 @pytest.mark.timeout(600)

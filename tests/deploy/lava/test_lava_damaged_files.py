@@ -54,12 +54,12 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], type[EsvaeError], str]] = {
     "other neuron": (
         lambda net: write_dense(net, neuron_type=b"RF"),
         UnsupportedLayerError,
-        "netx cannot run it: layer 1 has a RF neuron, expected",
+        r"netx cannot run it: layer 1 \(dense\) has a RF neuron, expected",
     ),
     "too many biases": (
         lambda net: write_dense(net, bias=np.zeros(5, int)),
         LavaDiedError,
-        r"layer 0 neuron \(LIFReset\), pid \d+, raised ValueError: could not broadcast .* while compiling",
+        r"layer 1 \(dense\) neuron \(LIFReset\), pid \d+, raised ValueError: could not broadcast .* while compiling",
     ),
 }
 #: The work on samples sets biases itself.

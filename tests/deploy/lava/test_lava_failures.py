@@ -49,7 +49,7 @@ pytestmark = [pytest.mark.lava, pytest.mark.skipif(PYTHON is None, reason=MISSIN
 LONG = 200_000  # time steps: minutes, if nothing ended it
 SHORT = 5
 ROOT = Path(__file__).parents[3]
-NEURON = "layer 0 neuron (LIFReset)"
+NEURON = "layer 1 (dense) neuron (LIFReset)"
 
 every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 TWO = ("samples", "graph")
@@ -172,12 +172,12 @@ def test_killed_lava_process(tmp_path: Path, watched: Watched) -> None:
 
 
 def test_other_process_is_killed(tmp_path: Path, watched: Watched) -> None:
-    names = ["sampler", "readout", "layer 0 synapse", "current source", "spike counter"]
+    names = ["sampler", "readout", "layer 1 (dense) synapse", "current source", "spike counter"]
     jobs = jobs_of([KINDS["autoencoder"]] * len(names), tmp_path, LONG)
     acts = [signalled(process_of(name), signal.SIGKILL) for name in names]
     for name, error in zip(names, errors_of(jobs, watched, acts), strict=True):
         assert isinstance(error, LavaDiedError), name
-        assert re.match(rf"Lava's process for {name} \(\w+\), pid \d+, was killed by SIGKILL", str(error))
+        assert re.match(rf"Lava's process for {re.escape(name)} \(\w+\), pid \d+, was killed by SIGKILL", str(error))
 
 
 def test_killed_runtime_service(tmp_path: Path, watched: Watched) -> None:
@@ -306,7 +306,7 @@ def test_wrong_interpreter(kind: Kind, tmp_path: Path, watched: Watched) -> None
 def test_graph_that_lava_cannot_build(name: str, tmp_path: Path, watched: Watched) -> None:
     job = KINDS[name](tmp_path, SHORT)
     assert isinstance(job, GraphJob)
-    job.graph.arrays["layer0.indptr.npy"] = job.graph.arrays["layer0.indptr.npy"][:-1]
+    job.graph.arrays["layer1.indptr.npy"] = job.graph.arrays["layer1.indptr.npy"][:-1]
     with pytest.raises(NetFileError, match="the network: Lava cannot build it: ValueError: index pointer size"):
         run_lava(job)
 

@@ -38,9 +38,10 @@ NODES = (
     LayerNode(3, "layer1", "1", (6,), "bias.npy", 6, "du.npy", "dv.npy", 100, SparseSynapse("d", "i", "p", (6, 6))),
     LayerNode(4, "layer2", "layer 2", (6,), "bias.npy", 6, "du.npy", "dv.npy", 100, None),
 )
+CALLED = ("layer {number} ({kind})", "layer{number}")
 MESSAGES = [
-    WindowsWork("0", 2, 5, True, "a.net", False, (2, 3, 4), "entering.npy", None),
-    SamplesWork("1", 2, 5, False, "a.net", True, 3, "entering.npy", True, False, 4, 1, True),
+    WindowsWork("0", 2, 5, True, "a.net", False, (2, 3, 4), "entering.npy", None, *CALLED),
+    SamplesWork("1", 2, 5, False, "a.net", True, 3, "entering.npy", True, False, 4, 1, True, *CALLED),
     GraphWork("2", 2, 5, True, NODES, 12, 100, "cpu", None, SAMPLER),
     StageEvent(-1, "importing", 0.0),
     Running(0, "running", {"layer 0 neuron (LIFReset)": 17}, 2, 12, 0.5),

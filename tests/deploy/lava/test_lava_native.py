@@ -85,10 +85,10 @@ def lava_runs(jobs: list[LavaJob]) -> list[LavaRun]:
 
 def assert_equal(network: Network, spikes: np.ndarray | Stimulus, run: LavaRun) -> None:
     assert run.trace is not None
-    expected = named_traces(Engine(network).traces(spikes))
+    expected = named_traces(Engine(network).traces(spikes), network)
     found = first_difference(expected, run.trace)
     assert found is None, found
-    np.testing.assert_array_equal(run.readout, expected[f"layer{network.depth - 1}.v"][:, -1])
+    np.testing.assert_array_equal(run.readout, expected[f"{network.array_names[-1]}.v"][:, -1])
 
 
 def test_every_kind_of_layer() -> None:
@@ -101,7 +101,9 @@ def test_every_kind_of_layer() -> None:
         assert_equal(network, spikes, run)
         np.testing.assert_array_equal(run.readout[2], run.readout[0])
         assert run.trace is not None
-        assert all(0.02 < run.trace[f"layer{k}.s"].mean() < 0.98 for k in range(3)), "the test network should spike"
+        assert all(0.02 < run.trace[f"{name}.s"].mean() < 0.98 for name in network.array_names[:3]), (
+            "the test network should spike"
+        )
 
 
 def test_input_neurons_that_images_drive() -> None:

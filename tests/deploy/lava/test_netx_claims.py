@@ -269,11 +269,12 @@ def test_netx_does_so(name: str, answers: dict[str, tuple[Answer, Answer]]) -> N
     assert isinstance(got, dict), got
     if claim.like is not None:
         assert isinstance(like, dict), like
-        assert got.keys() == like.keys()
-        assert all(np.array_equal(got[trace], like[trace]) for trace in got)
-        assert got["layer0.u"].any()
+        # Where netx passes over a layer, the ones behind it keep the numbers of their groups.
+        assert [name.rpartition(".")[2] for name in got] == [name.rpartition(".")[2] for name in like]
+        assert all(np.array_equal(*pair) for pair in zip(got.values(), like.values(), strict=True))
+        assert next(values for name, values in got.items() if name.endswith(".u")).any()
     if claim.loaded is not None:
-        assert np.array_equal(got["layer0.u"][0], 64 * drive(claim))
+        assert np.array_equal(got["layer1.u"][0], 64 * drive(claim))
 
 
 def drive(claim: Claim) -> np.ndarray:

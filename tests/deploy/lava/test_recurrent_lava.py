@@ -71,7 +71,7 @@ def test_lava_computes_with_the_loaded_weights(tmp_path: Path) -> None:
             file["layer/1/weight_rec"][:] = recurrent
         jobs.append(SamplesJob(path, Stimulus(spikes, None, STEPS), trace=True))
         both = [loaded(own, other) for own, other in ((ENTERING, recurrent), (recurrent, ENTERING))]
-        wanted.append(named_traces(Engine(network(*both)).traces(spikes)))
+        wanted.append(named_traces(Engine(network(*both)).traces(spikes), network(*both)))
     for name, got, traces in zip(MATRICES, run_lava_jobs(jobs), wanted, strict=True):
         assert not isinstance(got, EsvaeError), got
         assert first_difference(got.trace or {}, traces) is None, name
@@ -101,6 +101,6 @@ def test_biases_alone_drive_what_nothing_enters_and_many_channels_pool(tmp_path:
     ]
     for made, stimulus, got in zip((silent, pooled), stimuli, run_lava_jobs(jobs), strict=True):
         assert not isinstance(got, EsvaeError), got
-        wanted = named_traces(Engine(made).traces(stimulus))
+        wanted = named_traces(Engine(made).traces(stimulus), made)
         assert first_difference(got.trace or {}, wanted) is None
-        assert wanted["layer0.s"].any()
+        assert wanted["layer1.s"].any()

@@ -62,7 +62,7 @@ def test_pilotnet_on_lava_equals_the_twin_on_frames_that_change(recorded: Path) 
     stimulus = as_stimulus(network, Stimulus(None, frames, 5, Timing(stagger=True)))
     run = run_lava(SamplesJob(path, stimulus, trace=True), stall_timeout=300)
     assert run.trace is not None
-    assert first_difference(run.trace, named_traces(Engine(network).traces(stimulus))) is None
+    assert first_difference(run.trace, named_traces(Engine(network).traces(stimulus), network)) is None
 
 
 @pytest.mark.timeout(600)
@@ -96,4 +96,4 @@ def test_products_of_delayed_synapses_wrap_one_by_one(tmp_path: Path) -> None:
     stimulus = as_stimulus(network, Stimulus(None, frames, 6))
     run = run_lava(SamplesJob(path, stimulus, trace=True))
     assert run.trace is not None
-    assert first_difference(run.trace, named_traces(Engine(network).traces(stimulus))) is None
+    assert first_difference(run.trace, named_traces(Engine(network).traces(stimulus), network)) is None

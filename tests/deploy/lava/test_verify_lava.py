@@ -170,7 +170,7 @@ def assert_all_equal(case: Case, run: LavaRun) -> None:
     assert verdict.equal, "\n".join(f"{name}: {at}" for name, at in verdict.differences.items() if at)
     twin = Engine(case.network)
     assert run.trace is not None
-    assert first_difference(named_traces(twin.traces(case.spikes)), run.trace) is None
+    assert first_difference(named_traces(twin.traces(case.spikes), case.network), run.trace) is None
     np.testing.assert_array_equal(run.readout, twin.final_potentials(case.spikes))
 
 

@@ -61,7 +61,7 @@ def test_a_generator_on_the_chip(work: Path, content: dict[str, Any]) -> None:
     assert found["belongs"] is True
     assert found["layers"]["quantization_known"] is True
     assert found["layers"]["rows"] == content["layers"]["rows"]
-    kinds = ["layer 1 (dense_rec)", "layer 2 (dense)"]
+    kinds = ["circuit 1 (dense_rec)", "circuit 2 (dense)"]
     assert [row["layer"] for row in found["fit"]["layers"][:2]] == kinds
     assert [row["layer"] for row in found["operations"]["layers"][:2]] == kinds
     assert found["summary"]["fit"]["cores"] == content["summary"]["fit"]["cores"] + 2

@@ -141,7 +141,7 @@ def test_a_circuit_that_does_not_fit_its_decoder() -> None:
     with pytest.raises(NetFileError, match="the circuit has 5 latents, the network takes 6"):
         replace(made, prior=replace(circuit, latents=fewer))
     heavy = replace(circuit.source, bias=np.full(circuit.source.outputs, 5000))
-    with pytest.raises(HardwareRangeError, match=r"circuit \(dense_rec\): bias 5000"):
+    with pytest.raises(HardwareRangeError, match=r"layer 1 \(dense_rec\): bias 5000"):
         replace(made, prior=CircuitPrior(heavy, circuit.latents, circuit.layout))
 
 

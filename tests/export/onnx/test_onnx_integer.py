@@ -54,10 +54,10 @@ def assert_equal(network: Network, entering: np.ndarray) -> dict[str, np.ndarray
     given: np.ndarray | Stimulus = entering
     if network.input_neurons is not None:
         given = Stimulus(None, entering, network.time_steps or 1)
-    expected = named_traces(list(reference.simulate(network, given)))
+    expected = named_traces(list(reference.simulate(network, given)), network)
     got = run(network, entering)
     assert first_difference(expected, got) is None
-    last = expected[f"layer{network.depth - 1}.v"][:, -1]
+    last = expected[f"{network.array_names[-1]}.v"][:, -1]
     assert np.array_equal(got["potentials"], last)
     assert np.array_equal(run(network, entering, traces=False)["potentials"], last)
     assert got["potentials"].dtype == np.int32
@@ -90,7 +90,7 @@ def test_onnxs_own_evaluator_and_a_graph_that_is_not_optimized_agree(data: st.Da
     network = data.draw(networks(transposed=True))
     spikes = data.draw(spikes_for(network, images=2))
     model = writer.integer_model(network, traces=True)
-    expected = named_traces(list(reference.simulate(network, spikes)))
+    expected = named_traces(list(reference.simulate(network, spikes)), network)
     evaluator = ReferenceEvaluator(model)
     plain = dict(zip(evaluator.output_names, evaluator.run(None, {"spikes": spikes}), strict=True))
     assert first_difference(expected, plain) is None
@@ -112,23 +112,23 @@ def test_currents_wrap_at_24_and_at_32_bit(decay: int) -> None:
     weight = np.stack([np.full(2500, 255), np.full(2500, -256), np.full(2500, 1)])
     network = dense(weight, [BIAS.max, BIAS.min, 0], Lif(decay, 0, THRESHOLD.max), 150)
     seen = assert_equal(network, np.ones((1, 150, 2500), np.uint8))
-    assert np.abs(seen["layer0.u"]).max() > 1 << 29
-    assert (np.diff(np.sign(seen["layer0.u"][0, :, 0].astype(np.int64))) != 0).any()
+    assert np.abs(seen["layer1.u"]).max() > 1 << 29
+    assert (np.diff(np.sign(seen["layer1.u"][0, :, 0].astype(np.int64))) != 0).any()
 
 
 def test_the_widest_sums_without_current_memory_wrap() -> None:
     """32,767 weights of 255 sum to 8,355,585, below 2^23; 64 times that is beyond the current's 24 bit."""
     network = dense(np.full((1, 32_767), 255), [1], Lif(4096, 3000, THRESHOLD.max), 3)
     seen = assert_equal(network, np.ones((1, 3, 32_767), np.uint8))
-    assert seen["layer0.u"].max() > STATE_LIMIT
+    assert seen["layer1.u"].max() > STATE_LIMIT
 
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_potentials_saturate(sign: int) -> None:
     weight = np.full((2, 500), 255 * sign)
     seen = assert_equal(dense(weight, [4095, -4096], Lif(4096, 0, NEVER_FIRES), 9), np.ones((1, 9, 500), np.uint8))
-    assert (seen["layer0.v"][0, -1] == sign * (STATE_LIMIT - 1)).all()
-    assert not seen["layer0.s"].any()
+    assert (seen["layer1.v"][0, -1] == sign * (STATE_LIMIT - 1)).all()
+    assert not seen["layer1.s"].any()
 
 
 def test_the_bound_up_to_which_neurons_are_32_bit() -> None:
@@ -136,7 +136,7 @@ def test_the_bound_up_to_which_neurons_are_32_bit() -> None:
     top = (STATE_LIMIT >> 6) - 1  # 131,071 = 514 * 255 + 1
     network = dense([[255] * 514 + [1], [-255] * 514 + [-1]], [4095, -4096], Lif(4096, 0, THRESHOLD.max), 4)
     seen = assert_equal(network, np.ones((1, 4, 515), np.uint8))
-    assert np.abs(seen["layer0.u"]).max() == top << 6
+    assert np.abs(seen["layer1.u"]).max() == top << 6
 
 
 @pytest.mark.parametrize("keep", [1, 2, 3, 255, 256, 257, 1024, 3277, 4095])
@@ -172,14 +172,14 @@ def test_nine_bit_weights_as_eight_bit_kernels(low: int, high: int, step: int, k
 def test_thresholds_are_strict_and_odd_weights_of_both_signs_exact() -> None:
     network = dense([[255], [-255], [254]], [0, 0, 0], Lif(4096, 4096, 254), 1)
     seen = assert_equal(network, np.ones((1, 1, 1), np.uint8))
-    assert seen["layer0.s"].tolist() == [[[1, 0, 0]]]
+    assert seen["layer1.s"].tolist() == [[[1, 0, 0]]]
 
 
 def test_transposed_convolution_of_which_padding_leaves_nothing() -> None:
     """One input, padding 1: row 0 is cut away, and output padding adds rows that nothing reaches."""
     layer = ConvTranspose(np.full((1, 1, 1, 1), 9), np.array([5]), Lif(4096, 0, 20), (3, 3), (1, 1), (1, 1), (2, 2))
     seen = assert_equal(Network((1, 1, 1), (layer,), 3), np.ones((1, 3, 1, 1, 1), np.uint8))
-    assert not seen["layer0.u"].any()
+    assert not seen["layer1.u"].any()
     wider = ConvTranspose(np.full((1, 1, 1, 1), 9), None, Lif(4096, 0, 20), (3, 3), (1, 0), (1, 1), (2, 0))
     assert_equal(Network((1, 1, 2), (wider,), 3), np.ones((1, 3, 1, 1, 2), np.uint8))
 
@@ -279,7 +279,7 @@ def test_input_neurons_alone() -> None:
     )
     pixels = np.array([[[[50, -50], [4095, -4096]]]], np.int32)
     seen = assert_equal(network, pixels)
-    assert seen["layer0.s"].any()
+    assert seen["layer1.s"].any()
 
 
 def test_without_onnx_the_line_to_run(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,8 @@ UNIT = 64  # of a potential, for a weight of 1
 def run(network: Network, stimulus: Stimulus) -> list[Trace]:
     """The reference's traces, once the twin has been found to give the same."""
     expected = list(reference.simulate(network, stimulus))
-    assert first_difference(named_traces(expected), named_traces(Engine(network).traces(stimulus))) is None
+    named = (named_traces(each, network) for each in (expected, Engine(network).traces(stimulus)))
+    assert first_difference(*named) is None
     return expected
 
 

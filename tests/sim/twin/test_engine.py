@@ -55,7 +55,8 @@ def test_a_wider_type_is_taken_and_needed_beyond_2_to_the_24(monkeypatch: pytest
     spikes = np.ones((1, 3, 70_001), np.uint8)
     assert float(np.float32(70_001 * 255)) != 70_001 * 255
     expected = next(reference.simulate(network, spikes))
-    assert first_difference(named_traces([expected]), named_traces(Engine(network).traces(spikes))) is None
+    named = (named_traces(each, network) for each in ([expected], Engine(network).traces(spikes)))
+    assert first_difference(*named) is None
 
 
 def test_a_convolution_beyond_24_bit_wraps_as_lavas_does(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +65,8 @@ def test_a_convolution_beyond_24_bit_wraps_as_lavas_does(monkeypatch: pytest.Mon
     spikes = np.ones((1, 2, 33_000, 1, 1), np.uint8)
     expected = next(reference.simulate(network, spikes))
     assert reference.synapse_sum(network.layers[0], spikes[:, 0]).max() < 0  # type: ignore[arg-type]
-    assert first_difference(named_traces([expected]), named_traces(Engine(network).traces(spikes))) is None
+    named = (named_traces(each, network) for each in ([expected], Engine(network).traces(spikes)))
+    assert first_difference(*named) is None
 
 
 @pytest.mark.parametrize("decay", [0, 1, 819, 3072, 4095, 4096])
@@ -133,14 +135,14 @@ def test_hdf5_traces_grow_chunk_by_chunk(tmp_path: Path) -> None:
     spikes = raster(network, 7)
     with trace_writer(tmp_path / "t.h5", 7) as append:
         for layers in Engine(network).run(spikes, trace=True, chunk=3):
-            append(named_traces([layer.trace for layer in layers if layer.trace is not None]))
-    expected = named_traces(list(reference.simulate(network, spikes)))
+            append(named_traces([layer.trace for layer in layers if layer.trace is not None], network))
+    expected = named_traces(list(reference.simulate(network, spikes)), network)
     with h5py.File(tmp_path / "t.h5") as file:
         assert set(file) == set(expected)
         assert first_difference(expected, {name: file[name][()] for name in file}) is None
-        assert file["layer0.s"].dtype == np.uint8
-        assert file["layer0.v"].dtype == np.int32
-        assert file["layer0.v"].chunks[0] == 1
+        assert file["layer1.s"].dtype == np.uint8
+        assert file["layer1.v"].dtype == np.int32
+        assert file["layer1.v"].chunks[0] == 1
 
 
 def test_trace_files_of_other_kinds_are_refused(tmp_path: Path) -> None:

@@ -19,9 +19,9 @@ def assert_twin_is_exact(network: Network, stimulus: Stimulus, path: Path = "aut
     engine = Engine(network, path=path)
     if portable:
         engine._make(True, path)
-    expected = named_traces(list(reference.simulate(network, stimulus)))
-    assert first_difference(expected, named_traces(engine.traces(stimulus))) is None
-    last = expected[f"layer{network.depth - 1}.v"][:, -1]
+    expected = named_traces(list(reference.simulate(network, stimulus)), network)
+    assert first_difference(expected, named_traces(engine.traces(stimulus), engine.network)) is None
+    last = expected[f"{network.array_names[-1]}.v"][:, -1]
     assert (engine.final_potentials(stimulus) == last).all()
 
 

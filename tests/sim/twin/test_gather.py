@@ -158,7 +158,8 @@ def test_a_network_that_gathers_equals_the_reference(share: float) -> None:
     assert expected[1].s.any()
     engine = Engine(network, path="gather")
     assert all(stage.sums.gather is not None for stage in engine._stages)  # type: ignore[union-attr]
-    assert first_difference(named_traces(expected), named_traces(engine.traces(spikes))) is None
+    named = (named_traces(each, network) for each in (expected, engine.traces(spikes)))
+    assert first_difference(*named) is None
     assert np.array_equal(engine.final_potentials(spikes), expected[-1].v[:, -1])
 
 

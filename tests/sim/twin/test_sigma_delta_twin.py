@@ -26,7 +26,7 @@ from strategies import frames_for, sigma_delta_networks, stimuli_for
 
 
 def states(network: Network, stimulus: Stimulus) -> dict[str, np.ndarray]:
-    return named_traces(list(reference.simulate(network, stimulus)))
+    return named_traces(list(reference.simulate(network, stimulus)), network)
 
 
 @settings(max_examples=examples(150))
@@ -38,8 +38,8 @@ def test_twin_equals_reference_by_every_path(data: st.DataObject) -> None:
     if data.draw(st.booleans()):
         engine._make(True, "auto")
     expected = states(network, stimulus)
-    assert first_difference(expected, named_traces(engine.traces(stimulus))) is None
-    last = expected[f"layer{network.depth - 1}.v"][:, -1]
+    assert first_difference(expected, named_traces(engine.traces(stimulus), engine.network)) is None
+    last = expected[f"{network.array_names[-1]}.v"][:, -1]
     assert np.array_equal(engine.final_potentials(stimulus), last)
 
 
@@ -67,7 +67,7 @@ def test_onnx_runtime_equals_reference(data: st.DataObject) -> None:
     name = "spikes" if stimulus.spikes is not None else "frames" if stimulus.framed else "pixels"
     got = dict(zip(names, ready.run(names, {name: np.ascontiguousarray(stimulus.values)}), strict=True))
     expected = states(network, stimulus)
-    assert np.array_equal(got.pop("potentials"), expected[f"layer{network.depth - 1}.v"][:, -1])
+    assert np.array_equal(got.pop("potentials"), expected[f"{network.array_names[-1]}.v"][:, -1])
     assert first_difference(expected, got) is None
 
 
@@ -79,7 +79,7 @@ def test_operations_are_those_of_messages_that_were_sent(data: st.DataObject) ->
     counts = count(network, Engine(network).run(stimulus, chunk=1))
     traces = states(network, stimulus)
     inputs = network.input_neurons is not None
-    sent = [traces[f"layer{k}.s"] for k in range(network.depth)]
+    sent = [traces[f"{name}.s"] for name in network.array_names]
     entering = sent if inputs else [stimulus.values, *sent]
     for k, (layer, before, after) in enumerate(network.synapses()):
         arrived = entering[k] != 0
@@ -136,7 +136,7 @@ def test_a_still_frame_is_the_same_frame_at_every_step(data: st.DataObject) -> N
     steps = network.time_steps or 4
     moving = np.repeat(still[:, None], steps, axis=1)
     engine = Engine(network)
-    one, other = (named_traces(engine.traces(Stimulus(None, x, steps))) for x in (still, moving))
+    one, other = (named_traces(engine.traces(Stimulus(None, x, steps)), engine.network) for x in (still, moving))
     assert first_difference(one, other) is None
 
 

@@ -21,8 +21,8 @@ from strategies import networks, spikes_for
 def test_twin_equals_reference(data: st.DataObject) -> None:
     network = data.draw(networks(transposed=True))
     spikes = data.draw(spikes_for(network))
-    expected = named_traces(list(reference.simulate(network, spikes)))
-    assert first_difference(expected, named_traces(Engine(network).traces(spikes))) is None
+    expected = named_traces(list(reference.simulate(network, spikes)), network)
+    assert first_difference(expected, named_traces(Engine(network).traces(spikes), network)) is None
 
 
 @settings(max_examples=examples(30))
@@ -45,13 +45,14 @@ def test_currents_that_wrap_and_potentials_that_saturate(sign: int) -> None:
     assert np.abs(expected.u).max() > 2**30, "the case no longer reaches the overflow it is there for"
     assert np.abs(expected.v).max() == 2**23 - 1
     got = Engine(network).traces(spikes)[0]
-    assert first_difference(named_traces([expected]), named_traces([got])) is None
+    named = (named_traces(each, network) for each in ([expected], [got]))
+    assert first_difference(*named) is None
 
 
 def test_first_difference_names_layer_step_and_neuron() -> None:
     network = Network((2,), (Dense(np.array([[2, 4], [6, 8]]), None, Lif(4096, 0, 100)),), time_steps=4)
-    traces = named_traces(Engine(network).traces(np.ones((2, 4, 2), np.uint8)))
+    traces = named_traces(Engine(network).traces(np.ones((2, 4, 2), np.uint8)), network)
     altered = {name: values.copy() for name, values in traces.items()}
-    altered["layer0.v"][1, 2, 1] += 5
-    before = int(traces["layer0.v"][1, 2, 1])
-    assert first_difference(traces, altered) == ("layer0.v", (1, 2, 1), before, before + 5)
+    altered["layer1.v"][1, 2, 1] += 5
+    before = int(traces["layer1.v"][1, 2, 1])
+    assert first_difference(traces, altered) == ("layer1.v", (1, 2, 1), before, before + 5)
