@@ -23,6 +23,11 @@ One step of :class:`FloatLif`::
     v <- keep * v + u + bias
     s  = v > threshold                                     strictly above
     v  = 0 where s
+
+Others that hold a neuron's parameters are these two with what another room adds: a config's text and its bounds
+(``NeuronConfig``), a surrogate gradient and a gain for training (:class:`esvae.neurons.cuba.Cuba`), numbers that are
+learned (:class:`esvae.model.learned.LearnedLif`), a library's own units (``NorseCell``, ``SlayerNeuron``), and what a
+foreign cell does beyond them until it is made of synapses (:class:`export.frontends.cell.Cell`).
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ import numpy as np
 from esvae.errors import NetFileError
 from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, RecurrentDense, Shape, Synapse
 from export.ir.floats import FloatNetwork
-from export.ir.geometry import matrix
+from export.ir.geometry import is_point, matrix
 from export.ir.labels import array_name, layer_labels
 from export.onnx.graph import OnnxGraph, image_from, metadata, save_model
 from export.onnx.sums import delayed
@@ -101,7 +101,7 @@ def _sums(graph: OnnxGraph, layer: Synapse, raster: str, before: Shape) -> str:
     """Weighted sums of all steps, float32 ``(steps * images, ...)``; a recurrent layer's of its inputs alone."""
     if isinstance(layer, RecurrentDense):
         return graph.op("MatMul", graph.reshape(raster, (-1, layer.inputs)), graph.constant(layer.weight.T, np.float32))
-    if isinstance(layer, Dense) or before[1:] == (1, 1):
+    if isinstance(layer, Dense) or is_point(before):
         weight = matrix(layer, before).T
         if isinstance(layer, Dense):
             raster, weight = delayed(graph, raster, layer)

@@ -59,7 +59,7 @@ from export.ir import (
     lif_of,
 )
 from export.ir.bounds import largest_current, largest_sum
-from export.ir.geometry import matrix
+from export.ir.geometry import is_point, matrix
 from export.ir.labels import array_name
 from export.ir.phases import phases
 from export.onnx.first_spikes import potentials_told
@@ -199,7 +199,7 @@ class _Writer:
             found = self._products(*delayed(graph, raster, layer))
         elif isinstance(layer, RecurrentDense):
             found = self._products(raster, layer.weight.T)
-        elif before[1:] == (1, 1):
+        elif is_point(before):
             found = self._products(raster, matrix(layer, before).T)
         else:
             rows = graph.reshape(raster, (-1, *before))
