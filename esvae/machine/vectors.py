@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from llvmlite import ir
 from numba.extending import intrinsic
 
-__all__ = ["first_of", "instruction", "load_vector", "splat", "store_vector"]
+__all__ = ["first_of", "instruction", "load_vector", "repeated", "splat", "store_vector"]
 
-_I32 = ir.IntType(32)
+_I32, _I64 = ir.IntType(32), ir.IntType(64)
 
 
 def instruction(define: Callable[..., Any]) -> Any:
@@ -40,3 +40,36 @@ def splat(builder: Any, value: Any, kind: Any) -> Any:
     nothing = ir.Constant(kind, ir.Undefined)
     one = builder.insert_element(nothing, value, ir.Constant(_I32, 0))
     return builder.shuffle_vector(one, nothing, ir.Constant(ir.VectorType(_I32, kind.count), None))
+
+
+def repeated(
+    builder: Any, first: Any, last: Any, starts: Sequence[Any], step: Callable[[Any, Sequence[Any]], Sequence[Any]]
+) -> list[Any]:
+    """A loop that keeps values in registers.
+
+    Args:
+        builder: of the function.
+        first, last: the loop's numbers are those from ``first`` on below ``last``, int64; there may be none.
+        starts: the values before it.
+        step: builds what is done for a number, and gives the values after it from those before it.
+
+    Returns:
+        The values after the last number.
+    """
+    entry, loop, done = builder.block, builder.append_basic_block(), builder.append_basic_block()
+    builder.cbranch(builder.icmp_signed("<", first, last), loop, done)
+    builder.position_at_end(loop)
+    number, before = builder.phi(_I64), [builder.phi(start.type) for start in starts]
+    after = step(number, before)
+    following = builder.add(number, ir.Constant(_I64, 1))
+    end = builder.block
+    builder.cbranch(builder.icmp_signed("<", following, last), loop, done)
+    for value, start, then in zip([number, *before], [first, *starts], [following, *after], strict=True):
+        value.add_incoming(start, entry)
+        value.add_incoming(then, end)
+    builder.position_at_end(done)
+    found = [builder.phi(start.type) for start in starts]
+    for value, start, then in zip(found, starts, after, strict=True):
+        value.add_incoming(start, entry)
+        value.add_incoming(then, end)
+    return found

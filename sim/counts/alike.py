@@ -8,6 +8,7 @@ each channel has. The same bytes are added over images on their way, which are t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from llvmlite import ir
 from numba import types
 
 from esvae.machine.jit import kernel, part
-from esvae.machine.vectors import first_of, instruction, load_vector, store_vector
+from esvae.machine.vectors import first_of, instruction, load_vector, repeated, store_vector
 
 __all__ = ["TOGETHER", "Alike", "Tally", "counting_alike", "counting_narrow"]
 
@@ -103,31 +104,19 @@ def _add_pixels(
         rows, pixels, seen, into = (first_of(context, builder, signature.args[k], args[k]) for k in (0, 3, 6, 8))
         starts = [builder.add(args[1], builder.mul(args[2], ir.Constant(_I64, k))) for k in range(count)]
         images, neurons = [builder.gep(rows, [start]) for start in starts], builder.gep(seen, [args[7]])
-        entry, loop, done = builder.block, builder.append_basic_block(), builder.append_basic_block()
-        builder.cbranch(builder.icmp_signed("<", args[4], args[5]), loop, done)
-        builder.position_at_end(loop)
-        j, before = builder.phi(_I64), [builder.phi(vector) for _ in images]
-        pixel = builder.sext(builder.load(builder.gep(pixels, [j])), _I64)
-        given = [load_vector(builder, builder.gep(image, [pixel]), vector) for image in images]
-        fired = [builder.select(builder.icmp_unsigned("<", spikes, one), spikes, one) for spikes in given]
-        after = [builder.add(total, spikes) for total, spikes in zip(before, fired, strict=True)]
-        place = builder.gep(neurons, [pixel])
-        found = load_vector(builder, place, vector)
-        for spikes in fired:
-            found = builder.add(found, spikes)
-        store_vector(builder, found, place)
-        following = builder.add(j, ir.Constant(_I64, 1))
-        builder.cbranch(builder.icmp_signed("<", following, args[5]), loop, done)
-        j.add_incoming(args[4], entry)
-        j.add_incoming(following, loop)
-        for total, step in zip(before, after, strict=True):
-            total.add_incoming(zero, entry)
-            total.add_incoming(step, loop)
-        builder.position_at_end(done)
-        ends = [builder.phi(vector) for _ in images]
-        for end, step in zip(ends, after, strict=True):
-            end.add_incoming(zero, entry)
-            end.add_incoming(step, loop)
+
+        def step(number: Any, before: Sequence[Any]) -> list[Any]:
+            pixel = builder.sext(builder.load(builder.gep(pixels, [number])), _I64)
+            given = [load_vector(builder, builder.gep(image, [pixel]), vector) for image in images]
+            fired = [builder.select(builder.icmp_unsigned("<", spikes, one), spikes, one) for spikes in given]
+            place = builder.gep(neurons, [pixel])
+            found = load_vector(builder, place, vector)
+            for spikes in fired:
+                found = builder.add(found, spikes)
+            store_vector(builder, found, place)
+            return [builder.add(total, spikes) for total, spikes in zip(before, fired, strict=True)]
+
+        ends = repeated(builder, args[4], args[5], [zero] * count, step)
         for k, end in enumerate(ends):
             store_vector(builder, end, builder.gep(into, [ir.Constant(_I64, k * vector.count)]))
         return context.get_dummy_value()

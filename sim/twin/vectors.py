@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from llvmlite import ir
 from numba import types
 
-from esvae.machine.vectors import first_of, instruction, load_vector, splat, store_vector
+from esvae.machine.vectors import first_of, instruction, load_vector, repeated, splat, store_vector
 
 __all__ = ["add_rows", "fired", "ones", "put_places"]
 
@@ -77,23 +78,14 @@ def add_rows(
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         places = [first_of(context, builder, signature.args[k], args[k]) for k in (0, 2, 4)]
         table, zero = builder.gep(places[1], [args[3]]), ir.Constant(half, None)
-        entry, loop, done = builder.block, builder.append_basic_block(), builder.append_basic_block()
-        builder.cbranch(builder.icmp_signed("<", args[5], args[6]), loop, done)
-        builder.position_at_end(loop)
-        j, both, high = builder.phi(_I64), builder.phi(half), builder.phi(half)
-        row = builder.sext(builder.load(builder.gep(places[2], [j])), _I64)
-        pairs = load_vector(builder, builder.gep(table, [row]), half)
-        after = builder.add(both, pairs), builder.add(high, builder.lshr(pairs, byte))
-        following = builder.add(j, ir.Constant(_I64, 1))
-        builder.cbranch(builder.icmp_signed("<", following, args[6]), loop, done)
-        for value, start, step in ((j, args[5], following), (both, zero, after[0]), (high, zero, after[1])):
-            value.add_incoming(start, entry)
-            value.add_incoming(step, loop)
-        builder.position_at_end(done)
-        found = [builder.phi(half) for _ in after]
-        for value, step in zip(found, after, strict=True):
-            value.add_incoming(zero, entry)
-            value.add_incoming(step, loop)
+
+        def step(number: Any, before: Sequence[Any]) -> tuple[Any, Any]:
+            row = builder.sext(builder.load(builder.gep(places[2], [number])), _I64)
+            pairs = load_vector(builder, builder.gep(table, [row]), half)
+            both, high = before
+            return builder.add(both, pairs), builder.add(high, builder.lshr(pairs, byte))
+
+        found = repeated(builder, args[5], args[6], [zero, zero], step)
         low = builder.sub(found[0], builder.shl(found[1], byte))
         offsets = builder.mul(builder.sub(args[6], args[5]), args[7])
         beside = splat(builder, builder.trunc(offsets, _I16), half)
