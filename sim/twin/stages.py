@@ -8,13 +8,13 @@ messages are int32, and their sums of the narrowest type that the largest messag
 from __future__ import annotations
 
 from functools import partial
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import torch
 
 from esvae.chip.formats import ACCUMULATOR_BITS, REGISTER_BITS
-from export.ir import Delta, Dense, InputNeurons, Lif, Neuron, RecurrentDense, Shape, Synapse, is_graded
+from export.ir import Dense, GradedNeuron, InputNeurons, Lif, Neuron, RecurrentDense, Shape, Synapse
 from export.ir.bounds import largest_sum
 from export.netx.rules import filling_shift
 from sim.counts.alike import Tally
@@ -31,23 +31,82 @@ __all__ = ["InputStage", "Stage", "States"]
 States: TypeAlias = tuple[torch.Tensor, "torch.Tensor | None", "torch.Tensor | None"]
 
 
-class _Neurons:
+class _Neurons(Protocol):
     """The neurons of a layer: integer state on the CPU by numba, elsewhere by torch.
+
+    Every neuron model is run by one of the classes below, which a stage chooses when it is made.
+    """
+
+    def driven(self, drive: torch.Tensor, steps: int, resets: np.ndarray, trace: bool) -> tuple[torch.Tensor, States]:
+        """What leaves input neurons, which an image or frames drive as biases, and their states."""
+
+    def behind(
+        self,
+        sums: LayerSums | MessageSums,
+        raster: torch.Tensor,
+        bias: torch.Tensor,
+        reach: int,
+        resets: np.ndarray,
+        trace: bool,
+        tally: Tally | None,
+    ) -> tuple[torch.Tensor, States]:
+        """What leaves neurons behind synapses, and their states.
+
+        Args:
+            sums: gives what arrives of ``raster``.
+            bias: int32 ``(1, neurons)``.
+            reach: what no magnitude of a sum is above; of messages, where none is above 1.
+            resets, trace, tally: as of :meth:`Stage.run`.
+        """
+
+
+class _Spiking:
+    """Neurons that integrate and fire.
 
     Args:
         neuron: which.
         bits: width to which what arrives is wrapped.
-        device, portable: as of :class:`Stage`.
+        portable: as of :class:`Stage`.
         loop: synapses from the neurons to themselves, or None.
+        memoryless: the same as a law of each sum alone, where spikes enter and there is one.
     """
 
     def __init__(
-        self, neuron: Neuron | Delta, bits: int, device: torch.device, portable: bool, loop: Loop | None = None
+        self, neuron: Lif, bits: int, portable: bool, loop: Loop | None = None, memoryless: Memoryless | None = None
     ) -> None:
-        self.neuron, self.bits = neuron, bits
-        self.device, self.portable, self.loop = device, portable, loop
+        self._neuron, self._bits, self._portable, self._loop = neuron, bits, portable, loop
+        self._memoryless = memoryless
 
-    def run(
+    def driven(self, drive: torch.Tensor, steps: int, resets: np.ndarray, trace: bool) -> tuple[torch.Tensor, States]:
+        """Of images ``(images, neurons)``."""
+        return self._run(torch.zeros(steps, *drive.shape, device=drive.device), 0, drive, resets, trace)
+
+    def behind(
+        self,
+        sums: LayerSums | MessageSums,
+        raster: torch.Tensor,
+        bias: torch.Tensor,
+        reach: int,
+        resets: np.ndarray,
+        trace: bool,
+        tally: Tally | None,
+    ) -> tuple[torch.Tensor, States]:
+        """Spikes; a tally counts them where the memoryless law gives them."""
+        if isinstance(sums, MessageSums):
+            a, message = sums(raster)
+            return self._run(a, reach * message, bias, resets, trace)
+        if self._memoryless is not None and not trace:
+            gather = sums.gathering(raster)
+            if gather is not None and gather.by_image(raster):
+                spikes, v_end = gather.fire(raster, self._memoryless, resets, tally)
+                return spikes, (v_end, None, None)
+        a, places = sums.placed(raster)
+        if self._memoryless is not None and not trace and a.dtype != torch.float64:
+            fired, ends = run_memoryless(a.numpy(), self._memoryless, resets, places, tally)
+            return torch.from_numpy(fired), (torch.from_numpy(ends), None, None)
+        return self._run(a, reach, bias, resets, trace, places)
+
+    def _run(
         self,
         a: torch.Tensor,
         reach: int,
@@ -56,40 +115,59 @@ class _Neurons:
         trace: bool,
         places: Places | None = None,
     ) -> tuple[torch.Tensor, States]:
-        """The spikes that the sums ``a``, none above ``reach``, give, and the states; ``a`` may be overwritten."""
-        assert isinstance(self.neuron, Lif)
-        if self.portable:
-            back = None if self.loop is None else self.loop.matrix(a)
-            spikes, v_end, u, v = run_lif_torch(
-                a, bias, self.neuron, resets=resets, bits=self.bits, trace=trace, recurrent=back
-            )
+        """Spikes of the sums ``a``, none above ``reach``; ``a`` may be overwritten."""
+        neuron, bits = self._neuron, self._bits
+        if self._portable:
+            back = None if self._loop is None else self._loop.matrix(a)
+            spikes, v_end, u, v = run_lif_torch(a, bias, neuron, resets=resets, bits=bits, trace=trace, recurrent=back)
             return spikes, (v_end, u, v)
-        if self.loop is not None:
-            found = self.loop.run(a.numpy(), bias.numpy(), self.neuron, resets=resets, trace=trace)
+        if self._loop is not None:
+            found = self._loop.run(a.numpy(), bias.numpy(), neuron, resets=resets, trace=trace)
         else:
             found = run_lif(
-                a.numpy(),
-                bias.numpy(),
-                self.neuron,
-                reach=reach,
-                resets=resets,
-                bits=self.bits,
-                trace=trace,
-                places=places,
+                a.numpy(), bias.numpy(), neuron, reach=reach, resets=resets, bits=bits, trace=trace, places=places
             )
         kept = [None if x is None else torch.from_numpy(x) for x in found[2:]]
         return torch.from_numpy(found[0]), (torch.from_numpy(found[1]), kept[0], kept[1])
 
-    def send(
+
+class _Graded:
+    """Neurons that send messages: sigma-delta and its halves. They are never reset.
+
+    Args:
+        neuron, bits, portable: as of :class:`_Spiking`.
+    """
+
+    def __init__(self, neuron: GradedNeuron, bits: int, portable: bool) -> None:
+        self._neuron, self._bits, self._portable = neuron, bits, portable
+
+    def driven(self, drive: torch.Tensor, steps: int, resets: np.ndarray, trace: bool) -> tuple[torch.Tensor, States]:
+        """Of frames ``(steps, images, neurons)``."""
+        return self._run(None, drive, (steps, *drive.shape[1:]), trace)
+
+    def behind(
+        self,
+        sums: LayerSums | MessageSums,
+        raster: torch.Tensor,
+        bias: torch.Tensor,
+        reach: int,
+        resets: np.ndarray,
+        trace: bool,
+        tally: Tally | None,
+    ) -> tuple[torch.Tensor, States]:
+        """Messages; sums of any size are taken, and none are counted on their way."""
+        a = sums(raster)[0] if isinstance(sums, MessageSums) else sums(raster)
+        return self._run(a, bias[None], (a.shape[0], a.shape[1], a.shape[2]), trace)
+
+    def _run(
         self, a: torch.Tensor | None, bias: torch.Tensor, shape: tuple[int, int, int], trace: bool
     ) -> tuple[torch.Tensor, States]:
-        """The messages that the sums ``a``, or frames as ``bias``, give, and the states."""
-        assert not isinstance(self.neuron, Lif)
-        if self.portable:
-            messages, end, u, v = run_graded_torch(a, bias, self.neuron, shape, bits=self.bits, trace=trace)
+        """Messages of the sums ``a``, or of frames as ``bias``."""
+        if self._portable:
+            messages, end, u, v = run_graded_torch(a, bias, self._neuron, shape, bits=self._bits, trace=trace)
             return messages, (end, u, v)
         sums = None if a is None else a.numpy()
-        sent, ends, *kept = run_graded(sums, bias.numpy(), self.neuron, shape, bits=self.bits, trace=trace)
+        sent, ends, *kept = run_graded(sums, bias.numpy(), self._neuron, shape, bits=self._bits, trace=trace)
         sigma, act = (None if x is None else torch.from_numpy(x) for x in kept)
         return torch.from_numpy(sent), (torch.from_numpy(ends), sigma, act)
 
@@ -98,8 +176,13 @@ class InputStage:
     """Input neurons: images or frames are their biases, and nothing arrives over synapses."""
 
     def __init__(self, layer: InputNeurons, shape: Shape, device: torch.device, portable: bool) -> None:
-        self.shape = shape
-        self._neurons = _Neurons(layer.neuron, REGISTER_BITS, device, portable)
+        self.shape, self._device = shape, device
+        neuron = layer.neuron
+        self._neurons: _Neurons
+        if isinstance(neuron, Lif):
+            self._neurons = _Spiking(neuron, REGISTER_BITS, portable)
+        else:
+            self._neurons = _Graded(neuron, REGISTER_BITS, portable)
 
     @torch.inference_mode()
     def run(self, images: np.ndarray, steps: int, resets: np.ndarray, trace: bool) -> tuple[torch.Tensor, States]:
@@ -110,11 +193,8 @@ class InputStage:
         rows = images.reshape(*images.shape[: 1 + framed], -1)
         rows = rows if order is None else rows[..., order]
         rows = rows.swapaxes(0, 1) if framed else rows
-        bias = torch.from_numpy(np.ascontiguousarray(rows, dtype=np.int32)).to(self._neurons.device)
-        if framed:
-            return self._neurons.send(None, bias, (steps, *bias.shape[1:]), trace)
-        a = torch.zeros(steps, *bias.shape, device=bias.device)
-        return self._neurons.run(a, 0, bias, resets, trace)
+        drive = torch.from_numpy(np.ascontiguousarray(rows, dtype=np.int32)).to(self._device)
+        return self._neurons.driven(drive, steps, resets, trace)
 
 
 class Stage:
@@ -145,7 +225,6 @@ class Stage:
         path: Path,
         graded: bool = False,
     ) -> None:
-        self.graded = graded
         self.layer, self.input_shape, self.shape = layer, input_shape, output_shape
         bits = ACCUMULATOR_BITS
         if isinstance(layer, Dense | RecurrentDense):
@@ -154,22 +233,27 @@ class Stage:
         self.sums: LayerSums | MessageSums
         if graded:
             self.sums = MessageSums(layer, make, bits, path)
-            self._largest = largest_sum(layer)
+            self._reach = largest_sum(layer)
         else:
             # Off the CPU a convolution is a matrix product in float64: exact in whatever order a device sums.
             self.sums = make(torch.float64 if portable else exact_type(layer), path)
             # Of messages, which are signed, magnitudes add up; of spikes only weights of one sign, and those that meet.
-            self._largest = self.sums.reach
+            self._reach = self.sums.reach
+        bias = torch.from_numpy(_bias(layer, output_shape))
+        self._bias = bias.to(device)
         loop = Loop(layer.recurrent) if isinstance(layer, RecurrentDense) else None
-        wide = loop is not None or (isinstance(layer, Dense) and layer.delay is not None)
+        if loop is not None or (isinstance(layer, Dense) and layer.delay is not None):
+            bits = REGISTER_BITS
         neuron = layer.neuron
+        self._neurons: _Neurons
         if isinstance(neuron, Lif):
-            neuron = neuron.spread(output_shape, memory_order(output_shape))
-        self._neurons = _Neurons(neuron, REGISTER_BITS if wide else bits, device, portable, loop)
-        self._bias = torch.from_numpy(_bias(layer, output_shape)).to(device)
-        self._memoryless: Memoryless | None = None
-        if isinstance(neuron, Lif) and loop is None and not portable and not graded:
-            self._memoryless = Memoryless.of(neuron, self._bias.numpy(), self._largest)
+            lif = neuron.spread(output_shape, memory_order(output_shape))
+            memoryless = None
+            if loop is None and not portable and not graded:
+                memoryless = Memoryless.of(lif, bias.numpy(), self._reach)
+            self._neurons = _Spiking(lif, bits, portable, loop, memoryless)
+        else:
+            self._neurons = _Graded(neuron, bits, portable)
 
     @torch.inference_mode()
     def settle(self) -> None:
@@ -183,22 +267,7 @@ class Stage:
     ) -> tuple[torch.Tensor, States]:
         """Spikes or messages ``(steps, images, inputs)`` to spikes or messages ``(steps, images, neurons)``, and the
         neurons' states; a tally counts spikes on their way, where it can."""
-        if is_graded(self.layer.neuron):
-            a = self.sums(raster)[0] if isinstance(self.sums, MessageSums) else self.sums(raster)
-            return self._neurons.send(a, self._bias[None], (a.shape[0], a.shape[1], a.shape[2]), trace)
-        if isinstance(self.sums, MessageSums):
-            a, message = self.sums(raster)
-            return self._neurons.run(a, self._largest * message, self._bias, resets, trace)
-        if self._memoryless is not None and not trace:
-            gather = self.sums.gathering(raster)
-            if gather is not None and gather.by_image(raster):
-                spikes, v_end = gather.fire(raster, self._memoryless, resets, tally)
-                return spikes, (v_end, None, None)
-        a, places = self.sums.placed(raster)
-        if self._memoryless is not None and not trace and a.dtype != torch.float64:
-            fired, ends = run_memoryless(a.numpy(), self._memoryless, resets, places, tally)
-            return torch.from_numpy(fired), (torch.from_numpy(ends), None, None)
-        return self._neurons.run(a, self._largest, self._bias, resets, trace, places)
+        return self._neurons.behind(self.sums, raster, self._bias, self._reach, resets, trace, tally)
 
 
 def _bias(layer: Synapse, shape: Shape) -> np.ndarray:

@@ -42,6 +42,7 @@ def test_places_that_are_named_are_there() -> None:
         ("deploy/opening.py", "def open_network("),
         ("deploy/opening.py", "def network_file("),
         ("deploy/commands/export.py", "output_file("),
+        ("sim/twin/stages.py", "class _Neurons("),
     ):
         assert name in (ROOT / file).read_text("utf-8"), (file, name)
 
