@@ -89,7 +89,7 @@ class Engine:
     def __init__(
         self, network: Network, device: str = "cpu", *, memory: int = DEFAULT_MEMORY, path: Path = "auto"
     ) -> None:
-        self.network, self._memory, self._settled = network, memory, False
+        self.network, self._memory, self._settled = network, memory, set[bool]()
         self._device = _checked_device(device)
         if self._device.type == "cpu":
             keep_large_blocks()
@@ -164,7 +164,7 @@ class Engine:
             return function(self._activities(stimulus.part(part.start, part.stop), trace, some), part)
 
         for images in _in_chunks(len(stimulus), size):
-            parts = [images] if chunk else self._shared(images, stimulus.steps)
+            parts = [images] if chunk else self._shared(images, stimulus.steps, trace)
             for part, each in zip(parts, each_in_a_thread(found, parts), strict=True):
                 yield each
                 if progress is not None:
@@ -187,21 +187,21 @@ class Engine:
             return logical(v_end, self._shapes[-1]).cpu().numpy()
 
         for images in _in_chunks(len(stimulus), size):
-            yield np.concatenate(each_in_a_thread(end, self._shared(images, stimulus.steps)))
+            yield np.concatenate(each_in_a_thread(end, self._shared(images, stimulus.steps, False)))
             if progress is not None:
                 progress(images.stop)
 
-    def _shared(self, images: range, steps: int) -> list[range]:
+    def _shared(self, images: range, steps: int, trace: bool) -> list[range]:
         """Images in equal parts, one for each thread, where there are enough and they are computed in threads."""
         updates = steps * sum(math.prod(shape) for shape in self._shapes)
         hands = numba.get_num_threads() if self._device.type == "cpu" else 1
         if hands == 1 or len(images) < hands or len(images) * updates < hands * _SHARE:
             return [images]
-        if not self._settled:
+        if trace not in self._settled:
             with threads(1):
                 for stage in self._stages:
-                    stage.settle()
-            self._settled = True
+                    stage.settle(trace)
+            self._settled.add(trace)
         cuts = [images.start + len(images) * hand // hands for hand in range(hands + 1)]
         return [range(*pair) for pair in itertools.pairwise(cuts)]
 

@@ -15,6 +15,7 @@ Where a current is gone after a step, neurons follow at once, while the sums of 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from export.ir.limits import products
 from sim.counts.alike import TOGETHER, Tally, counting_narrow
 from sim.twin.lif_kernel import Memoryless, at_rest, memoryless_step
 from sim.twin.pieces import LANES, Pieces
-from sim.twin.trial import SumsOf, least_seconds
+from sim.twin.trial import least_seconds, raster_for
 from sim.twin.vectors import add_rows, fired, ones, put_places
 
 __all__ = ["GATHERED_REACH", "GatherSums"]
@@ -47,13 +48,11 @@ _NO_NEURONS = (
     np.empty((0, 0), np.int32),
     np.empty((0, 0, 0), np.uint8),
 )
-#: Activity and rows of a trial.
-_TRIED, _ROWS = 0.25, 64
+#: Activity of a trial.
+_TRIED = 0.25
 #: Products of a layer to a nanosecond, about, those of silent inputs among them (published decoders: 17 to 500).
 _PER_NANOSECOND = 128
-#: Products of a trial that are not left out.
-_TRIAL = 1 << 25
-#: Of each form of a layer tried in this process, the share of inputs up to which to gather.
+#: Of each form of a layer tried in this process, sums alone or with neurons, the share of inputs up to which to gather.
 _worth: dict[tuple[object, ...], float] = {}
 
 
@@ -163,15 +162,11 @@ class GatherSums:
         input_shape, output_shape: ``(C, H, W)``.
         scale: by which weights are divided before they are added: 2 where all are even, else 1.
         reach: what no magnitude of a sum is above, less than ``scale`` times :data:`GATHERED_REACH`.
-
-    Attributes:
-        activity: share of inputs that fire up to which to take this form.
     """
 
     def __init__(
         self, layer: Conv | ConvTranspose, input_shape: Shape, output_shape: Shape, scale: int, reach: int
     ) -> None:
-        self.activity = 1.0
         self._scale, self._reach = scale, reach
         self._inputs, self._products = math.prod(input_shape), products(layer, input_shape, output_shape)
         self._neurons = math.prod(output_shape)
@@ -261,19 +256,22 @@ class GatherSums:
         steps, images, _ = raster.shape
         return images >= hands(steps * images, self._row)
 
-    def worth(self, other: SumsOf) -> float:
+    def worth(self, other: Callable[[torch.Tensor], object], neuron: Memoryless | None = None) -> float:
         """The share of inputs that fire up to which it is faster than ``other``, whose time does not depend on it.
 
         Layers of one form are tried out once a process.
+
+        Args:
+            other: gives the sums; or, with a ``neuron``, what neurons fire that follow them.
+            neuron: follows these sums at once.
         """
-        if self._form not in _worth:
-            rows = max(1, min(_ROWS, _TRIAL // self._products))
-            draws = np.random.default_rng(0).random((rows, 1, self._inputs), np.float32)
-            some = torch.from_numpy((draws < _TRIED).astype(np.uint8))
-            cases = ((self, torch.zeros_like(some)), (self, some), (other, some))
+        key = (*self._form, neuron is None)
+        if key not in _worth:
             with threads(1):  # so small a trial would measure how threads begin
-                for form, raster in cases:
-                    form(raster)
-                none, few, full = least_seconds(*cases)
-            _worth[self._form] = min(max((full - none) / max(few - none, 1e-9) * _TRIED, 0.0), 1.0)
-        return _worth[self._form]
+                some = raster_for(other, self._inputs, self._neurons, products=self._products, active=_TRIED)
+                resets = np.zeros(len(some), bool)
+                this = self if neuron is None else lambda raster: self.fire(raster, neuron, resets)
+                this(some)
+                none, few, full = least_seconds((this, torch.zeros_like(some)), (this, some), (other, some))
+            _worth[key] = min(max((full - none) / max(few - none, 1e-9) * _TRIED, 0.0), 1.0)
+        return _worth[key]

@@ -33,12 +33,10 @@ from export.ir.limits import products
 from export.ir.phases import phases
 from sim.twin.lif_kernel import Places
 from sim.twin.synapses import logical
-from sim.twin.trial import SumsOf, least_seconds
+from sim.twin.trial import SumsOf, least_seconds, raster_for
 
 __all__ = ["ByteSums", "byte_sums", "int8_parts"]
 
-#: Products of a trial, and the most rows of a raster that make them.
-_TRIED, _ROWS = 1 << 25, 64
 #: What operators raise that are missing, have other arguments, or refuse a shape.
 _REFUSED = (AttributeError, NotImplementedError, RuntimeError, TypeError)
 #: Of each shape tried in this process, how many times as fast as floats 8-bit products are; 0 where they do not hold.
@@ -162,9 +160,8 @@ def _gain(
     output_shape: Shape,
 ) -> float:
     """How many times as fast as floats, on spikes at random; 0 where a sum is another."""
-    rows = max(1, min(_ROWS, _TRIED // products(layer, input_shape, output_shape)))
-    draws = np.random.default_rng(0).integers(0, 2, (rows, 1, math.prod(input_shape)), np.uint8)
-    raster = torch.from_numpy(draws)
+    sizes = math.prod(input_shape), math.prod(output_shape)
+    raster = raster_for(plain, *sizes, products=products(layer, input_shape, output_shape), active=0.5)
     sums = found(raster) if found.places is None else found.places.in_order_of_neurons(found(raster))
     if not torch.equal(sums, plain(raster)):
         return 0.0

@@ -59,6 +59,9 @@ class _Neurons(Protocol):
             resets, trace, tally: as of :meth:`Stage.run`.
         """
 
+    def settle(self, sums: LayerSums, trace: bool) -> None:
+        """Decides by trials how :meth:`behind` computes."""
+
 
 class _Spiking:
     """Neurons that integrate and fire.
@@ -95,16 +98,20 @@ class _Spiking:
         if isinstance(sums, MessageSums):
             a, message = sums(raster)
             return self._run(a, reach * message, bias, resets, trace)
-        if self._memoryless is not None and not trace:
-            gather = sums.gathering(raster)
-            if gather is not None and gather.by_image(raster):
-                spikes, v_end = gather.fire(raster, self._memoryless, resets, tally)
-                return spikes, (v_end, None, None)
-        a, places = sums.placed(raster)
-        if self._memoryless is not None and not trace and a.dtype != torch.float64:
-            fired, ends = run_memoryless(a.numpy(), self._memoryless, resets, places, tally)
+        law = None if trace else self._memoryless
+        gather = sums.gathering(raster, law)
+        if gather is not None and law is not None and gather.by_image(raster):
+            spikes, v_end = gather.fire(raster, law, resets, tally)
+            return spikes, (v_end, None, None)
+        a, places = sums.placed(raster, gather)
+        if law is not None and a.dtype != torch.float64:
+            fired, ends = run_memoryless(a.numpy(), law, resets, places, tally)
             return torch.from_numpy(fired), (torch.from_numpy(ends), None, None)
         return self._run(a, reach, bias, resets, trace, places)
+
+    def settle(self, sums: LayerSums, trace: bool) -> None:
+        """Sums and neurons together, where the memoryless law holds."""
+        sums.settle(None if trace else self._memoryless)
 
     def _run(
         self,
@@ -158,6 +165,10 @@ class _Graded:
         """Messages; sums of any size are taken, and none are counted on their way."""
         a = sums(raster)[0] if isinstance(sums, MessageSums) else sums(raster)
         return self._run(a, bias[None], (a.shape[0], a.shape[1], a.shape[2]), trace)
+
+    def settle(self, sums: LayerSums, trace: bool) -> None:
+        """Sums alone."""
+        sums.settle()
 
     def _run(
         self, a: torch.Tensor | None, bias: torch.Tensor, shape: tuple[int, int, int], trace: bool
@@ -256,10 +267,10 @@ class Stage:
             self._neurons = _Graded(neuron, bits, portable)
 
     @torch.inference_mode()
-    def settle(self) -> None:
+    def settle(self, trace: bool) -> None:
         """Decides by trials how sums are computed, before several threads run it."""
         if isinstance(self.sums, LayerSums):
-            self.sums.settle()
+            self._neurons.settle(self.sums, trace)
 
     @torch.inference_mode()
     def run(

@@ -24,7 +24,7 @@ from export.ir.limits import columns
 from sim.twin.events import EventSums
 from sim.twin.gather import GatherSums
 from sim.twin.int8 import ByteSums, byte_sums
-from sim.twin.lif_kernel import Places
+from sim.twin.lif_kernel import Memoryless, Places, run_memoryless
 from sim.twin.synapses import (
     DenseSums,
     exact_type,
@@ -95,12 +95,16 @@ class LayerSums:
 
     def __call__(self, raster: torch.Tensor) -> torch.Tensor:
         """Spikes ``(steps, images, inputs)``, uint8, to sums, whole numbers ``(steps, images, neurons)``."""
-        sums, places = self.placed(raster)
+        sums, places = self.placed(raster, self.gathering(raster))
         return sums if places is None else places.in_order_of_neurons(sums)
 
-    def placed(self, raster: torch.Tensor) -> tuple[torch.Tensor, Places | None]:
-        """As a call, in memory of their own; and where they lie there, if not in the order of the neurons."""
-        gather = self.gathering(raster)
+    def placed(self, raster: torch.Tensor, gather: GatherSums | None) -> tuple[torch.Tensor, Places | None]:
+        """As a call, in memory of their own; and where they lie there, if not in the order of the neurons.
+
+        Args:
+            raster: spikes.
+            gather: what :meth:`gathering` gives; where that is None, another form is taken.
+        """
         if gather is not None:
             return gather(raster), None
         if self.gather is None and self.events is not None:
@@ -111,14 +115,29 @@ class LayerSums:
             return self.bytes(raster), self.bytes.places
         return self.products(raster), None
 
-    def gathering(self, raster: torch.Tensor) -> GatherSums | None:
-        """The gathered form, where it is to be taken for a raster."""
+    def gathering(self, raster: torch.Tensor, neuron: Memoryless | None = None) -> GatherSums | None:
+        """The gathered form, where it is to be taken for a raster: for the sums, or for a neuron that follows them at
+        once."""
         gather = self.gather
-        return gather if gather is not None and _active(raster) <= gather.activity else None
+        return gather if gather is not None and _active(raster) <= self._worth(gather, neuron) else None
 
-    def settle(self) -> None:
-        """Tries out which form is the fastest, which else the first raster does."""
-        _ = self.gather, self.bytes
+    def settle(self, neuron: Memoryless | None = None) -> None:
+        """Tries out which form is the fastest, for the sums or for a neuron, which else the first raster does."""
+        if self.gather is not None:
+            self._worth(self.gather, neuron)
+        else:
+            _ = self.bytes
+
+    def _worth(self, gather: GatherSums, neuron: Memoryless | None) -> float:
+        """The share of inputs that fire up to which to gather."""
+        if not self._tries:
+            return 1.0
+
+        def other(raster: torch.Tensor) -> object:
+            sums, places = self.placed(raster, None)
+            return sums if neuron is None else run_memoryless(sums.numpy(), neuron, np.zeros(len(sums), bool), places)
+
+        return gather.worth(other, neuron)
 
     @cached_property
     def reach(self) -> int:
@@ -135,10 +154,7 @@ class LayerSums:
     def gather(self) -> GatherSums | None:
         """The sums gathered from what fired, where they hold."""
         given = self._of_the_raster
-        found = GatherSums.of(*given, self.reach) if self._gathered and given is not None else None
-        if found is not None and self._tries:
-            found.activity = found.worth(self.products if self.bytes is None else self.bytes)
-        return found
+        return GatherSums.of(*given, self.reach) if self._gathered and given is not None else None
 
     @cached_property
     def _of_the_raster(self) -> tuple[Conv | ConvTranspose | Dense, Shape, Shape] | None:

@@ -171,12 +171,13 @@ def test_what_is_worth_it_is_tried_once_for_layers_of_one_form() -> None:
         asked.append(len(raster))
         return raster @ raster.transpose(1, 2)
 
-    shares = []
+    shares, calls = [], []
     for _ in range(2):
         found = GatherSums.of(layer, (300,), (64,), 300)
         assert found is not None
         shares.append(found.worth(other))
-    assert len(asked) == 4
+        calls.append(len(asked))
+    assert calls[0] == calls[1] >= 4
     assert shares[0] == shares[1]
     assert 0 <= shares[0] <= 1
 
