@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from esvae.arrays import Bool, Int32, Real, UInt8
 from esvae.chip.formats import STATE_SHIFT
 from esvae.machine.jit import hands, kernel, part, side_by_side
 from esvae.machine.threads import threads
@@ -208,7 +209,9 @@ class GatherSums:
             return None
         return GatherSums(layer, input_shape, output_shape, scale, reach)
 
-    def __call__(self, raster: torch.Tensor) -> torch.Tensor:
+    def __call__(
+        self, raster: UInt8[torch.Tensor, "steps images inputs"]
+    ) -> Real[torch.Tensor, "steps images neurons"]:
         """Spikes uint8 ``(steps, images, inputs)`` to sums ``(steps, images, neurons)``: int16, or float32 where they
         are beyond."""
         rows = raster.reshape(1, -1, self._inputs)
@@ -219,8 +222,12 @@ class GatherSums:
         return found if within else found.float().mul_(self._scale)
 
     def fire(
-        self, raster: torch.Tensor, neuron: Memoryless, resets: np.ndarray, tally: Tally | None = None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+        self,
+        raster: UInt8[torch.Tensor, "steps images inputs"],
+        neuron: Memoryless,
+        resets: Bool[np.ndarray, " steps"],
+        tally: Tally | None = None,
+    ) -> tuple[UInt8[torch.Tensor, "steps images neurons"], Int32[torch.Tensor, "images neurons"]]:
         """Spikes likewise to the spikes of neurons that hold no current, and their potentials after the last step; a
         tally counts them on their way, where one thread computes."""
         steps, images, _ = raster.shape
@@ -255,7 +262,7 @@ class GatherSums:
             tally.taken = hands(images, each) == 1
         side_by_side(run, images, nanoseconds=each)
 
-    def by_image(self, raster: torch.Tensor) -> bool:
+    def by_image(self, raster: UInt8[torch.Tensor, "steps images inputs"]) -> bool:
         """Whether images ``(steps, images, inputs)``, each in one thread, are enough for all threads that are worth
         it."""
         steps, images, _ = raster.shape

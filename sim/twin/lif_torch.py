@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from esvae.arrays import Bool, Float, Int32, Int64, UInt8
 from esvae.chip.formats import DECAY_SHIFT, DECAY_UNITY, REGISTER_BITS, STATE_LIMIT, STATE_SHIFT, STATE_WRAP
 from export.ir import Lif
 
@@ -21,15 +22,20 @@ def _decayed(x: torch.Tensor, keep: torch.Tensor, forgets: bool) -> torch.Tensor
 
 
 def run_lif_torch(
-    a: torch.Tensor,
-    bias: torch.Tensor,
+    a: Float[torch.Tensor, "steps images neurons"],
+    bias: Int64[torch.Tensor, "_images neurons"],
     neuron: Lif,
     *,
-    resets: np.ndarray,
+    resets: Bool[np.ndarray, " steps"],
     bits: int = REGISTER_BITS,
     trace: bool = False,
-    recurrent: torch.Tensor | None = None,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+    recurrent: Float[torch.Tensor, "neurons neurons"] | None = None,
+) -> tuple[
+    UInt8[torch.Tensor, "steps images neurons"],
+    Int32[torch.Tensor, "images neurons"],
+    Int32[torch.Tensor, "steps images neurons"] | None,
+    Int32[torch.Tensor, "steps images neurons"] | None,
+]:
     """As :func:`sim.twin.lif_kernel.run_lif`, on whatever device ``a`` lies, in 64 bit throughout.
 
     Args:
