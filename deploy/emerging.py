@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
-from esvae.arrays import Float32
+from esvae.arrays import Float32, Shaped
 from esvae.errors import DataError
 from esvae.machine.outputs import output_file
 from esvae.pictures import image_grid, save_animation
@@ -60,7 +60,7 @@ class Emergence:
         )
 
 
-def emergence(network: Network, traces: Mapping[str, np.ndarray]) -> Emergence:
+def emergence(network: Network, traces: Mapping[str, Shaped[np.ndarray, "images steps *_layer"]]) -> Emergence:
     """Of the traces of a run (see :func:`sim.trace.named_traces`).
 
     Raises:

@@ -18,6 +18,7 @@ import numpy as np
 from deploy.lava.rates import Rates, rates_from_prior
 from deploy.plan import plan
 from deploy.rasters import mapped_raster
+from esvae.arrays import Shaped
 from esvae.chip.formats import DEFAULT_RATE_BITS
 from esvae.errors import ConfigError, DataError
 from esvae.machine.arrays import load_array
@@ -121,7 +122,7 @@ class Entering:
     network: Network
     images: int
     steps: int
-    make: Callable[[int, int], np.ndarray]
+    make: Callable[[int, int], Shaped[np.ndarray, " images *rest"]]
     options: InputOptions = InputOptions()
     rate: float | None = None
     sampler: Callable[[int, int], Rates] | None = None

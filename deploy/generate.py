@@ -24,6 +24,7 @@ import numpy as np
 
 from deploy.backends import BackendJob, LavaSettings, Progress, check_job, run_backend
 from deploy.entering import InputOptions, enter
+from esvae.arrays import Int32
 from esvae.errors import ConfigError, DataError
 from esvae.machine.arrays import load_array, save_array
 from esvae.machine.documents import load_json
@@ -59,7 +60,7 @@ class Generation:
     chunk: int
     seconds: float
 
-    def potentials(self) -> np.ndarray:
+    def potentials(self) -> Int32[np.ndarray, " images *layer"]:
         """The last layer's potentials after each image's last step: int32 ``(images, *layer shape)``."""
         starts = range(0, self.images, self.chunk)
         return np.concatenate([load_array(_file(self.folder, start)) for start in starts])[: self.images]

@@ -51,7 +51,7 @@ def prior_chunks(
         yield draw_latents(network, seed, np.arange(start, min(start + size, images)))
 
 
-def in_chunks(values: np.ndarray, size: int) -> Iterator[np.ndarray]:
+def in_chunks(values: Shaped[np.ndarray, " rows *rest"], size: int) -> Iterator[Shaped[np.ndarray, " size *rest"]]:
     """The rows of an array, ``size`` at a time."""
     return (values[start : start + size] for start in range(0, len(values), size))
 

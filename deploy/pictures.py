@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
+from esvae.arrays import Float32, Int32
 from esvae.machine.outputs import output_file
 from esvae.pictures import image_grid, save_grid
 
@@ -26,8 +27,8 @@ class Pictures:
         seconds: that took, loading included.
     """
 
-    images: np.ndarray = field(repr=False)
-    potentials: np.ndarray = field(repr=False)
+    images: Float32[np.ndarray, "images channels height width"] = field(repr=False)
+    potentials: Int32[np.ndarray, " images *layer"] = field(repr=False)
     backend: str
     seconds: float
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from esvae.arrays import Int64, Integer, UInt8
 from esvae.errors import DataError
 from esvae.run import Run
 from export.ir import Network
@@ -19,7 +20,7 @@ __all__ = ["encode_counts", "encode_latents"]
 _BATCH = 256
 
 
-def encode_counts(run: Run, images: np.ndarray) -> np.ndarray:
+def encode_counts(run: Run, images: np.ndarray) -> Int64[np.ndarray, "images latents"]:
     """How often each latent neuron of the encoder fires over the window.
 
     Args:
@@ -50,8 +51,8 @@ def encode_counts(run: Run, images: np.ndarray) -> np.ndarray:
 
 
 def encode_latents(
-    run: Run, network: Network, images: np.ndarray, seed: int = 0, numbers: np.ndarray | None = None
-) -> np.ndarray:
+    run: Run, network: Network, images: np.ndarray, seed: int = 0, numbers: Integer[np.ndarray, " images"] | None = None
+) -> UInt8[np.ndarray, "images steps latents"]:
     """Posterior latent spikes of images: encoded, counted, sampled.
 
     Args:

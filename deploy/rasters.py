@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from esvae.arrays import Shaped, UInt8
 from esvae.errors import DataError
 from esvae.machine.arrays import load_array, save_array
 from export.ir import Network, Shape
@@ -17,7 +18,9 @@ from sim.stimulus import with_read_phase
 __all__ = ["load_raster", "mapped_raster", "save_latents"]
 
 
-def mapped_raster(path: str | os.PathLike[str], shape: Shape, network: Network | None = None) -> np.ndarray:
+def mapped_raster(
+    path: str | os.PathLike[str], shape: Shape, network: Network | None = None
+) -> Shaped[np.ndarray, "images steps *input"]:
     """A file's array as ``(images, steps, *shape)``, whatever its values, which are read as they are needed.
 
     Latents alone get the read phase of the network's spike readout.
@@ -32,7 +35,7 @@ def mapped_raster(path: str | os.PathLike[str], shape: Shape, network: Network |
     return raster.reshape(*raster.shape[:2], *shape)
 
 
-def load_raster(path: str | os.PathLike[str], shape: Shape) -> np.ndarray:
+def load_raster(path: str | os.PathLike[str], shape: Shape) -> UInt8[np.ndarray, "images steps *input"]:
     """Reads spikes, uint8 ``(images, steps, *shape)`` of 0 and 1, from an ``.npy`` file.
 
     Raises:
@@ -45,7 +48,7 @@ def load_raster(path: str | os.PathLike[str], shape: Shape) -> np.ndarray:
         raise DataError(f"{path}: {error}") from None
 
 
-def save_latents(target: str | os.PathLike[str], spikes: np.ndarray) -> Path:
+def save_latents(target: str | os.PathLike[str], spikes: Shaped[np.ndarray, "images steps *input"]) -> Path:
     """Writes spikes ``(images, steps, ...)`` as ``.npy`` for ``--latents``, features flat, whole or not at all."""
     rows = spikes.astype(np.uint8, copy=False).reshape(*spikes.shape[:2], -1)
     save_array(target, rows)

@@ -13,6 +13,7 @@ import numpy as np
 
 from deploy.emerging import Emergence, emergence
 from deploy.view.numbers import shape
+from esvae.arrays import Integer, Shaped
 from esvae.errors import DataError, EsvaeError
 from esvae.machine.arguments import shown, whole_number
 from esvae.machine.outputs import output_file
@@ -43,8 +44,8 @@ class Traces:
         network: that ran.
     """
 
-    arrays: Mapping[str, np.ndarray]
-    potentials: np.ndarray
+    arrays: Mapping[str, Shaped[np.ndarray, "images steps *_layer"]]
+    potentials: Integer[np.ndarray, " images *layer"]
     about: str
     network: Network
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from esvae.arrays import Float, Int64
 from esvae.chip.lif import integer_lif, integer_readout
 from esvae.chip.neuron import lif_step
 from export.float_layer import sums_of
@@ -19,7 +20,9 @@ __all__ = ["ends_of", "potentials_of", "spikes_of"]
 _WHAT = "judging its rounding"
 
 
-def spikes_of(layer: Synapse[Neuron], raster: torch.Tensor, where: str) -> torch.Tensor:
+def spikes_of(
+    layer: Synapse[Neuron], raster: Float[torch.Tensor, "steps images *input"], where: str
+) -> Float[torch.Tensor, "steps images *output"]:
     """Spikes ``(steps, images, *output shape)`` of neurons that start at rest; of the raster's number type.
 
     Args:
@@ -36,13 +39,17 @@ def spikes_of(layer: Synapse[Neuron], raster: torch.Tensor, where: str) -> torch
     return integer_lif(sums.flatten(2), bias.flatten(), neuron).unflatten(2, sums.shape[2:])
 
 
-def ends_of(layer: Synapse[Neuron], raster: torch.Tensor, where: str) -> torch.Tensor:
+def ends_of(
+    layer: Synapse[Neuron], raster: Float[torch.Tensor, "steps images *input"], where: str
+) -> Float[torch.Tensor, " images *output"]:
     """Potentials after the last step, ``(images, *output shape)``, of a layer that does not fire; as above."""
     neuron, (sums, bias) = lif_of(layer.neuron, where, _WHAT), _driven(layer, raster)
     return integer_readout(sums.flatten(2), bias.flatten(), neuron).unflatten(1, sums.shape[2:])
 
 
-def potentials_of(layer: Synapse[Neuron], raster: torch.Tensor, where: str) -> np.ndarray:
+def potentials_of(
+    layer: Synapse[Neuron], raster: Float[torch.Tensor, "steps images *input"], where: str
+) -> Int64[np.ndarray, "steps images *output"]:
     """Potentials after every step, int64 ``(steps, images, *output shape)``, of a layer that does not fire."""
     neuron = lif_of(layer.neuron, where, _WHAT)
     sums, bias = (x.numpy() for x in _driven(layer, raster))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from esvae.arrays import Int32, Int64, UInt8
 from esvae.chip.neuron import lif_step
 from esvae.errors import DataError
 from export.encoder import DirectCoding, IntegerEncoder
@@ -31,13 +32,15 @@ class Autoencoded:
         potentials: of the decoder's last layer after the last step, int32 ``(images, *layer shape)``.
     """
 
-    latent: np.ndarray
-    codes: np.ndarray
-    sampled: np.ndarray
-    potentials: np.ndarray
+    latent: UInt8[np.ndarray, "images steps latents"]
+    codes: Int64[np.ndarray, "images latents"]
+    sampled: UInt8[np.ndarray, "images steps latents"]
+    potentials: Int32[np.ndarray, " images *layer"]
 
 
-def first_spikes(coding: DirectCoding, images: np.ndarray, steps: int) -> np.ndarray:
+def first_spikes(
+    coding: DirectCoding, images: np.ndarray, steps: int
+) -> UInt8[np.ndarray, "images {steps} outputs rows columns"]:
     """Spikes of the first layer's neurons: uint8 ``(images, steps, O, H, W)`` from images in [-1, 1]."""
     currents = coding.currents(images)
     u, v = np.zeros(currents.shape, np.int64), np.zeros(currents.shape, np.int64)
@@ -48,7 +51,7 @@ def first_spikes(coding: DirectCoding, images: np.ndarray, steps: int) -> np.nda
     return spikes
 
 
-def encode(encoder: IntegerEncoder, images: np.ndarray) -> np.ndarray:
+def encode(encoder: IntegerEncoder, images: np.ndarray) -> UInt8[np.ndarray, "images steps latents"]:
     """The encoder's spikes: uint8 ``(images, steps, latents)`` from images ``(N, C, H, W)`` in [-1, 1]."""
     steps = encoder.network.time_steps
     assert steps is not None  # a run's model has a window

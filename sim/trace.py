@@ -13,7 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from esvae.arrays import Bool, Integer
+from esvae.arrays import Bool, Integer, Shaped
 from esvae.errors import ConfigError, DataError
 from esvae.machine.files import write_bytes
 from esvae.machine.hdf5 import hdf5_storage
@@ -41,7 +41,7 @@ class Trace:
         return f"Trace(u, v, s: images={images}, steps={steps}, {'x'.join(map(str, shape))})"
 
 
-def named_traces(traces: Sequence[Trace], network: Network) -> dict[str, np.ndarray]:
+def named_traces(traces: Sequence[Trace], network: Network) -> dict[str, Shaped[np.ndarray, "images steps *_layer"]]:
     """The states by name: of ``layer 3 (conv)`` they are ``layer3.u``, ``.v`` and ``.s``.
 
     Args:
@@ -57,7 +57,9 @@ _HDF5_SUFFIXES = (".h5", ".hdf5")
 
 
 @contextmanager
-def trace_writer(target: str | os.PathLike[str], images: int) -> Iterator[Callable[[Mapping[str, np.ndarray]], None]]:
+def trace_writer(
+    target: str | os.PathLike[str], images: int
+) -> Iterator[Callable[[Mapping[str, Shaped[np.ndarray, "images steps *_layer"]]], None]]:
     """Gives a function that takes the named traces of the next images, until ``images`` are written.
 
     An ``.h5`` file holds one data set a name, ``(images, steps, *layer shape)``, in compressed chunks of one image, and
@@ -102,14 +104,17 @@ def _compact(traces: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: x.astype(kept.get(x.dtype, np.int32), copy=False) for name, x in traces.items()}
 
 
-def save_traces(target: str | os.PathLike[str], traces: Mapping[str, np.ndarray]) -> None:
+def save_traces(
+    target: str | os.PathLike[str], traces: Mapping[str, Shaped[np.ndarray, "images steps *_layer"]]
+) -> None:
     """Writes named traces as ``.npz`` or ``.h5`` by the name of ``target``, whole or not at all."""
     with trace_writer(target, len(next(iter(traces.values())))) as append:
         append(traces)
 
 
 def first_difference(
-    expected: Mapping[str, np.ndarray], got: Mapping[str, np.ndarray]
+    expected: Mapping[str, Shaped[np.ndarray, "_images _steps *_layer"]],
+    got: Mapping[str, Shaped[np.ndarray, "_images _steps *_layer"]],
 ) -> tuple[str, tuple[int, ...], int, int] | None:
     """Where two sets of named traces part: name, index ``(image, step, *neuron)``, expected value, got value.
 

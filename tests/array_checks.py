@@ -22,16 +22,19 @@ from typing import Any, TypeVar
 from beartype import BeartypeConf, beartype
 from jaxtyping import jaxtyped
 
-__all__ = ["Loader", "check_arrays", "checked_modules", "count_anew"]
+__all__ = ["ARRAY_KINDS", "Loader", "check_arrays", "checked_modules", "count_anew"]
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("esvae", "export", "sim", "deploy")
 FIRST, THEN_EVERY = 100, 100
 
+#: The names of :mod:`esvae.arrays`.
+ARRAY_KINDS = ("Bool", "Float", "Float32", "Float64", "Int32", "Int64", "Integer", "Real", "Shaped", "UInt8", "UInt32")
+
 #: An int may stand for a float, as PEP 484 says.
 _CHECKER = beartype(conf=BeartypeConf(is_pep484_tower=True))
 _NAME = "__checked__"
-_ARRAY = re.compile(r"\b(Bool|Float|Float32|Float64|Int32|Int64|Integer|Real|Shaped|UInt8|UInt32)\[")
+_ARRAY = re.compile(rf"\b({'|'.join(ARRAY_KINDS)})\[")
 
 _calls: dict[int, int] = {}
 _unchecked = True

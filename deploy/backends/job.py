@@ -12,6 +12,7 @@ import numpy as np
 
 from deploy.backends.settings import LavaSettings
 from deploy.entering import Entering
+from esvae.arrays import Real, Shaped
 from esvae.machine.progress import Progress
 from export.ir import Network
 from sim.stimulus import Stimulus
@@ -86,8 +87,8 @@ class BackendRun:
         seconds: wall-clock time, loading included; :func:`deploy.backends.run_backend` takes it.
     """
 
-    potentials: np.ndarray
-    traces: dict[str, np.ndarray] | None = None
+    potentials: Real[np.ndarray, " images *layer"]
+    traces: dict[str, Shaped[np.ndarray, "_images steps *_layer"]] | None = None
     about: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
 
@@ -119,11 +120,13 @@ class Backend(Protocol):
 class TraceKeeper:
     """Takes the traces of one chunk of images after the other; keeps them, writes them, or both."""
 
-    def __init__(self, keep: bool, write: Callable[[Mapping[str, np.ndarray]], None] | None) -> None:
+    def __init__(
+        self, keep: bool, write: Callable[[Mapping[str, Shaped[np.ndarray, "images steps *_layer"]]], None] | None
+    ) -> None:
         self._pieces: list[Mapping[str, np.ndarray]] | None = [] if keep else None
         self._write = write
 
-    def add(self, traces: Mapping[str, np.ndarray]) -> None:
+    def add(self, traces: Mapping[str, Shaped[np.ndarray, "images steps *_layer"]]) -> None:
         """Takes the named traces of the next images, ``(images, steps, *layer shape)`` each."""
         if self._write is not None:
             self._write(traces)
@@ -131,7 +134,7 @@ class TraceKeeper:
             self._pieces.append(traces)
 
     @property
-    def kept(self) -> dict[str, np.ndarray] | None:
+    def kept(self) -> dict[str, Shaped[np.ndarray, "images steps *_layer"]] | None:
         """The traces of all images that were added, by name; None where they were not to be kept."""
         if not self._pieces:
             return None

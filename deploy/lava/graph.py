@@ -32,6 +32,7 @@ from deploy.lava.inside.messages import (
 from deploy.lava.rates import Rates
 from deploy.lava.unroll import unrolled
 from deploy.plan import Plan, plan
+from esvae.arrays import Integer, UInt8
 from esvae.chip.formats import STATE_SHIFT
 from esvae.errors import UnsupportedLayerError
 from export.ir import INPUT_LABEL, Conv, FloatLif, Lif, Network, Shape, Synapse
@@ -78,7 +79,7 @@ class Graph:
     shapes: dict[str, Shape] = field(default_factory=dict)
     synapses: int = 0
     sampler: Rates | None = None
-    latents: np.ndarray | None = None
+    latents: UInt8[np.ndarray, "images steps *input"] | None = None
     unroll_below: int = UNROLL_BELOW
 
     def add_array(self, name: str, values: np.ndarray) -> str:
@@ -136,7 +137,7 @@ class Graph:
         first: int,
         *,
         as_map: bool = False,
-        bias: np.ndarray | None = None,
+        bias: Integer[np.ndarray, " ..."] | None = None,
         synapse: ConvSynapse | SparseSynapse | None = None,
     ) -> None:
         """Appends neurons, behind synapses, fed directly by what comes before, or driven by images.

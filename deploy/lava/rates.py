@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from deploy.lava.inside.messages import SamplerInput
+from esvae.arrays import Integer, UInt8, UInt32
 from esvae.chip.formats import SpikeLaw
 from esvae.errors import DataError
 from export.ir import Network, Prior
@@ -28,8 +29,8 @@ class Rates:
         sampler: how a code becomes spikes, see :mod:`sim.sampler`.
     """
 
-    codes: np.ndarray | None
-    states: np.ndarray
+    codes: Integer[np.ndarray, "images neurons"] | None
+    states: UInt32[np.ndarray, "images neurons"]
     steps: int
     rate_bits: int
     sampler: SpikeLaw = "poisson"
@@ -39,7 +40,7 @@ class Rates:
         """How many."""
         return len(self.states)
 
-    def spikes(self) -> np.ndarray:
+    def spikes(self) -> UInt8[np.ndarray, "images steps neurons"]:
         """What the sampler in the graph must draw, by its definition: uint8 ``(images, steps, neurons)``.
 
         Raises:
@@ -58,7 +59,7 @@ class Rates:
         return SamplerInput(str(states_file), str(codes_file), self.rate_bits, LFSR_TAPS, self.sampler == "systematic")
 
 
-def rates_from_prior(network: Network, seed: int, images: np.ndarray) -> Rates:
+def rates_from_prior(network: Network, seed: int, images: Integer[np.ndarray, " images"]) -> Rates:
     """The rates and states behind :func:`sim.sampler.draw_latents`, for the given image numbers.
 
     Raises:

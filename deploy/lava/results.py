@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from esvae.arrays import Int32, Integer
 
 __all__ = ["LavaProgress", "LavaRun"]
 
@@ -52,8 +52,8 @@ class LavaRun:
         measured: what a board's own probes measured, by name with unit; empty on a CPU.
     """
 
-    readout: NDArray[np.int32]
-    trace: dict[str, NDArray[Any]] | None
+    readout: Int32[np.ndarray, " images *layer"]
+    trace: dict[str, Integer[np.ndarray, "_images steps *_layer"]] | None
     versions: dict[str, str]
     seconds: dict[str, float]
     measured: dict[str, float] = field(default_factory=dict)

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from esvae.arrays import Real, UInt8
+
 __all__ = ["best_median_worst", "colour_scale", "data_uri", "difference_map", "pair", "sheet"]
 
 _GAP = 1  # pixels between the images of a sheet
@@ -20,7 +22,10 @@ _LEVELS = 256
 
 
 def pair(
-    drawn_float: np.ndarray, drawn_integer: np.ndarray, errors: np.ndarray, **others: np.ndarray
+    drawn_float: Real[np.ndarray, "images channels height width"],
+    drawn_integer: Real[np.ndarray, "images channels height width"],
+    errors: Real[np.ndarray, " images"],
+    **others: Real[np.ndarray, "images channels height width"],
 ) -> dict[str, Any]:
     """Sheets of the same images from both decoders, their difference, and the best, median and worst image alone.
 
@@ -55,7 +60,7 @@ def pair(
     }
 
 
-def best_median_worst(errors: np.ndarray) -> list[tuple[str, int]]:
+def best_median_worst(errors: Real[np.ndarray, " images"]) -> list[tuple[str, int]]:
     """The images with the smallest, the middle and the largest error, each once; of equal ones the first."""
     order = np.argsort(errors, kind="stable")
     chosen = {"worst": order[-1], "median": order[len(order) // 2], "best": order[0]}
@@ -63,7 +68,9 @@ def best_median_worst(errors: np.ndarray) -> list[tuple[str, int]]:
     return [(which, index) for index, which in reversed(seen.items())]
 
 
-def sheet(images: np.ndarray, columns: int, gap: int = _GAP) -> np.ndarray:
+def sheet(
+    images: Real[np.ndarray, "images channels height width"], columns: int, gap: int = _GAP
+) -> UInt8[np.ndarray, "rows columns colours"]:
     """``(N, 1 or 3, H, W)`` in [-1, 1] in rows: uint8 ``(height, width, 3)``, gaps transparent (a fourth channel)."""
     pixels = np.rint((np.clip(images, -1, 1) + 1) * 127.5).astype(np.uint8).transpose(0, 2, 3, 1)
     if pixels.shape[3] == 1:
@@ -71,7 +78,9 @@ def sheet(images: np.ndarray, columns: int, gap: int = _GAP) -> np.ndarray:
     return _tile(pixels, columns, gap)
 
 
-def difference_map(difference: np.ndarray, top: float) -> np.ndarray:
+def difference_map(
+    difference: Real[np.ndarray, "images height width"], top: float
+) -> UInt8[np.ndarray, "images height width 3"]:
     """``(N, H, W)`` from 0 to ``top`` as colours of cividis: uint8 ``(N, H, W, 3)``."""
     shares = difference / top if top > 0 else np.zeros_like(difference)
     return _cividis()[np.rint(shares * (_LEVELS - 1)).astype(np.int64)]
@@ -100,7 +109,7 @@ def _tile(pictures: np.ndarray, columns: int, gap: int = _GAP) -> np.ndarray:
     return tiled
 
 
-def data_uri(pixels: np.ndarray) -> str:
+def data_uri(pixels: UInt8[np.ndarray, "height width colours"]) -> str:
     """uint8 ``(H, W, 3 or 4)`` as the address of a PNG that holds it."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format="PNG", optimize=True)

@@ -15,6 +15,7 @@ import torch
 from deploy.compare.images import image_mse, image_ssim
 from deploy.pair import float_images, pair_of
 from deploy.posterior import encode_counts
+from esvae.arrays import Float
 from esvae.data import ImageSplits
 from esvae.errors import DataError
 from esvae.metrics.features import FeatureNet, extract
@@ -86,7 +87,7 @@ def image_quality(
 
 
 def reconstruction_quality(
-    trained: Run, shortened: Run, network: Network, images: np.ndarray, seed: int
+    trained: Run, shortened: Run, network: Network, images: Float[np.ndarray, "images channels height width"], seed: int
 ) -> dict[str, Estimate]:
     """Of images that pass the encoder and a decoder.
 

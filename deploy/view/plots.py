@@ -31,6 +31,7 @@ from deploy.view.style import (
     step_axis,
     styled,
 )
+from esvae.arrays import Shaped
 
 __all__ = [
     "draw_activity",
@@ -50,7 +51,7 @@ _LIMITS = {"neurons": "neurons, %", "words": "synaptic memory, %", "axons": "inp
 
 def save_energy_plots(
     operations: Mapping[str, Any],
-    raster: Sequence[np.ndarray],
+    raster: Sequence[Shaped[np.ndarray, "steps _neurons"]],
     energy: Mapping[str, Any],
     folder: str | os.PathLike[str],
 ) -> list[Path]:
@@ -77,7 +78,9 @@ def _save(made: Mapping[str, Figure], folder: str | os.PathLike[str]) -> list[Pa
 
 
 @styled
-def draw_raster(operations: Mapping[str, Any], raster: Sequence[np.ndarray], width: float = WIDE) -> Figure:
+def draw_raster(
+    operations: Mapping[str, Any], raster: Sequence[Shaped[np.ndarray, "steps _neurons"]], width: float = WIDE
+) -> Figure:
     """Spikes of the first image, ``(steps, neurons)`` each: steps across, one panel a layer; of wide layers evenly
     chosen neurons."""
     names = ["input", *(row["layer"] for row in operations["layers"])]

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
+from esvae.arrays import Bool, Float32, Integer, UInt8
+
 __all__ = ["ImageSet", "ImageSplits"]
 
 _HALF_RANGE = 127.5
@@ -20,17 +22,19 @@ class ImageSet:
         pixels: ``(N, C, H, W)``, uint8 in [0, 255] or float32 in [-1, 1].
     """
 
-    pixels: torch.Tensor
+    pixels: UInt8[torch.Tensor, "images channels height width"] | Float32[torch.Tensor, "images channels height width"]
 
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def batch(self, indices: torch.Tensor, flip: torch.Tensor | None = None) -> torch.Tensor:
+    def batch(
+        self, indices: Integer[torch.Tensor, " batch"], flip: Bool[torch.Tensor, " batch"] | None = None
+    ) -> Float32[torch.Tensor, "batch channels height width"]:
         """Float32 ``(B, C, H, W)`` in [-1, 1] of the images ``indices``; those where ``flip`` holds are mirrored."""
         images = _float(self.pixels[indices])
         return images if flip is None else torch.where(flip.view(-1, 1, 1, 1), images.flip(3), images)
 
-    def tensor(self) -> torch.Tensor:
+    def tensor(self) -> Float32[torch.Tensor, "images channels height width"]:
         """All images, float32 ``(N, C, H, W)`` in [-1, 1]."""
         return _float(self.pixels)
 
@@ -38,7 +42,7 @@ class ImageSet:
         """The first ``count`` images."""
         return ImageSet(self.pixels[:count])
 
-    def split(self, size: int) -> Iterator[torch.Tensor]:
+    def split(self, size: int) -> Iterator[Float32[torch.Tensor, "batch channels height width"]]:
         """All images in batches of ``size``, float32 in [-1, 1]; the last may be smaller."""
         return map(_float, self.pixels.split(size))
 

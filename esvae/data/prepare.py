@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from esvae.arrays import UInt8
 from esvae.config import DataConfig
 from esvae.data.images import ImageSet
 from esvae.errors import DataError
@@ -28,7 +29,7 @@ def prepared(
     crop: int | None,
     title: str,
     report: Progress | None,
-) -> np.ndarray:
+) -> UInt8[np.ndarray, "{count} channels height width"]:
     """Crops the centre and resizes (bilinear with antialiasing), as torchvision does with PIL images.
 
     Args:
@@ -57,7 +58,9 @@ def prepared(
     return pixels
 
 
-def kept_on_disk(path: Path, config: DataConfig, make: Callable[[], np.ndarray]) -> ImageSet:
+def kept_on_disk(
+    path: Path, config: DataConfig, make: Callable[[], UInt8[np.ndarray, "images channels height width"]]
+) -> ImageSet:
     """The array that ``make`` gives, from ``path`` if it is there, else made, written there and mapped.
 
     Raises:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import distributed
 
+from esvae.arrays import Float
 from esvae.machine.launched import launched_rank
 
 __all__ = ["all_rows", "all_sum", "draw_rows", "processes", "rank"]
@@ -30,14 +31,14 @@ def rank() -> int:
 
 
 def draw_rows(
-    draw: Callable[..., torch.Tensor],
+    draw: Callable[..., Float[torch.Tensor, " ..."]],
     shape: tuple[int, ...],
-    like: torch.Tensor,
+    like: Float[torch.Tensor, " ..."],
     generator: torch.Generator | None,
     *,
     axis: int = 0,
     shared: bool = True,
-) -> torch.Tensor:
+) -> Float[torch.Tensor, " ..."]:
     """Random numbers of ``shape``, drawn on the CPU, so that they are the same on every device.
 
     Args:
@@ -57,7 +58,7 @@ def draw_rows(
     return numbers.to(like.device)
 
 
-def all_sum(x: torch.Tensor) -> torch.Tensor:
+def all_sum(x: Float[torch.Tensor, "*shape"]) -> Float[torch.Tensor, "*shape"]:
     """The sum of all processes' ``x``; gradients are summed likewise."""
     if processes() == 1:
         return x
@@ -67,7 +68,7 @@ def all_sum(x: torch.Tensor) -> torch.Tensor:
     return total
 
 
-def all_rows(x: torch.Tensor) -> torch.Tensor:
+def all_rows(x: Float[torch.Tensor, " rows *rest"]) -> Float[torch.Tensor, " all_rows *rest"]:
     """The rows ``(N, ...)`` of all processes, below each other in their order; gradients flow back to each."""
     if processes() == 1:
         return x

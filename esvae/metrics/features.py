@@ -18,6 +18,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from esvae.arrays import Float, Float64
 from esvae.config import DataConfig
 from esvae.data import data_root
 from esvae.errors import CheckpointError
@@ -79,21 +80,27 @@ class FeatureNet(nn.Module):
             *_block(_up(last, last), last), nn.ConvTranspose2d(last, image_channels, 3, padding=1), nn.Tanh()
         )
 
-    def encode(self, images: torch.Tensor) -> torch.Tensor:
+    def encode(
+        self, images: Float[torch.Tensor, "images channels height width"]
+    ) -> Float[torch.Tensor, "images features"]:
         """Codes ``(N, code)`` of images ``(N, C, H, W)`` in [-1, 1], resized where they are of another size."""
         if images.shape[-1] != self.size:
             images = functional.interpolate(images, (self.size, self.size), mode="bilinear", antialias=True)
         codes: torch.Tensor = self.latent_layer(self.encoder(images).flatten(1))
         return codes
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, images: Float[torch.Tensor, "images channels height width"]
+    ) -> Float[torch.Tensor, "images channels size size"]:
         """Reconstructions ``(N, C, size, size)``."""
         codes = self.encode(images)
         back: torch.Tensor = self.final_layer(self.decoder(self.decoder_input(codes).unflatten(1, (-1, 2, 2))))
         return back
 
 
-def frozen(net: FeatureNet) -> Callable[[torch.Tensor], torch.Tensor]:
+def frozen(
+    net: FeatureNet,
+) -> Callable[[Float[torch.Tensor, "images channels height width"]], Float[torch.Tensor, "images features"]]:
     """The codes of an autoencoder as a function of images that a loss can be taken of: its batch norm with running
     statistics, its weights without gradients; it follows the images to their device and precision."""
     net = net.eval().requires_grad_(False)
@@ -103,10 +110,10 @@ def frozen(net: FeatureNet) -> Callable[[torch.Tensor], torch.Tensor]:
 @torch.no_grad()
 def extract(
     net: FeatureNet,
-    batches: Iterable[torch.Tensor],
+    batches: Iterable[Float[torch.Tensor, "batch channels height width"]],
     protocol: Protocol = "eval",
     seen: Callable[[int], None] | None = None,
-) -> np.ndarray:
+) -> Float64[np.ndarray, "images features"]:
     """Codes of images.
 
     Args:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from esvae.arrays import Float64, Real
 from esvae.data import ImageSet, ImageSplits
 from esvae.errors import ConfigError, DataError, EsvaeError
 from esvae.machine.progress import Progress
@@ -198,7 +199,9 @@ def _pixels(images: ImageSet) -> np.ndarray:
     return images.tensor().flatten(1).numpy()  # type: ignore[no-any-return]
 
 
-def compare_sets(features: np.ndarray, real: np.ndarray, metrics: list[str], seed: int = 0) -> dict[str, Estimate]:
+def compare_sets(
+    features: Real[np.ndarray, "n features"], real: Real[np.ndarray, "m features"], metrics: list[str], seed: int = 0
+) -> dict[str, Estimate]:
     """Those metrics of one code that are asked for, of features ``(N, D)`` against ``(M, D)``."""
     found: dict[str, Estimate] = {}
     if "fad" in metrics:
@@ -216,7 +219,7 @@ def compare_sets(features: np.ndarray, real: np.ndarray, metrics: list[str], see
 
 
 @torch.no_grad()
-def reconstruction_errors(model: ESVAE, images: ImageSet, seed: int = 0) -> np.ndarray:
+def reconstruction_errors(model: ESVAE, images: ImageSet, seed: int = 0) -> Float64[np.ndarray, " images"]:
     """Mean squared error of each image's reconstruction ``(N,)``, pixels in [-1, 1]."""
     draws = torch.Generator().manual_seed(seed)
     parameter = next(model.parameters())

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 
 import torch
 
+from esvae.arrays import Float
 from esvae.errors import DataError
 from esvae.machine.fetching import told_downloads
 
@@ -17,8 +18,8 @@ _SECONDS = 20  # of silence after which the download is given up
 
 
 def inception_scores(
-    real: Iterable[torch.Tensor],
-    generated: Iterable[torch.Tensor],
+    real: Iterable[Float[torch.Tensor, "batch channels height width"]],
+    generated: Iterable[Float[torch.Tensor, "batch channels height width"]],
     device: torch.device,
     report: Callable[[str], None] = lambda how_far: None,
 ) -> dict[str, float]:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from esvae.arrays import Float
 from esvae.model.layers import SpikingLayer
 
 __all__ = ["LayerFiringRate", "ModelActivity", "Recording", "model_activity", "recording"]
@@ -53,7 +54,7 @@ class Recording:
         self.spikes: dict[str, torch.Tensor] = {}
         self.fan_out: dict[str, float] = {}
 
-    def used(self) -> torch.Tensor:
+    def used(self) -> Float[torch.Tensor, ""]:
         """Share of the synaptic operations that take place, of those that there would be if every neuron fired at
         every step; a scalar with a gradient. Borders are not counted apart."""
         done = torch.stack([x.mean() * x[0].numel() * self.fan_out[name] for name, x in self.spikes.items()]).sum()
@@ -97,7 +98,9 @@ def _fan_out(synapse: nn.Module) -> float:
 
 
 @torch.no_grad()
-def model_activity(model: Any, images: torch.Tensor, generator: torch.Generator) -> ModelActivity:
+def model_activity(
+    model: Any, images: Float[torch.Tensor, "images channels height width"], generator: torch.Generator
+) -> ModelActivity:
     """Rates, dead neurons and synaptic operations of reconstructions of ``images``.
 
     Args:

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from esvae.arrays import Float
 from esvae.chip.neuron import FloatLif
 from esvae.config import Config
 from esvae.model.expand import Expand
@@ -33,7 +34,7 @@ class Decoder(nn.Module):
         gain: of drawn pictures, which multiplies the potential; 1 unless ``train.finish`` chose another.
     """
 
-    gain: torch.Tensor
+    gain: Float[torch.Tensor, ""]
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -84,11 +85,15 @@ class Decoder(nn.Module):
         assert self.readout_rounding is not None
         self.readout_rounding.start(self.readout, None)
 
-    def forward(self, spikes: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, spikes: Float[torch.Tensor, "steps images latents"]
+    ) -> Float[torch.Tensor, "images channels height width"]:
         """Drawn images in [-1, 1], ``(N, C, H, W)``, from latent spikes ``(T, N, latent)``."""
         return torch.tanh(self.gain * self.potentials(spikes))
 
-    def potentials(self, spikes: torch.Tensor) -> torch.Tensor:
+    def potentials(
+        self, spikes: Float[torch.Tensor, "steps images latents"]
+    ) -> Float[torch.Tensor, "images channels height width"]:
         """The readout's potential after the last step, as image: ``(N, C, H, W)``, before tanh."""
         if self.in_integers:
             return self._integrated(self.hidden(spikes)[-1], len(spikes))
@@ -102,17 +107,19 @@ class Decoder(nn.Module):
         # The readout is linear, so the weighted sum over time goes through the last layer once.
         return self._read(self._layer(last, x, steps, shares), shares)
 
-    def read(self, spikes: torch.Tensor) -> torch.Tensor:
+    def read(self, spikes: Float[torch.Tensor, " rows *layer"]) -> Float[torch.Tensor, "images channels height width"]:
         """Drawn images ``(N, C, H, W)`` from spikes of the last spiking layer ``(T * N, *layer shape)``."""
         return torch.tanh(self.gain * self.integrated(spikes))
 
-    def integrated(self, spikes: torch.Tensor) -> torch.Tensor:
+    def integrated(
+        self, spikes: Float[torch.Tensor, " rows *layer"]
+    ) -> Float[torch.Tensor, "images channels height width"]:
         """:meth:`potentials` from spikes of the last spiking layer ``(T * N, *layer shape)``."""
         if self.in_integers:
             return self._integrated(spikes, self.time_steps)
         return self._read_steps(spikes, self._shares(self.time_steps, spikes))
 
-    def hidden(self, spikes: torch.Tensor) -> list[torch.Tensor]:
+    def hidden(self, spikes: Float[torch.Tensor, "steps images latents"]) -> list[Float[torch.Tensor, " rows *_layer"]]:
         """Spikes of every spiking layer, each ``(T * N, *layer shape)``, from latent spikes ``(T, N, latent)``."""
         steps, x = len(spikes), spikes.flatten(0, 1)
         seen = []

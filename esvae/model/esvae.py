@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from esvae.arrays import Float
 from esvae.config import Config
 from esvae.machine.distributed import all_rows, draw_rows
 from esvae.model.activity import recording
@@ -30,13 +31,13 @@ class Losses:
         texture: what else is asked of the picture, weighted; zero where nothing is.
     """
 
-    total: torch.Tensor
-    reconstruction: torch.Tensor
-    mmd: torch.Tensor
-    activity: torch.Tensor
-    texture: torch.Tensor
+    total: Float[torch.Tensor, ""]
+    reconstruction: Float[torch.Tensor, ""]
+    mmd: Float[torch.Tensor, ""]
+    activity: Float[torch.Tensor, ""]
+    texture: Float[torch.Tensor, ""]
 
-    def parts(self) -> dict[str, torch.Tensor]:
+    def parts(self) -> dict[str, Float[torch.Tensor, ""]]:
         """All of them by name."""
         return dict(vars(self))
 
@@ -59,7 +60,9 @@ class Encoder(nn.Module):
         last = nn.Linear(channels[-1] * size**2, model.latent)
         self.latent = SpikingLayer(last, model.latent, model.neuron, learned=model.learned)
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, images: Float[torch.Tensor, "images channels height width"]
+    ) -> Float[torch.Tensor, "steps images latents"]:
         """Latent spikes ``(T, N, latent)`` from images ``(N, C, H, W)``, shown at every step (direct coding)."""
         x = images.contiguous(memory_format=torch.channels_last)
         for index, layer in enumerate(self.layers):
@@ -97,11 +100,15 @@ class ESVAE(nn.Module):
         if quantization is not None and not self.decoder.in_integers and step >= quantization.start * total:
             self.decoder.start_rounding()
 
-    def posterior_rates(self, images: torch.Tensor) -> torch.Tensor:
+    def posterior_rates(
+        self, images: Float[torch.Tensor, "images channels height width"]
+    ) -> Float[torch.Tensor, "images latents"]:
         """Firing rates ``(N, latent)`` in [0, 1]: the share of steps at which each latent neuron fired."""
         return self.encoder(images).mean(0)
 
-    def sample(self, rates: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
+    def sample(
+        self, rates: Float[torch.Tensor, "images latents"], generator: torch.Generator | None = None
+    ) -> Float[torch.Tensor, "steps images latents"]:
         """Spikes ``(T, N, latent)`` of rates ``(N, latent)``, as ``model.sampler`` draws them;
         ``model.sampling_gradient`` says what of the gradient passes through."""
         model, drawn = self.config.model, rates.detach()
@@ -120,21 +127,29 @@ class ESVAE(nn.Module):
             through = ((drawn - uniform).abs() < 0.5) * through
         return spikes + through
 
-    def forward(self, images: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
+    def forward(
+        self, images: Float[torch.Tensor, "images channels height width"], generator: torch.Generator | None = None
+    ) -> Float[torch.Tensor, "images channels height width"]:
         """Reconstructions ``(N, C, H, W)`` through sampled posterior spikes."""
         return self.reconstruction(self.posterior_rates(images), generator)
 
-    def reconstruction(self, rates: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
+    def reconstruction(
+        self, rates: Float[torch.Tensor, "images latents"], generator: torch.Generator | None = None
+    ) -> Float[torch.Tensor, "images channels height width"]:
         """Images ``(N, C, H, W)`` of posterior rates ``(N, latent)``, without the gain of drawn ones."""
         return torch.tanh(self.decoder.potentials(self.sample(rates, generator)))
 
     @torch.no_grad()
-    def generate(self, count: int, generator: torch.Generator | None = None) -> torch.Tensor:
+    def generate(
+        self, count: int, generator: torch.Generator | None = None
+    ) -> Float[torch.Tensor, "{count} channels height width"]:
         """New images ``(count, C, H, W)`` in [-1, 1], from rates of the prior."""
         images: torch.Tensor = self.decoder(self.sample(self.prior.draw(count, generator), generator))
         return images
 
-    def losses(self, images: torch.Tensor, generator: torch.Generator | None = None) -> Losses:
+    def losses(
+        self, images: Float[torch.Tensor, "images channels height width"], generator: torch.Generator | None = None
+    ) -> Losses:
         """MSE of the reconstruction plus weighted MMD between posterior and prior rates (ESVAE, eq. 14).
 
         Where several processes train together, ``images`` are this one's share of the batch, and ``generator`` is in
@@ -161,7 +176,9 @@ class ESVAE(nn.Module):
         return Losses(total, reconstruction, distance, activity, texture)
 
 
-def mmd(x: torch.Tensor, y: torch.Tensor, kernels: int = 5) -> torch.Tensor:
+def mmd(
+    x: Float[torch.Tensor, "n features"], y: Float[torch.Tensor, "n features"], kernels: int = 5
+) -> Float[torch.Tensor, ""]:
     """Squared maximum mean discrepancy between two sets of vectors, with a sum of Gaussian kernels.
 
     The bandwidths are the mean squared distance of all pairs times 1/4, 1/2, 1, 2, 4 (for five kernels).

@@ -8,10 +8,15 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from esvae.arrays import Float
+
 __all__ = ["Expand", "expanded"]
 
 
-def expanded(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+def expanded(
+    x: Float[torch.Tensor, "images inputs"] | Float[torch.Tensor, "images inputs 1 1"],
+    weight: Float[torch.Tensor, "outputs inputs size size"],
+) -> Float[torch.Tensor, "images outputs size size"]:
     """What a fully padded convolution makes of a 1x1 map, as the matrix product that it is.
 
     Args:
@@ -37,6 +42,8 @@ class Expand(nn.Conv2d):
         # Of the size^2 taps one is active for each output, so the fan-in is the channels alone.
         nn.init.uniform_(self.weight, -(in_channels**-0.5), in_channels**-0.5)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, x: Float[torch.Tensor, "images inputs"] | Float[torch.Tensor, "images inputs 1 1"]
+    ) -> Float[torch.Tensor, "images outputs size size"]:
         assert self.bias is not None
         return expanded(x, self.weight) + self.bias[:, None, None]

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 import torch
 from torch import nn
 
+from esvae.arrays import Float
 from esvae.config import NeuronConfig
 from esvae.machine.distributed import processes
 from esvae.model.half import half_sums, has_half_sums
@@ -60,8 +61,13 @@ class SpikingLayer(nn.Module):
             )
 
     def forward(
-        self, x: torch.Tensor, steps: int, *, constant: bool = False, shares: torch.Tensor | None = None
-    ) -> torch.Tensor:
+        self,
+        x: Float[torch.Tensor, " drives *before"],
+        steps: int,
+        *,
+        constant: bool = False,
+        shares: Float[torch.Tensor, " steps"] | None = None,
+    ) -> Float[torch.Tensor, " rows *after"]:
         """Spikes ``(T * N, ...)`` from spikes ``(T * N, ...)``, or from ``(N, ...)`` shown at every step.
 
         With ``shares (T,)``: their sum over time, weighted so, ``(N, ...)``; on the CPU no spike is written for it.

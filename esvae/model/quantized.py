@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from esvae.arrays import Bool, Float, Float64
 from esvae.chip.fold import fold
 from esvae.chip.formats import STATE_SHIFT
 from esvae.chip.lif import integer_lif, integer_readout
@@ -27,7 +28,9 @@ from esvae.model.threshold_norm import ThresholdNorm
 __all__ = ["Rounding", "folded"]
 
 
-def folded(synapse: nn.Module, norm: ThresholdNorm | None) -> tuple[torch.Tensor, torch.Tensor]:
+def folded(
+    synapse: nn.Module, norm: ThresholdNorm | None
+) -> tuple[Float64[torch.Tensor, "*weight"], Float64[torch.Tensor, " outputs"]]:
     """Weight and bias with the norm in them, float64, with gradients."""
     weight, bias = synapse.weight, synapse.bias
     assert isinstance(weight, torch.Tensor)
@@ -51,7 +54,7 @@ class Rounding(nn.Module):
         active: whether the layer computes in integers; before that it is a float layer.
     """
 
-    active: torch.Tensor
+    active: Bool[torch.Tensor, ""]
 
     def __init__(self, bits: int, steps: int, width: float = math.inf) -> None:
         super().__init__()
@@ -71,7 +74,13 @@ class Rounding(nn.Module):
             self.log_scale.fill_(math.log(mse_scale(weight, self.grid)))
             self.active.fill_(True)
 
-    def integers(self, synapse: nn.Module, lif: LearnedLif, weight: torch.Tensor, bias: torch.Tensor) -> IntegerValues:
+    def integers(
+        self,
+        synapse: nn.Module,
+        lif: LearnedLif,
+        weight: Float64[torch.Tensor, "*weight"],
+        bias: Float64[torch.Tensor, " outputs"],
+    ) -> IntegerValues:
         """The layer's integers, of folded floats; the exporter's own. The readout's threshold is infinite."""
         values = FloatValues(
             weight.detach().cpu().numpy(),
@@ -82,8 +91,13 @@ class Rounding(nn.Module):
         return round_layer(values, self.grid, self.steps, scale=self.scale)
 
     def spikes(
-        self, synapse: nn.Module, norm: ThresholdNorm, lif: LearnedLif, x: torch.Tensor, steps: int
-    ) -> torch.Tensor:
+        self,
+        synapse: nn.Module,
+        norm: ThresholdNorm,
+        lif: LearnedLif,
+        x: Float[torch.Tensor, " rows *before"],
+        steps: int,
+    ) -> Float[torch.Tensor, " rows *after"]:
         """Spikes ``(T * N, ...)`` of the layer, from spikes ``(T * N, ...)``."""
         sums, bias, integers = self._sums(synapse, norm, lif, x)
         unit = integers.scale * (1 << STATE_SHIFT)  # of the potential, for 1.0 of the float layer
@@ -99,7 +113,9 @@ class Rounding(nn.Module):
         spikes = fired.reshape(rows.shape)
         return spikes.permute(0, 3, 1, 2) if sums.ndim == 4 else spikes
 
-    def potentials(self, synapse: nn.Module, lif: LearnedLif, x: torch.Tensor, steps: int) -> torch.Tensor:
+    def potentials(
+        self, synapse: nn.Module, lif: LearnedLif, x: Float[torch.Tensor, " rows *before"], steps: int
+    ) -> Float[torch.Tensor, "images channels height width"]:
         """Potentials after the last step over ``64 * scale``, ``(N, C, H, W)``, of a layer that does not fire."""
         sums, bias, integers = self._sums(synapse, None, lif, x)
         rows = sums.permute(0, 2, 3, 1)

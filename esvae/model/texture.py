@@ -8,6 +8,7 @@ from typing import TypeAlias
 import torch
 from torch.nn import functional
 
+from esvae.arrays import Float
 from esvae.config import TrainConfig
 from esvae.errors import ConfigError
 
@@ -20,8 +21,11 @@ _SCALES = (2, 4)  # that pictures are shrunk by
 
 
 def texture_error(
-    drawn: torch.Tensor, wanted: torch.Tensor, settings: TrainConfig, encode: Encode | None = None
-) -> torch.Tensor:
+    drawn: Float[torch.Tensor, "images channels height width"],
+    wanted: Float[torch.Tensor, "images channels height width"],
+    settings: TrainConfig,
+    encode: Encode | None = None,
+) -> Float[torch.Tensor, ""]:
     """The weighted sum of what ``train.edge_weight``, ``train.coarse_weight`` and ``train.feature_weight`` ask for.
 
     Edges are the mean absolute error of the differences of neighbours, down and across (the gradient difference loss of

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from esvae.arrays import Float, Float64
 from esvae.machine.distributed import all_sum, processes
 
 __all__ = ["ThresholdNorm"]
@@ -17,8 +18,8 @@ class ThresholdNorm(nn.Module):
     ``y = threshold * weight * (x - mean) / sqrt(var + eps) + bias``, for ``(T * N, C)`` or ``(T * N, C, H, W)``.
     """
 
-    running_mean: torch.Tensor
-    running_var: torch.Tensor
+    running_mean: Float[torch.Tensor, " channels"]
+    running_var: Float[torch.Tensor, " channels"]
 
     def __init__(self, channels: int, threshold: float, eps: float = 1e-5, momentum: float = 0.1) -> None:
         super().__init__()
@@ -28,7 +29,9 @@ class ThresholdNorm(nn.Module):
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_var", torch.ones(channels))
 
-    def forward(self, x: torch.Tensor, copies: int = 1) -> torch.Tensor:
+    def forward(
+        self, x: Float[torch.Tensor, "rows channels *map"], copies: int = 1
+    ) -> Float[torch.Tensor, "rows channels *map"]:
         """The norm of ``x``, which stands for ``copies`` equal steps where it is constant over the window."""
         if self.training and processes() > 1:
             return self._over_processes(x, copies)
@@ -57,7 +60,7 @@ class ThresholdNorm(nn.Module):
         shape = (1, -1, *[1] * (x.ndim - 2))
         return centred * scale.view(shape) + self.bias.view(shape)
 
-    def scale_and_shift(self) -> tuple[torch.Tensor, torch.Tensor]:
+    def scale_and_shift(self) -> tuple[Float64[torch.Tensor, " channels"], Float64[torch.Tensor, " channels"]]:
         """What the layer computes in evaluation, ``y = scale * x + shift``: both ``(C,)`` float64, with gradients."""
         scale = self.threshold * self.weight.double() / torch.sqrt(self.running_var.double() + self.eps)
         return scale, self.bias.double() - scale * self.running_mean.double()

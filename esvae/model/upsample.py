@@ -13,6 +13,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from esvae.arrays import Float
+
 __all__ = ["Upsample"]
 
 
@@ -62,7 +64,9 @@ class Upsample(nn.ConvTranspose2d):
     def __init__(self, before: int, after: int) -> None:
         super().__init__(before, after, 3, stride=2, padding=1, output_padding=1)
 
-    def sums(self, x: torch.Tensor) -> torch.Tensor:
+    def sums(
+        self, x: Float[torch.Tensor, "batch before height width"]
+    ) -> Float[torch.Tensor, "batch after rows columns"]:
         """What :meth:`forward` gives without the bias; on the CPU, in the precision of ``x``."""
         out: torch.Tensor = _Transposed.apply(x, self.weight, 2, 1)
         return out

@@ -9,10 +9,12 @@ import torch
 from numba import types
 from numba.extending import intrinsic, overload
 
+from esvae.arrays import Float, Real
+
 __all__ = ["as_array", "narrowed", "widened"]
 
 
-def as_array(x: torch.Tensor) -> np.ndarray:
+def as_array(x: Float[torch.Tensor, "*shape"]) -> Real[np.ndarray, "*shape"]:
     """A tensor's memory for a kernel: of bfloat16 its words, uint16, and of others their values."""
     x = x.detach()
     return x.view(torch.int16).numpy().view(np.uint16) if x.dtype == torch.bfloat16 else x.numpy()

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import torch
 
+from esvae.arrays import Float
 from esvae.chip.lif import Scalar
 from esvae.errors import ConfigError
 
@@ -76,8 +77,12 @@ class _Spike(torch.autograd.Function):
 
 
 def run_cuba(
-    neuron: Cuba, x: torch.Tensor, *, keep: Scalar | None = None, threshold: Scalar | None = None
-) -> torch.Tensor:
+    neuron: Cuba,
+    x: Float[torch.Tensor, " steps *neurons"],
+    *,
+    keep: Scalar | None = None,
+    threshold: Scalar | None = None,
+) -> Float[torch.Tensor, " steps *neurons"]:
     """Spikes of neurons at rest before the first step, with gradients through time and reset.
 
     Args:

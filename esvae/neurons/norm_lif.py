@@ -321,10 +321,10 @@ class DrivingNorm(NamedTuple):
         training: takes the statistics of what it is given, over all but the channels.
     """
 
-    weight: torch.Tensor
-    bias: torch.Tensor
-    mean: torch.Tensor
-    variance: torch.Tensor
+    weight: Float[torch.Tensor, " channels"]
+    bias: Float[torch.Tensor, " channels"]
+    mean: Float[torch.Tensor, " channels"]
+    variance: Float[torch.Tensor, " channels"]
     momentum: float
     eps: float
     training: bool

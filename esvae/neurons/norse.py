@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from esvae.arrays import Float
 from esvae.errors import ConfigError
 from esvae.neurons.cuba import Cuba
 
@@ -107,7 +108,7 @@ def one_value(parameters: Any, name: str) -> float:
     return least
 
 
-def run_norse(neuron: Cuba, x: torch.Tensor) -> torch.Tensor:
+def run_norse(neuron: Cuba, x: Float[torch.Tensor, " steps *neurons"]) -> Float[torch.Tensor, " steps *neurons"]:
     """Spikes ``(T, ...)`` of inputs ``(T, ...)``, by Norse's own cells, with their gradients."""
     norse, cell = _norse(), to_norse(neuron)
     kinds = {"LIFBoxParameters": norse.LIFBoxCell, "LIFParameters": norse.LIFCell}

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from esvae.arrays import Float
 from esvae.chip.formats import DECAY_UNITY
 from esvae.errors import ConfigError
 from esvae.neurons.cuba import Cuba
@@ -67,7 +68,9 @@ def neuron_from_slayer(neuron: Any) -> Cuba:
     return Cuba(keep, float(neuron.threshold), current_keep)
 
 
-def run_slayer(neuron: Cuba, x: torch.Tensor) -> torch.Tensor:
+def run_slayer(
+    neuron: Cuba, x: Float[torch.Tensor, "steps images *neurons"]
+) -> Float[torch.Tensor, "steps images *neurons"]:
     """Spikes ``(T, N, ...)`` of inputs ``(T, N, ...)``, by slayer's own neuron, with its gradients.
 
     Its surrogate gradient is relaxed over one threshold and scaled to 1 (``tau_grad`` 1/100, ``scale_grad`` 10, which

@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from esvae.arrays import Bool, Float, Integer
 from esvae.errors import ConfigError
 
 __all__ = ["Batches", "check_spread", "step_generator"]
@@ -29,7 +30,9 @@ class Rows(Protocol):
 
     def __len__(self) -> int: ...
 
-    def batch(self, indices: torch.Tensor, flip: torch.Tensor | None = None) -> torch.Tensor: ...
+    def batch(
+        self, indices: Integer[torch.Tensor, " batch"], flip: Bool[torch.Tensor, " batch"] | None = None
+    ) -> Float[torch.Tensor, " batch *row"]: ...
 
 
 def check_spread(size: int, parts: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from esvae.arrays import Float
 from esvae.data import ImageSet
 from esvae.model import ESVAE
 
@@ -13,7 +14,7 @@ Images = torch.Tensor | ImageSet
 
 
 @torch.no_grad()
-def posterior_rates(model: ESVAE, images: Images, *, batch: int = 256) -> torch.Tensor:
+def posterior_rates(model: ESVAE, images: Images, *, batch: int = 256) -> Float[torch.Tensor, "images latents"]:
     """Rates ``(N, latent)`` that the encoder gives, in evaluation mode, of images ``(N, C, H, W)``."""
     was_training = model.training
     model.eval()

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from esvae.arrays import Float
 from esvae.data import ImageSet
 from esvae.metrics.distances import frechet_distance, moments
 from esvae.model import ESVAE
@@ -36,7 +37,7 @@ def tune_decoder(
     directory: str | os.PathLike[str],
     course: dict[str, Any],
     *,
-    rates: torch.Tensor | None = None,
+    rates: Float[torch.Tensor, "images latents"] | None = None,
     resume: bool = False,
     progress: TrainingProgress | None = None,
 ) -> dict[str, Any]:

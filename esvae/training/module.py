@@ -10,6 +10,7 @@ import lightning
 import torch
 from torch import nn
 
+from esvae.arrays import Float
 from esvae.config import TrainConfig
 from esvae.errors import EsvaeError
 from esvae.machine.distributed import rank
@@ -28,7 +29,9 @@ _SYNC_STEPS = 20  # on a GPU, steps between looks at the loss, each of which wai
 class Trainable(Protocol):
     """What can be trained: a module that has losses."""
 
-    def losses(self, images: torch.Tensor, generator: torch.Generator | None = None) -> Losses: ...
+    def losses(
+        self, images: Float[torch.Tensor, " batch *row"], generator: torch.Generator | None = None
+    ) -> Losses: ...
 
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]: ...
 
@@ -83,7 +86,7 @@ class OptimizationModule(lightning.LightningModule):
             optimizer.load_state_dict(optimizer_state(self._state, optimizer))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def training_step(self, batch: torch.Tensor, batch_index: int) -> torch.Tensor:
+    def training_step(self, batch: Float[torch.Tensor, " batch *row"], batch_index: int) -> Float[torch.Tensor, ""]:
         if self.begin_step is not None:
             self.begin_step(self.step, self.total)
         # The same on every process, each of which takes its rows of what is drawn.

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from esvae.arrays import Float
 from esvae.errors import ConfigError
 from esvae.machine.files import write_text
 from esvae.model import ESVAE
@@ -47,8 +48,8 @@ class Monitor:
     def __init__(
         self,
         model: ESVAE,
-        watched: torch.Tensor,
-        validation: torch.Tensor | None,
+        watched: Float[torch.Tensor, "images channels height width"],
+        validation: Float[torch.Tensor, "held_out channels height width"] | None,
         directory: Path,
         *,
         every: int,

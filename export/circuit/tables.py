@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from esvae.arrays import Float64, Int64
+from esvae.arrays import Float64, Int64, Integer
 from esvae.chip.formats import BIAS, WEIGHT
 from esvae.errors import ConfigError, HardwareRangeError
 from export.circuit.gates import WEIGHT_STEP
@@ -109,11 +109,13 @@ class PriorTables:
         """Of the noise, which is the same for every latent."""
         return SumLaw(self.noise[:, 0])
 
-    def component(self, number: np.ndarray) -> np.ndarray:
+    def component(self, number: Integer[np.ndarray, "*shape"]) -> Int64[np.ndarray, "*shape"]:
         """The component that U chooses."""
         return np.searchsorted(self.edge, number, side="right")
 
-    def logits(self, component: np.ndarray, bits: np.ndarray) -> np.ndarray:
+    def logits(
+        self, component: Integer[np.ndarray, " images"], bits: Integer[np.ndarray, "images factors"]
+    ) -> Int64[np.ndarray, "images latents"]:
         """In units, for components ``(images,)`` and held bits ``(images, factors)``: ``(images, latents)``."""
         factor = self.factor[np.zeros_like(component) if self.shared else component]
         return self.mean[component] + np.einsum("nj,njl->nl", 2 * bits.astype(np.int64) - 1, factor)

@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from esvae.arrays import Float
 from esvae.errors import UnsupportedLayerError
 from export.ir import Conv, ConvTranspose, Dense, FloatLif, Pair, RecurrentDense, Shape, Synapse
 from export.ir.geometry import grouped, reads, ungrouped
@@ -42,8 +43,8 @@ class Drawn:
     before: Shape
     after: Shape
     where: str
-    current_bias: np.ndarray | None = None
-    recurrent: np.ndarray | None = None
+    current_bias: Float[np.ndarray, " outputs"] | None = None
+    recurrent: Float[np.ndarray, "outputs outputs"] | None = None
 
     def connected(self) -> Synapse[FloatLif]:
         """The node with its connections onto itself; raises UnsupportedLayerError where netx has none for them."""
@@ -137,7 +138,7 @@ def firing_beside(layer: _Plain, where: str) -> _Plain:
 _REMEDY = "train without a bias before neurons whose current lasts (bias=False)"
 
 
-def with_input(layer: _Plain, bias: np.ndarray, before: Shape, where: str) -> _Plain:
+def with_input(layer: _Plain, bias: Float[np.ndarray, " outputs"], before: Shape, where: str) -> _Plain:
     """The layer, with one more input, that always fires: its weights are ``bias``, one number an output.
 
     Args:

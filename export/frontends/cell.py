@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from esvae.arrays import Float, Float64, Real
 from esvae.errors import UnsupportedLayerError
 from export.ir import Dense, FloatLif
 from export.ir.floats import Norm
@@ -38,20 +39,20 @@ class Cell:
         return math.isfinite(self.neuron.threshold)
 
 
-def parameter_array(values: torch.Tensor) -> np.ndarray:
+def parameter_array(values: Real[torch.Tensor, "*shape"]) -> Float64[np.ndarray, "*shape"]:
     """What a module of torch holds, as float64 in memory of its own."""
     found: np.ndarray = values.detach().double().cpu().numpy().copy()
     return found
 
 
-def biased(synapse: Any, norm: Norm | None, bias: np.ndarray) -> tuple[Any, Norm | None]:
+def biased(synapse: Any, norm: Norm | None, bias: Float[np.ndarray, " outputs"]) -> tuple[Any, Norm | None]:
     """With a bias that no norm scales."""
     if norm is not None:
         return synapse, Norm(norm.scale, norm.shift + bias)
     return replace(synapse, bias=bias if synapse.bias is None else synapse.bias + bias), None
 
 
-def subtracting(cell: Cell, synapse: Any, place: str) -> tuple[Cell, np.ndarray]:
+def subtracting(cell: Cell, synapse: Any, place: str) -> tuple[Cell, Float64[np.ndarray, "outputs outputs"]]:
     """Neurons from whose potential a spike takes a number, where the chip's start again from zero.
 
     The current takes the potential's place, since no spike resets it, and each neuron's spike comes back to it a step

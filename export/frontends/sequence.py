@@ -27,6 +27,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from esvae.arrays import Float
 from esvae.chip.rounding import MAX_WEIGHT_BITS
 from esvae.errors import ConfigError, NetFileError, UnsupportedLayerError
 from esvae.machine.arguments import shape_argument, shown
@@ -138,7 +139,11 @@ class ModuleSequence:
             raise UnsupportedLayerError(f"{place}: not supported; supported are {self._supported}")
 
     def neurons(
-        self, cell: Cell, place: str, recurrent: np.ndarray | None = None, bias: np.ndarray | None = None
+        self,
+        cell: Cell,
+        place: str,
+        recurrent: Float[np.ndarray, "outputs outputs"] | None = None,
+        bias: Float[np.ndarray, " outputs"] | None = None,
     ) -> None:
         """Adds the neurons behind the synapses, or behind a pool, that were taken last.
 
@@ -194,7 +199,7 @@ class ModuleSequence:
             raise NetFileError(f"{place}: pools {self._shape}, expected a (C, H, W) map")
         return self._shape[0]
 
-    def dense(self, weight: np.ndarray, place: str) -> None:
+    def dense(self, weight: Float[np.ndarray, "outputs inputs"], place: str) -> None:
         """Adds synapses ``(outputs, inputs)`` without bias, also behind others without neurons between."""
         self._check_open(place)
         pending = self._pending

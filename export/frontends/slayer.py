@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from esvae.arrays import Float64
 from esvae.chip.formats import DELAY
 from esvae.chip.rounding import MAX_WEIGHT_BITS
 from esvae.errors import ConfigError, NetFileError, UnsupportedLayerError
@@ -240,7 +241,13 @@ def _recurrent(walk: _Walk, block: Any, where: str) -> tuple[Synapse[FloatLif], 
 
 
 def convolution_of(
-    shape: Shape, synapse: Any, kind: str, weight: np.ndarray, bias: np.ndarray | None, lif: FloatLif, where: str
+    shape: Shape,
+    synapse: Any,
+    kind: str,
+    weight: Float64[np.ndarray, "outputs inputs kh kw steps"],
+    bias: Float64[np.ndarray, " _outputs"] | None,
+    lif: FloatLif,
+    where: str,
 ) -> Synapse[FloatLif]:
     """The convolution, or the pool, that a block's synapses are.
 

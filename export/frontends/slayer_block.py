@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from esvae.arrays import Float64, Int64, Shaped
 from esvae.chip.formats import DECAY_UNITY, DELAY
 from esvae.errors import ConfigError, UnsupportedLayerError
 from export.frontends.cell import parameter_array
@@ -34,7 +35,7 @@ class BlockWeights:
             else they are floats in slayer's unit.
     """
 
-    values: np.ndarray
+    values: Float64[np.ndarray, "outputs inputs kh kw steps"]
     on_grid: bool
 
 
@@ -47,11 +48,13 @@ class BlockNorm:
         divisor: the power of two that the current is divided by; it multiplies the threshold.
     """
 
-    bias: np.ndarray | None = None
+    bias: Float64[np.ndarray, " outputs"] | None = None
     divisor: float = 1.0
 
 
-def weights_of(synapse: Any, neuron: Any, where: str, mask: torch.Tensor | None = None) -> BlockWeights:
+def weights_of(
+    synapse: Any, neuron: Any, where: str, mask: Shaped[torch.Tensor, "outputs inputs kh kw steps"] | None = None
+) -> BlockWeights:
     """Weights as slayer's ``forward`` applies them: its weight norm, its mask, its ``pre_hook_fx``."""
     if synapse.complex:
         raise UnsupportedLayerError(f"{where}: complex weights are not supported; the chip's neurons here are real")
@@ -145,7 +148,7 @@ def _one(decay: torch.Tensor, name: str) -> float:
     return float(values.flat[0])
 
 
-def delays_of(module: Any, where: str) -> np.ndarray | None:
+def delays_of(module: Any, where: str) -> Int64[np.ndarray, " outputs"] | None:
     """Whole steps by output channel, as slayer applies and writes them, or None where nothing is held back."""
     if module is None:
         return None

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from esvae.arrays import Float64, Real
 from esvae.errors import UnsupportedLayerError
 from export.ir import Conv, FloatLif, Pair, Shape
 from export.ir.geometry import reads
@@ -31,7 +32,7 @@ class SumPool:
         stride, padding: ``(y, x)``.
     """
 
-    kernel: np.ndarray
+    kernel: Real[np.ndarray, "kh kw"]
     stride: Pair
     padding: Pair
 
@@ -112,7 +113,9 @@ def pool_after(first: SumPool, second: SumPool, before: Shape, where: str) -> Su
     return SumPool(both.weight[0, 0], both.stride, both.padding)
 
 
-def dense_after(pool: SumPool, weight: np.ndarray, before: Shape, where: str) -> np.ndarray:
+def dense_after(
+    pool: SumPool, weight: Real[np.ndarray, "outputs pooled"], before: Shape, where: str
+) -> Float64[np.ndarray, "outputs inputs"]:
     """Weights ``(outputs, C*H*W)`` of the map before the pool that are ``(outputs, C*H'*W')`` of the pooled one."""
     pooled = pool.output_shape(before, where)
     kernels = weight.reshape(len(weight), *pooled)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from esvae.arrays import Real
 from esvae.errors import UnsupportedLayerError
 from export.ir.nodes import Conv, ConvTranspose, M, Pair, Shape
 
@@ -17,7 +18,7 @@ _MOST_GROUPS = 127
 
 
 def depthwise(
-    kernel: np.ndarray,
+    kernel: Real[np.ndarray, "kh kw"],
     channels: int,
     neuron: M,
     *,
@@ -41,7 +42,14 @@ def _diagonal(kernel: np.ndarray, channels: int) -> tuple[np.ndarray, int]:
 
 
 def slayer_pool(
-    kernel: np.ndarray, shape: Shape, neuron: M, where: str, *, stride: Pair, padding: Pair, dilation: Pair
+    kernel: Real[np.ndarray, "kh kw"],
+    shape: Shape,
+    neuron: M,
+    where: str,
+    *,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
 ) -> Conv[M]:
     """slayer's ``Pool`` (lava-dl 0.6.0, ``synapse.layer.Pool``), by its arithmetic.
 
@@ -87,7 +95,14 @@ def slayer_pool(
 
 
 def slayer_unpool(
-    kernel: np.ndarray, shape: Shape, neuron: M, where: str, *, stride: Pair, padding: Pair, dilation: Pair
+    kernel: Real[np.ndarray, "kh kw"],
+    shape: Shape,
+    neuron: M,
+    where: str,
+    *,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
 ) -> ConvTranspose[M]:
     """slayer's ``Unpool`` (lava-dl 0.6.0, ``synapse.layer.Unpool``), which also lays channels under each other.
 

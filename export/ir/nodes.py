@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, cast
 
 import numpy as np
 
+from esvae.arrays import Real
 from esvae.chip.neuron import INTEGRATOR, NEVER_FIRES, FloatLif, Lif
 from esvae.chip.sigma_delta import Delta, GradedNeuron, Sigma, SigmaDelta
 from esvae.errors import NetFileError, UnsupportedLayerError
@@ -291,7 +292,7 @@ Synapse: TypeAlias = Dense[N] | RecurrentDense[N] | Conv[N] | ConvTranspose[N]
 Layer: TypeAlias = Dense[N] | RecurrentDense[N] | Conv[N] | ConvTranspose[N] | Flatten
 
 
-def all_weights(synapse: Synapse[Any]) -> np.ndarray:
+def all_weights(synapse: Synapse[Any]) -> Real[np.ndarray, "*weight"]:
     """The weights that share a scale: a recurrent layer's two matrices side by side, of any other its own."""
     return synapse.joined.weight if isinstance(synapse, RecurrentDense) else synapse.weight
 
@@ -304,7 +305,9 @@ def unlooped(layer: Synapse[N], before: Shape) -> tuple[Dense[N] | Conv[N] | Con
     return layer, before
 
 
-def with_values(synapse: Synapse[Any], weight: np.ndarray, bias: np.ndarray | None, neuron: M) -> Synapse[M]:
+def with_values(
+    synapse: Synapse[Any], weight: Real[np.ndarray, "*weight"], bias: Real[np.ndarray, "*bias"] | None, neuron: M
+) -> Synapse[M]:
     """The same connections with other weights (those of :func:`all_weights`), biases and neurons."""
     if isinstance(synapse, RecurrentDense):
         entering, recurrent = weight[:, : synapse.inputs], weight[:, synapse.inputs :]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from esvae.arrays import Real
 from export.ir.geometry import cell_span, cell_taps, grouped, picked
 from export.ir.nodes import ConvTranspose, Shape
 
@@ -26,7 +27,7 @@ class Phases:
         grid: rows and columns that the kernel yields; interleaved they cover the output, which is cut to size.
     """
 
-    weight: np.ndarray
+    weight: Real[np.ndarray, "channels inputs my mx"]
     crop: tuple[tuple[int, int], tuple[int, int]]
     pads: tuple[int, int, int, int]
     grid: tuple[int, int]

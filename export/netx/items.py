@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 import h5py
 import numpy as np
 
+from esvae.arrays import Float, Float64, Int64, Integer
 from esvae.chip.formats import IntFormat
 from esvae.errors import NetFileError
 from export.ir import Shape
@@ -230,7 +231,7 @@ def _checked(values: np.ndarray, where: str) -> np.ndarray:
     return values
 
 
-def whole_numbers(group: h5py.Group, key: str, where: str) -> np.ndarray:
+def whole_numbers(group: h5py.Group, key: str, where: str) -> Int64[np.ndarray, " ..."]:
     """A small array of whole numbers, int64; floats are taken only where each is whole, which netx would truncate.
 
     Raises:
@@ -240,7 +241,7 @@ def whole_numbers(group: h5py.Group, key: str, where: str) -> np.ndarray:
     return _checked(np.asarray(item[()]), f"{where}/{key}").astype(np.int64)
 
 
-def register(group: h5py.Group, key: str, where: str, limits: IntFormat, remedy: str) -> np.ndarray:
+def register(group: h5py.Group, key: str, where: str, limits: IntFormat, remedy: str) -> Integer[np.ndarray, " ..."]:
     """A large array of whole numbers that a narrow register holds: int16.
 
     Raises:
@@ -279,7 +280,7 @@ def flag(group: h5py.Group, key: str, where: str) -> bool:
     return bool(np.asarray(item[()]).reshape(-1)[0])
 
 
-def real(group: h5py.Group, key: str, where: str, most: int) -> np.ndarray:
+def real(group: h5py.Group, key: str, where: str, most: int) -> Float[np.ndarray, " ..."]:
     """An array of real numbers, all finite.
 
     Raises:
@@ -294,7 +295,7 @@ def real(group: h5py.Group, key: str, where: str, most: int) -> np.ndarray:
     return values
 
 
-def numbers(group: h5py.Group, key: str, where: str, most: int = ELEMENTS) -> np.ndarray:
+def numbers(group: h5py.Group, key: str, where: str, most: int = ELEMENTS) -> Float64[np.ndarray, " ..."]:
     """An array of numbers of any kind, all finite, as float64.
 
     Raises:

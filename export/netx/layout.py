@@ -19,22 +19,27 @@ from __future__ import annotations
 
 import numpy as np
 
+from esvae.arrays import Integer, Real
 from esvae.errors import NetFileError
 
 __all__ = ["bias_from_file", "bias_to_file", "delay_from_file", "delay_to_file", "weight_from_file"]
 
 
-def bias_to_file(bias: np.ndarray) -> np.ndarray:
+def bias_to_file(
+    bias: Real[np.ndarray, " outputs"] | Real[np.ndarray, "channels height width"],
+) -> Real[np.ndarray, " outputs"] | Real[np.ndarray, "width height channels"]:
     """``(O,)`` stays; ``(C, H, W)`` becomes ``(W, H, C)``."""
     return bias.transpose(2, 1, 0) if bias.ndim == 3 else bias
 
 
-def bias_from_file(bias: np.ndarray) -> np.ndarray:
+def bias_from_file(
+    bias: Real[np.ndarray, " ..."],
+) -> Real[np.ndarray, " outputs"] | Real[np.ndarray, "channels height width"]:
     """``(O,)`` stays; ``(W, H, C)`` becomes ``(C, H, W)``."""
     return bias.transpose(2, 1, 0) if bias.ndim == 3 else bias.reshape(-1)
 
 
-def weight_from_file(weight: np.ndarray, axes: int, where: str) -> np.ndarray:
+def weight_from_file(weight: Real[np.ndarray, " ..."], axes: int, where: str) -> Real[np.ndarray, " ..."]:
     """Drops trailing axes of length one until ``axes`` are left.
 
     Raises:
@@ -45,7 +50,9 @@ def weight_from_file(weight: np.ndarray, axes: int, where: str) -> np.ndarray:
     return weight.reshape(weight.shape[:axes])
 
 
-def delay_from_file(delay: np.ndarray, shape: tuple[int, ...], where: str) -> np.ndarray:
+def delay_from_file(
+    delay: Integer[np.ndarray, " ..."], shape: tuple[int, ...], where: str
+) -> Integer[np.ndarray, "outputs inputs"]:
     """One number, ``(O,)``, ``(I,)`` or ``(O, I)`` as ``(O, I)``; an axis that fits both is the outputs'.
 
     Raises:
@@ -59,7 +66,7 @@ def delay_from_file(delay: np.ndarray, shape: tuple[int, ...], where: str) -> np
     return np.broadcast_to(delay, shape).copy()
 
 
-def delay_to_file(delay: np.ndarray) -> np.ndarray:
+def delay_to_file(delay: Integer[np.ndarray, "outputs inputs"]) -> Integer[np.ndarray, " ..."] | np.integer:
     """``(O, I)`` as the smallest array that reads as the same."""
     outputs, inputs = delay.shape
     if (delay == delay[0, 0]).all():

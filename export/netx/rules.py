@@ -14,6 +14,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from esvae.arrays import Float64, Int64, Real
 from esvae.errors import HardwareRangeError, UnsupportedLayerError
 from export.ir import Conv, ConvTranspose, Dense, Network, RecurrentDense, all_weights
 
@@ -35,7 +36,7 @@ def loads_sparse(network: Network) -> bool:
     return max(sizes, default=0) > _SPARSE_ABOVE
 
 
-def loaded_dense_weight(weight: np.ndarray) -> np.ndarray:
+def loaded_dense_weight(weight: Real[np.ndarray, "outputs inputs"]) -> Real[np.ndarray, "outputs inputs"]:
     """The dense weights that Lava's simulator computes with after stock netx has loaded ``weight``.
 
     Args:
@@ -48,7 +49,9 @@ def loaded_dense_weight(weight: np.ndarray) -> np.ndarray:
     return loaded_values(present)[np.searchsorted(present, weight)]
 
 
-def loaded_values(present: np.ndarray, beside: np.ndarray = _NO_WEIGHTS) -> np.ndarray:
+def loaded_values(
+    present: Real[np.ndarray, " n"], beside: Real[np.ndarray, " m"] = _NO_WEIGHTS
+) -> Float64[np.ndarray, " n"]:
     """What becomes of each weight of a dense layer in which these, and no others, occur.
 
     Args:
@@ -79,7 +82,7 @@ def loaded_values(present: np.ndarray, beside: np.ndarray = _NO_WEIGHTS) -> np.n
     return (-magnitude if inhibitory else magnitude) / 2.0**shift
 
 
-def filling_shift(weight: np.ndarray) -> int:
+def filling_shift(weight: Real[np.ndarray, " ..."]) -> int:
     """By how many bits netx shifts the weights of a dense layer to the left; sums are shifted back.
 
     Args:
@@ -97,7 +100,9 @@ def _filling(low: int, high: int) -> int:
     return int(np.floor(np.log2(256 / -low if high < 0 else 255 / high)))
 
 
-def present_weights(parts: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def present_weights(
+    parts: Iterable[Real[np.ndarray, " ..."]],
+) -> tuple[Int64[np.ndarray, " n"], Int64[np.ndarray, " n"]]:
     """The different weights in parts of an array, whole numbers in [-256, 255], in ascending order; and how often."""
     counts = sum((np.bincount(part.reshape(-1).astype(np.int64) + 256, minlength=512) for part in parts), _NONE)
     found = np.flatnonzero(counts)

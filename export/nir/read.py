@@ -16,6 +16,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from esvae.arrays import Float64
 from esvae.errors import NetFileError
 from export.ir.limits import ELEMENTS, HOLLOW_ELEMENTS
 from export.netx.guard import check_readable
@@ -45,7 +46,7 @@ class NirNode:
     kind: str
     values: Mapping[str, Any]
 
-    def array(self, key: str) -> np.ndarray:
+    def array(self, key: str) -> Float64[np.ndarray, " ..."]:
         """The numbers under ``key``.
 
         Raises:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from esvae.arrays import Integer, Real
 from export.ir import ConvTranspose, Dense, Shape
 from export.onnx.graph import OnnxGraph
 
@@ -37,7 +38,7 @@ def sliced(graph: OnnxGraph, value: str, ranges: tuple[tuple[int, int], ...], ax
     return graph.op("Slice", value, *(graph.constant(x, np.int64) for x in (first, last, axes)))
 
 
-def delayed(graph: OnnxGraph, raster: str, layer: Dense) -> tuple[str, np.ndarray]:
+def delayed(graph: OnnxGraph, raster: str, layer: Dense) -> tuple[str, Real[np.ndarray, "arrivals outputs"]]:
     """Inputs as they arrive after their delays, and the matrix for them.
 
     Args:
@@ -68,7 +69,7 @@ def delayed(graph: OnnxGraph, raster: str, layer: Dense) -> tuple[str, np.ndarra
     return graph.op("Concat", *parts, axis=2), np.concatenate(rows)
 
 
-def byte_kernels(weight: np.ndarray) -> list[tuple[np.ndarray, int, int]]:
+def byte_kernels(weight: Integer[np.ndarray, "*weight"]) -> list[tuple[Integer[np.ndarray, "*weight"], int, int]]:
     """Kernels whose products make up those of ``weight``: uint8 numbers, their zero point, and by what they count."""
     weight = weight.astype(np.int16)
     low, high = min(int(weight.min()), 0), max(int(weight.max()), 0)

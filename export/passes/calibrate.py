@@ -23,6 +23,7 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 import torch
 
+from esvae.arrays import Shaped, UInt8
 from esvae.chip.formats import STATE_SHIFT
 from esvae.chip.rounding import IntegerValues, WeightGrid, round_layer
 from esvae.chip.scales import max_scale, mse_scale, percentile_scale
@@ -46,7 +47,10 @@ _IMAGES, _SEED = 128, 0
 
 
 def calibrate(
-    network: FloatNetwork, bits: int, method: Calibration = "mse", spikes: np.ndarray | None = None
+    network: FloatNetwork,
+    bits: int,
+    method: Calibration = "mse",
+    spikes: Shaped[np.ndarray, "images steps *input"] | None = None,
 ) -> FloatNetwork:
     """Returns the network with a scale in every layer.
 
@@ -84,7 +88,9 @@ def _has_weights(synapse: Synapse) -> bool:
     return bool(all_weights(synapse).any())
 
 
-def calibration_spikes(network: FloatNetwork, images: int = _IMAGES, seed: int = _SEED) -> np.ndarray:
+def calibration_spikes(
+    network: FloatNetwork, images: int = _IMAGES, seed: int = _SEED
+) -> UInt8[np.ndarray, "images steps *input"]:
     """Spikes to calibrate with: Bernoulli draws of the prior's rates, uint8 ``(images, steps, *input shape)``.
 
     Raises:

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from esvae.arrays import Float64
 from esvae.chip.rounding import WeightGrid
 from export.ir import Conv, FloatLif, Synapse
 from export.ir.geometry import grouped
@@ -35,7 +36,9 @@ _DAMPING = 0.01  # of the mean of H's diagonal, added to it
 _FRAMES = 64  # to a product
 
 
-def fed_back(synapse: Synapse[FloatLif], grid: WeightGrid, scale: float, raster: torch.Tensor) -> Synapse[FloatLif]:
+def fed_back(
+    synapse: Synapse[FloatLif], grid: WeightGrid, scale: float, raster: Float64[torch.Tensor, "steps images *input"]
+) -> Synapse[FloatLif]:
     """The float layer with every weight on a level of ``grid`` at ``scale``.
 
     Args:

@@ -26,6 +26,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 import torch
 
+from esvae.arrays import Shaped
 from export.float_layer import fire, sums_of
 from export.integer_layer import ends_of, spikes_of
 from export.ir import Flatten, FloatLif, Network, Synapse
@@ -87,7 +88,9 @@ class LayerFidelity:
         return gap / self.rate_float if self.rate_float else math.inf if gap else 0.0
 
 
-def fidelity_spikes(network: FloatNetwork, given: np.ndarray | None) -> np.ndarray | None:
+def fidelity_spikes(
+    network: FloatNetwork, given: Shaped[np.ndarray, "images steps *input"] | None
+) -> Shaped[np.ndarray, "judged steps *input"] | None:
     """Spikes to judge with: the first images of those given, else the prior's; None of a network without a prior."""
     if given is None and (network.prior is None or network.time_steps is None):
         return None
@@ -101,7 +104,9 @@ def fidelity_spikes(network: FloatNetwork, given: np.ndarray | None) -> np.ndarr
 
 
 @torch.no_grad()
-def layer_fidelity(network: FloatNetwork, plain: Network, spikes: np.ndarray) -> list[LayerFidelity]:
+def layer_fidelity(
+    network: FloatNetwork, plain: Network, spikes: Shaped[np.ndarray, "images steps *input"]
+) -> list[LayerFidelity]:
     """Every layer with neurons, in order.
 
     Args:

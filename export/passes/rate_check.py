@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from esvae.arrays import Shaped
 from esvae.errors import EsvaeError, HardwareRangeError
 from export.ir import all_weights
 from export.ir.floats import FloatNetwork
@@ -32,7 +33,11 @@ def departures(judged: Sequence[LayerFidelity]) -> list[str]:
 
 
 def check_rates(
-    network: FloatNetwork, bits: int, method: Calibration, spikes: np.ndarray, judged: Sequence[LayerFidelity]
+    network: FloatNetwork,
+    bits: int,
+    method: Calibration,
+    spikes: Shaped[np.ndarray, "images steps *input"],
+    judged: Sequence[LayerFidelity],
 ) -> None:
     """Passes where every layer still hands something on.
 
@@ -55,7 +60,11 @@ def check_rates(
 
 
 def remedy(
-    network: FloatNetwork, bits: int, method: Calibration, spikes: np.ndarray, judged: Sequence[LayerFidelity]
+    network: FloatNetwork,
+    bits: int,
+    method: Calibration,
+    spikes: Shaped[np.ndarray, "images steps *input"],
+    judged: Sequence[LayerFidelity],
 ) -> str:
     """What to do about the first layer that departs; the other calibrations are tried. Arguments as above."""
     index = next(k for k, layer in enumerate(judged) if layer.verdict != "kept")
@@ -71,7 +80,9 @@ def remedy(
     return "; or ".join(asked)
 
 
-def best_calibration(network: FloatNetwork, bits: int, method: Calibration, spikes: np.ndarray) -> Calibration | None:
+def best_calibration(
+    network: FloatNetwork, bits: int, method: Calibration, spikes: Shaped[np.ndarray, "images steps *input"]
+) -> Calibration | None:
     """Of those tried that keep all layers, the calibration whose worst layer departs least; None where none does.
 
     Arguments as above. A layer that brings its scale is calibrated by none.

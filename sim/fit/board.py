@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from esvae.arrays import Real
 from export.ir import Network
 from export.ir.circuit import whole_network
 from sim.fit.core_load import core_reach
@@ -38,7 +39,9 @@ class Crossing:
     spikes: float | None
 
 
-def crossings(network: Network, mapping: Mapping, entering: Sequence[np.ndarray] | None = None) -> tuple[Crossing, ...]:
+def crossings(
+    network: Network, mapping: Mapping, entering: Sequence[Real[np.ndarray, "steps _inputs"]] | None = None
+) -> tuple[Crossing, ...]:
     """Counts what passes between chips.
 
     Args:

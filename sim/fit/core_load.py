@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from esvae.arrays import Float64, Int64, Real
 from export.ir import Dense, Network, RecurrentDense, Shape, Synapse, unlooped
 from sim.counts.fan_out import fan_out
 from sim.fit.chips import Chip
@@ -28,14 +29,14 @@ class CoreLoad:
         hops: routers that these packets pass from one to the next.
     """
 
-    layer: np.ndarray
-    synops: np.ndarray
-    neurons: np.ndarray
+    layer: Int64[np.ndarray, " cores"]
+    synops: Float64[np.ndarray, "steps cores"]
+    neurons: Int64[np.ndarray, " cores"]
     packets: float
     hops: float
 
 
-def core_load(network: Network, entering: Sequence[np.ndarray], mapping: Mapping) -> CoreLoad:
+def core_load(network: Network, entering: Sequence[Real[np.ndarray, "steps _inputs"]], mapping: Mapping) -> CoreLoad:
     """Spreads a network's work over the cores of a mapping without problems.
 
     Args:
@@ -84,7 +85,7 @@ def _homes(cores: Sequence[Core], shape: Shape, first: int) -> np.ndarray:
     return home
 
 
-def core_reach(layer: Synapse, before: Shape, after: Shape, cores: Sequence[Core]) -> np.ndarray:
+def core_reach(layer: Synapse, before: Shape, after: Shape, cores: Sequence[Core]) -> Int64[np.ndarray, "cores inputs"]:
     """Synapses from each input to each core of a layer: int64 ``(cores, inputs)``."""
     layer, before = unlooped(layer, before)
     if isinstance(layer, Dense):

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from esvae.arrays import Bool
 from export.ir import Conv, ConvTranspose, Dense, Shape, Synapse
 from export.ir.geometry import reads, sources
 from sim.fit.chips import Chip
@@ -61,7 +62,7 @@ class Core:
     words: int
     axons: int
 
-    def mask(self, shape: Shape) -> np.ndarray:
+    def mask(self, shape: Shape) -> Bool[np.ndarray, "*layer"]:
         """Which outputs are on the core: bool of the layer's shape."""
         if len(self.block) == 1:
             flat = np.zeros(math.prod(shape), bool)

@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from esvae.arrays import Integer
 from esvae.chip.rounding import MAX_WEIGHT_BITS, WeightGrid
 from export.ir import Dense, Network, Shape, unlooped
 from export.ir.labels import INPUT_LABEL
@@ -182,7 +183,7 @@ def map_network(
     return Mapping(chip, tuple(layers), inputs)
 
 
-def weight_bits(weight: np.ndarray) -> int:
+def weight_bits(weight: Integer[np.ndarray, " ..."]) -> int:
     """Bits that a weight needs at least: the common factor of two dropped, a sign where signs are mixed.
 
     >>> weight_bits(np.array([-254, 2]))
@@ -193,7 +194,7 @@ def weight_bits(weight: np.ndarray) -> int:
     return min(_largest(weight).bit_length() + _mixed(weight), MAX_WEIGHT_BITS) or 1
 
 
-def compiler_bits(weight: np.ndarray) -> int:
+def compiler_bits(weight: Integer[np.ndarray, " ..."]) -> int:
     """Bits that the compiler stores for each weight: one more than they need, short of 8 and of powers of two.
 
     With these, :class:`~sim.fit.chips.Chip`'s words are those of all nine layers of the published mapping.

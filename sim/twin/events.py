@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from esvae.arrays import Float32, Int32, UInt8
 from esvae.machine.jit import kernel, side_by_side
 from export.ir import Conv, ConvTranspose, Dense, Shape
 from export.ir.geometry import reaches
@@ -103,7 +104,9 @@ class EventSums:
             return None
         return EventSums(layer, input_shape, output_shape)
 
-    def __call__(self, raster: torch.Tensor) -> torch.Tensor:
+    def __call__(
+        self, raster: UInt8[torch.Tensor, "steps images inputs"]
+    ) -> Float32[torch.Tensor, "steps images neurons"]:
         """Spikes uint8 ``(steps, images, inputs)`` to sums ``(steps, images, neurons)``."""
         steps, images, inputs = raster.shape
         sums = np.empty((steps * images, self._neurons), np.float32)
@@ -111,7 +114,9 @@ class EventSums:
         side_by_side(_scatter, len(rows), rows, self._first, self._runs, self._weight, self._fan_out, sums)
         return torch.from_numpy(sums).reshape(steps, images, -1)
 
-    def of_messages(self, raster: torch.Tensor) -> torch.Tensor:
+    def of_messages(
+        self, raster: Int32[torch.Tensor, "steps images inputs"]
+    ) -> Float32[torch.Tensor, "steps images neurons"]:
         """Messages int32 ``(steps, images, inputs)``, whose sums float32 holds, to ``(steps, images, neurons)``."""
         steps, images, inputs = raster.shape
         sums = np.empty((steps * images, self._neurons), np.float32)

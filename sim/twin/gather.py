@@ -15,12 +15,12 @@ Where a current is gone after a step, neurons follow at once, while the sums of 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 
+from esvae.arrays import Bool, Int32, Real, UInt8
 from esvae.chip.formats import STATE_SHIFT
 from esvae.machine.jit import hands, kernel, part, side_by_side
 from esvae.machine.threads import threads
@@ -29,7 +29,7 @@ from export.ir.limits import products
 from sim.counts.alike import TOGETHER, Tally, counting_narrow
 from sim.twin.lif_kernel import Memoryless, at_rest, memoryless_step
 from sim.twin.pieces import LANES, Pieces
-from sim.twin.trial import least_seconds, raster_for
+from sim.twin.trial import Form, least_seconds, raster_for
 from sim.twin.vectors import add_rows, fired, ones, put_places
 
 __all__ = ["GATHERED_REACH", "GatherSums"]
@@ -203,7 +203,9 @@ class GatherSums:
             return None
         return GatherSums(layer, input_shape, output_shape, scale, reach)
 
-    def __call__(self, raster: torch.Tensor) -> torch.Tensor:
+    def __call__(
+        self, raster: UInt8[torch.Tensor, "steps images inputs"]
+    ) -> Real[torch.Tensor, "steps images neurons"]:
         """Spikes uint8 ``(steps, images, inputs)`` to sums ``(steps, images, neurons)``: int16, or float32 where they
         are beyond."""
         rows = raster.reshape(1, -1, self._inputs)
@@ -214,8 +216,12 @@ class GatherSums:
         return found if within else found.float().mul_(self._scale)
 
     def fire(
-        self, raster: torch.Tensor, neuron: Memoryless, resets: np.ndarray, tally: Tally | None = None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+        self,
+        raster: UInt8[torch.Tensor, "steps images inputs"],
+        neuron: Memoryless,
+        resets: Bool[np.ndarray, " steps"],
+        tally: Tally | None = None,
+    ) -> tuple[UInt8[torch.Tensor, "steps images neurons"], Int32[torch.Tensor, "images neurons"]]:
         """Spikes likewise to the spikes of neurons that hold no current, and their potentials after the last step; a
         tally counts them on their way, where one thread computes."""
         steps, images, _ = raster.shape
@@ -250,13 +256,13 @@ class GatherSums:
             tally.taken = hands(images, each) == 1
         side_by_side(run, images, nanoseconds=each)
 
-    def by_image(self, raster: torch.Tensor) -> bool:
+    def by_image(self, raster: UInt8[torch.Tensor, "steps images inputs"]) -> bool:
         """Whether images ``(steps, images, inputs)``, each in one thread, are enough for all threads that are worth
         it."""
         steps, images, _ = raster.shape
         return images >= hands(steps * images, self._row)
 
-    def worth(self, other: Callable[[torch.Tensor], object], neuron: Memoryless | None = None) -> float:
+    def worth(self, other: Form, neuron: Memoryless | None = None) -> float:
         """The share of inputs that fire up to which it is faster than ``other``, whose time does not depend on it.
 
         Layers of one form are tried out once a process.

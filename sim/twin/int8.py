@@ -28,6 +28,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from esvae.arrays import Float32, Integer, UInt8
 from export.ir import Conv, ConvTranspose, Dense, Shape
 from export.ir.limits import products
 from export.ir.phases import phases
@@ -43,7 +44,7 @@ _REFUSED = (AttributeError, NotImplementedError, RuntimeError, TypeError)
 _gains: dict[tuple[object, ...], float] = {}
 
 
-def int8_parts(weight: np.ndarray) -> list[tuple[np.ndarray, int]] | None:
+def int8_parts(weight: Integer[np.ndarray, "*weight"]) -> list[tuple[Integer[np.ndarray, "*weight"], int]] | None:
     """Weights of int8, and by what they count, that add up to ``weight``; None where it is beyond 9 bits."""
     low, high = int(weight.min()), int(weight.max())
     if low >= -128 and high <= 127:
@@ -71,7 +72,7 @@ class ByteSums:
     def __init__(
         self,
         layer: Conv | ConvTranspose | Dense,
-        parts: list[tuple[np.ndarray, int]],
+        parts: list[tuple[Integer[np.ndarray, "*weight"], int]],
         input_shape: Shape,
         output_shape: Shape,
     ) -> None:
@@ -97,7 +98,9 @@ class ByteSums:
         by_channel = found.weight.reshape(after[0], -1, *found.weight.shape[1:])
         return Conv(by_channel.swapaxes(0, 1).reshape(found.weight.shape), None, layer.neuron)
 
-    def __call__(self, raster: torch.Tensor) -> torch.Tensor:
+    def __call__(
+        self, raster: UInt8[torch.Tensor, "steps images inputs"]
+    ) -> Float32[torch.Tensor, "steps images places"]:
         """Spikes uint8 ``(steps, images, inputs)`` to sums float32 ``(steps, images, neurons)``, at their places."""
         steps, images, inputs = raster.shape
         x = raster.reshape(steps * images, inputs)

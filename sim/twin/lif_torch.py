@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from esvae.arrays import Bool, Float, Int32, Integer, UInt8
 from esvae.chip.formats import DECAY_SHIFT, DECAY_UNITY, REGISTER_BITS, STATE_LIMIT, STATE_SHIFT, STATE_WRAP
 from export.ir import Lif
 
@@ -21,26 +22,31 @@ def _decayed(x: torch.Tensor, keep: torch.Tensor, forgets: bool) -> torch.Tensor
 
 
 def run_lif_torch(
-    a: torch.Tensor,
-    bias: torch.Tensor,
+    a: Float[torch.Tensor, "steps images neurons"],
+    bias: Integer[torch.Tensor, "_images neurons"],
     neuron: Lif,
     *,
-    resets: np.ndarray,
+    resets: Bool[np.ndarray, " steps"],
     bits: int = REGISTER_BITS,
     trace: bool = False,
-    recurrent: torch.Tensor | None = None,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+    recurrent: Float[torch.Tensor, "neurons neurons"] | None = None,
+) -> tuple[
+    UInt8[torch.Tensor, "steps images neurons"],
+    Int32[torch.Tensor, "images neurons"],
+    Int32[torch.Tensor, "steps images neurons"] | None,
+    Int32[torch.Tensor, "steps images neurons"] | None,
+]:
     """As :func:`sim.twin.lif_kernel.run_lif`, on whatever device ``a`` lies, in 64 bit throughout.
 
     Args:
         a: sums of weights, whole numbers in a float type, ``(steps, images, neurons)``; **overwritten**.
-        bias: bias mantissas, int64 ``(1 or images, neurons)``.
+        bias: bias mantissas ``(1 or images, neurons)``.
         neuron, resets, bits, trace: as there.
         recurrent: weights from the layer's neurons of the step before, ``(from, to)``, of a's type, or None.
     """
     u = torch.zeros(a.shape[1:], dtype=torch.int64, device=a.device)
     v = torch.zeros_like(u)
-    drive = bias << STATE_SHIFT
+    drive = bias.long() << STATE_SHIFT
     forget_u, forget_v = (bool((lost == DECAY_UNITY).all()) for lost in neuron.decays)
     keep_u, keep_v = (torch.as_tensor(DECAY_UNITY - lost, device=a.device) for lost in neuron.decays)
     kept: tuple[list[torch.Tensor], list[torch.Tensor]] = ([], [])

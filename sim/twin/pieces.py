@@ -12,6 +12,7 @@ import math
 import numpy as np
 import torch
 
+from esvae.arrays import Integer
 from export.ir import Conv, ConvTranspose, Shape
 from export.ir.geometry import factor_after, open_reads, reads
 
@@ -46,7 +47,11 @@ class Pieces:
     """
 
     def __init__(
-        self, layer: Conv | ConvTranspose, input_shape: Shape, output_shape: Shape, weight: np.ndarray
+        self,
+        layer: Conv | ConvTranspose,
+        input_shape: Shape,
+        output_shape: Shape,
+        weight: Integer[np.ndarray, "_outputs _inputs kh kw"],
     ) -> None:
         # (outputs, inputs, rows, columns) to (rows, columns, inputs, outputs)
         order = (2, 3, 0, 1) if isinstance(layer, ConvTranspose) else (2, 3, 1, 0)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from esvae.arrays import Bool, Int32, Integer, Real, Shaped, UInt8
 from esvae.chip.formats import STATE_SHIFT
 from esvae.machine.jit import kernel, side_by_side
 from export.ir import Lif
@@ -76,19 +77,30 @@ class Loop:
         recurrent: ``(to, from)``.
     """
 
-    def __init__(self, recurrent: np.ndarray) -> None:
+    def __init__(self, recurrent: Integer[np.ndarray, "neurons neurons"]) -> None:
         self._recurrent = recurrent
         sources, self._targets = np.nonzero(recurrent.T)
         self._weight = recurrent[self._targets, sources].astype(np.int32)
         self._first = np.searchsorted(sources, np.arange(len(recurrent) + 1))
 
-    def matrix(self, like: torch.Tensor) -> torch.Tensor:
+    def matrix(self, like: torch.Tensor) -> Shaped[torch.Tensor, "neurons neurons"]:
         """The weights ``(from, to)``, of the type and on the device of a tensor."""
         return torch.from_numpy(np.ascontiguousarray(self._recurrent.T)).to(like.device, like.dtype)
 
     def run(
-        self, a: np.ndarray, bias: np.ndarray, neuron: Lif, *, resets: np.ndarray, trace: bool
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]:
+        self,
+        a: Real[np.ndarray, "steps images neurons"],
+        bias: Integer[np.ndarray, "_images neurons"],
+        neuron: Lif,
+        *,
+        resets: Bool[np.ndarray, " steps"],
+        trace: bool,
+    ) -> tuple[
+        UInt8[np.ndarray, "steps images neurons"],
+        Int32[np.ndarray, "images neurons"],
+        Int32[np.ndarray, "steps images neurons"] | None,
+        Int32[np.ndarray, "steps images neurons"] | None,
+    ]:
         """As :func:`sim.twin.lif_kernel.run_lif`; ``a`` holds what comes from the layer before."""
         spikes, v_end = np.empty(a.shape, np.uint8), np.zeros(a.shape[1:], np.int32)
         shape = a.shape if trace else (0, 0, 0)

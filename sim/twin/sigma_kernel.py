@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from esvae.arrays import Float, Int32, Integer, Real
 from esvae.chip.formats import MESSAGE_EXP, REGISTER_BITS, SIGMA_EXP
 from esvae.machine.jit import kernel, side_by_side
 from export.ir import Delta, GradedNeuron, Sigma, SigmaDelta
@@ -84,14 +85,19 @@ def _sigma(begin: Any, end: Any, a: Any, spare: Any, sums_of: Any, message: Any)
 
 
 def run_graded(
-    a: np.ndarray | None,
-    bias: np.ndarray,
+    a: Real[np.ndarray, "steps images neurons"] | None,
+    bias: Int32[np.ndarray, "_steps _images neurons"],
     neuron: GradedNeuron,
     shape: tuple[int, int, int],
     *,
     bits: int = REGISTER_BITS,
     trace: bool = False,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]:
+) -> tuple[
+    Int32[np.ndarray, "steps images neurons"],
+    Int32[np.ndarray, "images neurons"],
+    Int32[np.ndarray, "steps images neurons"] | None,
+    Int32[np.ndarray, "steps images neurons"] | None,
+]:
     """Runs the neurons of one layer from rest over a window.
 
     Args:
@@ -125,14 +131,19 @@ def run_graded(
 
 
 def run_graded_torch(
-    a: torch.Tensor | None,
-    bias: torch.Tensor,
+    a: Float[torch.Tensor, "steps images neurons"] | None,
+    bias: Integer[torch.Tensor, "_steps _images neurons"],
     neuron: GradedNeuron,
     shape: tuple[int, int, int],
     *,
     bits: int = REGISTER_BITS,
     trace: bool = False,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+) -> tuple[
+    Int32[torch.Tensor, "steps images neurons"],
+    Int32[torch.Tensor, "images neurons"],
+    Int32[torch.Tensor, "steps images neurons"] | None,
+    Int32[torch.Tensor, "steps images neurons"] | None,
+]:
     """As :func:`run_graded`, on whatever device ``bias`` lies, in 64 bit throughout."""
     steps = shape[0]
     sigma, act, residue = (torch.zeros(shape[1:], dtype=torch.int64, device=bias.device) for _ in range(3))

@@ -17,6 +17,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 import torch
 
+from esvae.arrays import Int32, Real
 from export.ir import Conv, ConvTranspose, Dense, RecurrentDense, Shape, Synapse
 from export.ir.bounds import all_firing
 from export.ir.geometry import is_point, matrix
@@ -93,12 +94,14 @@ class LayerSums:
         self._gathered = narrow and path in ("auto", "gather")
         self._tries = path == "auto"
 
-    def __call__(self, raster: torch.Tensor) -> torch.Tensor:
+    def __call__(self, raster: Real[torch.Tensor, "steps images inputs"]) -> Real[torch.Tensor, "steps images neurons"]:
         """Spikes ``(steps, images, inputs)``, uint8, to sums, whole numbers ``(steps, images, neurons)``."""
         sums, places = self.placed(raster, self.gathering(raster))
         return sums if places is None else places.in_order_of_neurons(sums)
 
-    def placed(self, raster: torch.Tensor, gather: GatherSums | None) -> tuple[torch.Tensor, Places | None]:
+    def placed(
+        self, raster: Real[torch.Tensor, "steps images inputs"], gather: GatherSums | None
+    ) -> tuple[Real[torch.Tensor, "steps images places"], Places | None]:
         """As a call, in memory of their own; and where they lie there, if not in the order of the neurons.
 
         Args:
@@ -115,7 +118,9 @@ class LayerSums:
             return self.bytes(raster), self.bytes.places
         return self.products(raster), None
 
-    def gathering(self, raster: torch.Tensor, neuron: Memoryless | None = None) -> GatherSums | None:
+    def gathering(
+        self, raster: Real[torch.Tensor, "steps images inputs"], neuron: Memoryless | None = None
+    ) -> GatherSums | None:
         """The gathered form, where it is to be taken for a raster: for the sums, or for a neuron that follows them at
         once."""
         gather = self.gather
@@ -170,7 +175,7 @@ class LayerSums:
             layer = replace(layer, weight=layer.weight[:, self.columns])
         return layer, (layer.weight.shape[1],), (len(layer.weight),)
 
-    def products(self, raster: torch.Tensor) -> torch.Tensor:
+    def products(self, raster: Real[torch.Tensor, "steps images inputs"]) -> Real[torch.Tensor, "steps images neurons"]:
         """As a call, with every product."""
         return self._full(raster.to(self.dtype))
 
@@ -244,7 +249,9 @@ class MessageSums:
         self._heaviest = int(abs(layer.weight).max())
         self._delayed = layer if isinstance(layer, Dense) and layer.delay is not None else None
 
-    def __call__(self, raster: torch.Tensor) -> tuple[torch.Tensor, int]:
+    def __call__(
+        self, raster: Int32[torch.Tensor, "steps images inputs"]
+    ) -> tuple[Real[torch.Tensor, "steps images neurons"], int]:
         """Messages ``(steps, images, inputs)``, int32, to sums: whole numbers ``(steps, images, neurons)``; and the
         largest magnitude of a message."""
         largest = max(int(raster.max()), -int(raster.min()))

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from esvae.arrays import Float, Float64, Int32, Int64, Integer, Real, Shaped
 from export.ir import Conv, ConvTranspose, Dense, Shape, Synapse
 from export.ir.bounds import largest_sum
 
@@ -63,7 +64,11 @@ def is_direct(layer: Conv | ConvTranspose, output_shape: Shape) -> bool:
     return min(output_shape[1:]) > 1 and all(p < r for p, r in zip(layer.padding, reaches, strict=True))
 
 
-def map_sums(layer: Conv | ConvTranspose, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+def map_sums(
+    layer: Conv | ConvTranspose,
+    x: Float[torch.Tensor, "images before height width"],
+    weight: Float[torch.Tensor, "_outputs _inputs kh kw"],
+) -> Float[torch.Tensor, "images after rows columns"]:
     """Sums for spikes ``(N, *input shape)`` by torch's direct CPU convolution: ``(N, *output shape)``.
 
     For layers that :func:`is_direct` lets through.
@@ -75,7 +80,11 @@ def map_sums(layer: Conv | ConvTranspose, x: torch.Tensor, weight: torch.Tensor)
     )
 
 
-def portable_map_sums(layer: Conv | ConvTranspose, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+def portable_map_sums(
+    layer: Conv | ConvTranspose,
+    x: Float[torch.Tensor, "images before height width"],
+    weight: Float[torch.Tensor, "_outputs _inputs kh kw"],
+) -> Float[torch.Tensor, "images after rows columns"]:
     """As :func:`map_sums`, as a matrix product on any device; exact in float64 whatever the order of summation."""
     n, groups = len(x), layer.groups
     out_shape = layer.output_shape(tuple(x.shape[1:]))
@@ -104,7 +113,9 @@ class DenseSums:
         dtype, device: of the sums.
     """
 
-    def __init__(self, layer: Dense, columns: np.ndarray | None, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(
+        self, layer: Dense, columns: Integer[np.ndarray, " inputs"] | None, dtype: torch.dtype, device: torch.device
+    ) -> None:
         weight = layer.weight if columns is None else layer.weight[:, columns]
         self._outputs = len(weight)
         self._prompt: torch.Tensor | None = None
@@ -120,7 +131,7 @@ class DenseSums:
                 taken, given = (torch.from_numpy(index).to(device) for index in (inputs, outputs))
                 self._parts.append((steps, taken, given, _matrix(part[np.ix_(outputs, inputs)], dtype, device)))
 
-    def __call__(self, raster: torch.Tensor) -> torch.Tensor:
+    def __call__(self, raster: Real[torch.Tensor, "steps images inputs"]) -> Real[torch.Tensor, "steps images outputs"]:
         """Spikes ``(steps, images, inputs)`` to sums ``(steps, images, outputs)``."""
         steps, images = raster.shape[:2]
         if self._prompt is not None:
@@ -133,7 +144,12 @@ class DenseSums:
         return total
 
 
-def wrapped_delayed(layer: Dense, columns: np.ndarray | None, raster: torch.Tensor, bits: int) -> torch.Tensor:
+def wrapped_delayed(
+    layer: Dense,
+    columns: Integer[np.ndarray, " inputs"] | None,
+    raster: Int32[torch.Tensor, "steps images inputs"],
+    bits: int,
+) -> Float64[torch.Tensor, "steps images outputs"]:
     """As :class:`DenseSums` with delays, where every product wraps to so many bits before it is added, as Lava's do.
 
     Args:
@@ -161,7 +177,7 @@ def _product(raster: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
     return (raster.reshape(-1, inputs) @ matrix).reshape(steps, images, -1)
 
 
-def logical(raster: torch.Tensor, shape: Shape) -> torch.Tensor:
+def logical(raster: Shaped[torch.Tensor, "*lead neurons"], shape: Shape) -> torch.Tensor:
     """``(..., neurons)`` in memory order as a view ``(..., *shape)``."""
     if len(shape) == 1:
         return raster
@@ -170,7 +186,7 @@ def logical(raster: torch.Tensor, shape: Shape) -> torch.Tensor:
     return raster.reshape(*raster.shape[:-1], height, width, channels).permute(*axes, -1, -3, -2)
 
 
-def memory_order(shape: Shape) -> np.ndarray | None:
+def memory_order(shape: Shape) -> Int64[np.ndarray, " neurons"] | None:
     """Position among ``(C, H, W)`` of each value of a raster that has channels innermost; None for features."""
     if len(shape) != 3:
         return None

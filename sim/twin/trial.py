@@ -10,10 +10,13 @@ from typing import TypeAlias
 import numpy as np
 import torch
 
-__all__ = ["SumsOf", "least_seconds", "raster_for"]
+from esvae.arrays import UInt8
 
-#: A raster of spikes to what arrives at a layer's neurons.
+__all__ = ["Form", "SumsOf", "least_seconds", "raster_for"]
+
+#: A raster of spikes to what arrives at a layer's neurons; or to whatever a form of a layer makes of it.
 SumsOf: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
+Form: TypeAlias = Callable[[torch.Tensor], object]
 
 _REPEATS = 3
 #: Rows to begin with, and their products, those of silent inputs among them.
@@ -23,8 +26,8 @@ _SECONDS, _MOST = 1e-3, 1 << 21
 
 
 def raster_for(
-    form: Callable[[torch.Tensor], object], inputs: int, neurons: int, *, products: int, active: float
-) -> torch.Tensor:
+    form: Form, inputs: int, neurons: int, *, products: int, active: float
+) -> UInt8[torch.Tensor, "steps 1 inputs"]:
     """Spikes at random, uint8 ``(steps, 1, inputs)``, of as many steps as keep a form busy that takes them all alike.
 
     Args:
@@ -45,13 +48,15 @@ def raster_for(
         steps = min(most, steps * max(2, math.ceil(_SECONDS / max(seconds, 1e-6))))
 
 
-def least_seconds(*cases: tuple[Callable[[torch.Tensor], object], torch.Tensor]) -> list[float]:
+def least_seconds(
+    *cases: tuple[Form, UInt8[torch.Tensor, "steps images inputs"]],
+) -> list[float]:
     """Of each form on its raster the fewest seconds of three calls, one after the other, as in a long run: behind calls
     of another form, what a form needs would be out of the caches."""
     return [min(_seconds(*case) for _ in range(_REPEATS)) for case in cases]
 
 
-def _seconds(form: Callable[[torch.Tensor], object], raster: torch.Tensor) -> float:
+def _seconds(form: Form, raster: torch.Tensor) -> float:
     start = time.perf_counter()
     form(raster)
     return time.perf_counter() - start

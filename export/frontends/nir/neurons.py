@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from esvae.arrays import Float64
 from esvae.errors import ConfigError, NetFileError, UnsupportedLayerError
 from export.frontends.nir.convention import CLOSE, Convention, Reset, TimeStep
 from export.ir import FloatLif
@@ -41,8 +42,8 @@ class NirNeurons:
     """
 
     lif: FloatLif
-    gain: np.ndarray
-    bias: np.ndarray
+    gain: Float64[np.ndarray, " ..."]
+    bias: Float64[np.ndarray, " ..."]
     subtracted: float | None = None
     notes: tuple[str, ...] = ()
 

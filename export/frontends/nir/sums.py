@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from esvae.arrays import Float64
 from esvae.errors import NetFileError, UnsupportedLayerError
 from export.frontends.sum_pools import SumPool, conv_after, dense_after, pool_after, pooled_conv
 from export.ir import Conv, Dense, FloatLif, Pair, Shape
@@ -228,7 +229,7 @@ class Sums:
         self._flat = True
 
 
-def array_fitting(node: NirNode, key: str, shape: Shape, where: str) -> np.ndarray | None:
+def array_fitting(node: NirNode, key: str, shape: Shape, where: str) -> Float64[np.ndarray, " ..."] | None:
     """An array of a node that is one number or has a given shape; None where it is not there.
 
     Raises:
