@@ -142,7 +142,7 @@ class ModuleSequence:
         self,
         cell: Cell,
         place: str,
-        recurrent: Float[np.ndarray, "outputs outputs"] | None = None,
+        recurrent: Float[np.ndarray, "neurons neurons"] | None = None,
         bias: Float[np.ndarray, " outputs"] | None = None,
     ) -> None:
         """Adds the neurons behind the synapses, or behind a pool, that were taken last.
@@ -150,7 +150,7 @@ class ModuleSequence:
         Args:
             cell: what they are.
             place: what errors call them.
-            recurrent: ``(outputs, outputs)``, synapses of the neurons onto each other, a step later; or None.
+            recurrent: ``(neurons, neurons)``, synapses of the neurons onto each other, a step later; or None.
             bias: ``(outputs,)``, enters with what comes over those, or None.
 
         Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from esvae.arrays import Bool, Float, Int32, Int64, UInt8
+from esvae.arrays import Bool, Float, Int32, Integer, UInt8
 from esvae.chip.formats import DECAY_SHIFT, DECAY_UNITY, REGISTER_BITS, STATE_LIMIT, STATE_SHIFT, STATE_WRAP
 from export.ir import Lif
 
@@ -23,7 +23,7 @@ def _decayed(x: torch.Tensor, keep: torch.Tensor, forgets: bool) -> torch.Tensor
 
 def run_lif_torch(
     a: Float[torch.Tensor, "steps images neurons"],
-    bias: Int64[torch.Tensor, "_images neurons"],
+    bias: Integer[torch.Tensor, "_images neurons"],
     neuron: Lif,
     *,
     resets: Bool[np.ndarray, " steps"],
@@ -40,7 +40,7 @@ def run_lif_torch(
 
     Args:
         a: sums of weights, whole numbers in a float type, ``(steps, images, neurons)``; **overwritten**.
-        bias: bias mantissas, int64 ``(1 or images, neurons)``.
+        bias: bias mantissas, int32 or int64, ``(1 or images, neurons)``.
         neuron, resets, bits, trace: as there.
         recurrent: weights from the layer's neurons of the step before, ``(from, to)``, of a's type, or None.
     """

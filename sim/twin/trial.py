@@ -18,7 +18,7 @@ SumsOf: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
 _REPEATS = 3
 
 
-def least_seconds(*cases: tuple[SumsOf, Real[torch.Tensor, "steps images inputs"]]) -> list[float]:
+def least_seconds(*cases: tuple[SumsOf, Real[torch.Tensor, "_steps _images _inputs"]]) -> list[float]:
     """Of each form on its raster the fewest seconds of three calls, taken in turn; a first one may compile."""
     return [min(taken) for taken in zip(*([_seconds(*case) for case in cases] for _ in range(_REPEATS)), strict=True)]
 
