@@ -59,7 +59,7 @@ def in_chunks(values: Shaped[np.ndarray, " rows *rest"], size: int) -> Iterator[
 def image_pairs(
     decoder: Decoder,
     engine: Engine,
-    chunks: Iterable[Shaped[np.ndarray, "images steps latents"]],
+    chunks: Iterable[Shaped[np.ndarray, "_images steps latents"]],
     keep: Keep = "nothing",
 ) -> Iterator[ImagePairs]:
     """Draws chunks of latent spikes with both decoders; images are numbered on from one chunk to the next.

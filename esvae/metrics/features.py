@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from esvae.arrays import Float, Float64
+from esvae.arrays import Float
 from esvae.config import DataConfig
 from esvae.data import data_root
 from esvae.errors import CheckpointError
@@ -110,10 +110,10 @@ def frozen(
 @torch.no_grad()
 def extract(
     net: FeatureNet,
-    batches: Iterable[Float[torch.Tensor, "batch channels height width"]],
+    batches: Iterable[torch.Tensor],
     protocol: Protocol = "eval",
     seen: Callable[[int], None] | None = None,
-) -> Float64[np.ndarray, "images features"]:
+) -> np.ndarray:
     """Codes of images.
 
     Args:

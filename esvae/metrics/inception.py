@@ -18,8 +18,8 @@ _SECONDS = 20  # of silence after which the download is given up
 
 
 def inception_scores(
-    real: Iterable[Float[torch.Tensor, "batch channels height width"]],
-    generated: Iterable[Float[torch.Tensor, "batch channels height width"]],
+    real: Iterable[Float[torch.Tensor, "_batch channels height width"]],
+    generated: Iterable[Float[torch.Tensor, "_batch channels height width"]],
     device: torch.device,
     report: Callable[[str], None] = lambda how_far: None,
 ) -> dict[str, float]:

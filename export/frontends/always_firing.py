@@ -36,7 +36,7 @@ class Drawn:
         before, after: its shapes; of a flattened map, ``before`` is the map.
         where: what errors call it.
         current_bias: ``(outputs,)``, added to the current at every step, or None.
-        recurrent: ``(outputs, outputs)`` or None.
+        recurrent: ``(neurons, neurons)`` or None.
     """
 
     synapse: Dense[FloatLif] | Conv[FloatLif] | ConvTranspose[FloatLif]
@@ -44,7 +44,7 @@ class Drawn:
     after: Shape
     where: str
     current_bias: Float[np.ndarray, " outputs"] | None = None
-    recurrent: Float[np.ndarray, "outputs outputs"] | None = None
+    recurrent: Float[np.ndarray, "neurons neurons"] | None = None
 
     def connected(self) -> Synapse[FloatLif]:
         """The node with its connections onto itself; raises UnsupportedLayerError where netx has none for them."""

@@ -47,8 +47,7 @@ MODULES = (
     "Linear, Conv2d, ConvTranspose2d, BatchNorm1d, BatchNorm2d, AvgPool2d, MaxPool2d, Flatten, Unflatten, Dropout, "
     "Identity"
 )
-_SYNAPSES = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
-_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
+_SYNAPSES, _NORMS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d), (nn.BatchNorm1d, nn.BatchNorm2d)
 _NOTHING = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Identity)
 _NO_NEURON = FloatLif(0.0, math.inf)
 
@@ -142,7 +141,7 @@ class ModuleSequence:
         self,
         cell: Cell,
         place: str,
-        recurrent: Float[np.ndarray, "outputs outputs"] | None = None,
+        recurrent: Float[np.ndarray, "neurons neurons"] | None = None,
         bias: Float[np.ndarray, " outputs"] | None = None,
     ) -> None:
         """Adds the neurons behind the synapses, or behind a pool, that were taken last.
@@ -150,7 +149,7 @@ class ModuleSequence:
         Args:
             cell: what they are.
             place: what errors call them.
-            recurrent: ``(outputs, outputs)``, synapses of the neurons onto each other, a step later; or None.
+            recurrent: ``(neurons, neurons)``, synapses of the neurons onto each other, a step later; or None.
             bias: ``(outputs,)``, enters with what comes over those, or None.
 
         Raises:

@@ -61,8 +61,8 @@ Pair: TypeAlias = tuple[int, int]
 Neuron: TypeAlias = Lif | SigmaDelta | Sigma
 
 #: The neurons behind the synapses; where a signature leaves it out, they may be any.
-N = TypeVar("N", bound="Neuron | FloatLif", covariant=True)
-M = TypeVar("M", bound="Neuron | FloatLif")
+N = TypeVar("N", bound=Neuron | FloatLif, covariant=True)
+M = TypeVar("M", bound=Neuron | FloatLif)
 
 
 @dataclass(frozen=True, eq=False)

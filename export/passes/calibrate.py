@@ -23,7 +23,7 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 import torch
 
-from esvae.arrays import Shaped, UInt8
+from esvae.arrays import UInt8
 from esvae.chip.formats import STATE_SHIFT
 from esvae.chip.rounding import IntegerValues, WeightGrid, round_layer
 from esvae.chip.scales import max_scale, mse_scale, percentile_scale
@@ -50,7 +50,7 @@ def calibrate(
     network: FloatNetwork,
     bits: int,
     method: Calibration = "mse",
-    spikes: Shaped[np.ndarray, "images steps *input"] | None = None,
+    spikes: np.ndarray | None = None,
 ) -> FloatNetwork:
     """Returns the network with a scale in every layer.
 

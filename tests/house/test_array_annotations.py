@@ -64,6 +64,10 @@ BARE = {
         "export/ir/nodes.py: ConvTranspose.weight",
         "export/ir/nodes.py: ConvTranspose.bias",
     },
+    "stands beside an argument that is looked at by us, where a check would look at every argument of the call first": {
+        "esvae/metrics/features.py: extract(batches)",
+        "export/passes/calibrate.py: calibrate(spikes)",
+    },
     "is any array, of which type, device or bytes are all that is asked": {
         "esvae/machine/arrays.py: save_array(values)",
         "esvae/machine/tensors.py: Tensors.tensors",
@@ -75,17 +79,16 @@ BARE = {
     },
 }
 
+#: What cannot say it: Lava's interpreter has no esvae.
+ELSEWHERE = ("deploy/lava/inside/",)
 #: Files whose arrays may be bare for now; a folder ends with a slash.
 LEFT = (
     "deploy/compare/",
-    "deploy/lava/inside/",
-    "esvae/machine/vectors.py",
     "export/rasters.py",
     "sim/counts/",
     "sim/twin/engine.py",
     "sim/twin/lif_kernel.py",
     "sim/twin/stages.py",
-    "sim/twin/vectors.py",
 )
 
 
@@ -122,13 +125,12 @@ def bare(tree: ast.Module | ast.ClassDef, within: str = "") -> Iterator[str]:
 
 
 def bare_arrays(modules: dict[str, ast.Module]) -> set[str]:
-    """Of all modules that are not left out."""
-    return {f"{path}: {each}" for path, tree in modules.items() if not path.startswith(LEFT) for each in bare(tree)}
+    return {f"{path}: {each}" for path, tree in modules.items() for each in bare(tree)}
 
 
 def test_public_arrays_say_their_axes() -> None:
     allowed = set[str]().union(*BARE.values())
-    found = bare_arrays(sources())
+    found = {each for each in bare_arrays(sources()) if not each.startswith(ELSEWHERE + LEFT)}
     assert found - allowed == set(), "annotate these with esvae.arrays, or name them above with the reason"
     assert allowed - found == set(), "these say their axes: take them off the list"
 
@@ -137,9 +139,9 @@ def test_every_kind_is_known() -> None:
     assert set(ARRAY_KINDS) == set(esvae.arrays.__all__)
 
 
-def test_what_is_left_out_is_there() -> None:
-    paths = sources().keys()
-    assert [each for each in LEFT if not any(path.startswith(each) for path in paths)] == []
+def test_what_is_left_out_has_such_arrays() -> None:
+    found = bare_arrays(sources())
+    assert [left for left in ELSEWHERE + LEFT if not any(each.startswith(left) for each in found)] == []
 
 
 def test_planted_ones_are_found() -> None:

@@ -164,7 +164,7 @@ def _early(sums: Sums, where: str, *, biased: bool, notes: list[str]) -> int:
     return late
 
 
-def _by_neuron(values: np.ndarray, shape: Shape, where: str, name: str) -> np.ndarray:
+def _by_neuron(values: np.ndarray | np.float64, shape: Shape, where: str, name: str) -> np.ndarray:
     """One number for each neuron, of one number or of an array with as many."""
     if values.size == 1:
         return np.full(shape, values.item())

@@ -42,8 +42,8 @@ class NirNeurons:
     """
 
     lif: FloatLif
-    gain: Float64[np.ndarray, " ..."]
-    bias: Float64[np.ndarray, " ..."]
+    gain: Float64[np.ndarray, " ..."] | np.float64
+    bias: Float64[np.ndarray, " ..."] | np.float64
     subtracted: float | None = None
     notes: tuple[str, ...] = ()
 
