@@ -155,7 +155,11 @@ def test_layers_are_called_as_in_the_file(run: Run, network: Network) -> None:
             assert tuple(layer.name for layer in part) == held.labels
         assert {place.name for place in found.divergence.first} <= set(held.labels)
     assert FloatDecoder(run).names[1] == network.labels[1] == "layer 2 (convT)"
-    assert [held.labels[1] for held in (cut, dense, circuit)] == ["layer 2 (conv)", "layer 2 (dense)", "layer 4 (dense)"]
+    assert [held.labels[1] for held in (cut, dense, circuit)] == [
+        "layer 2 (conv)",
+        "layer 2 (dense)",
+        "layer 4 (dense)",
+    ]
 
 
 def test_shares_add_up(run: Run, network: Network) -> None:
