@@ -35,8 +35,8 @@ SMALL = (
 STATE = "esvae-lava.json"
 LOG = "esvae-lava.log"
 VERSION = ".".join(map(str, find.LAVA_PYTHON_VERSION))
-PROBE = "import sys, venv, ensurepip; print('%d.%d' % sys.version_info[:2])"
-PROBE_SECONDS = 30.0
+BASE_PROBE = "import sys, venv, ensurepip; print('%d.%d' % sys.version_info[:2])"
+BASE_PROBE_SECONDS = 30.0  # for an interpreter to say which it is
 
 
 @dataclass(frozen=True)
@@ -192,11 +192,11 @@ def _is_base(path: str) -> bool:
     """Whether ``path`` runs, is Python 3.10 and can make environments."""
     try:
         answer = subprocess.run(
-            [path, "-c", PROBE],
+            [path, "-c", BASE_PROBE],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=PROBE_SECONDS,
+            timeout=BASE_PROBE_SECONDS,
             env=child_environment(),
         )
     except (OSError, subprocess.SubprocessError):
