@@ -33,6 +33,7 @@ from benchmarks.networks import latents, mnist_decoder, subpixel_decoder, subpix
 from benchmarks.report import write_report
 from esvae.machine.allocator import keep_large_blocks
 from export.ir import Conv, ConvTranspose, Lif, Network
+from export.ir.geometry import is_point
 from export.netx.write import write_netx
 from sim.readout import images_from_potentials
 from sim.sampler import draw_latents
@@ -86,7 +87,7 @@ def bare_convolutions(network: Network, images: int, *, first_as_matrix: bool, p
         assert isinstance(layer, (Conv, ConvTranspose))
         x = (torch.rand(images * (network.time_steps or 1), *before) < 0.2).float()
         x = x.contiguous(memory_format=torch.channels_last)
-        if first_as_matrix and before[1:] == (1, 1):
+        if first_as_matrix and is_point(before):
             matrix, rows = torch.rand(before[0], int(np.prod(after))), x.reshape(len(x), -1)
             calls.append(lambda rows=rows, matrix=matrix: rows @ matrix)
             continue

@@ -25,13 +25,11 @@ from export.ir import (
 )
 from export.ir.circuit import whole_network
 from export.netx import read_netx
-from export.netx.rules import present_weights
+from export.netx.rules import present_in
 from export.netx.survey import Item, survey
 from sim.counts.fan_out import fan_out
 
 __all__ = ["Inspection", "LayerView", "inspect_file"]
-
-_ROWS = 128
 
 
 @dataclass(frozen=True)
@@ -180,7 +178,7 @@ def _input_view(neurons: InputNeurons, shape: Shape) -> LayerView:
 
 def _view(layer: Synapse[Neuron], before: Shape, after: Shape, label: str) -> LayerView:
     weight = all_weights(layer)
-    present, counts = present_weights(weight[start : start + _ROWS] for start in range(0, len(weight), _ROWS))
+    present, counts = present_in(weight)
     delay = layer.delay if isinstance(layer, Dense) else None
     return LayerView(
         label,

@@ -12,7 +12,7 @@ from PIL import Image
 from esvae.arrays import Real, UInt8
 from esvae.machine.files import atomic_file
 
-__all__ = ["image_grid", "save_animation", "save_comparison", "save_grid"]
+__all__ = ["as_pixels", "image_grid", "save_animation", "save_comparison", "save_grid"]
 
 _GAP = 2  # pixels between images
 _WANTED_WIDTH = 800  # pixels of a grid, reached by whole-number magnification
@@ -52,10 +52,15 @@ def image_grid(
 
 def _small_grid(images: np.ndarray, columns: int | None) -> np.ndarray:
     """The grid before it is magnified, uint8 ``(rows, columns, 3)``."""
+    return _tiled(as_pixels(images), columns or math.ceil(math.sqrt(len(images))), 255)
+
+
+def as_pixels(
+    images: Real[np.ndarray, "images channels height width"],
+) -> UInt8[np.ndarray, "images height width 3"]:
+    """Images in [-1, 1], of 1 or 3 channels, as red, green and blue in bytes."""
     pixels = np.rint((np.clip(images, -1, 1) + 1) * 127.5).astype(np.uint8).transpose(0, 2, 3, 1)
-    if images.shape[1] == 1:
-        pixels = np.repeat(pixels, 3, axis=3)
-    return _tiled(pixels, columns or math.ceil(math.sqrt(len(images))), 255)
+    return np.repeat(pixels, 3, axis=3) if images.shape[1] == 1 else pixels
 
 
 def _magnified(grid: np.ndarray, width: int = _WANTED_WIDTH) -> np.ndarray:

@@ -14,6 +14,7 @@ from typing import Any
 
 from esvae.chip.rounding import MAX_WEIGHT_BITS
 from esvae.errors import HardwareRangeError
+from esvae.machine.arguments import path_argument
 from esvae.machine.progress import Progress
 from esvae.run import Run
 from export.circuit.generator import with_circuit
@@ -327,9 +328,11 @@ def export_network(
         progress: called with the share done, 0 to 1, and the name of the pass.
 
     Raises:
+        ConfigError: a target that is no name of a file.
         DataError: no float network, or spikes that do not fit it.
         HardwareRangeError: a register would not hold what the network needs.
         UnsupportedLayerError: netx cannot load a layer that was not lowered.
         EsvaeError: the file cannot be written.
     """
-    return compiled(network, options, progress).written(target, before_writing)
+    path = path_argument(target, "target", "a name that ends in .net")
+    return compiled(network, options, progress).written(path, before_writing)

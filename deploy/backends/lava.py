@@ -14,7 +14,7 @@ from deploy.plan import plan
 from esvae.errors import ConfigError, LavaMissingError
 from export.ir import Dense, RecurrentDense
 from export.ir.circuit import is_chained, whole_network
-from export.ir.labels import BESIDE, LAYERS
+from export.ir.labels import BESIDE, OWN
 from export.netx.rules import check_loadable, loads_sparse
 from sim.stimulus import Timing
 
@@ -131,7 +131,7 @@ def _lava_job(job: BackendJob) -> LavaJob:
     power_on = _power_on(job)
     if power_on is not None:
         whole = whole_network(job.network)
-        within = BESIDE if whole.beside else LAYERS  # a circuit by itself keeps the labels that its own file has
+        within = BESIDE if whole.beside else OWN  # a circuit by itself keeps the labels that its own file has
         return WindowsJob(job.path, power_on, job.traced, loads_sparse(whole), within)
     if settings.plain and not _whole(job):
         return SamplesJob(job.path, job.stimulus, job.layers, job.traced, loads_sparse(job.network))

@@ -49,7 +49,7 @@ class FloatDecoder:
     Attributes:
         shapes: ``(C, H, W)`` of every layer with neurons, the readout last, whose maps are not yet interleaved.
         decoder: the run's own, which draws the images.
-        names: of the layers.
+        names: of the layers, as a file would call them that holds them as they were trained.
         units: what a potential of each layer counts in: its threshold, of the readout what stands for 1.0 before tanh.
         weights: of all layers, folded, in the order in which the float layer holds them.
     """

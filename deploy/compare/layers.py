@@ -14,7 +14,7 @@ from esvae.chip.formats import STATE_SHIFT
 from export.ir import Network, all_weights, lif_of
 from sim.trace import Trace
 
-__all__ = ["LayerStream", "layouts_of"]
+__all__ = ["LayerStream", "layouts_of", "names_in"]
 
 _EXAMPLES = 8  # images whose first divergence is told
 
@@ -28,6 +28,13 @@ def layouts_of(decoder: FloatDecoder, network: Network) -> list[Layout | str]:
     return [find_layout(shape, other) for shape, other in zip(decoder.shapes, held, strict=True)]
 
 
+def names_in(decoder: FloatDecoder, network: Network) -> list[str]:
+    """What each float layer is called: as the file calls the layer whose neurons it became; ``float layer 2 (convT)``
+    where that cannot be told."""
+    held = network.labels
+    return list(held) if len(held) == len(decoder.names) else [f"float {name}" for name in decoder.names]
+
+
 class LayerStream:
     """Takes chunks of images as they come; holds sums, not images.
 
@@ -39,7 +46,7 @@ class LayerStream:
     def __init__(self, decoder: FloatDecoder, network: Network) -> None:
         assert network.time_steps is not None
         assert network.readout is not None
-        self.layouts = layouts_of(decoder, network)
+        self.layouts, self._names = layouts_of(decoder, network), names_in(decoder, network)
         self._decoder, self._network, self._steps = decoder, network, network.time_steps
         self._potentials: dict[int, LayerHistogram] = {}
         named = zip(network.labels, network.synapses(), strict=True)
@@ -71,7 +78,7 @@ class LayerStream:
                 gap = layout.restored(traces[k].v) * np.float32(1 / self._units[k])
                 after = one.after * np.float32(1 / self._decoder.units[k])
                 if not first_image:
-                    name, unit = self._decoder.names[k], self._unit_name(k)
+                    name, unit = self._names[k], self._unit_name(k)
                     self._potentials[k] = potential_histogram(name, unit, after, gap)
                 gap -= after
                 sums.add_potentials(gap)
@@ -100,7 +107,7 @@ class LayerStream:
             assert spikes is not None
             at = (image, step, *neuron)
             potential = float(floats[k].before[at]) / self._decoder.units[k]
-            return Location(base + image, step, k, neuron, bool(spikes[at]), potential, self._decoder.names[k])
+            return Location(base + image, step, k, neuron, bool(spikes[at]), potential, self._names[k])
 
         for image in parted[: max(0, _EXAMPLES - len(self._first))]:
             self._first.append(location(int(image)))
@@ -114,7 +121,7 @@ class LayerStream:
         """What came of all images."""
         found = []
         for k, (layout, sums) in enumerate(zip(self.layouts, self._sums, strict=True)):
-            name, shape = self._decoder.names[k], self._decoder.shapes[k]
+            name, shape = self._names[k], self._decoder.shapes[k]
             if isinstance(layout, str) or sums is None:
                 found.append(LayerDrift(k, name, shape, None, unmapped=str(layout)))
             else:
@@ -135,7 +142,7 @@ class LayerStream:
             if layout.factor is None and integers.size == floats.size:
                 copies = 1
             made = weight_histogram(
-                self._decoder.names[k], self._unit_name(k), floats, integers, (1 << STATE_SHIFT) / unit, copies
+                self._names[k], self._unit_name(k), floats, integers, (1 << STATE_SHIFT) / unit, copies
             )
             found.append(made)
         return tuple(one for one in found if one is not None)

@@ -83,7 +83,8 @@ class LayerDrift:
 
     Attributes:
         layer: its number among the layers with neurons, from 0.
-        name: ``layer 1 (conv)``, of the float layer.
+        name: ``layer 1 (conv)``, as the file calls it; ``float layer 1 (conv)``, by the float decoder's count, where
+            the file has no such layer.
         shape: ``(C, H, W)`` of the float layer.
         layout: how the file holds it: ``same``, ``flat`` (unrolled) or ``cells 2x2`` (on a coarse grid); None where
             it cannot be told, with the reason in ``unmapped`` and all figures below None or empty.

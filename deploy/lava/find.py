@@ -28,7 +28,7 @@ __all__ = [
 LAVA_PYTHON_VARIABLE = "ESVAE_LAVA_PYTHON"
 LAVA_PYTHON_VERSION = (3, 10)
 """The one minor version of Python that Lava's last release runs on."""
-PROBE_SECONDS = 60.0
+LAVA_PROBE_SECONDS = 60.0  # for an interpreter to import Lava and say so
 FIX = (
     "run: esvae lava install; or on Python 3.10: pip install 'esvae-loihi[lava]'; or make a Python 3.10 environment, "
     f"in it pip install lava-dl==0.6.0, and set {LAVA_PYTHON_VARIABLE} to that environment's python"
@@ -109,14 +109,14 @@ def _probed(named: str, where: str) -> Path:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=PROBE_SECONDS,
+            timeout=LAVA_PROBE_SECONDS,
             check=True,
             env=child_environment(),
         ).stdout
         found = parse_json(answer.strip().splitlines()[-1])
         minor, version = tuple(found["minor"]), found["lava-dl"]
     except subprocess.TimeoutExpired:
-        raise LavaMissingError(f"{where} gave no answer within {PROBE_SECONDS:g} s; {FIX}") from None
+        raise LavaMissingError(f"{where} gave no answer within {LAVA_PROBE_SECONDS:g} s; {FIX}") from None
     except (OSError, subprocess.CalledProcessError, ValueError, LookupError, TypeError) as error:
         raise LavaMissingError(f"{where} does not run as a Python interpreter: {_last_line(error)}; {FIX}") from error
     if version is None:

@@ -34,9 +34,9 @@ SMALL = (
 )
 STATE = "esvae-lava.json"
 LOG = "esvae-lava.log"
-VERSION = ".".join(map(str, find.LAVA_PYTHON_VERSION))
-PROBE = "import sys, venv, ensurepip; print('%d.%d' % sys.version_info[:2])"
-PROBE_SECONDS = 30.0
+PYTHON_VERSION = ".".join(map(str, find.LAVA_PYTHON_VERSION))
+BASE_PROBE = "import sys, venv, ensurepip; print('%d.%d' % sys.version_info[:2])"
+BASE_PROBE_SECONDS = 30.0  # for an interpreter to say which it is
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def _make(
         if _state(target) is None and (not target.is_dir() or any(target.iterdir())):
             raise EsvaeError(f"{target} is there and was not made by esvae lava install; name another place: --path")
         shutil.rmtree(target)
-    report(0.0, f"looking for Python {VERSION}")
+    report(0.0, f"looking for Python {PYTHON_VERSION}")
     interpreter = _given(base) if base is not None else _base()
     write_text(target / STATE, json.dumps({**wanted, "complete": False}) + "\n")
     report(0.05, f"making an environment with {interpreter}")
@@ -150,7 +150,9 @@ def _run(command: list[str], target: Path) -> None:
 def _given(base: str | os.PathLike[str]) -> str:
     found = shutil.which(str(base))
     if found is None or not _is_base(found):
-        raise LavaMissingError(f"{base} is no Python {VERSION} that can make environments (with venv and ensurepip)")
+        raise LavaMissingError(
+            f"{base} is no Python {PYTHON_VERSION} that can make environments (with venv and ensurepip)"
+        )
     return found
 
 
@@ -162,15 +164,15 @@ def _base() -> str:
     if uv is not None:
         for verb in ("find", "install", "find"):
             done = subprocess.run(
-                [uv, "python", verb, VERSION], stdin=subprocess.DEVNULL, capture_output=True, text=True
+                [uv, "python", verb, PYTHON_VERSION], stdin=subprocess.DEVNULL, capture_output=True, text=True
             )
             path = done.stdout.strip()
             if verb == "find" and done.returncode == 0 and path and _is_base(path):
                 return path
     more = "uv could not get one" if uv is not None else "and there is no uv to get one (pip install uv)"
     raise LavaMissingError(
-        f"no Python {VERSION} that can make environments was found, {more}; Lava's last release runs on it alone: "
-        f"install it, or name one with --python"
+        f"no Python {PYTHON_VERSION} that can make environments was found, {more}; Lava's last release runs on it "
+        "alone: install it, or name one with --python"
     )
 
 
@@ -179,26 +181,26 @@ def base_interpreters() -> Iterator[str]:
     if sys.version_info[:2] == find.LAVA_PYTHON_VERSION:
         yield getattr(sys, "_base_executable", "") or sys.executable
     for folder in os.environ.get("PATH", "").split(os.pathsep):
-        for name in (f"python{VERSION}", "python3", "python"):
+        for name in (f"python{PYTHON_VERSION}", "python3", "python"):
             candidate = Path(folder) / name
             if folder and candidate.is_file():
                 yield str(candidate)
     root = os.environ.get("PYENV_ROOT", "")
     versions = (Path(root) if root else Path.home() / ".pyenv") / "versions"
-    yield from (str(found) for found in sorted(versions.glob(f"{VERSION}.*/bin/python"), reverse=True))
+    yield from (str(found) for found in sorted(versions.glob(f"{PYTHON_VERSION}.*/bin/python"), reverse=True))
 
 
 def _is_base(path: str) -> bool:
     """Whether ``path`` runs, is Python 3.10 and can make environments."""
     try:
         answer = subprocess.run(
-            [path, "-c", PROBE],
+            [path, "-c", BASE_PROBE],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=PROBE_SECONDS,
+            timeout=BASE_PROBE_SECONDS,
             env=child_environment(),
         )
     except (OSError, subprocess.SubprocessError):
         return False
-    return answer.returncode == 0 and answer.stdout.strip() == VERSION
+    return answer.returncode == 0 and answer.stdout.strip() == PYTHON_VERSION

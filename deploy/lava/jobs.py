@@ -14,7 +14,7 @@ from deploy.lava.graph import Graph
 from deploy.lava.inside.messages import GraphWork, SamplesWork, WindowsWork
 from deploy.lava.rates import Rates
 from esvae.errors import DataError, NetFileError
-from export.ir.labels import LAYERS, array_name, label
+from export.ir.labels import OWN, array_name, label
 from sim.stimulus import Stimulus
 
 __all__ = ["GraphJob", "LavaJob", "PowerOn", "SamplesJob", "WindowsJob"]
@@ -55,7 +55,7 @@ class WindowsJob:
     entering: NDArray[Any] | Rates | PowerOn
     trace: bool = False
     sparse: bool = False
-    within: str = LAYERS
+    within: str = OWN
     builder = "netx"
 
     def __post_init__(self) -> None:
@@ -118,7 +118,7 @@ class SamplesJob:
     layers: int | None = None
     trace: bool = False
     sparse: bool = False
-    within: str = LAYERS
+    within: str = OWN
     builder = "netx"
 
     @property

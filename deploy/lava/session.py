@@ -22,7 +22,7 @@ __all__ = ["Silence", "Worker"]
 INSIDE = Path(__file__).with_name("inside") / "__main__.py"
 POLL_SECONDS = 0.5  # between looks at the clock while nothing arrives
 EXIT_GRACE = 1.0  # seconds for a worker that has closed its pipe to be gone
-STOP_GRACE = 3.0  # seconds for Lava's own shutdown once the last result is here
+SHUTDOWN_GRACE = 3.0  # seconds for Lava's own shutdown once the last result is here
 # Share of a processor from which on silent processes are at work: a Lava that waits for what never comes, with all that
 # watches over it, was measured at half a percent, one that loads, compiles or computes at a hundred and more.
 WORKING_SHARE = 0.05
@@ -148,7 +148,7 @@ class Worker:
         """Waits a little until the worker has no job left, and so closes its end of the pipe."""
         poll = select.poll()
         poll.register(self._receive, select.POLLIN)
-        deadline = time.monotonic() + min(STOP_GRACE, self.patience)
+        deadline = time.monotonic() + min(SHUTDOWN_GRACE, self.patience)
         while (left := deadline - time.monotonic()) > 0 and poll.poll(1000 * left):
             if not os.read(self._receive, 1 << 16):
                 return
@@ -156,7 +156,7 @@ class Worker:
     def let_go(self) -> None:
         """Waits a little for a worker whose work is done to leave by itself."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._running.wait(min(STOP_GRACE, self.patience))
+            self._running.wait(min(SHUTDOWN_GRACE, self.patience))
 
     def _end(self) -> Ended:
         deadline = time.monotonic() + EXIT_GRACE

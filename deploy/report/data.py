@@ -67,9 +67,9 @@ from sim.fit.mapping import weight_bits
 from sim.sampler import draw_latents
 from sim.twin.engine import Engine
 
-__all__ = ["FORMAT", "VERSION", "Wanted", "gather"]
+__all__ = ["REPORT_FORMAT", "REPORT_VERSION", "Wanted", "gather"]
 
-FORMAT, VERSION = "esvae-report", 1
+REPORT_FORMAT, REPORT_VERSION = "esvae-report", 1
 
 _SHOWN = 32  # images of a sheet
 _VERIFIED = 4
@@ -148,8 +148,8 @@ def gather(wanted: Wanted, progress: Progress | None = None) -> dict[str, Any]:
     verdicts, skipped = _verified(path, wanted, names, lambda share, text: say(0.75 + 0.15 * share, text))
     say(0.9, "layers")
     content: dict[str, Any] = {
-        "format": FORMAT,
-        "version": VERSION,
+        "format": REPORT_FORMAT,
+        "version": REPORT_VERSION,
         "title": run.config.name,
         "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "belongs": belongs,

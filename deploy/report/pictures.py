@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from esvae.arrays import Real, UInt8
+from esvae.pictures import as_pixels
 
 __all__ = ["best_median_worst", "colour_scale", "data_uri", "difference_map", "pair", "sheet"]
 
@@ -72,10 +73,7 @@ def sheet(
     images: Real[np.ndarray, "images channels height width"], columns: int, gap: int = _GAP
 ) -> UInt8[np.ndarray, "rows columns colours"]:
     """``(N, 1 or 3, H, W)`` in [-1, 1] in rows: uint8 ``(height, width, 3)``, gaps transparent (a fourth channel)."""
-    pixels = np.rint((np.clip(images, -1, 1) + 1) * 127.5).astype(np.uint8).transpose(0, 2, 3, 1)
-    if pixels.shape[3] == 1:
-        pixels = np.repeat(pixels, 3, axis=3)
-    return _tile(pixels, columns, gap)
+    return _tile(as_pixels(images), columns, gap)
 
 
 def difference_map(

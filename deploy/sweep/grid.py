@@ -20,7 +20,7 @@ MAX_STEPS = 1024
 #: What stands for a calibration with a fine-tuned run, which brings the scales that it learned.
 LEARNED = "learned"
 
-T = TypeVar("T", int, str)
+_T = TypeVar("_T", int, str)
 
 
 @dataclass(frozen=True, order=True)
@@ -81,7 +81,7 @@ class Grid:
         return [Point(bits, steps, lowering, *scale) for bits, steps, lowering, scale in axes]
 
 
-def _check(option: str, values: Sequence[T], holds: Callable[[T], bool], expected: str) -> None:
+def _check(option: str, values: Sequence[_T], holds: Callable[[_T], bool], expected: str) -> None:
     if not values:
         raise ConfigError(f"{option}: nothing given, expected {expected}, by comma")
     for value in values:

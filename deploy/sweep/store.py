@@ -23,10 +23,10 @@ from esvae.errors import DataError
 from esvae.machine.documents import load_json
 from esvae.machine.files import sha256_file, write_bytes, write_text
 
-__all__ = ["FORMAT", "Kept", "Store", "key_of"]
+__all__ = ["STORE_FORMAT", "Kept", "Store", "key_of"]
 
 #: Raised whenever an outcome's meaning changes, so that older ones are not taken for it.
-FORMAT = 1
+STORE_FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Kept:
 
 def key_of(inputs: Mapping[str, Any]) -> str:
     """SHA-256 over all that decides a point, whatever the order of its keys; 64 hexadecimal digits."""
-    return _hash({"format": FORMAT, **inputs})
+    return _hash({"format": STORE_FORMAT, **inputs})
 
 
 class Store:
@@ -74,7 +74,7 @@ class Store:
         write_bytes(self.net(key), done.net)
         outcome = json.loads(json.dumps(done.outcome))
         content = {
-            "format": FORMAT,
+            "format": STORE_FORMAT,
             "inputs": inputs,
             "net_sha256": hashlib.sha256(done.net).hexdigest(),
             "outcome_sha256": _hash(outcome),

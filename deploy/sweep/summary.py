@@ -11,7 +11,7 @@ from typing import Any
 
 from deploy.sweep.plot import save_front
 from deploy.sweep.run import Sweep
-from deploy.sweep.store import FORMAT
+from deploy.sweep.store import STORE_FORMAT
 from esvae.machine.files import write_text
 from esvae.run import versions
 
@@ -21,7 +21,7 @@ __all__ = ["as_json", "save_summary", "table"]
 def as_json(found: Sweep) -> dict[str, Any]:
     """All of it, with what is an estimate called one."""
     return {
-        "format": FORMAT,
+        "format": STORE_FORMAT,
         "versions": versions(),
         "run": found.run,
         "weights_sha256": found.weights_hash,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import operator
+import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import SupportsIndex
 
-from esvae.errors import DataError
+from esvae.errors import ConfigError, DataError
 
-__all__ = ["listed", "shape_argument", "shown", "whole_number"]
+__all__ = ["listed", "path_argument", "shape_argument", "shown", "whole_number"]
 
 _MOST = 60  # characters of a value in an error
 
@@ -53,6 +55,17 @@ def listed(value: str | Iterable[str], name: str) -> tuple[str, ...]:
     if not isinstance(value, str | Iterable) or not all(isinstance(each, str) for each in found):
         raise DataError(f"{name} {shown(value)}: expected a name or a sequence of names")
     return found
+
+
+def path_argument(value: str | os.PathLike[str], name: str, expected: str) -> Path:
+    """A path; ``expected`` says in the error what it may be.
+
+    Raises:
+        ConfigError: it is none, such as None.
+    """
+    if not isinstance(value, str | os.PathLike):
+        raise ConfigError(f"{name} {shown(value)}: expected {expected}, got {type(value).__name__}")
+    return Path(value)
 
 
 def shown(value: object) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from esvae.errors import ConfigError
+from esvae.machine.arguments import path_argument
 from esvae.machine.files import final_place, open_regular
 
 __all__ = ["output_file", "output_folder"]
@@ -48,13 +49,13 @@ def output_file(
         inputs: files that are read, none of which it may be.
 
     Raises:
-        ConfigError: another ending, a device, pipe or folder, a file of another kind, an input, or a folder that
-            cannot be written.
+        ConfigError: no name, another ending, a device, pipe or folder, a file of another kind, an input, or a folder
+            that cannot be written.
     """
-    path = Path(target)
+    expected = f"a name that ends in {suffixes if isinstance(suffixes, str) else ' or '.join(suffixes)}"
+    path = path_argument(target, option, expected)
     if not path.name.lower().endswith(suffixes):
-        first = suffixes if isinstance(suffixes, str) else " or ".join(suffixes)
-        raise ConfigError(f"{option} {path}: expected a name that ends in {first}")
+        raise ConfigError(f"{option} {path}: expected {expected}")
     try:
         final = final_place(path)
         _check_folder(final.parent)
@@ -79,7 +80,7 @@ def output_folder(target: str | os.PathLike[str], *, option: str) -> Path:
     Raises:
         ConfigError: it is no folder, or cannot be made or written.
     """
-    path = Path(target)
+    path = path_argument(target, option, "the name of a folder")
     try:
         _check_folder(Path(os.path.realpath(path)))
     except OSError as error:

@@ -17,7 +17,7 @@ __all__ = [
     "BESIDE",
     "FIRST_GROUP",
     "INPUT_LABEL",
-    "LAYERS",
+    "OWN",
     "HasKind",
     "array_name",
     "in_short",
@@ -28,7 +28,7 @@ __all__ = [
 #: The group of the first layer behind the input, in the files that this project writes.
 FIRST_GROUP = 1
 #: Within what the file's own layers count, and within what those count that it holds beside them.
-LAYERS, BESIDE = "layer", "circuit"
+OWN, BESIDE = "layer", "circuit"
 
 
 class HasKind(Protocol):
@@ -39,7 +39,7 @@ class HasKind(Protocol):
         """``conv``, ``convT``, ``dense`` or ``flatten``."""
 
 
-def label(number: int | str, kind: str | None = None, *, within: str = LAYERS) -> str:
+def label(number: int | str, kind: str | None = None, *, within: str = OWN) -> str:
     """A layer's label; without its kind where that is not known; ``within`` says among what the number counts.
 
     >>> label(3, "conv")

@@ -25,6 +25,7 @@ from export.ir import Shape
 from export.ir.limits import ELEMENTS, ELEMENTS_A_BYTE, HOLLOW_ELEMENTS, NEURONS
 
 __all__ = [
+    "TYPE_NAME_BYTES",
     "axis_pair",
     "check_there",
     "damage",
@@ -52,6 +53,8 @@ _BLOCK = 1 << 20
 _CHUNK_BYTES = 1 << 25
 _CHUNKS = 1 << 16
 _TEXT_BYTES = 1 << 20
+#: Bytes of the name of a type.
+TYPE_NAME_BYTES = 64
 _PAIR_MOST = 1 << 16
 
 

@@ -21,12 +21,10 @@ from esvae.chip.formats import MESSAGE_BITS
 from esvae.chip.neuron import Decay
 from esvae.errors import UnsupportedLayerError
 from export.ir import Delta, Lif, Neuron, Sigma, SigmaDelta
-from export.netx.items import flag, get_group, get_text, number, whole_numbers
+from export.netx.items import TYPE_NAME_BYTES, flag, get_group, get_text, number, whole_numbers
 
 __all__ = ["input_neuron_from_file", "neuron_from_file", "neuron_to_file", "type_to_file"]
 
-#: Bytes of the name of a type.
-_NAME = 64
 _LIF, _SIGMA_DELTA = ("LOIHI", "CUBA"), "SDNN"
 _SUPPORTED = "LOIHI and CUBA (integrate and fire) and SDNN (sigma-delta) with ReLU"
 #: Neurons of slayer's that have no place here, by what their names contain, and why.
@@ -53,7 +51,7 @@ def neuron_from_file(layer: h5py.Group, where: str, features: int | None = None)
     group, kind, where = _opened(layer, where)
     if kind in _LIF:
         return _lif(group, where, features)
-    if "activation" in group and (named := get_text(group, "activation", where, most=_NAME)) != "relu":
+    if "activation" in group and (named := get_text(group, "activation", where, most=TYPE_NAME_BYTES)) != "relu":
         raise UnsupportedLayerError(f"{where}/activation: '{named}': netx runs a ReLU all the same; expected relu")
     return Sigma() if "sigma_output" in group else SigmaDelta(number(group, "vThMant", where))
 
@@ -91,7 +89,7 @@ def _opened(layer: h5py.Group, where: str) -> tuple[h5py.Group, str, str]:
     """The group, the neuron's type, and what to call it in messages."""
     group = get_group(layer, "neuron", f"{where}/")
     where = f"{where}/neuron"
-    kind = get_text(group, "type", where, most=_NAME)
+    kind = get_text(group, "type", where, most=TYPE_NAME_BYTES)
     if kind not in (*_LIF, _SIGMA_DELTA):
         reason = next((f": {why}" for name, why in _REFUSED.items() if name in kind), "")
         raise UnsupportedLayerError(f"{where}: type '{kind}' is not supported{reason}; supported are {_SUPPORTED}")

@@ -36,6 +36,7 @@ from export.ir.labels import FIRST_GROUP, label
 from export.ir.limits import ELEMENTS, HOLLOW_ELEMENTS, LAYERS, PRIOR_ELEMENTS
 from export.netx.circuit import CIRCUIT, circuit_from_layers, read_circuit_layers, read_layout
 from export.netx.items import (
+    TYPE_NAME_BYTES,
     check_there,
     damage,
     declared,
@@ -52,9 +53,6 @@ from export.netx.neurons import input_neuron_from_file
 from export.netx.write import FORMAT_VERSION, GROUP
 
 __all__ = ["read_netx_unguarded"]
-
-#: Bytes of the name of a type.
-_NAME = 64
 
 
 def read_netx_unguarded(path: str | os.PathLike[str], *, layers: int | None = None) -> Network:
@@ -86,7 +84,7 @@ def read_netx_unguarded(path: str | os.PathLike[str], *, layers: int | None = No
             if min(left, hollow_left) < 0:
                 most = ELEMENTS if left < 0 else HOLLOW_ELEMENTS
                 raise NetFileError(f"{where}: {size} elements declared; of a whole file at most {most} are read")
-            kind = get_text(group, "type", where, most=_NAME)
+            kind = get_text(group, "type", where, most=TYPE_NAME_BYTES)
             where = label(index, kind)
             if kind == "input" and index == 0:
                 first = FIRST_GROUP

@@ -15,14 +15,23 @@ from collections.abc import Iterable
 import numpy as np
 
 from esvae.arrays import Float64, Int64, Real
+from esvae.chip.formats import WEIGHT
 from esvae.errors import HardwareRangeError, UnsupportedLayerError
 from export.ir import Conv, ConvTranspose, Dense, Network, RecurrentDense, all_weights
 
-__all__ = ["check_loadable", "filling_shift", "loaded_dense_weight", "loaded_values", "loads_sparse", "present_weights"]
+__all__ = [
+    "check_loadable",
+    "filling_shift",
+    "loaded_dense_weight",
+    "loaded_values",
+    "loads_sparse",
+    "present_in",
+    "present_weights",
+]
 
 _WEIGHT_BITS = 8
 _MIXED_LIMITS = (-256, 254)
-_NONE = np.zeros(512, np.int64)
+_NONE = np.zeros(WEIGHT.max - WEIGHT.min + 1, np.int64)
 _NO_WEIGHTS = np.zeros(0, np.int64)
 #: Dense matrices above this many elements are loaded as sparse ones, which holds less and runs faster.
 _SPARSE_ABOVE = 1 << 18
@@ -104,9 +113,15 @@ def present_weights(
     parts: Iterable[Real[np.ndarray, " ..."]],
 ) -> tuple[Int64[np.ndarray, " n"], Int64[np.ndarray, " n"]]:
     """The different weights in parts of an array, whole numbers in [-256, 255], in ascending order; and how often."""
-    counts = sum((np.bincount(part.reshape(-1).astype(np.int64) + 256, minlength=512) for part in parts), _NONE)
+    from_zero = (part.reshape(-1).astype(np.int64) - WEIGHT.min for part in parts)
+    counts = sum((np.bincount(part, minlength=len(_NONE)) for part in from_zero), _NONE)
     found = np.flatnonzero(counts)
-    return found - 256, counts[found]
+    return found + WEIGHT.min, counts[found]
+
+
+def present_in(weight: Real[np.ndarray, "*weight"]) -> tuple[Int64[np.ndarray, " n"], Int64[np.ndarray, " n"]]:
+    """As :func:`present_weights`, of an array in memory, some rows at a time."""
+    return present_weights(weight[start : start + _ROWS] for start in range(0, len(weight), _ROWS))
 
 
 def _shift_left(values: np.ndarray, shift: int) -> np.ndarray:
@@ -143,10 +158,7 @@ def _check_matrices(layer: Dense | RecurrentDense, where: str) -> None:
     matrices = {"weight": layer.weight}
     if isinstance(layer, RecurrentDense):
         matrices["recurrent weight"] = layer.recurrent
-    present = {
-        name: present_weights(weight[start : start + _ROWS] for start in range(0, len(weight), _ROWS))[0]
-        for name, weight in matrices.items()
-    }
+    present = {name: present_in(weight)[0] for name, weight in matrices.items()}
     if not any(found.any() for found in present.values()):
         raise HardwareRangeError(f"{where}: all weights are zero, which stock netx crashes on; remove the layer")
     for name, weight in matrices.items():

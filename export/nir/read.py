@@ -20,12 +20,21 @@ from esvae.arrays import Float64
 from esvae.errors import NetFileError
 from export.ir.limits import ELEMENTS, HOLLOW_ELEMENTS
 from export.netx.guard import check_readable
-from export.netx.items import check_there, damage, get_group, get_text, has_link, hollow, numbers, texts
+from export.netx.items import (
+    TYPE_NAME_BYTES,
+    check_there,
+    damage,
+    get_group,
+    get_text,
+    has_link,
+    hollow,
+    numbers,
+    texts,
+)
 
 __all__ = ["NirGraph", "NirNode", "is_nir", "read_graph"]
 
 _NODES, _EDGES, _DEPTH = 1 << 12, 1 << 14, 8
-_NAME = 64
 #: As :data:`export.ir.limits.HOLLOW_ELEMENTS`, of numbers that are held as float64.
 _HOLLOW_ELEMENTS = HOLLOW_ELEMENTS >> 2
 #: What a node's keys hold beside numbers.
@@ -133,7 +142,7 @@ class _Left:
 
 def _graph(group: h5py.Group, prefix: str, left: _Left, depth: int = 0) -> NirGraph:
     where = f"graph '{prefix}'" if prefix else "node"
-    kind = get_text(group, "type", where, most=_NAME)
+    kind = get_text(group, "type", where, most=TYPE_NAME_BYTES)
     if kind != "NIRGraph":
         raise NetFileError(f"{where}: type '{kind}', expected NIRGraph")
     if depth > _DEPTH:
@@ -145,7 +154,7 @@ def _graph(group: h5py.Group, prefix: str, left: _Left, depth: int = 0) -> NirGr
         raise NetFileError(f"{where}: more than {_NODES} nodes")
     for name in inside:
         node, place = get_group(inside, name, f"{where}/"), f"{prefix}{name}"
-        kind = get_text(node, "type", f"node '{place}'", most=_NAME)
+        kind = get_text(node, "type", f"node '{place}'", most=TYPE_NAME_BYTES)
         if kind == "NIRGraph":
             found[name] = _graph(node, f"{place}.", left, depth + 1)
         else:
@@ -165,7 +174,7 @@ def _values(node: h5py.Group, where: str, left: _Left) -> Iterator[tuple[str, An
         if not isinstance(item, h5py.Dataset):
             raise NetFileError(f"{where}: '{key}' is no data set of its own")
         if key in _TEXTS and item.dtype.kind in "SO":
-            yield key, get_text(node, key, where, most=_NAME)
+            yield key, get_text(node, key, where, most=TYPE_NAME_BYTES)
             continue
         left.take(item, where)
         yield key, numbers(node, key, where)

@@ -10,11 +10,11 @@ from esvae.errors import EsvaeError, PassError
 
 __all__ = ["Part", "Pass", "State"]
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
-class Part(Generic[T]):
+class Part(Generic[_T]):
     """What a pass leaves to those behind it, by name."""
 
     name: str
@@ -29,8 +29,8 @@ class State:
     def __contains__(self, part: Part[Any]) -> bool:
         return part in self._parts
 
-    def __getitem__(self, part: Part[T]) -> T:
-        found: T = self._parts[part]
+    def __getitem__(self, part: Part[_T]) -> _T:
+        found: _T = self._parts[part]
         return found
 
     def only(self, parts: Iterable[Part[Any]]) -> State:

@@ -117,3 +117,9 @@ def test_what_is_no_float_network_is_one_line(
 ) -> None:
     with pytest.raises(kind, match=f"^{text}"):
         export_network(source, tmp_path / "a.net", options)
+
+
+@pytest.mark.parametrize("target", [None, 5])
+def test_a_target_that_is_no_name_is_told_before_any_pass(target: Any) -> None:
+    with pytest.raises(ConfigError, match=rf"^target {target}: expected a name that ends in \.net, got "):
+        export_network(small(), target, progress=lambda share, name: pytest.fail(name))

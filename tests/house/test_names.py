@@ -18,23 +18,18 @@ ALLOWED |= dict.fromkeys(("compare", "train", "verify"), "for a notebook, in its
 
 
 def defined_in_public(tree: ast.Module) -> set[str]:
-    """Names that a module defines itself, not those that it hands on: of functions, classes and aliases those without
-    an underscore, of constants those in ``__all__``."""
-    public: set[str] = set()
+    """Names without an underscore that a module defines itself, not those that it hands on: of functions, classes,
+    aliases and constants, listed in ``__all__`` or not."""
     defined: set[str] = set()
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             defined.add(node.name)
-            public.add(node.name)
         targets: list[ast.expr] = node.targets if isinstance(node, ast.Assign) else []
         if isinstance(node, ast.AnnAssign):
             targets = [node.target]
-        names = {target.id for target in targets if isinstance(target, ast.Name)}
-        defined |= names
-        public |= {name for name in names if not name.isupper()}
-        if "__all__" in names and isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
-            public |= set(ast.literal_eval(node.value))
-    return {name for name in public & defined if not name.startswith("_")}
+        names = (name for target in targets for name in ast.walk(target) if isinstance(name, ast.Name))
+        defined |= {name.id for name in names if isinstance(name.ctx, ast.Store)}
+    return {name for name in defined if not name.startswith("_")}
 
 
 def defined_twice(modules: dict[str, ast.Module]) -> dict[str, list[str]]:
@@ -54,13 +49,16 @@ def test_every_public_name_is_defined_once() -> None:
 
 
 def test_a_planted_second_definition_is_found() -> None:
-    one = ast.parse("__all__ = ['Thing', 'LIMIT']\nclass Thing: ...\nLIMIT: int = 3")
-    other = ast.parse("__all__ = ['Thing', 'LIMIT']\nfrom one import LIMIT\ndef Thing(): ...")
+    one = ast.parse("__all__ = ['Thing']\nclass Thing: ...\nLIMIT: int = 3")
+    other = ast.parse("__all__ = ['Thing']\nfrom one import LIMIT\ndef Thing(): ...")
     found = defined_twice({"esvae/one.py": one, "sim/other.py": other})
     assert found == {"Thing": ["esvae/one.py", "sim/other.py"]}
     for unlisted in ("def Thing(): ...", "Thing = dict[str, int]", "Thing: TypeAlias = int"):
         assert defined_twice({"esvae/one.py": one, "sim/other.py": ast.parse(unlisted)}) == found
-    private = ast.parse("LIMIT = 3\ndef _Thing(): ...")
+    for constant in ("LIMIT = 4", "LIMIT, _MOST = 4, 5", "LIMIT: Final = 4", "__all__ = ['LIMIT']\nLIMIT = 3"):
+        found = defined_twice({"esvae/one.py": one, "sim/other.py": ast.parse(constant)})
+        assert found == {"LIMIT": ["esvae/one.py", "sim/other.py"]}
+    private = ast.parse("_LIMIT = 3\ndef _Thing(): ...")
     assert defined_twice({"esvae/one.py": one, "sim/other.py": private}) == {}
     command = ast.parse("__all__ = ['fit']\ndef fit(): ...")
     assert defined_twice({"deploy/commands/fit.py": command, "sim/fit.py": command}) == {}

@@ -18,7 +18,16 @@ import time
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-__all__ = ["PROC", "SHARED_MEMORY", "cpu_seconds", "end_group", "living_members", "shared_segments", "state_of"]
+__all__ = [
+    "ENDING_POLL",
+    "PROC",
+    "SHARED_MEMORY",
+    "cpu_seconds",
+    "end_group",
+    "living_members",
+    "shared_segments",
+    "state_of",
+]
 
 PROC = Path("/proc")
 SHARED_MEMORY = Path("/dev/shm")
@@ -29,8 +38,9 @@ SEGMENT = re.compile(
 )
 TRACKER = b"multiprocessing.resource_tracker"
 TRACKER_GRACE = 1.0  # seconds the resource tracker gets to unlink what it knows of
-STOP_GRACE = 0.2  # seconds for signalled processes to have stopped
-POLL = 0.02  # seconds between looks at a group that is ending
+SIGSTOP_GRACE = 0.2  # seconds for signalled processes to have stopped
+SIGSTOP_POLL = 0.002  # seconds between looks at whether they have
+ENDING_POLL = 0.02  # seconds between looks at a session that is ending
 
 
 def state_of(pid: int) -> tuple[str, int, int] | None:
@@ -101,12 +111,12 @@ def _signal_all(pids: Iterable[int], number: int) -> None:
 def _stop(pids: Collection[int]) -> None:
     """Stops processes and waits until they have stopped, which a signal's sender is not told."""
     _signal_all(pids, signal.SIGSTOP)
-    deadline = time.monotonic() + STOP_GRACE
+    deadline = time.monotonic() + SIGSTOP_GRACE
     while time.monotonic() < deadline:
         stats = [state_of(pid) for pid in pids]
         if all(stat is None or stat[0] in "TtZX" for stat in stats):
             return
-        time.sleep(POLL / 10)
+        time.sleep(SIGSTOP_POLL)
 
 
 def end_group(session: int, spare: Collection[int] = (), timeout: float = 5.0) -> list[int]:
@@ -142,7 +152,7 @@ def end_group(session: int, spare: Collection[int] = (), timeout: float = 5.0) -
             _signal_all(trackers, signal.SIGKILL)
         if now > deadline:
             break
-        time.sleep(POLL)
+        time.sleep(ENDING_POLL)
     for name in names:
         with contextlib.suppress(OSError):
             (SHARED_MEMORY / name).unlink()

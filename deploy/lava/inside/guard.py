@@ -9,11 +9,10 @@ import sys
 import time
 
 from . import cleanup
-from .cleanup import end_group, living_members, state_of
+from .cleanup import ENDING_POLL, end_group, living_members, state_of
 
 __all__ = ["start_guard", "watch"]
 
-POLL = 0.02  # seconds between looks at a session that may be ending
 GUARD_POLL = 0.5  # seconds between the guard's looks at its parents
 GUARD_GRACE = 2.0  # seconds a session may outlive its worker before the guard ends it
 
@@ -46,7 +45,7 @@ def watch(worker: int, parent: int, lifeline: int, scratch: str = "") -> None:
             while time.monotonic() < deadline:
                 if living_members(worker) == [os.getpid()]:
                     return
-                time.sleep(POLL)
+                time.sleep(ENDING_POLL)
             end_group(worker, spare=(os.getpid(),))
             return
 

@@ -11,7 +11,7 @@ from typing import Any
 from .messages import BoardError, GraphWork
 
 # The chip stores weights of both signs without their lowest bit, and binary spikes have no message
-SYNAPSE = {"num_message_bits": 0, "num_weight_bits": 8}
+BOARD_SYNAPSE = {"num_message_bits": 0, "num_weight_bits": 8}
 
 MISSING = (
     "lava-loihi, Intel's compiler for the chip, is not installed beside Lava; it is available to members of the Intel "

@@ -12,7 +12,7 @@ __all__ = ["Known", "load_network", "look_at", "process_labels"]
 LIF_NAMES = ("LOIHI", "CUBA")  # what netx calls the neuron types that it builds as LIF
 SIGMA_DELTA_NAME = "SDNN"  # and the one that it builds as Delta, SigmaDelta or Sigma
 BUILT = ("conv", "dense", "dense_rec", "dense_comp")  # types of layers that it makes processes of, whatever they hold
-LOAD_SECONDS_PER_WEIGHT = 5e-7  # generous: stock netx was measured at about 1.3e-7
+NETX_SECONDS_PER_WEIGHT = 5e-7  # generous: stock netx was measured at about 1.3e-7
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Known:
     @property
     def patience(self) -> float:
         """Seconds that netx and Lava's compiler may need for these weights, on top of the usual."""
-        return self.weights * LOAD_SECONDS_PER_WEIGHT
+        return self.weights * NETX_SECONDS_PER_WEIGHT
 
 
 def look_at(work: WindowsWork | SamplesWork, layers: int | None = None) -> Known:

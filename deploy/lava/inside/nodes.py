@@ -25,10 +25,10 @@ from .sources import source
 
 __all__ = ["build_graph"]
 
-LOAD_SECONDS_PER_WEIGHT = 1e-6  # patience while building and compiling, per synapse
+SECONDS_PER_SYNAPSE = 1e-6  # patience while building and compiling, per synapse
 # Spikes are 0 or 1; told of message bits, Lava multiplies by the matrix instead of picking columns out of it, which
 # gives the same integers sooner. With one weight bit more than the chip has for both signs, odd weights stay odd.
-SYNAPSE = {"num_message_bits": 1, "num_weight_bits": 9}
+SIMULATED_SYNAPSE = {"num_message_bits": 1, "num_weight_bits": 9}
 
 
 def build_graph(work: GraphWork, reporter: Reporter, board: Any = None) -> Built:
@@ -42,7 +42,7 @@ def build_graph(work: GraphWork, reporter: Reporter, board: Any = None) -> Built
     Raises:
         LatentsError: spikes that do not fit.
     """
-    reporter.be_patient(work.synapses * LOAD_SECONDS_PER_WEIGHT)
+    reporter.be_patient(work.synapses * SECONDS_PER_SYNAPSE)
     chain = _Chain(work, board)
     for node in work.nodes:
         chain.add(node)
@@ -151,7 +151,7 @@ class _Chain:
         from scipy.sparse import csr_matrix
 
         parts = tuple(self._array(name) for name in (given.data, given.indices, given.indptr))
-        bits = SYNAPSE if self.board is None else self.board.SYNAPSE
+        bits = SIMULATED_SYNAPSE if self.board is None else self.board.BOARD_SYNAPSE
         synapse = Sparse(weights=csr_matrix(parts, shape=given.shape), sign_mode=SignMode.MIXED, **bits)
         _flat(self.out).connect(synapse.s_in)
         return synapse

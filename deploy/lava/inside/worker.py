@@ -27,7 +27,7 @@ from .watch import finish
 
 __all__ = ["main"]
 
-POLL = 0.005  # seconds between looks for a file
+FILE_POLL = 0.005  # seconds between looks for a file
 
 
 def main(scratch: Path, descriptor: int) -> None:
@@ -40,7 +40,7 @@ def main(scratch: Path, descriptor: int) -> None:
     reporter = Reporter(descriptor)
     guard = start_guard(os.getppid(), sys.stdin.fileno(), str(scratch))
     while not (scratch / JOBS).exists():  # the parent writes it meanwhile
-        time.sleep(POLL)
+        time.sleep(FILE_POLL)
     try:
         jobs: list[LavaWork] = decode_message((scratch / JOBS).read_text(encoding="utf-8"))
         # Lava's compiler warns of each file beside a process that it cannot import in its search for models
@@ -56,7 +56,7 @@ def main(scratch: Path, descriptor: int) -> None:
         finish(1)
     reporter.close()
     while scratch.exists():  # until the parent has taken what the jobs left; the guard ends this if it dies
-        time.sleep(POLL)
+        time.sleep(FILE_POLL)
     with contextlib.suppress(OSError):
         os.kill(guard, signal.SIGKILL)
         os.waitpid(guard, 0)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +23,8 @@ from deploy.pair import float_images
 from depth import examples
 from esvae.errors import DataError
 from esvae.run import Run
+from export.circuit.generator import CircuitOptions, with_circuit
+from export.circuit.tables import TableOptions
 from export.ir import Conv, Network
 from export.ir.geometry import cells
 from export.pipeline import integer_network
@@ -122,12 +127,39 @@ def test_drift_is_what_plain_loops_count(run: Run, network: Network) -> None:
 @pytest.mark.parametrize(("lowering", "held"), [("subpixel", "cells 4x4"), ("dense", "flat")])
 def test_a_lowered_file_compares_as_the_plain_one(run: Run, network: Network, lowering: str, held: str) -> None:
     other = integer_network(run, weight_bits=4, lowering=lowering)[0]  # type: ignore[arg-type]
+    assert other.labels != network.labels
     plain, moved = (compare_network(run, x, OPTIONS) for x in (network, other))
     assert moved.layers[-1].layout == held
-    assert [replace(layer, layout="same") for layer in moved.layers] == list(plain.layers)
-    assert moved.divergence == plain.divergence
-    assert moved.attribution == plain.attribution
+    for part, wanted in (
+        ([replace(layer, layout="same") for layer in moved.layers], plain.layers),
+        ([moved.divergence], [plain.divergence]),
+        ([moved.attribution], [plain.attribution]),
+    ):
+        assert told(part, dict(zip(other.labels, network.labels, strict=True))) == told(wanted, {})
     assert moved.quality == plain.quality
+
+
+def told(results: Iterable[Any], names: dict[str, str]) -> str:
+    """Results in words, each layer under another name."""
+    return re.sub(r"layer \d+ \(\w+\)", lambda found: names.get(found[0], found[0]), repr(list(results)))
+
+
+def test_layers_are_called_as_in_the_file(run: Run, network: Network) -> None:
+    dense, cut = (integer_network(run, lowering=way)[0] for way in ("dense", "subpixel"))
+    circuit = with_circuit(dense, CircuitOptions(0, TableOptions(noise_bits=16)))
+    for held in (network, cut, dense, circuit):
+        found = compare_network(run, held, replace(OPTIONS, images=4))
+        assert found.attribution is not None
+        assert found.divergence is not None
+        for part in (found.layers, found.attribution.layers, found.weights, found.potentials):
+            assert tuple(layer.name for layer in part) == held.labels
+        assert {place.name for place in found.divergence.first} <= set(held.labels)
+    assert FloatDecoder(run).names[1] == network.labels[1] == "layer 2 (convT)"
+    assert [held.labels[1] for held in (cut, dense, circuit)] == [
+        "layer 2 (conv)",
+        "layer 2 (dense)",
+        "layer 4 (dense)",
+    ]
 
 
 def test_shares_add_up(run: Run, network: Network) -> None:
@@ -191,4 +223,4 @@ def test_a_layer_that_cannot_be_told_is_said_so(run: Run, network: Network) -> N
     assert found.attribution is not None
     assert "layers with neurons" in str(found.attribution.refused)
     assert found.attribution.total.value == pytest.approx(found.quality.mse.mean.value)
-    assert any("left out" in note for note in found.notes)
+    assert f"float {network.labels[0]} left out: the file has " in found.notes[0]

@@ -96,7 +96,7 @@ def test_named_interpreter_is_missing_or_silent(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setenv(find.LAVA_PYTHON_VARIABLE, str(tmp_path / "none"))
     with pytest.raises(LavaMissingError, match="is not a program that can be run"):
         find.find_lava_python()
-    monkeypatch.setattr(find, "PROBE_SECONDS", 0.2)
+    monkeypatch.setattr(find, "LAVA_PROBE_SECONDS", 0.2)
     monkeypatch.setenv(find.LAVA_PYTHON_VARIABLE, str(program(tmp_path / "python", "exec sleep 60")))
     with pytest.raises(LavaMissingError, match="gave no answer within"):
         find.find_lava_python()
