@@ -14,7 +14,7 @@ from export.ir import Shape
 __all__ = ["as_zeros_and_ones", "raster_of"]
 
 
-def raster_of(values: object, shape: Shape) -> np.ndarray:
+def raster_of(values: object, shape: Shape) -> UInt8[np.ndarray, "images steps *input"]:
     """Spikes at hand, an array or what numpy makes one of: uint8 ``(images, steps, *shape)`` of 0 and 1.
 
     Raises:

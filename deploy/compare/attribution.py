@@ -16,6 +16,7 @@ from deploy.compare.layers import layouts_of, names_in
 from deploy.compare.layout import Layout
 from deploy.compare.types import Attribution, LayerShare
 from deploy.pair import ImagePairs, image_pairs, in_chunks
+from esvae.arrays import Integer
 from esvae.metrics.uncertainty import Estimate, mean_estimate
 from export.ir import Network
 from sim.readout import images_from_potentials
@@ -27,7 +28,10 @@ _CHUNK = 32  # images at a time, all of whose spikes are held
 
 
 def attribute(
-    decoder: FloatDecoder, network: Network, latents: np.ndarray, progress: Callable[[float], None] | None = None
+    decoder: FloatDecoder,
+    network: Network,
+    latents: Integer[np.ndarray, "images steps latents"],
+    progress: Callable[[float], None] | None = None,
 ) -> Attribution:
     """Measures each layer's part of the image MSE against float.
 

@@ -11,6 +11,7 @@ import numpy as np
 from deploy.backends import BackendJob, Progress, other_backends, run_backend
 from deploy.compare.types import CrossCheck
 from deploy.entering import at_hand
+from esvae.arrays import Integer
 from esvae.errors import EsvaeError
 from export.ir import Network
 
@@ -18,7 +19,11 @@ __all__ = ["cross_checks"]
 
 
 def cross_checks(
-    file: Path, network: Network, latents: np.ndarray, backends: Sequence[str], progress: Progress | None = None
+    file: Path,
+    network: Network,
+    latents: Integer[np.ndarray, "images steps latents"],
+    backends: Sequence[str],
+    progress: Progress | None = None,
 ) -> tuple[CrossCheck, ...]:
     """The readout's potentials of latent spikes ``(images, steps, latents)`` on each backend, against the twin's.
 

@@ -10,6 +10,7 @@ import torch
 
 from deploy.compare.statistics import frechet_bias, kernel_pair, share_pair
 from deploy.compare.types import Distance, Distribution
+from esvae.arrays import Float32, Float64
 from esvae.data import ImageSet, ImageSplits
 from esvae.errors import DataError, EsvaeError
 from esvae.machine.progress import Progress
@@ -43,7 +44,7 @@ class RealSet:
         net: the autoencoder.
     """
 
-    codes: np.ndarray
+    codes: Float64[np.ndarray, "images features"]
     floor: dict[str, Estimate]
     count: int
     protocol: Protocol
@@ -77,7 +78,11 @@ class GeneratedSets:
         self._codes: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
         self._bytes: tuple[list[torch.Tensor], list[torch.Tensor]] = ([], [])
 
-    def add(self, left: np.ndarray, right: np.ndarray) -> None:
+    def add(
+        self,
+        left: Float32[np.ndarray, "images channels height width"],
+        right: Float32[np.ndarray, "images channels height width"],
+    ) -> None:
         """The next images of both decoders, ``(n, C, H, W)`` in [-1, 1]."""
         for side, images in enumerate((left, right)):
             if self._pixels:
@@ -100,7 +105,7 @@ class GeneratedSets:
         if batches:
             self._codes[side].append(extract(self._net, batches, self._protocol))
 
-    def codes(self) -> tuple[np.ndarray, np.ndarray]:
+    def codes(self) -> tuple[Float64[np.ndarray, "images features"], Float64[np.ndarray, "images features"]]:
         """Codes ``(N, D)`` of both."""
         for side in (0, 1):
             if self._waiting[side]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from esvae.arrays import Float, Integer, Shaped, UInt8
 from esvae.model.decoder import Decoder
 from esvae.run import Run
 from export.float_layer import sums_of
@@ -34,11 +35,11 @@ class Membrane:
         before: potential before the reset, float32, likewise.
     """
 
-    spikes: np.ndarray | None
-    before: np.ndarray
+    spikes: UInt8[np.ndarray, "images steps channels height width"] | None
+    before: Float[np.ndarray, "images steps channels height width"]
 
     @property
-    def after(self) -> np.ndarray:
+    def after(self) -> Float[np.ndarray, "images steps channels height width"]:
         """Potential after the reset of neurons that fired."""
         return self.before if self.spikes is None else np.where(self.spikes, np.float32(0), self.before)
 
@@ -73,12 +74,14 @@ class FloatDecoder:
         ]
 
     @torch.inference_mode()
-    def hidden(self, latents: np.ndarray) -> list[torch.Tensor]:
+    def hidden(self, latents: Shaped[np.ndarray, "images steps latents"]) -> list[Float[torch.Tensor, " rows *_layer"]]:
         """Spikes of every spiking layer, ``(T * N, C, H, W)``, of latent spikes ``(N, T, latents)``."""
         return self.decoder.hidden(_raster(latents))
 
     @torch.inference_mode()
-    def onward(self, layer: int, spikes: np.ndarray) -> np.ndarray:
+    def onward(
+        self, layer: int, spikes: Integer[np.ndarray, "images steps *layer"]
+    ) -> Float[np.ndarray, "images channels height width"]:
         """Images ``(N, C, H, W)`` that the layers behind ``layer`` make of its spikes ``(N, T, C, H, W)``."""
         steps = spikes.shape[1]
         x = torch.from_numpy(np.ascontiguousarray(spikes.swapaxes(0, 1))).float().flatten(0, 1)
@@ -87,7 +90,7 @@ class FloatDecoder:
         return self.decoder.read(x).numpy()  # type: ignore[no-any-return]
 
     @torch.inference_mode()
-    def membranes(self, latents: np.ndarray) -> list[Membrane]:
+    def membranes(self, latents: Shaped[np.ndarray, "images steps latents"]) -> list[Membrane]:
         """Every layer's spikes and potentials, the readout's last."""
         images, steps = latents.shape[:2]
         entering = _raster(latents).unflatten(2, self.input_shape)

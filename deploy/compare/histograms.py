@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from esvae.arrays import Real
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -50,7 +52,9 @@ class LayerHistogram:
         return histogram_axes(plain(self), ax)
 
 
-def potential_histogram(name: str, unit: str, floats: np.ndarray, integers: np.ndarray) -> LayerHistogram:
+def potential_histogram(
+    name: str, unit: str, floats: Real[np.ndarray, " ..."], integers: Real[np.ndarray, " ..."]
+) -> LayerHistogram:
     """Of potentials in the same unit, where all but a few of both sides lie."""
     low = min(np.quantile(floats, _TAIL), np.quantile(integers, _TAIL))
     high = max(floats.max(), integers.max())
@@ -59,7 +63,12 @@ def potential_histogram(name: str, unit: str, floats: np.ndarray, integers: np.n
 
 
 def weight_histogram(
-    name: str, unit: str, floats: np.ndarray, integers: np.ndarray, worth: float, copies: int | None
+    name: str,
+    unit: str,
+    floats: Real[np.ndarray, " ..."],
+    integers: Real[np.ndarray, " ..."],
+    worth: float,
+    copies: int | None,
 ) -> LayerHistogram | None:
     """Of the weights of one layer; None where the file's are all zero.
 

@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional
 
 from deploy.compare.types import ImageQuality, ImageSpread
+from esvae.arrays import Float64, Integer, Real
 from esvae.metrics.uncertainty import mean_estimate
 
 __all__ = ["image_mse", "image_psnr", "image_ssim", "quality_of", "spread_of"]
@@ -18,19 +19,23 @@ _WINDOW, _SIGMA = 11, 1.5
 _K1, _K2 = 0.01, 0.03
 
 
-def image_mse(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+def image_mse(
+    left: Real[np.ndarray, "images channels height width"], right: Real[np.ndarray, "images channels height width"]
+) -> Float64[np.ndarray, " images"]:
     """Mean squared difference of the pixels: float64 ``(N,)`` of ``(N, C, H, W)`` twice."""
     gap = left.astype(np.float64) - right.astype(np.float64)
     return np.asarray(np.square(gap).reshape(len(gap), -1).mean(1))
 
 
-def image_psnr(mse: np.ndarray) -> np.ndarray:
+def image_psnr(mse: Real[np.ndarray, " images"]) -> Float64[np.ndarray, " images"]:
     """``10 log10(4 / mse)`` in dB, infinite where the images are identical."""
     with np.errstate(divide="ignore"):
         return np.asarray(10 * np.log10(_RANGE**2 / np.asarray(mse, np.float64)))
 
 
-def image_ssim(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+def image_ssim(
+    left: Real[np.ndarray, "images channels height width"], right: Real[np.ndarray, "images channels height width"]
+) -> Float64[np.ndarray, " images"]:
     """Structural similarity, float64 ``(N,)``: its mean over channels and over the windows that lie in the image.
 
     Images of fewer than 11 pixels take the largest odd window that fits. torchmetrics has the same index window by
@@ -57,7 +62,9 @@ def image_ssim(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return found.unflatten(0, x.shape[:2]).flatten(1).mean(1).numpy()  # type: ignore[no-any-return]
 
 
-def spread_of(values: np.ndarray, *, numbers: np.ndarray | None = None, low_is_worst: bool) -> ImageSpread:
+def spread_of(
+    values: Real[np.ndarray, " images"], *, numbers: Integer[np.ndarray, " images"] | None = None, low_is_worst: bool
+) -> ImageSpread:
     """A figure ``(N,)`` over images, N at least 2; ``numbers`` are those of the images."""
     at = int(values.argmin() if low_is_worst else values.argmax())
     low, median, high = (float(x) for x in np.quantile(values, [0.05, 0.5, 0.95]))
@@ -65,7 +72,7 @@ def spread_of(values: np.ndarray, *, numbers: np.ndarray | None = None, low_is_w
     return ImageSpread(mean_estimate(values), low, median, high, float(values[at]), image)
 
 
-def quality_of(mse: np.ndarray, ssim: np.ndarray) -> ImageQuality:
+def quality_of(mse: Real[np.ndarray, " images"], ssim: Real[np.ndarray, " images"]) -> ImageQuality:
     """The summary of both figures ``(N,)`` of images 0 to N - 1."""
     psnr = image_psnr(mse)
     apart = np.flatnonzero(mse > 0)

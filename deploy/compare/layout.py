@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from esvae.arrays import Shaped
 from export.ir import Shape
 from export.ir.geometry import cells, pixels
 
@@ -38,14 +39,18 @@ class Layout:
             return "flat"
         return "same" if self.factor == (1, 1) else f"cells {self.factor[0]}x{self.factor[1]}"
 
-    def restored(self, values: np.ndarray) -> np.ndarray:
+    def restored(
+        self, values: Shaped[np.ndarray, "*lead_and_held"]
+    ) -> Shaped[np.ndarray, "*lead channels height width"]:
         """Of the file's neurons ``(..., *held)`` those of the float layer, ``(..., C, H, W)``."""
         lead = values.shape[: values.ndim - len(self.held)]
         if self.factor is None or self.factor == (1, 1):
             return values.reshape(*lead, *self.shape)
         return pixels(values, self.factor)[..., : self.shape[1], : self.shape[2]]
 
-    def held_as(self, values: np.ndarray) -> np.ndarray:
+    def held_as(
+        self, values: Shaped[np.ndarray, "*lead channels height width"]
+    ) -> Shaped[np.ndarray, "*lead_and_held"]:
         """Of the float layer's neurons ``(..., C, H, W)`` the file's, ``(..., *held)``; zeros fill cells up."""
         lead = values.shape[:-3]
         if self.factor is None or self.factor == (1, 1):

@@ -17,6 +17,7 @@ from deploy.compare.statistics import mean_pair
 from deploy.compare.types import NoiseCurve
 from deploy.pair import float_images, image_pairs, in_chunks
 from deploy.posterior import encode_counts
+from esvae.arrays import Float, Float32, Float64, Integer, UInt8
 from esvae.metrics.uncertainty import mean_estimate
 from esvae.model.decoder import Decoder
 from esvae.run import Run
@@ -32,13 +33,17 @@ _INPUT, _LATENT = 1, 2  # what noise is drawn for, beside seed and level
 _CHUNK = 128
 
 
-def noisy_images(images: np.ndarray, level: float, draws: np.random.Generator) -> np.ndarray:
+def noisy_images(
+    images: Float[np.ndarray, "*shape"], level: float, draws: np.random.Generator
+) -> Float32[np.ndarray, "*shape"]:
     """Images in [-1, 1] with Gaussian noise, cut to [-1, 1] again, as the encoder takes no others."""
     noise = draws.standard_normal(images.shape, dtype=np.float32)
     return np.clip(images + np.float32(level) * noise, -1, 1)
 
 
-def noisy_spikes(latents: np.ndarray, level: float, draws: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def noisy_spikes(
+    latents: Integer[np.ndarray, "images steps latents"], level: float, draws: np.random.Generator
+) -> tuple[Float32[np.ndarray, "images steps latents"], UInt8[np.ndarray, "images steps latents"]]:
     """Latent spikes with Gaussian noise: the real numbers, float32, and the spikes that come of them, uint8."""
     real = latents.astype(np.float32) + np.float32(level) * draws.standard_normal(latents.shape, dtype=np.float32)
     return real, (real > np.float32(0.5)).astype(np.uint8)
@@ -47,7 +52,7 @@ def noisy_spikes(latents: np.ndarray, level: float, draws: np.random.Generator) 
 def noise_curves(
     run: Run,
     network: Network,
-    images: np.ndarray,
+    images: Float[np.ndarray, "images channels height width"],
     *,
     seed: int = 0,
     levels: tuple[float, ...] = LEVELS,
@@ -80,8 +85,11 @@ def noise_curves(
 
 
 def decoded_errors(
-    decoder: Decoder, engine: Engine, latents: np.ndarray, images: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+    decoder: Decoder,
+    engine: Engine,
+    latents: Integer[np.ndarray, "images steps latents"],
+    images: Float[np.ndarray, "images channels height width"],
+) -> tuple[Float64[np.ndarray, " images"], Float64[np.ndarray, " images"]]:
     """MSE of each image ``(N, C, H, W)`` against what both decoders make of its latent spikes: ``(N,)`` twice."""
     left, right = [], []
     for pairs in image_pairs(decoder, engine, in_chunks(latents, _CHUNK)):

@@ -16,6 +16,7 @@ from deploy.view.histograms import draw_histograms
 from deploy.view.numbers import power
 from deploy.view.style import figure, save_png, styled
 from deploy.view.table import plain
+from esvae.arrays import Real
 from esvae.pictures import image_grid
 from esvae.run import load_run
 from export.netx import read_netx
@@ -56,7 +57,9 @@ def save_comparison_plots(
 
 
 @styled
-def draw_images(left: np.ndarray, right: np.ndarray) -> Figure:
+def draw_images(
+    left: Real[np.ndarray, "images channels height width"], right: Real[np.ndarray, "images channels height width"]
+) -> Figure:
     """Float images, integer ones ``(N, C, H, W)`` of the same latent spikes, and where they differ."""
     made, axes = figure(11, 8, 1, 3)
     for axis, title, images in zip(axes, ("float", "integer"), (left, right), strict=False):
@@ -77,7 +80,9 @@ def draw_images(left: np.ndarray, right: np.ndarray) -> Figure:
 
 
 @styled
-def draw_samplers(host: np.ndarray, chip: np.ndarray) -> Figure:
+def draw_samplers(
+    host: Real[np.ndarray, "images channels height width"], chip: Real[np.ndarray, "images channels height width"]
+) -> Figure:
     """Integer images ``(N, C, H, W)`` of the host's latent spikes and of the chip's."""
     made, axes = figure(8, 8, 1, 2)
     for axis, title, images in zip(axes, ("host", "chip"), (host, chip), strict=True):

@@ -16,6 +16,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
+from esvae.arrays import Int32, Int64, Integer, UInt8
 from esvae.machine.jit import kernel, part
 from esvae.machine.vectors import first_of, instruction, load_vector, repeated, store_vector
 
@@ -44,13 +45,13 @@ class Alike:
         width: channels that are added at a time.
     """
 
-    places: np.ndarray
-    groups: np.ndarray
-    reach: np.ndarray
+    places: Int32[np.ndarray, " pixels"]
+    groups: Int64[np.ndarray, " groups_and_one"]
+    reach: Integer[np.ndarray, "groups channels"]
     width: int
 
     @staticmethod
-    def of(reach: np.ndarray) -> Alike | None:
+    def of(reach: Integer[np.ndarray, "pixels channels"]) -> Alike | None:
         """The groups of a map's neurons ``(pixels, channels)``, or None where there are too many, or no width fits.
 
         Neurons that all reach alike are cut into pixels of any size.
@@ -221,9 +222,9 @@ class Tally:
     """
 
     alike: Alike
-    fired: np.ndarray
-    operations: np.ndarray
-    by_neuron: np.ndarray
+    fired: Int64[np.ndarray, "steps images"]
+    operations: Int64[np.ndarray, "steps images"]
+    by_neuron: UInt8[np.ndarray, "steps neurons"]
     taken: bool = False
 
     @property

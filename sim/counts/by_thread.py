@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from esvae.arrays import Int64
 from sim.counts.kernel import Reach, SpikeCounter
 from sim.counts.spread import QUANTITIES, StepMoments
 
@@ -35,7 +36,7 @@ class ThreadCounts:
         self._waiting = np.empty((len(reach), steps, len(QUANTITIES), _BATCH), np.int64)
         self._held = list[tuple[int, int]]()
 
-    def keep(self, first: int, of_layers: Sequence[Sequence[np.ndarray]]) -> None:
+    def keep(self, first: int, of_layers: Sequence[Sequence[Int64[np.ndarray, "steps images"]]]) -> None:
         """Takes counts of images from ``first`` on: of each layer and quantity int64 ``(steps, images)``."""
         images = of_layers[0][0].shape[1]
         for begin in range(0, images, _BATCH):

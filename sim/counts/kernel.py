@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from esvae.arrays import Int64, Shaped
 from esvae.machine.jit import kernel, side_by_side
 from sim.counts.alike import Alike, Tally, counting_alike
 
@@ -78,7 +79,7 @@ class Reach:
         synapses: of each neuron, int64 of the neurons' shape (see :func:`sim.counts.fan_out.fan_out`).
     """
 
-    def __init__(self, synapses: np.ndarray) -> None:
+    def __init__(self, synapses: Int64[np.ndarray, "*shape"]) -> None:
         self.synapses = synapses
         # Maps lie in memory with channels innermost; a copy into another order would cost more than the count.
         self._orders: dict[bool, _Order] = {}
@@ -100,7 +101,7 @@ class _Order:
         counting: the kernel for any neurons.
     """
 
-    def __init__(self, synapses: np.ndarray) -> None:
+    def __init__(self, synapses: Int64[np.ndarray, "pixels channels"]) -> None:
         narrow = int(synapses.sum()) <= np.iinfo(np.int32).max
         of_pixels = np.ascontiguousarray(synapses, np.int32 if narrow else np.int64)
         self.reach, self.alike = of_pixels.reshape(-1), Alike.of(of_pixels)
@@ -119,7 +120,9 @@ class SpikeCounter:
         self._reach, self._steps = reach, steps
         self._counts: dict[bool, _Counts] = {}
 
-    def add(self, spikes: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    def add(
+        self, spikes: Shaped[torch.Tensor, "steps images *shape"]
+    ) -> tuple[Int64[np.ndarray, "steps images"], Int64[np.ndarray, "steps images"]]:
         """Counts a chunk.
 
         Args:
@@ -145,7 +148,7 @@ class SpikeCounter:
         return self._counts[innermost]
 
     @property
-    def by_neuron(self) -> np.ndarray:
+    def by_neuron(self) -> Int64[np.ndarray, "steps neurons"]:
         """Spikes of each neuron summed over images: int64 ``(steps, neurons)`` in the order of ``shape`` flattened."""
         shape = self._reach.synapses.shape
         total = np.zeros((self._steps, math.prod(shape)), np.int64)

@@ -54,7 +54,7 @@ class StepMoments:
     def __len__(self) -> int:
         return len(self._sum)
 
-    def add(self, table: np.ndarray) -> None:
+    def add(self, table: Int64[np.ndarray, "steps quantities images"]) -> None:
         """Takes int64 ``(steps, quantities, images)``."""
         largest = int(table.max(initial=0))
         wide = largest * largest * table.shape[2] > np.iinfo(np.int64).max

@@ -19,6 +19,7 @@ import numba
 import numpy as np
 import torch
 
+from esvae.arrays import Bool, Int32, Int64, Integer, Real, UInt8
 from esvae.chip.formats import DECAY_SHIFT, DECAY_UNITY, REGISTER_BITS, STATE_LIMIT, STATE_SHIFT, STATE_WRAP
 from esvae.machine.jit import hands, kernel, part, side_by_side
 from export.ir import Lif
@@ -248,7 +249,7 @@ def _wide(
                 record(v, 0, neurons, v_trace[t, n])
 
 
-def keeps(neuron: Lif, neurons: int) -> tuple[np.ndarray, np.ndarray]:
+def keeps(neuron: Lif, neurons: int) -> tuple[Int32[np.ndarray, " neurons"], Int32[np.ndarray, " neurons"]]:
     """Parts of 4096 that each neuron keeps of its current and of its potential: int32 ``(neurons,)``."""
     current, voltage = (np.full(neurons, DECAY_UNITY - lost, np.int32) for lost in neuron.decays)
     return current, voltage
@@ -263,11 +264,11 @@ class Memoryless:
         law: as of :func:`memoryless_step`.
     """
 
-    drive: np.ndarray
+    drive: Int32[np.ndarray, "images neurons"]
     law: tuple[np.int32, np.int32]
 
     @staticmethod
-    def of(neuron: Lif, bias: np.ndarray, reach: int) -> Memoryless | None:
+    def of(neuron: Lif, bias: Integer[np.ndarray, "images neurons"], reach: int) -> Memoryless | None:
         """The form of neurons with biases int32 ``(1 or images, neurons)``, or None where it is another: a current
         that remembers, decays that differ, sums that 32 bit may not hold."""
         if reach >= NARROW_REACH or not neuron.uniform:
@@ -288,7 +289,7 @@ class Places:
         run: neurons to a piece; the last may have fewer.
     """
 
-    source: np.ndarray
+    source: Int64[np.ndarray, " pieces"]
     run: int
 
     @staticmethod
@@ -296,19 +297,19 @@ class Places:
         """Sums in the order of the neurons, in pieces that stay in the first cache."""
         return Places(np.arange(0, neurons, _BLOCK), _BLOCK)
 
-    def in_order_of_neurons(self, sums: torch.Tensor) -> torch.Tensor:
+    def in_order_of_neurons(self, sums: Real[torch.Tensor, "*lead places"]) -> Real[torch.Tensor, "*lead neurons"]:
         """Sums ``(..., neurons)`` that lie at these places, in the order of the neurons."""
         places = (self.source[:, None] + np.arange(self.run)).reshape(-1)
         return sums[..., torch.from_numpy(places[: sums.shape[-1]])]
 
 
 def run_memoryless(
-    a: np.ndarray,
+    a: Real[np.ndarray, "steps images places"],
     neuron: Memoryless,
-    resets: np.ndarray,
+    resets: Bool[np.ndarray, " steps"],
     places: Places | None = None,
     tally: Tally | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[UInt8[np.ndarray, "steps images places"], Int32[np.ndarray, "images places"]]:
     """Runs neurons that hold no current from rest over a window, as :func:`run_lif` does.
 
     Args:
@@ -339,16 +340,21 @@ def _jobs(a: np.ndarray, places: Places) -> tuple[int, int, int, float]:
 
 
 def run_lif(
-    a: np.ndarray,
-    bias: np.ndarray,
+    a: Real[np.ndarray, "steps images neurons"],
+    bias: Integer[np.ndarray, "_images neurons"],
     neuron: Lif,
     *,
     reach: int,
-    resets: np.ndarray | None = None,
+    resets: Bool[np.ndarray, " steps"] | None = None,
     bits: int = REGISTER_BITS,
     trace: bool = False,
     places: Places | None = None,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]:
+) -> tuple[
+    UInt8[np.ndarray, "steps images neurons"],
+    Int32[np.ndarray, "images neurons"],
+    Int32[np.ndarray, "steps images neurons"] | None,
+    Int32[np.ndarray, "steps images neurons"] | None,
+]:
     """Runs the neurons of one layer from rest over a window.
 
     Args:

@@ -13,6 +13,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 import torch
 
+from esvae.arrays import Bool, Integer
 from esvae.chip.formats import ACCUMULATOR_BITS, REGISTER_BITS
 from export.ir import Dense, GradedNeuron, InputNeurons, Lif, Neuron, RecurrentDense, Shape, Synapse
 from export.ir.bounds import largest_sum
@@ -196,7 +197,9 @@ class InputStage:
             self._neurons = _Graded(neuron, REGISTER_BITS, portable)
 
     @torch.inference_mode()
-    def run(self, images: np.ndarray, steps: int, resets: np.ndarray, trace: bool) -> tuple[torch.Tensor, States]:
+    def run(
+        self, images: Integer[np.ndarray, " images *shape"], steps: int, resets: Bool[np.ndarray, " steps"], trace: bool
+    ) -> tuple[Integer[torch.Tensor, "steps images neurons"], States]:
         """Images ``(images, *shape)`` to spikes, or frames ``(images, steps, *shape)`` to messages: ``(steps, images,
         neurons)``."""
         order = memory_order(self.shape)
@@ -274,8 +277,12 @@ class Stage:
 
     @torch.inference_mode()
     def run(
-        self, raster: torch.Tensor, resets: np.ndarray, trace: bool, tally: Tally | None = None
-    ) -> tuple[torch.Tensor, States]:
+        self,
+        raster: Integer[torch.Tensor, "steps images inputs"],
+        resets: Bool[np.ndarray, " steps"],
+        trace: bool,
+        tally: Tally | None = None,
+    ) -> tuple[Integer[torch.Tensor, "steps images neurons"], States]:
         """Spikes or messages ``(steps, images, inputs)`` to spikes or messages ``(steps, images, neurons)``, and the
         neurons' states; a tally counts spikes on their way, where it can."""
         return self._neurons.behind(self.sums, raster, self._bias, self._reach, resets, trace, tally)
