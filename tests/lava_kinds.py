@@ -1,4 +1,4 @@
-"""One small job of every kind that Lava runs, each with a first layer of 3 neurons behind 4 inputs."""
+"""One small job of every kind that Lava runs, each with a dense layer 1 of 3 neurons behind 4 inputs."""
 
 from __future__ import annotations
 
@@ -9,24 +9,29 @@ from typing import Any
 import h5py
 import numpy as np
 
-from deploy.lava.graph import Graph, generator_graph
-from deploy.lava.inside.messages import CounterNode, CurrentsNode
-from deploy.lava.jobs import GraphJob, LavaJob, SamplesJob, WindowsJob
+from deploy.lava.graph import generator_graph, image_graph
+from deploy.lava.jobs import GraphJob, LavaJob, PowerOn, SamplesJob, WindowsJob
 from deploy.lava.rates import Rates
-from deploy.plan import plan
-from export.ir import INPUT_LABEL, Dense, Lif, Network
+from export.ir import Conv, Dense, InputNeurons, Lif, Network
 from sim.sampler import initial_states
 from sim.stimulus import Stimulus, Timing
 
 __all__ = ["KINDS", "NETX", "Kind", "break_model", "write_dense"]
 
 WEIGHT = np.arange(-12, 12, 2).reshape(3, 4)
+HIDDEN, LAST = Lif(4096, 819, 100), Lif(4096, 819, 131071)
 WINDOW = 100  # of the autoencoder, which counts each image's spikes
 Kind = Callable[[Path, int], LavaJob]
 
 
-def write_dense(path: Path, **changes: Any) -> Path:
-    """A ``.net`` file of one dense layer of 3 neurons; ``changes`` replace its data sets."""
+def write_dense(path: Path, *, driven: bool = False, **changes: Any) -> Path:
+    """A ``.net`` file of one dense layer of 3 neurons; ``changes`` replace its data sets.
+
+    Args:
+        path: the file.
+        driven: whether its input layer has neurons, which images drive.
+        changes: by name within the layer.
+    """
     values = {"shape": 3, "weight": WEIGHT, "bias": np.zeros(3, int)}
     values |= {"neuron/iDecay": 4096, "neuron/vDecay": 819, "neuron/vThMant": 131071, "neuron/gradedSpike": 0}
     types = {"type": changes.pop("type", b"dense"), "neuron/type": changes.pop("neuron_type", b"CUBA")}
@@ -37,15 +42,18 @@ def write_dense(path: Path, **changes: Any) -> Path:
             file.create_dataset(f"layer/1/{name}", (1,), "S10", [value])
         for name, value in (values | changes).items():
             file.create_dataset(f"layer/1/{name}", data=value)
+        if driven:
+            file["layer/0/weight"], file["layer/0/bias"] = 64, 0
+            file.copy("layer/1/neuron", file["layer/0"])
     return path
 
 
-def network(steps: int) -> Network:
-    return Network((4,), (Dense(WEIGHT, None, Lif(4096, 819, 131071)),), time_steps=steps)
+def network(steps: int, input_neurons: InputNeurons | None = None) -> Network:
+    return Network((4,), (Dense(WEIGHT, None, LAST),), steps, input_neurons=input_neurons)
 
 
-def rates(steps: int, images: int = 1) -> Rates:
-    return Rates(np.full((images, 4), 100), initial_states(0, np.arange(images), 4), steps, 8)
+def rates(steps: int) -> Rates:
+    return Rates(np.full((1, 4), 100), initial_states(0, np.arange(1), 4), steps, 8)
 
 
 def windows(folder: Path, steps: int) -> WindowsJob:
@@ -56,39 +64,62 @@ def windows_with_sampler(folder: Path, steps: int) -> WindowsJob:
     return WindowsJob(write_dense(folder / "dense.net"), rates(steps))
 
 
+def windows_from_power_on(folder: Path, steps: int) -> WindowsJob:
+    """Nothing enters: the layer fires of itself."""
+    path = write_dense(folder / "dense.net", bias=np.arange(30, 33), **{"neuron/vThMant": 100})
+    return WindowsJob(path, PowerOn(1, steps, 3))
+
+
 def samples(folder: Path, steps: int) -> SamplesJob:
     spikes = np.ones((1, steps, 4), np.uint8)
     return SamplesJob(write_dense(folder / "dense.net"), Stimulus(spikes, None, steps, Timing(5, 1, True)))
 
 
+def samples_of_images(folder: Path, steps: int) -> SamplesJob:
+    path = write_dense(folder / "dense.net", driven=True)
+    return SamplesJob(path, Stimulus(None, np.full((1, 4), 200), steps, Timing(5, 1, True)))
+
+
 def graph(folder: Path, steps: int) -> GraphJob:
+    return GraphJob(generator_graph(network(steps), np.ones((1, steps, 4), np.uint8)))
+
+
+def graph_with_sampler(folder: Path, steps: int) -> GraphJob:
     return GraphJob(generator_graph(network(steps), rates(steps)))
 
 
+def graph_of_images(folder: Path, steps: int) -> GraphJob:
+    return GraphJob(image_graph(network(steps, InputNeurons(HIDDEN)), np.full((1, 4), 200), steps))
+
+
 def autoencoder(folder: Path, steps: int) -> GraphJob:
-    """Currents, neurons, counter, sampler, layer."""
+    """The dense layer is the decoder's; as many images as fill the time steps."""
+    from deploy.lava.autoencoder import autoencoder_graph  # imports torch, which the other kinds need not
+    from export.encoder import DirectCoding, IntegerEncoder
+
     window = min(steps, WINDOW)
-    images, decoder = steps // window, network(window)
-    made = Graph(images, window, sampler=Rates(None, rates(window, images).states, window, 8))
-    made.nodes.append(CurrentsNode(1, made.add_array("currents", np.full((images, 4), 200))))
-    made.add_neurons(Lif(4096, 819, 100), (4,), f"encoder {INPUT_LABEL}", 1)
-    made.nodes.append(CounterNode(1, (4,), 8))
-    decoding = plan(decoder, images, steps=window, start=1 + window)
-    made.add_source(decoder, decoding.start, counted=True, name="sampled")
-    made.add_layers(decoder, decoding)
-    made.total = decoding.total
-    return GraphJob(made)
+    coding = DirectCoding(
+        np.full((1, 1, 1, 1), 1 << 12), np.zeros(1, np.int64), (1, 1), (0, 0), 12, HIDDEN, (1, 2, 2), (1, 2, 2), 255.0
+    )
+    kernels = np.eye(4, dtype=np.int64).reshape(4, 1, 2, 2) * 100
+    encoder = Network((1, 2, 2), (Conv(kernels, None, HIDDEN),), window)
+    images = np.full((steps // window, 1, 2, 2), 0.8)
+    return GraphJob(autoencoder_graph(IntegerEncoder(coding, encoder, []), network(window), images))
 
 
+_JOBS = (windows, windows_with_sampler, windows_from_power_on, samples, samples_of_images)
+_GRAPHS = (graph, graph_with_sampler, graph_of_images, autoencoder)
 #: By name: makes the job, with its file, if any, in a folder; the time steps that it is to run, a hundred's multiple.
-KINDS: dict[str, Kind] = {kind.__name__: kind for kind in (windows, windows_with_sampler, samples, graph, autoencoder)}
+KINDS: dict[str, Kind] = {kind.__name__: kind for kind in (*_JOBS, *_GRAPHS)}
 #: Those that netx builds.
-NETX = ("windows", "windows_with_sampler", "samples")
+NETX = tuple(kind.__name__ for kind in _JOBS)
 
 
 def break_model(job: LavaJob) -> None:
-    """Makes Lava's model of the first layer's neurons raise a ValueError."""
+    """Makes Lava's model of the dense layer's neurons raise a ValueError."""
     if isinstance(job, GraphJob):
-        job.graph.arrays["layer1.bias.npy"] = np.zeros(5, np.int32)
-    else:
-        write_dense(job.about, **{"neuron/vThMant": np.array([1, 2, 3, 4, 5])})
+        job.graph.arrays[f"{job.graph.last}.bias.npy"] = np.zeros(5, np.int32)
+        return
+    with h5py.File(job.about, "r+") as file:
+        del file["layer/1/neuron/vThMant"]
+        file["layer/1/neuron/vThMant"] = np.array([1, 2, 3, 4, 5])

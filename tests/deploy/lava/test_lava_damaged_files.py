@@ -63,7 +63,9 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], type[EsvaeError], str]] = {
     ),
 }
 #: The work on samples sets biases itself.
-CASES = [(name, kind) for name in DAMAGES for kind in NETX if (name, kind) != ("too many biases", "samples")]
+CASES = [
+    (name, kind) for name in DAMAGES for kind in NETX if name != "too many biases" or not kind.startswith("samples")
+]
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -31,14 +30,15 @@ def stages_with_warning() -> None:
 
 
 @contextmanager
-def interrupted_at(line: int) -> Iterator[list[str]]:
-    """SIGINT before the given line, of all that this thread runs; gives the lines that it ran."""
-    lines: list[str] = []
+def interrupted_at(line: int) -> Iterator[list[tuple[str, int]]]:
+    """SIGINT before the given line, of all that this thread runs; gives the lines that it ran until then."""
+    lines: list[tuple[str, int]] = []
 
     def trace(frame: FrameType, event: str, _: Any) -> Any:
         if event == "line":
-            lines.append(f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}")
+            lines.append((frame.f_code.co_filename, frame.f_lineno))
             if len(lines) == line:
+                sys.settrace(before)
                 signal.raise_signal(signal.SIGINT)
         return trace
 
