@@ -159,8 +159,7 @@ def equal_runs(layer: Synapse, before: Shape, bits: int, chip: Chip) -> Cut:
     """Cuts a layer whose lists hold the synapses that exist, as the compiler would: equal runs of outputs."""
     lengths, inputs, _ = (np.concatenate(parts) for parts in zip(*sources(layer, before), strict=True))
     ends = np.concatenate([[0], np.cumsum(lengths)])
-    words = np.array([chip.unrolled_words(n, bits) if n else 0 for n in range(chip.neurons + 1)])
-    outputs = len(lengths)
+    words, outputs = _words(chip, bits), len(lengths)
 
     def core(first: int, last: int) -> Core:
         held = np.bincount(inputs[ends[first] : ends[last]])
@@ -184,12 +183,18 @@ def _divided(outputs: int, core: Callable[[int, int], Core], chip: Chip) -> Cut:
         parts = min(parts * ratio, outputs)
 
 
+@functools.lru_cache(maxsize=64)
+def _words(chip: Chip, bits: int) -> np.ndarray:
+    """Words of an axon's list, by its synapses, from none to one more than a core has neurons."""
+    return np.array([0, *(chip.unrolled_words(n, bits) for n in range(1, chip.neurons + 2))])
+
+
 def longest_runs(layer: Synapse, before: Shape, bits: int, chip: Chip) -> Cut:
     """Cuts the outputs of an unrolled layer, in order, into the longest runs that fit a core each."""
     if isinstance(layer, Dense) and layer.weight.all():
         return _longest_full_runs(layer, bits, chip)
     held = np.zeros(math.prod(before), np.int64)
-    price = np.diff([0, *(chip.unrolled_words(n, bits) for n in range(1, chip.neurons + 2))])
+    price = np.diff(_words(chip, bits))
     limits = np.array([chip.neurons, chip.memory_words, chip.input_axons])
     now = np.zeros(4, np.int64)  # first output, neurons, words, axons of the core that is being filled
     cores, synapses = [], 0
