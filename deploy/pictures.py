@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
-from esvae.arrays import Float32, Int32
+from esvae.arrays import Float32, Integer
 from esvae.machine.outputs import output_file
 from esvae.pictures import image_grid, save_grid
 
@@ -22,13 +22,13 @@ class Pictures:
 
     Attributes:
         images: float32 ``(N, C, H, W)`` in [-1, 1].
-        potentials: what the chip's readout neurons hold, int32 ``(N, *layer shape)``.
+        potentials: what the chip's readout neurons hold, whole numbers ``(N, *layer shape)``.
         backend: that drew them.
         seconds: that took, loading included.
     """
 
     images: Float32[np.ndarray, "images channels height width"] = field(repr=False)
-    potentials: Int32[np.ndarray, " images *layer"] = field(repr=False)
+    potentials: Integer[np.ndarray, " images *layer"] = field(repr=False)
     backend: str
     seconds: float
 

@@ -8,12 +8,11 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from deploy.view.style import COLOURS, axes_or_new, line, step_axis
-from esvae.arrays import Integer, Shaped
 
 __all__ = ["membrane_axes", "raster_axes"]
 
 
-def raster_axes(spikes: Shaped[np.ndarray, "steps neurons"], title: str, ax: Axes | None = None) -> Axes:
+def raster_axes(spikes: np.ndarray, title: str, ax: Axes | None = None) -> Axes:
     """A dot for each spike; ``spikes`` is ``(steps, neurons)``, steps are counted from 1, neurons from 0."""
     axis = axes_or_new(ax)
     steps, neurons = np.nonzero(spikes)
@@ -24,9 +23,7 @@ def raster_axes(spikes: Shaped[np.ndarray, "steps neurons"], title: str, ax: Axe
     return axis
 
 
-def membrane_axes(
-    potentials: Integer[np.ndarray, "steps neurons"], neurons: Sequence[int], title: str, ax: Axes | None = None
-) -> Axes:
+def membrane_axes(potentials: np.ndarray, neurons: Sequence[int], title: str, ax: Axes | None = None) -> Axes:
     """A line for each neuron; ``potentials`` is ``(steps, neurons)``, integers of the chip's register."""
     axis = axes_or_new(ax)
     for k, neuron in enumerate(neurons):

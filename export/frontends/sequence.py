@@ -147,8 +147,7 @@ class ModuleSequence:
         """Adds the neurons behind the synapses, or behind a pool, that were taken last.
 
         Args:
-            cell: what they are.
-            place: what errors call them.
+            cell, place: what they are, and what errors call them.
             recurrent: ``(neurons, neurons)``, synapses of the neurons onto each other, a step later; or None.
             bias: ``(outputs,)``, enters with what comes over those, or None.
 

@@ -74,6 +74,8 @@ BARE = {
     "stands beside an argument that is looked at by us, where a check would look at every argument of the call first": {
         "esvae/metrics/features.py: extract(batches)",
         "export/passes/calibrate.py: calibrate(spikes)",
+        "deploy/view/traces.py: raster_axes(spikes)",
+        "deploy/view/traces.py: membrane_axes(potentials)",
     },
     "is any array, of which type, device or bytes are all that is asked": {
         "esvae/machine/arrays.py: save_array(values)",
