@@ -43,6 +43,7 @@ from esvae.chip.formats import (
     STATE_SHIFT,
 )
 from esvae.errors import NetFileError
+from esvae.machine.arguments import path_argument
 from export.ir import (
     INPUT_LABEL,
     Conv,
@@ -95,12 +96,13 @@ def write_onnx(
     """Writes :func:`integer_model` to ``target``, whole or not at all; the same network gives the same bytes.
 
     Raises:
-        ConfigError: ``onnx`` is not installed.
+        ConfigError: a target that is no name of a file, or ``onnx`` is not installed.
         NetFileError: the network has no window and ``steps`` says none, or its weights do not fit one file.
         UnsupportedLayerError: sums of messages that no operator gives (see :func:`export.onnx.messages.check_delays`).
         EsvaeError: the file cannot be written.
     """
-    return save_model(integer_model(network, steps=steps, traces=traces), target)
+    path = path_argument(target, "target", "a name that ends in .onnx")
+    return save_model(integer_model(network, steps=steps, traces=traces), path)
 
 
 def integer_model(network: Network, *, steps: int | None = None, traces: bool = False) -> Any:
