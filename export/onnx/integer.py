@@ -144,12 +144,12 @@ class _Writer:
         self.network, self.names = network, iter(network.array_names)
         graph, ends = self.graph, network.depth == 1
         shape = network.input_shape
-        if network.input_neurons is not None and isinstance(network.input_neurons.neuron, Delta):
+        if network.frame_encoder is not None:
             graph.scope = "input"
             graph.input("frames", np.int32, ("images", steps, *shape))
             self.images = graph.op("Shape", "frames", start=0, end=1)
             raster = graph.op("Transpose", "frames", perm=[1, 0, *range(2, 2 + len(shape))])
-            raster, v_end = self._messages([], raster, network.input_neurons.neuron, shape, ends)
+            raster, v_end = self._messages([], raster, network.frame_encoder, shape, ends)
         elif network.input_neurons is not None:
             graph.scope = "input"
             graph.input("pixels", np.int32, ("images", *shape))
