@@ -25,6 +25,7 @@ import numpy as np
 import torch
 
 from benchmarks.memory import peak_mib
+from benchmarks.networks import signed_weights
 from export.ir import Conv, ConvTranspose, Lif, Network
 from export.netx import read_netx
 from sim.counts.ops import Counter
@@ -36,22 +37,18 @@ _CHUNK = 64
 _RUNS = 7
 
 
-def _weight(rng: np.random.Generator, *shape: int) -> np.ndarray:
-    return (rng.integers(1, 100, shape) * rng.choice([-2, 2], shape)).astype(np.int32)
-
-
 def subpixel(rng: np.random.Generator) -> Network:
-    layers = [Conv(_weight(rng, 64, 32, 8, 8), None, _NEURON, padding=(7, 7))]
-    layers += [Conv(_weight(rng, 64, 64, 3, 3), None, _NEURON, padding=(1, 1)) for _ in range(3)]
-    layers.append(Conv(_weight(rng, 16, 64, 3, 3), None, _READOUT, padding=(1, 1)))
+    layers = [Conv(signed_weights(rng, 64, 32, 8, 8), None, _NEURON, padding=(7, 7))]
+    layers += [Conv(signed_weights(rng, 64, 64, 3, 3), None, _NEURON, padding=(1, 1)) for _ in range(3)]
+    layers.append(Conv(signed_weights(rng, 16, 64, 3, 3), None, _READOUT, padding=(1, 1)))
     return Network((32, 1, 1), tuple(layers), time_steps=16)
 
 
 def cifar10(rng: np.random.Generator) -> Network:
-    layers: list[Conv | ConvTranspose] = [ConvTranspose(_weight(rng, 128, 256, 2, 2), None, _NEURON)]
+    layers: list[Conv | ConvTranspose] = [ConvTranspose(signed_weights(rng, 128, 256, 2, 2), None, _NEURON)]
     for a, b in ((256, 128), (128, 64), (64, 32), (32, 32)):
-        layers.append(ConvTranspose(_weight(rng, a, b, 3, 3), None, _NEURON, (2, 2), (1, 1), (1, 1), (1, 1)))
-    layers.append(Conv(_weight(rng, 3, 32, 3, 3), None, _READOUT, padding=(1, 1)))
+        layers.append(ConvTranspose(signed_weights(rng, a, b, 3, 3), None, _NEURON, (2, 2), (1, 1), (1, 1), (1, 1)))
+    layers.append(Conv(signed_weights(rng, 3, 32, 3, 3), None, _READOUT, padding=(1, 1)))
     return Network((128, 1, 1), tuple(layers), time_steps=16)
 
 

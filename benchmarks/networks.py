@@ -12,7 +12,7 @@ import numpy as np
 
 from export.ir import Conv, ConvTranspose, Dense, Flatten, ImageReadout, Layer, Lif, Network, Prior
 
-__all__ = ["classifier", "latents", "mnist_decoder", "subpixel_decoder", "subpixel_generator"]
+__all__ = ["classifier", "latents", "mnist_decoder", "signed_weights", "subpixel_decoder", "subpixel_generator"]
 
 #: ESVAE's neuron keeps a quarter of its potential, its readout four fifths; the readout never fires.
 _VOLTAGE_DECAY, _READOUT = 3072, Lif(4096, 819, 131071)
@@ -24,6 +24,11 @@ def _hidden(threshold: int) -> Lif:
 
 def _even(rng: np.random.Generator, *shape: int, top: int = 60) -> np.ndarray:
     return rng.integers(-top, top + 1, shape) * 2
+
+
+def signed_weights(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    """Even weights of which none is 0, so that every synapse counts."""
+    return (rng.integers(1, 100, shape) * rng.choice([-2, 2], shape)).astype(np.int32)
 
 
 def subpixel_decoder(

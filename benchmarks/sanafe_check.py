@@ -1,6 +1,6 @@
 """Energy estimates beside SANA-FE, which simulates Loihi core by core from the same constants.
 
-    python benchmarks/sanafe_check.py [--steps 16]
+    python -m benchmarks.sanafe_check [--steps 16]
 
 SANA-FE is under the GPL, version 3, so the project neither depends on it nor ships it; this script says so and ends
 with 0 where it is missing. Both see the same network, the same spikes and the same mapping. Ends with 1 where the
@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.networks import signed_weights
 from export.ir import Conv, Dense, Flatten, Lif, Network
 from export.ir.geometry import sources
 from export.ir.labels import array_name
@@ -33,12 +34,8 @@ _ROUNDING = 1e-9
 def network(seed: int) -> Network:
     """A convolution and a dense layer whose neurons keep nothing from step to step."""
     rng = np.random.default_rng(seed)
-
-    def weight(*shape: int) -> np.ndarray:
-        return (rng.integers(1, 100, shape) * rng.choice([-2, 2], shape)).astype(np.int32)
-
-    conv = Conv(weight(8, 4, 3, 3), None, Lif(4096, 4096, 100), padding=(1, 1))
-    dense = Dense(weight(40, 8 * 8 * 8), None, Lif(4096, 4096, 400))
+    conv = Conv(signed_weights(rng, 8, 4, 3, 3), None, Lif(4096, 4096, 100), padding=(1, 1))
+    dense = Dense(signed_weights(rng, 40, 8 * 8 * 8), None, Lif(4096, 4096, 400))
     return Network((4, 8, 8), (conv, Flatten(), dense), time_steps=16)
 
 

@@ -26,7 +26,7 @@ from export.ir import Network
 from export.ir.circuit import circuit_of, is_chained, source_network, whole_network
 from export.rasters import as_zeros_and_ones
 from sim.sampler import check_circuit_seed, draw_latents, initial_states
-from sim.stimulus import Stimulus, Timing, as_stimulus, check_kind, takes_frames, with_read_phase
+from sim.stimulus import Stimulus, Timing, as_stimulus, check_kind, with_read_phase
 
 __all__ = [
     "DEFAULT_IMAGES",
@@ -257,7 +257,7 @@ def made_up(network: Network, options: InputOptions) -> Entering:
     def spikes(start: int, stop: int) -> np.ndarray:
         return rates(start, stop).spikes()
 
-    if takes_frames(network):
+    if network.frame_encoder is not None:
         about = f"random frames, -{_FRAME} to {_FRAME}, of which an eighth changes at each step, seed {seed}"
         return Entering("pixels", about, network, images, steps, frames, options)
     if network.input_neurons is not None:
@@ -341,7 +341,7 @@ def _from_images(network: Network, path: str | os.PathLike[str], options: InputO
     else:
         # Left in the file, and copied where written to: torch takes no array that is read only.
         pictures = load_array(path, "images", mapped="c")[: options.images]
-        if takes_frames(network) and pictures.ndim == len(network.input_shape) + 2:  # one a step
+        if network.frame_encoder is not None and pictures.ndim == len(network.input_shape) + 2:  # one a step
             steps = options.steps or pictures.shape[1]
             pictures = pictures[:, :steps]
     if steps is None:

@@ -7,10 +7,10 @@ Each pass says which parts it requires, adds its own to them, and says what hold
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from esvae.chip.rounding import MAX_WEIGHT_BITS
 from esvae.errors import HardwareRangeError
@@ -21,7 +21,9 @@ from export.circuit.generator import with_circuit
 from export.frontends import from_run
 from export.ir import ConvTranspose, Network, all_weights
 from export.ir.bounds import LayerRange
+from export.ir.circuit import as_written
 from export.ir.floats import FloatNetwork
+from export.ir.labels import names_in
 from export.netx.write import write_netx
 from export.options import DEFAULT_CALIBRATION, LOWERINGS, Lowering, Options, fitting
 from export.passes import (
@@ -69,7 +71,7 @@ SOURCE: Part[FloatNetwork] = Part("float network")
 FOLDED: Part[FloatNetwork] = Part("folded network")
 #: With a scale in every layer.
 SCALED: Part[FloatNetwork] = Part("calibrated network")
-#: In integers, with the layers as trained; then lowered.
+#: In integers, with the layers as trained; then lowered, and from then on numbered as in the file.
 PLAIN: Part[Network] = Part("integer network")
 INTEGER: Part[Network] = Part("lowered network")
 #: With pixels that fire, where that is wanted.
@@ -84,6 +86,15 @@ COSTS: Part[list[LoweringCost]] = Part("costs of lowering")
 RANGES: Part[list[LayerRange]] = Part("ranges of the registers")
 #: Empty of a network without a prior, where no spikes are given either.
 FIDELITY: Part[list[LayerFidelity]] = Part("rates in floats and in integers")
+
+
+_Report = TypeVar("_Report", LayerQuantization, LayerRange, LayerFidelity)
+
+
+def _called(report: Sequence[_Report], trained: Sequence[str], held: Sequence[str]) -> list[_Report]:
+    """What is said of the layers, where anything is, under the names of the file that has the labels ``held``."""
+    names = names_in(trained, held) if report else ()
+    return [replace(entry, layer=name) for entry, name in zip(report, names, strict=True)]
 
 
 def _calibrate(state: State) -> dict[Part[Any], Any]:
@@ -107,6 +118,7 @@ def _quantize(state: State) -> dict[Part[Any], Any]:
 
 def _lower(state: State) -> dict[Part[Any], Any]:
     integer, lowering, costs = lowered(state[PLAIN], state[OPTIONS].lowering)
+    integer = as_written(integer, drawn=state[OPTIONS].circuit is not None)
     return {INTEGER: integer, LOWERED_BY: lowering, COSTS: costs}
 
 
@@ -128,7 +140,7 @@ def _check_rates(state: State) -> dict[Part[Any], Any]:
     spikes = fidelity_spikes(folded, options.spikes)
     if spikes is None:
         return {FIDELITY: []}
-    judged = layer_fidelity(folded, state[PLAIN], spikes)
+    judged = _called(layer_fidelity(folded, state[PLAIN], spikes), folded.labels, state[INTEGER].labels)
     check_rates(_of_bits(folded, bits), bits, options.calibration, spikes, judged)
     return {FIDELITY: judged}
 
@@ -165,7 +177,7 @@ PASSES: tuple[Pass, ...] = (
     # Behind the ranges, as currents that wrap say nothing about rates.
     Pass(
         "check_rates",
-        (FOLDED, PLAIN, RANGES, BITS, OPTIONS),
+        (FOLDED, PLAIN, INTEGER, RANGES, BITS, OPTIONS),
         _check_rates,
         lambda state: not any(layer.lost for layer in state[FIDELITY]),
     ),
@@ -184,8 +196,9 @@ class Compiled:
         plain: the same network with its layers as trained.
         lowering: how they were lowered; what ``auto`` came to.
         bits: of the weights.
-        costs, quantization, ranges, fidelity: what the passes report; ``quantization`` is empty where nothing was
-            rounded, ``fidelity`` too, and where no spikes were at hand to judge with.
+        costs, quantization, ranges, fidelity: what the passes report, each layer under the label that the network's
+            file has for it; ``quantization`` is empty where nothing was rounded, ``fidelity`` too, and where no spikes
+            were at hand to judge with.
     """
 
     network: Network
@@ -196,6 +209,16 @@ class Compiled:
     quantization: list[LayerQuantization]
     ranges: list[LayerRange]
     fidelity: list[LayerFidelity]
+
+    def called_as(self, held: Sequence[str]) -> Compiled:
+        """The same, its reports calling layers as the file does that has these labels."""
+        trained = self.plain.labels
+        return replace(
+            self,
+            quantization=_called(self.quantization, trained, held),
+            ranges=_called(self.ranges, trained, held),
+            fidelity=_called(self.fidelity, trained, held),
+        )
 
     def written(
         self, target: str | os.PathLike[str], before: Callable[[Network, Network], None] | None = None
@@ -234,7 +257,7 @@ def compiled(
         if progress is not None:
             progress(number / len(PASSES), each.name)
         state = each(state)
-    return Compiled(
+    done = Compiled(
         network=state[FINAL],
         plain=state[PLAIN],
         lowering=state[LOWERED_BY],
@@ -244,6 +267,7 @@ def compiled(
         ranges=state[RANGES],
         fidelity=state[FIDELITY],
     )
+    return done.called_as(done.network.labels)
 
 
 def warnings_of(done: Compiled, network: FloatNetwork, options: Options = Options()) -> list[str]:

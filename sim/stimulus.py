@@ -14,7 +14,7 @@ import numpy as np
 from esvae.arrays import Bool, Int32, UInt8
 from esvae.chip.formats import BIAS, FRAME, IntFormat
 from esvae.errors import ConfigError, DataError
-from export.ir import Delta, Network
+from export.ir import Network
 from export.rasters import as_zeros_and_ones
 
 __all__ = [
@@ -25,7 +25,6 @@ __all__ = [
     "check_images",
     "check_kind",
     "check_spikes",
-    "takes_frames",
     "with_read_phase",
 ]
 
@@ -134,16 +133,11 @@ def _fitting(network: Network, given: np.ndarray | Stimulus) -> Stimulus:
     if given.images is not None:
         if given.steps < 1:
             raise DataError(f"{given.steps} steps: expected at least 1")
-        if takes_frames(network):
+        if network.frame_encoder is not None:
             return replace(given, spikes=None, images=check_frames(network, given.images, given.steps))
         return replace(given, spikes=None, images=check_images(network, given.images))
     spikes = check_spikes(network, given.values)
     return replace(given, spikes=spikes, images=None, steps=spikes.shape[1])
-
-
-def takes_frames(network: Network) -> bool:
-    """Whether frames enter a network, which may be others at every step: its input neurons are delta encoders."""
-    return network.input_neurons is not None and isinstance(network.input_neurons.neuron, Delta)
 
 
 def check_kind(network: Network, *, images: bool) -> None:

@@ -12,13 +12,14 @@ import numpy as np
 
 from deploy.compare.float_layers import FloatDecoder
 from deploy.compare.images import image_mse
-from deploy.compare.layers import layouts_of, names_in
+from deploy.compare.layers import layouts_of
 from deploy.compare.layout import Layout
 from deploy.compare.types import Attribution, LayerShare
 from deploy.pair import ImagePairs, image_pairs, in_chunks
 from esvae.arrays import Integer
 from esvae.metrics.uncertainty import Estimate, mean_estimate
 from export.ir import Network
+from export.ir.labels import names_in
 from sim.readout import images_from_potentials
 from sim.twin.engine import Engine, LayerActivity
 
@@ -59,7 +60,7 @@ def attribute(
     added = np.diff(upto.mean(1), prepend=0.0) / total if total else np.zeros(len(alone))
     layers = tuple(
         LayerShare(k, name, mean_estimate(alone[k]), float(share[k]), mean_estimate(upto[k]), float(added[k]))
-        for k, name in enumerate(names_in(decoder, network))
+        for k, name in enumerate(names_in(decoder.names, network.labels))
     )
     remainder = 1 - float(share.sum()) if total else 0.0
     return Attribution(len(latents), mean_estimate(upto[-1]), layers, remainder)

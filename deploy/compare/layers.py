@@ -12,9 +12,10 @@ from deploy.compare.layout import Layout, find_layout
 from deploy.compare.types import Divergence, LayerDrift, Location
 from esvae.chip.formats import STATE_SHIFT
 from export.ir import Network, all_weights, lif_of
+from export.ir.labels import names_in
 from sim.trace import Trace
 
-__all__ = ["LayerStream", "layouts_of", "names_in"]
+__all__ = ["LayerStream", "layouts_of"]
 
 _EXAMPLES = 8  # images whose first divergence is told
 
@@ -28,13 +29,6 @@ def layouts_of(decoder: FloatDecoder, network: Network) -> list[Layout | str]:
     return [find_layout(shape, other) for shape, other in zip(decoder.shapes, held, strict=True)]
 
 
-def names_in(decoder: FloatDecoder, network: Network) -> list[str]:
-    """What each float layer is called: as the file calls the layer whose neurons it became; ``float layer 2 (convT)``
-    where that cannot be told."""
-    held = network.labels
-    return list(held) if len(held) == len(decoder.names) else [f"float {name}" for name in decoder.names]
-
-
 class LayerStream:
     """Takes chunks of images as they come; holds sums, not images.
 
@@ -46,7 +40,7 @@ class LayerStream:
     def __init__(self, decoder: FloatDecoder, network: Network) -> None:
         assert network.time_steps is not None
         assert network.readout is not None
-        self.layouts, self._names = layouts_of(decoder, network), names_in(decoder, network)
+        self.layouts, self._names = layouts_of(decoder, network), names_in(decoder.names, network.labels)
         self._decoder, self._network, self._steps = decoder, network, network.time_steps
         self._potentials: dict[int, LayerHistogram] = {}
         named = zip(network.labels, network.synapses(), strict=True)

@@ -11,11 +11,10 @@ import numpy as np
 from deploy.compare.types import PairedFigure
 from esvae.arrays import Bool, Float64, Real
 from esvae.metrics.distances import kernel_distance
-from esvae.metrics.uncertainty import Estimate, mean_estimate, share_estimate
+from esvae.metrics.uncertainty import KERNEL_BLOCKS, Estimate, mean_estimate, share_estimate
 
 __all__ = ["frechet_bias", "kernel_pair", "mean_pair", "share_pair"]
 
-_BLOCKS = 10
 #: What one figure of a pair is: float's, quantized's, and that of their difference.
 Three = tuple[Estimate, Estimate, Estimate]
 
@@ -39,8 +38,8 @@ def kernel_pair(
 ) -> Three:
     """KID of two sets of features, whose rows are pairs: means over disjoint blocks of the same images."""
     draws = np.random.default_rng(seed)
-    order = np.array_split(draws.permutation(len(left)), _BLOCKS)
-    others = np.array_split(draws.permutation(real), _BLOCKS)
+    order = np.array_split(draws.permutation(len(left)), KERNEL_BLOCKS)
+    others = np.array_split(draws.permutation(real), KERNEL_BLOCKS)
     one, other = (
         np.array([kernel_distance(side[rows], block) for rows, block in zip(order, others, strict=True)])
         for side in (left, right)

@@ -211,7 +211,10 @@ def _layers(run: Run, network: Network) -> dict[str, Any]:
         )
     except EsvaeError:
         return sections.layers(None, ranges)
-    return sections.layers(again.quantization, ranges, again.fidelity) if same else sections.layers(None, ranges)
+    if not same:
+        return sections.layers(None, ranges)
+    again = again.called_as(network.labels)
+    return sections.layers(again.quantization, ranges, again.fidelity)
 
 
 def _verified(

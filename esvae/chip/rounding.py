@@ -27,6 +27,7 @@ from esvae.errors import ConfigError, HardwareRangeError
 __all__ = [
     "MAX_WEIGHT_BITS",
     "MIN_WEIGHT_BITS",
+    "SHRINK",
     "FloatValues",
     "IntegerValues",
     "WeightGrid",
@@ -42,7 +43,8 @@ _REGISTER_BITS = 9
 
 #: A potential that must not fire stays below this, in units of the weights: the largest threshold.
 _ROOM = float(THRESHOLD.max)
-_SHRINK = 0.999
+#: What a scale becomes that is as large as a bound allows, as rounding may add to the sums.
+SHRINK = 0.999
 
 
 @dataclass(frozen=True)
@@ -177,7 +179,7 @@ def round_layer(
         integer_bias = np.rint(bias * scale)
         if not silent or _reach(integer, integer_bias, layer, steps) < _ROOM:
             break
-        kept, bound_by, scale = False, "readout", scale * _SHRINK  # rounding may have added to the sums
+        kept, bound_by, scale = False, "readout", scale * SHRINK
     return IntegerValues(
         weight=integer.astype(np.int32),
         bias=None if layer.bias is None else integer_bias.astype(np.int32),

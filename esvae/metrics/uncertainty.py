@@ -13,6 +13,7 @@ from esvae.arrays import Bool, Real
 from esvae.metrics.distances import frechet_distance, kernel_distance, moments
 
 __all__ = [
+    "KERNEL_BLOCKS",
     "Estimate",
     "frechet_estimate",
     "frechet_estimates_of_pairs",
@@ -24,7 +25,8 @@ __all__ = [
 
 LEVEL = 0.95
 _GROUPS = 50
-_BLOCKS = 10
+#: Disjoint blocks of images, of which each gives one KID.
+KERNEL_BLOCKS = 10
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ def kernel_estimate(
         generated, real: at least 20 rows each.
     """
     draws = np.random.default_rng(seed)
-    parts = [np.array_split(draws.permutation(features), _BLOCKS) for features in (generated, real)]
+    parts = [np.array_split(draws.permutation(features), KERNEL_BLOCKS) for features in (generated, real)]
     return mean_estimate(np.array([kernel_distance(left, right) for left, right in zip(*parts, strict=True)]))
 
 

@@ -13,6 +13,9 @@ from export.ir.labels import FIRST_GROUP
 from export.ir.network import Network
 from export.ir.nodes import Unflatten
 
+#: Layers of a circuit: its source, and the latents.
+_DRAWING = 2
+
 __all__ = ["as_written", "circuit_of", "is_chained", "source_network", "whole_network"]
 
 
@@ -26,11 +29,15 @@ def is_chained(network: Network) -> bool:
     return circuit_of(network) is not None and network.follows_dense
 
 
-def as_written(network: Network) -> Network:
-    """The network with its layers numbered as the file will number them that it is written to."""
-    circuit = circuit_of(network)
-    before = len(circuit.synapses) if circuit is not None and is_chained(network) else 0
-    return replace(network, first_group=FIRST_GROUP + before)
+def as_written(network: Network, *, drawn: bool = False) -> Network:
+    """The network with its layers numbered as the file will number them that it is written to.
+
+    Args:
+        network: whose.
+        drawn: whether a circuit will draw for it, where none does so far.
+    """
+    chained = (drawn or circuit_of(network) is not None) and network.follows_dense
+    return replace(network, first_group=FIRST_GROUP + (_DRAWING if chained else 0))
 
 
 def source_network(prior: CircuitPrior, *, beside: bool = False) -> Network:

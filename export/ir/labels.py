@@ -2,15 +2,16 @@
 
 The number is that of its group in the ``.net`` file, ``layer/3``: flatten layers count, and so does the input, which
 is group 0 of every file that this project writes. The kind is the group's ``type``, as netx names it. A network that
-no file holds yet is called as the file that it is written to will call it. Layers of a circuit that the file holds
-beside its own, in ``esvae/circuit/layer/1``, are ``circuit 1 (dense_rec)``, so that a number names one layer alone.
+no file holds yet is called as the file that it is written to will call it; one as it was trained, whose layers lowering
+may change, as a file that holds them as they are. Layers of a circuit that the file holds beside its own, in
+``esvae/circuit/layer/1``, are ``circuit 1 (dense_rec)``, so that a number names one layer alone.
 
 Arrays of a layer, in traces and ONNX files, are called by the same number: ``layer3.v``, ``circuit1.v``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "in_short",
     "label",
     "layer_labels",
+    "names_in",
 ]
 
 #: The group of the first layer behind the input, in the files that this project writes.
@@ -59,6 +61,22 @@ def layer_labels(layers: Iterable[HasKind], first: int = FIRST_GROUP, beside: in
     found = list(layers)
     drawing = (label(number, layer.kind, within=BESIDE) for number, layer in enumerate(found[:beside], FIRST_GROUP))
     return (*drawing, *(label(number, layer.kind) for number, layer in enumerate(found[beside:], first)))
+
+
+def names_in(trained: Sequence[str], held: Sequence[str]) -> tuple[str, ...]:
+    """What each layer of a network as it was trained is called beside a file: as the file calls the layer whose neurons
+    it became; where that cannot be told, it is said to be the float network's own.
+
+    Args:
+        trained: labels of the layers with neurons, as trained.
+        held: those of the file.
+
+    >>> names_in(["layer 1 (conv)", "layer 3 (convT)"], ["layer 1 (dense)", "layer 2 (dense)"])
+    ('layer 1 (dense)', 'layer 2 (dense)')
+    >>> names_in(["layer 2 (convT)"], [])
+    ('float layer 2 (convT)',)
+    """
+    return tuple(held) if len(held) == len(trained) else tuple(f"float {name}" for name in trained)
 
 
 def array_name(label: str) -> str:

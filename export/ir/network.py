@@ -188,6 +188,12 @@ class Network:
         return any(map(is_graded, (first, *neurons)))
 
     @property
+    def frame_encoder(self) -> Delta | None:
+        """Its input neurons where frames enter it, which may be others at every step; None where none do."""
+        first = None if self.input_neurons is None else self.input_neurons.neuron
+        return first if isinstance(first, Delta) else None
+
+    @property
     def all_labels(self) -> tuple[str, ...]:
         """What each layer is called, flatten layers included; see :mod:`export.ir.labels`."""
         return layer_labels(self.layers, self.first_group, self.beside)

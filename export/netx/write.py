@@ -13,6 +13,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from esvae.machine.arguments import path_argument
 from esvae.machine.files import write_bytes
 from esvae.machine.hdf5 import hdf5_image
 from export.ir import (
@@ -54,11 +55,13 @@ def write_netx(network: Network, target: str | os.PathLike[str], *, stock: bool 
             ``convT``, as slayer does, which this project's native loader takes.
 
     Raises:
+        ConfigError: a target that is no name of a file.
         HardwareRangeError, UnsupportedLayerError: stock netx would not load it exactly.
         EsvaeError: the file cannot be written.
     """
-    write_bytes(target, netx_image(network, stock=stock))
-    return Path(target)
+    path = path_argument(target, "target", "a name that ends in .net")
+    write_bytes(path, netx_image(network, stock=stock))
+    return path
 
 
 def netx_image(network: Network, *, stock: bool = True) -> bytes:

@@ -29,6 +29,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from esvae.errors import ConfigError, EsvaeError, HardwareRangeError, UnsupportedLayerError
+from esvae.machine.arguments import path_argument
 from esvae.machine.hdf5 import hdf5_storage
 from esvae.machine.progress import Progress
 from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, Pair, RecurrentDense, Shape, Synapse
@@ -101,12 +102,13 @@ def write_nir(
         progress: called with the share done, 0 to 1, and what is being done.
 
     Raises:
-        ConfigError: no ``nir`` package.
+        ConfigError: a target that is no name of a file, or no ``nir`` package.
         UnsupportedLayerError: delays, recurrent synapses, a bias beside a current that lasts, or a neuron without a
             leak.
         HardwareRangeError: an unrolled layer is too large.
         EsvaeError: the file cannot be written.
     """
+    path = path_argument(target, "target", "a name that ends in .nir")
     nir = _package()
     tell = progress or (lambda share, text: None)
     tell(0.0, "lowering")
@@ -126,10 +128,10 @@ def write_nir(
     names = list(nodes)
     graph = nir.NIRGraph(nodes, list(itertools.pairwise(names)), metadata=_metadata(network, plan))
     tell(0.5, "writing")  # compressing takes about as long
-    with hdf5_storage(target) as storage:
+    with hdf5_storage(path) as storage:
         nir.write(storage, graph)
     weights = sum(layer.weight.size for layer, _ in plan.layers)
-    return NirFile(Path(target), plan.lowering, plan.relay, len(nodes), weights)
+    return NirFile(path, plan.lowering, plan.relay, len(nodes), weights)
 
 
 def _package() -> Any:

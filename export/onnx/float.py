@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from esvae.errors import NetFileError
+from esvae.machine.arguments import path_argument
 from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, RecurrentDense, Shape, Synapse
 from export.ir.floats import FloatNetwork
 from export.ir.geometry import is_point, matrix
@@ -38,11 +39,12 @@ def write_float_onnx(
     """Writes :func:`float_model` to ``target``, whole or not at all; the same network gives the same bytes.
 
     Raises:
-        ConfigError: ``onnx`` is not installed.
+        ConfigError: a target that is no name of a file, or ``onnx`` is not installed.
         NetFileError: the network has no window and ``steps`` says none.
         EsvaeError: the file cannot be written.
     """
-    return save_model(float_model(network, steps=steps, hidden=hidden), target)
+    path = path_argument(target, "target", "a name that ends in .onnx")
+    return save_model(float_model(network, steps=steps, hidden=hidden), path)
 
 
 def float_model(network: FloatNetwork, *, steps: int | None = None, hidden: bool = False) -> Any:

@@ -43,6 +43,7 @@ from esvae.chip.formats import (
     STATE_SHIFT,
 )
 from esvae.errors import NetFileError
+from esvae.machine.arguments import path_argument
 from export.ir import (
     INPUT_LABEL,
     Conv,
@@ -95,12 +96,13 @@ def write_onnx(
     """Writes :func:`integer_model` to ``target``, whole or not at all; the same network gives the same bytes.
 
     Raises:
-        ConfigError: ``onnx`` is not installed.
+        ConfigError: a target that is no name of a file, or ``onnx`` is not installed.
         NetFileError: the network has no window and ``steps`` says none, or its weights do not fit one file.
         UnsupportedLayerError: sums of messages that no operator gives (see :func:`export.onnx.messages.check_delays`).
         EsvaeError: the file cannot be written.
     """
-    return save_model(integer_model(network, steps=steps, traces=traces), target)
+    path = path_argument(target, "target", "a name that ends in .onnx")
+    return save_model(integer_model(network, steps=steps, traces=traces), path)
 
 
 def integer_model(network: Network, *, steps: int | None = None, traces: bool = False) -> Any:
@@ -142,12 +144,12 @@ class _Writer:
         self.network, self.names = network, iter(network.array_names)
         graph, ends = self.graph, network.depth == 1
         shape = network.input_shape
-        if network.input_neurons is not None and isinstance(network.input_neurons.neuron, Delta):
+        if network.frame_encoder is not None:
             graph.scope = "input"
             graph.input("frames", np.int32, ("images", steps, *shape))
             self.images = graph.op("Shape", "frames", start=0, end=1)
             raster = graph.op("Transpose", "frames", perm=[1, 0, *range(2, 2 + len(shape))])
-            raster, v_end = self._messages([], raster, network.input_neurons.neuron, shape, ends)
+            raster, v_end = self._messages([], raster, network.frame_encoder, shape, ends)
         elif network.input_neurons is not None:
             graph.scope = "input"
             graph.input("pixels", np.int32, ("images", *shape))

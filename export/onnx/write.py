@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from esvae.errors import ConfigError
+from esvae.machine.arguments import path_argument
 from export.ir import Network
 from export.ir.floats import FloatNetwork
 from export.onnx.float import write_float_onnx
@@ -29,9 +30,9 @@ def check_target(target: str | os.PathLike[str]) -> Path:
     """Where the float decoder goes: ``decoder.float.onnx`` beside ``decoder.onnx``.
 
     Raises:
-        ConfigError: a name that does not end in ``.onnx``, or ``onnx`` is not installed.
+        ConfigError: no name, one that does not end in ``.onnx``, or ``onnx`` is not installed.
     """
-    path = Path(target)
+    path = path_argument(target, "--onnx", "a name that ends in .onnx")
     if path.suffix != ".onnx":
         raise ConfigError(f"--onnx {target}: expected a name that ends in .onnx")
     load_onnx()
@@ -48,7 +49,7 @@ def write_onnx_pair(floats: FloatNetwork, integers: Network, target: str | os.Pa
         target: the integer twin's file, ``.onnx``.
 
     Raises:
-        ConfigError: another name, or ``onnx`` is not installed.
+        ConfigError: no name, another one, or ``onnx`` is not installed.
         EsvaeError: a file cannot be written.
     """
     beside = check_target(target)

@@ -14,15 +14,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from esvae.chip.formats import STATE_SHIFT
-from esvae.chip.rounding import MAX_WEIGHT_BITS, FloatValues, WeightGrid, round_layer
+from esvae.chip.rounding import MAX_WEIGHT_BITS, SHRINK, FloatValues, WeightGrid, round_layer
 from export.ir import ConvTranspose, Flatten, FloatLif, Layer, Lif, Network, Shape, Synapse, all_weights, with_values
 from export.ir.bounds import layer_range
 from export.ir.floats import FloatLayer, FloatNetwork
 
 __all__ = ["MAX_WEIGHT_BITS", "LayerQuantization", "float_values", "quantize"]
-
-#: What a scale becomes that is as large as a bound allows, as rounding may add to the sums.
-_SHRINK = 0.999
 
 
 @dataclass(frozen=True)
@@ -106,7 +103,7 @@ def _quantized(
         share = layer_range(integer, entering, steps or 1, where).u_share
         if share < 1:
             break
-        bounded, scale = True, rounded.scale * _SHRINK / share
+        bounded, scale = True, rounded.scale * SHRINK / share
     threshold = values.neuron.threshold
     unit_free = math.isinf(threshold) or not threshold
     weight = all_weights(told.synapse)

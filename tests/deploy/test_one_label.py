@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,13 @@ from deploy.lava.inside.messages import LayerNode
 from deploy.lava.jobs import GraphJob, LavaJob, SamplesJob, WindowsJob
 from deploy.lava.results import LavaRun
 from deploy.lava.run import run_lava_jobs
+from deploy.report.data import Wanted, gather
 from deploy.verify import verify
-from esvae.errors import DataError
+from esvae.errors import DataError, HardwareRangeError
+from esvae.run import load_run, save_run
+from export.circuit.generator import CircuitOptions
+from export.circuit.tables import TableOptions
+from export.frontends import from_run
 from export.ir import Conv, Dense, Flatten, InputNeurons, Lif, Network
 from export.ir.circuit import circuit_of, source_network, whole_network
 from export.ir.floats import FloatLayer, FloatNetwork
@@ -32,9 +38,11 @@ from export.ir.labels import array_name
 from export.ir.nodes import FloatLif
 from export.netx import read_netx
 from export.netx.write import write_netx
+from export.pipeline import Lowering, Options, compiled, export_run
 from sim import reference
 from sim.stimulus import Stimulus
 from sim.trace import named_traces
+from small_run import firing_run
 
 HIDDEN, LAST = Lif(4096, 3072, 60), Lif(4096, 819, 131071)
 STEPS = 4
@@ -133,6 +141,91 @@ def test_every_backend_gives_traces_of_these_names(name: str, net: Path, backend
     run = run_backend(backend, BackendJob(net, made_up(read_netx(net), InputOptions(1)), trace=True))
     names = [array_name(label) for label in NETWORKS[name][1]]
     assert sorted(run.traces or {}) == sorted(f"{layer}.{state}" for layer in names for state in "uvs")
+
+
+def told_by_export(capsys: pytest.CaptureFixture[str], *words: object) -> dict[str, list[str]]:
+    """The labels in each report of ``export --json``, and in each table that it prints, where there are any."""
+    code, out, err = call(capsys, "export", *words, "--json")
+    assert code == 0, err
+    document = json.loads(out)
+    told = {name: [one["layer"] for one in document[name]] for name in ("quantization", "ranges", "fidelity")}
+    code, out, err = call(capsys, "export", *words)
+    assert code == 0, err
+    for number, table in enumerate(re.split(r"^layer .*", out, flags=re.MULTILINE)[1:]):
+        told[f"table {number}"] = [f"layer {row}" for row in re.findall(r"^(\d+ \(\w+\))", table, re.MULTILINE)]
+    return {name: labels for name, labels in told.items() if labels}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose decoder has transposed convolutions."""
+    return save_run(tmp_path_factory.mktemp("trained") / "run", firing_run("transposed").model, {"finished": True})
+
+
+@pytest.mark.parametrize(
+    ("options", "kinds", "first"),
+    [
+        (("--lowering", "native"), ("conv", "convT", "convT", "conv"), 1),
+        (("--lowering", "subpixel"), ("conv",) * 4, 1),
+        (("--lowering", "dense"), ("dense",) * 4, 1),
+        (("--lowering", "dense", "--readout", "spikes"), ("dense",) * 4, 1),
+        (("--lowering", "subpixel", "--generator", "chip"), ("conv",) * 4, 1),
+        (("--lowering", "dense", "--generator", "chip"), ("dense",) * 4, 3),
+    ],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else str(value),
+)
+def test_an_export_tells_the_labels_of_its_file(
+    options: tuple[str, ...],
+    kinds: tuple[str, ...],
+    first: int,
+    trained: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "a.net"
+    labels = [f"layer {number} ({kind})" for number, kind in enumerate(kinds, first)]
+    told = told_by_export(capsys, trained, "-o", out, *options)
+    assert told == dict.fromkeys(("quantization", "ranges", "fidelity", "table 0", "table 1"), labels)
+    assert list(read_netx(out).labels) == labels
+
+
+@pytest.mark.parametrize("lowering", ["subpixel", "dense"])
+def test_a_report_tells_them_too(lowering: Lowering, trained: Path, tmp_path: Path) -> None:
+    done = export_run(load_run(trained), tmp_path / "a.net", lowering=lowering)
+    found = gather(Wanted(trained, done.path, tmp_path / "made.net", images=2, against=("reference",)))["layers"]
+    assert found["quantization_known"]
+    for rows in (found["rows"], found["fidelity"]):
+        assert [row["layer"] for row in rows] == list(done.network.labels)
+
+
+@pytest.mark.parametrize("bits", [(), ("--weight-bits", 8)], ids=["kept", "quantized anew"])
+def test_an_export_of_a_file_tells_the_labels_of_the_new_one(
+    bits: tuple[object, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    net, spikes = write_netx(flattened(), tmp_path / "a.net"), tmp_path / "spikes.npy"
+    np.save(spikes, np.random.default_rng(0).integers(0, 2, (8, STEPS, 2, 3, 3), np.uint8))
+    for lowering, expected in (("none", LABELS), ("dense", tuple(f"layer {k} (dense)" for k in (1, 2, 3)))):
+        given = ("--calibration-latents", spikes) if bits else ()
+        told = told_by_export(capsys, net, "-o", tmp_path / "b.net", "--lowering", lowering, *bits, *given)
+        assert len(told) == (5 if bits else 1)
+        assert all(labels == list(expected) for labels in told.values())
+
+
+def test_an_error_of_a_network_that_is_lowered_tells_the_labels_of_its_file() -> None:
+    source = from_run(firing_run("transposed"))
+    weight = source.synapses[1].synapse.weight.copy()
+    weight.flat[0] = 1e6
+    broken = replace(source.synapses[1], synapse=replace(source.synapses[1].synapse, weight=weight))
+    network = replace(source, layers=(source.layers[0], broken, *source.layers[2:]))
+    circuit = CircuitOptions(0, TableOptions(noise_bits=16))
+    for options, label in (
+        (Options(lowering="native"), "layer 2 (convT)"),
+        (Options(lowering="subpixel"), "layer 2 (conv)"),
+        (Options(lowering="subpixel", circuit=circuit), "layer 2 (conv)"),
+        (Options(lowering="dense", circuit=circuit), "layer 4 (dense)"),
+    ):
+        with pytest.raises(HardwareRangeError, match=rf"^check_rates: {re.escape(label)}: is silent"):
+            compiled(network, options)
 
 
 class Stub:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 
 from depth import examples
-from esvae.errors import EsvaeError, HardwareRangeError, NetFileError, UnsupportedLayerError
+from esvae.errors import ConfigError, EsvaeError, HardwareRangeError, NetFileError, UnsupportedLayerError
 from esvae.machine.files import atomic_file
 from export.ir import Conv, ConvTranspose, Dense, Flatten, ImageReadout, Lif, Network, Prior
 from export.netx import read_netx
@@ -265,3 +265,10 @@ def test_a_readout_that_interleaves_nothing_is_refused(upscale: int) -> None:
     layer = Dense(np.full((4, 2), 2), None, Lif(4096, 819, 131_071))
     with pytest.raises(NetFileError, match=rf"readout upscale {upscale}: expected 1 to 2"):
         Network((2,), (layer,), 3, readout=ImageReadout(1.0, (1, 2, 2), upscale))
+
+
+@pytest.mark.parametrize("target", [None, 5])
+def test_a_target_that_is_no_name_is_one_line(target: Any) -> None:
+    layer = Dense(np.full((4, 2), 2), None, Lif(4096, 819, 131_071))
+    with pytest.raises(ConfigError, match=rf"^target {target}: expected a name that ends in \.net, got "):
+        write_netx(Network((2,), (layer,), 3), target)

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from deploy.cli import main
-from esvae.errors import HardwareRangeError, UnsupportedLayerError
+from esvae.errors import ConfigError, HardwareRangeError, UnsupportedLayerError
 from esvae.run import load_run
 from export.float_simulate import FloatTrace, simulate_float
 from export.frontends import from_run
@@ -216,3 +216,10 @@ def test_kernels_that_are_not_square_are_unrolled(tmp_path: Path) -> None:
     found, _ = run_norse(tmp_path / "a.nir", spikes.reshape(3, 6, -1))
     (trace,) = simulate_float(network, spikes)
     agree(trace, found["neuron_0"].reshape(trace.s.shape), 0.2, np.ones(3, bool))
+
+
+@pytest.mark.parametrize("target", [None, 5])
+def test_a_target_that_is_no_name_is_one_line(target: Any) -> None:
+    network = FloatNetwork((2,), (FloatLayer(Dense(np.ones((1, 2)), None, LIF)),), None)
+    with pytest.raises(ConfigError, match=rf"^target {target}: expected a name that ends in \.nir, got "):
+        write_nir(network, target)

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
+from esvae.errors import ConfigError
 from esvae.run import Run, load_run
 from export.frontends import from_run
 from export.ir import Conv, ConvTranspose, Dense, Flatten, FloatLif, ImageReadout, Synapse
 from export.ir.floats import FloatLayer, FloatNetwork, Norm
 from export.onnx.float import float_model, write_float_onnx
+from export.onnx.write import write_onnx_pair
 from export.passes import fold_norm
+from export.pipeline import compiled
 
 onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
@@ -196,3 +200,12 @@ def test_a_picture_is_tanh_of_potentials_interleaved() -> None:
     network = FloatNetwork((1, 2, 1), (FloatLayer(layer),), 1, None, ImageReadout(1.0, (1, 4, 2), 2))
     image = run(network, np.array([[[[[1], [0]]]]], np.uint8))["image"]
     np.testing.assert_allclose(image[0, 0], np.tanh([[0.1, 0.2], [0.3, 0.4], [0, 0], [0, 0]]), atol=2.0**-24)
+
+
+@pytest.mark.parametrize("target", [None, 5])
+def test_a_target_that_is_no_name_is_one_line(target: Any) -> None:
+    network = FloatNetwork((2,), (FloatLayer(Dense(np.ones((1, 2)), None, FloatLif(0.5, 1.0))),), 4)
+    with pytest.raises(ConfigError, match=rf"^target {target}: expected a name that ends in \.onnx, got "):
+        write_float_onnx(network, target)
+    with pytest.raises(ConfigError, match=rf"^--onnx {target}: expected a name that ends in \.onnx, got "):
+        write_onnx_pair(network, compiled(network).network, target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -292,3 +293,9 @@ def test_weights_beyond_one_file_are_refused(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("export.onnx.graph._MAX_BYTES", 100)
     with pytest.raises(NetFileError, match="one ONNX file holds 100"):
         writer.integer_model(decoder())
+
+
+@pytest.mark.parametrize("target", [None, 5])
+def test_a_target_that_is_no_name_is_one_line(target: Any) -> None:
+    with pytest.raises(ConfigError, match=rf"^target {target}: expected a name that ends in \.onnx, got "):
+        writer.write_onnx(decoder(), target)
