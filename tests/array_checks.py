@@ -1,6 +1,6 @@
 """Arrays' axes and kinds, which the annotations of functions and dataclasses state, checked while tests run.
 
-In each test a function's first hundred calls are checked and then every hundredth, as a check takes longer than many a
+In each test a function's first twenty calls are checked and then every hundredth, as a check takes longer than many a
 function; in a thorough run (:mod:`depth`) every call is. Outside of tests nothing is checked, and beartype is not
 imported.
 """
@@ -26,7 +26,7 @@ __all__ = ["ARRAY_KINDS", "Loader", "check_arrays", "checked_modules", "count_an
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("esvae", "export", "sim", "deploy")
-FIRST, THEN_EVERY = 100, 100
+FIRST, THEN_EVERY = 20, 100
 
 #: The names of :mod:`esvae.arrays`.
 ARRAY_KINDS = ("Bool", "Float", "Float32", "Float64", "Int32", "Int64", "Integer", "Real", "Shaped", "UInt8", "UInt32")

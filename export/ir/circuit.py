@@ -13,10 +13,10 @@ from export.ir.labels import FIRST_GROUP
 from export.ir.network import Network
 from export.ir.nodes import Unflatten
 
+__all__ = ["as_written", "circuit_of", "is_chained", "source_network", "whole_network"]
+
 #: Layers of a circuit: its source, and the latents.
 _DRAWING = 2
-
-__all__ = ["as_written", "circuit_of", "is_chained", "source_network", "whole_network"]
 
 
 def circuit_of(network: Network) -> CircuitPrior | None:
