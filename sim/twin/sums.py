@@ -21,7 +21,7 @@ from esvae.arrays import Int32, Real
 from export.ir import Conv, ConvTranspose, Dense, RecurrentDense, Shape, Synapse
 from export.ir.bounds import all_firing
 from export.ir.geometry import is_point, matrix
-from export.ir.limits import columns
+from export.ir.limits import columns, products
 from sim.twin.events import EventSums
 from sim.twin.gather import GatherSums
 from sim.twin.int8 import ByteSums, byte_sums
@@ -46,6 +46,8 @@ Path: TypeAlias = Literal["auto", "dense", "float", "events", "gather"]
 
 #: Numbers of the matrix that an unfolded convolution makes at a time of a raster's rows, a kernel's worth of each.
 _UNFOLDED = 1 << 24
+#: Products of a layer, those of silent inputs among them, that take about as long as trying out its forms.
+_WORTH_TRYING = 1 << 29
 
 
 class LayerSums:
@@ -92,7 +94,7 @@ class LayerSums:
             self.events.activity = 1.0
         self._bytewise = narrow and not unfolded and path in ("auto", "dense")
         self._gathered = narrow and path in ("auto", "gather")
-        self._tries = path == "auto"
+        self._tries, self._come = path == "auto" and narrow, 0
 
     def __call__(self, raster: Real[torch.Tensor, "steps images inputs"]) -> Real[torch.Tensor, "steps images neurons"]:
         """Spikes ``(steps, images, inputs)``, uint8, to sums, whole numbers ``(steps, images, neurons)``."""
@@ -110,24 +112,29 @@ class LayerSums:
         """
         if gather is not None:
             return gather(raster), None
+        bytes_ = self.bytes if self._tried else None
         if self.gather is None and self.events is not None:
-            gain = 1.0 if self.bytes is None else self.bytes.gain
+            gain = 1.0 if bytes_ is None else bytes_.gain
             if _active(raster) * gain <= self.events.activity:
                 return self.events(raster), None
-        if self.bytes is not None:
-            return self.bytes(raster), self.bytes.places
+        if bytes_ is not None:
+            return bytes_(raster), bytes_.places
         return self.products(raster), None
 
     def gathering(
         self, raster: Real[torch.Tensor, "steps images inputs"], neuron: Memoryless | None = None
     ) -> GatherSums | None:
         """The gathered form, where it is to be taken for a raster: for the sums, or for a neuron that follows them at
-        once."""
+        once. What little comes before a trial is worth it is gathered."""
         gather = self.gather
+        self._come += raster.shape[0] * raster.shape[1]
+        if not self._tried:
+            return gather
         return gather if gather is not None and _active(raster) <= self._worth(gather, neuron) else None
 
     def settle(self, neuron: Memoryless | None = None) -> None:
-        """Tries out which form is the fastest, for the sums or for a neuron, which else the first raster does."""
+        """Tries out which form is the fastest, for the sums or for a neuron, which else a raster does."""
+        self._come = self._enough
         if self.gather is not None:
             self._worth(self.gather, neuron)
         else:
@@ -143,6 +150,17 @@ class LayerSums:
             return sums if neuron is None else run_memoryless(sums.numpy(), neuron, np.zeros(len(sums), bool), places)
 
         return gather.worth(other, neuron)
+
+    @property
+    def _tried(self) -> bool:
+        """Whether forms are compared by now, where they are at all."""
+        return self._come >= self._enough
+
+    @cached_property
+    def _enough(self) -> int:
+        """Rows of rasters, steps of images, from which on it is worth trying out which form is the fastest."""
+        given = self._of_the_raster if self._tries else None
+        return 0 if given is None else math.ceil(_WORTH_TRYING / products(*given))
 
     @cached_property
     def reach(self) -> int:

@@ -1,11 +1,16 @@
-"""What trials are made on: rasters that keep a form busy, and no larger ones."""
+"""When trials are made, and on what: rasters that keep a form busy, and no larger ones."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
-from sim.twin import trial
+from export.ir import Conv, Lif, Network
+from sim.twin import sums, trial
+from sim.twin.engine import Engine
+from sim.twin.gather import GatherSums
+from sim.twin.sums import Path
 from sim.twin.trial import least_seconds, raster_for
 
 
@@ -54,3 +59,25 @@ def test_the_least_of_each_form_is_told(monkeypatch: pytest.MonkeyPatch) -> None
     raster = torch.zeros(10, 1, 4, dtype=torch.uint8)
     slow, quick = clock.form(to_begin=1.0, a_step=0.5), clock.form(to_begin=0.25, a_step=0.0)
     assert least_seconds((slow, raster), (quick, raster)) == [6.0, 0.25]
+
+
+@pytest.mark.parametrize("path", ["auto", "dense", "gather", "float"])
+def test_what_is_little_is_not_tried(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trial takes as long as some hundred rows of a layer; forms are tried out once that many came."""
+    tried = list[str]()
+    monkeypatch.setattr(GatherSums, "worth", lambda *_: tried.append("gather") or 0.0)
+    monkeypatch.setattr(sums, "byte_sums", lambda *_: tried.append("bytes"))
+    weight = np.ones((8, 8, 3, 3), np.int32)
+    layer = Conv(weight, None, Lif(4096, 0, 1), padding=(1, 1))
+    engine = Engine(Network((8, 16, 16), (layer,)), path=path)
+    spikes = np.ones((40, 10, 8, 16, 16), np.uint8)
+    enough = sums._WORTH_TRYING // (8 * 8 * 9 * 16 * 16)
+    expected = engine.final_potentials(spikes)
+    runs = 1
+    while runs * 400 < enough - 400:
+        assert tried == (["bytes"] if path == "dense" else [])
+        np.testing.assert_array_equal(engine.final_potentials(spikes), expected)
+        runs += 1
+    for _ in range(3):
+        np.testing.assert_array_equal(engine.final_potentials(spikes), expected)
+    assert tried[:1] == {"auto": ["gather"], "dense": ["bytes"]}.get(path, [])
