@@ -17,6 +17,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeAlias
 
+from deploy.ending import Undivided
 from deploy.sweep.types import Failed, Result, Task
 from esvae.errors import ConfigError
 
@@ -96,7 +97,7 @@ class _Worker:
 
     def submit(self, work: Work, task: Task) -> Future[Result]:
         if self._pid is None:
-            with _born_deaf():
+            with Undivided(), _born_deaf():  # a pool that has only half begun would leave its process behind
                 self._pid = self._pool.submit(os.getpid)
         return self._pool.submit(work, task)
 

@@ -135,6 +135,35 @@ def test_a_process_that_dies_takes_no_other_with_it() -> None:
     assert found == {0: Failed("one"), 1: Failed(DIED), 2: Failed("three")}
 
 
+#: A signal comes when a worker's process is there and its pool does not know of it yet.
+ENDED_IN_BETWEEN = """
+import os, signal
+from concurrent.futures import ProcessPoolExecutor
+from deploy.ending import Ending, SignalReceived
+from deploy.sweep import in_processes
+
+def spawn(pool, begin=ProcessPoolExecutor._spawn_process):
+    begin(pool)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+ProcessPoolExecutor._spawn_process = spawn
+if __name__ == "__main__":
+    try:
+        with Ending():
+            list(in_processes(1)(abs, [1]))
+    except SignalReceived:
+        print("ended")
+"""
+
+
+def test_a_signal_while_a_worker_begins_leaves_nothing_behind(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(ENDED_IN_BETWEEN, "utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=300, env=environment)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "ended\n", "")
+
+
 def test_failed_points_exit_with_1(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
