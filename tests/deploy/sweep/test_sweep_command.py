@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from operator import methodcaller
 from pathlib import Path
@@ -21,6 +22,7 @@ from PIL import Image
 
 from command import call
 from deploy.cli import main
+from deploy.ending import Ending, SignalReceived
 from deploy.sweep import Failed, Grid, SweepProtocol, Task, Workers, attempt, in_processes, on_ray, sweep
 from deploy.sweep.executors import DIED
 from deploy.sweep.grid import Point
@@ -135,33 +137,23 @@ def test_a_process_that_dies_takes_no_other_with_it() -> None:
     assert found == {0: Failed("one"), 1: Failed(DIED), 2: Failed("three")}
 
 
-#: A signal comes when a worker's process is there and its pool does not know of it yet.
-ENDED_IN_BETWEEN = """
-import os, signal
-from concurrent.futures import ProcessPoolExecutor
-from deploy.ending import Ending, SignalReceived
-from deploy.sweep import in_processes
+def test_a_signal_while_a_worker_begins_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It comes when the worker's process is there and its pool does not know of it yet."""
+    begin, begun = ProcessPoolExecutor._spawn_process, list[Any]()
 
-def spawn(pool, begin=ProcessPoolExecutor._spawn_process):
-    begin(pool)
-    os.kill(os.getpid(), signal.SIGTERM)
+    def spawn(pool: Any) -> None:
+        begin(pool)
+        begun.extend(pool._processes.values())
+        signal.raise_signal(signal.SIGTERM)
 
-ProcessPoolExecutor._spawn_process = spawn
-if __name__ == "__main__":
-    try:
-        with Ending():
-            list(in_processes(1)(abs, [1]))
-    except SignalReceived:
-        print("ended")
-"""
-
-
-def test_a_signal_while_a_worker_begins_leaves_nothing_behind(tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(ENDED_IN_BETWEEN, "utf-8")
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=300, env=environment)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "ended\n", "")
+    monkeypatch.setattr(ProcessPoolExecutor, "_spawn_process", spawn)
+    tasks: Any = [1]
+    with pytest.raises(SignalReceived), Ending():
+        list(in_processes(1)(methodcaller("__call__"), tasks))
+    assert [process.exitcode for process in begun] == [0]
+    assert capfd.readouterr().err == ""
 
 
 def test_failed_points_exit_with_1(
