@@ -31,8 +31,8 @@ types: setup  ## mypy
 
 # Hundreds of processes of the tests read what one of them has compiled.
 unit: export PYTHONDONTWRITEBYTECODE =
-unit: setup  ## pytest alone, in three processes, as some tests wait (PYTEST_ARGS="-k name", or "-n 0" for one)
-	$(BIN)/python -m pytest -n 3 --dist loadfile $(PROFILE) $(PYTEST_ARGS)
+unit: setup  ## pytest alone, in four processes, as some tests wait (PYTEST_ARGS="-k name", or "-n 0" for one)
+	$(BIN)/python -m pytest -n 4 --dist loadfile $(PROFILE) $(PYTEST_ARGS)
 
 thorough: PROFILE = --hypothesis-profile=thorough
 thorough: unit  ## the tests with all random cases, of which the others try a quarter, other ones every time
