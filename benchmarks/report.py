@@ -145,7 +145,7 @@ def _events(rows: list[dict[str, Any]]) -> list[str]:
         "",
         "On one thread. Time of the full product in floating point over that of the sums gathered from the inputs that",
         "fired, by their share; above 1, gathering is faster. Up to which share the engine gathers it finds out by a",
-        "trial, once work enough came, against the product that it would take otherwise, of 8 bit where those are faster.",
+        "trial, once work enough came, against the product that it would take else, of 8 bit where those are faster.",
         "",
         *table(["layer", *activities], cells),
     ]
