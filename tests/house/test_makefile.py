@@ -113,13 +113,13 @@ def test_make_test_runs_every_check(made: Path) -> None:
         "ran .venv/bin/ruff check .",
         "ran .venv/bin/ruff format --check .",
         "ran .venv/bin/mypy ",
-        "ran .venv/bin/python -m pytest -n 3 --dist loadfile -k foo or bar",
+        "ran .venv/bin/python -m pytest -n 4 --dist loadfile -k foo or bar",
     ]
 
 
 def test_make_thorough_runs_the_tests_with_all_random_cases(made: Path) -> None:
     done = make("-s", "thorough", "PYTEST_ARGS=-k foo", cwd=made)
-    assert done.stdout.splitlines()[-1].endswith("-n 3 --dist loadfile --hypothesis-profile=thorough -k foo")
+    assert done.stdout.splitlines()[-1].endswith("-n 4 --dist loadfile --hypothesis-profile=thorough -k foo")
 
 
 @pytest.mark.parametrize("tool", ["scripts/setup", ".venv/bin/ruff", ".venv/bin/mypy", ".venv/bin/python"])
