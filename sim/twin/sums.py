@@ -41,7 +41,7 @@ __all__ = ["LayerSums", "MessageSums", "Path"]
 
 #: ``events`` computes only the products of spikes, and so does ``gather``, neuron by neuron in registers (see
 #: :mod:`sim.twin.gather`); ``dense`` every one, of 8 bit where those are faster (see :mod:`sim.twin.int8`), ``float``
-#: every one in floating point; ``auto`` chooses by the activity that it meets.
+#: every one in floating point; ``auto`` chooses by the activity that it meets, once it is worth trying out.
 Path: TypeAlias = Literal["auto", "dense", "float", "events", "gather"]
 
 #: Numbers of the matrix that an unfolded convolution makes at a time of a raster's rows, a kernel's worth of each.
