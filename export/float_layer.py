@@ -7,6 +7,7 @@ from torch.nn import functional
 
 from esvae.arrays import Float, Float64
 from export.ir import Conv, Dense, FloatLif, RecurrentDense, Synapse
+from export.ir.geometry import reads_nothing
 
 __all__ = ["fire", "sums_of"]
 
@@ -23,6 +24,10 @@ def sums_of(
     if isinstance(layer, RecurrentDense):
         return raster @ torch.from_numpy(layer.weight).T
     weight, x = torch.from_numpy(layer.weight), raster.flatten(0, 1)
+    before = tuple(x.shape[1:])
+    after = layer.output_shape(before)
+    if reads_nothing(layer, before, after):  # torch's own convolution may crash
+        return raster.new_zeros(*raster.shape[:2], *after)
     if isinstance(layer, Conv):
         sums = functional.conv2d(x, weight, None, layer.stride, layer.padding, layer.dilation, layer.groups)
     else:

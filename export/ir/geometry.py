@@ -40,6 +40,7 @@ __all__ = [
     "point_kernel",
     "reaches",
     "reads",
+    "reads_nothing",
     "sources",
     "ungrouped",
 ]
@@ -103,6 +104,11 @@ def reads(layer: Conv | ConvTranspose, before: Shape, after: Shape, axis: int) -
     """
     at, exists = open_reads(layer, axis, np.arange(after[axis + 1]))
     return np.where(exists & (at >= 0) & (at < before[axis + 1]), at, -1)
+
+
+def reads_nothing(layer: Conv | ConvTranspose, before: Shape, after: Shape) -> bool:
+    """Whether every tap of every output falls outside the input, for shapes as of :func:`reads`: no synapse exists."""
+    return any((reads(layer, before, after, axis) < 0).all() for axis in (0, 1))
 
 
 def reaches(layer: Conv | ConvTranspose, before: Shape, after: Shape, axis: int) -> Int64[np.ndarray, "inputs kernel"]:

@@ -86,7 +86,7 @@ class LayerSums:
         elif is_point(input_shape):
             self._full = DenseSums(_on_a_point(layer, input_shape, output_shape), None, dtype, device)
         else:
-            unfolded = portable or not is_direct(layer, output_shape)
+            unfolded = portable or not is_direct(layer, input_shape, output_shape)
             self._full = _MapSums(layer, input_shape, output_shape, dtype, device, unfolded)
             if narrow and path in ("auto", "events"):
                 self.events = EventSums.of(layer, input_shape, output_shape)
@@ -236,7 +236,7 @@ class _MapSums:
 
 def _active(raster: torch.Tensor) -> float:
     """The share of inputs that fire at the last step: it tells well enough how active a window is."""
-    last = raster[-1].numpy()
+    last = raster.numpy()[-1]
     return np.count_nonzero(last.view(bool)) / last.size
 
 

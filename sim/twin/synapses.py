@@ -18,6 +18,7 @@ from torch.nn import functional
 from esvae.arrays import Float, Float64, Int32, Int64, Integer, Real, Shaped
 from export.ir import Conv, ConvTranspose, Dense, Shape, Synapse
 from export.ir.bounds import largest_sum
+from export.ir.geometry import reads_nothing
 
 __all__ = [
     "DenseSums",
@@ -51,14 +52,18 @@ def exact_type(layer: Synapse, message: int = 1) -> torch.dtype:
     raise ValueError(f"products of one neuron sum to {bound}, beyond what float64 holds exactly")
 
 
-def is_direct(layer: Conv | ConvTranspose, output_shape: Shape) -> bool:
+def is_direct(layer: Conv | ConvTranspose, input_shape: Shape, output_shape: Shape) -> bool:
     """Whether torch's CPU convolution is a sound direct summation for this layer.
 
     torch 2.3.1's oneDNN kernels give wrong sums, or crash, where a stride along a row meets an output of one row or
-    column, or a padding as wide as the kernel; ``tests/sim/twin/test_engine_kernels.py`` holds what is let through to
-    matrix products.
+    column, or a padding as wide as the kernel; and they crash where every output reads the padding alone.
+    ``tests/sim/twin/test_engine_kernels.py`` holds what is let through to matrix products.
     """
-    if isinstance(layer, ConvTranspose) or layer.stride[1] == 1:
+    if isinstance(layer, ConvTranspose):
+        return True
+    if reads_nothing(layer, input_shape, output_shape):
+        return False
+    if layer.stride[1] == 1:
         return True
     reaches = [d * (k - 1) + 1 for d, k in zip(layer.dilation, layer.weight.shape[2:], strict=True)]
     return min(output_shape[1:]) > 1 and all(p < r for p, r in zip(layer.padding, reaches, strict=True))
@@ -182,6 +187,9 @@ def logical(raster: Shaped[torch.Tensor, "*lead neurons"], shape: Shape) -> torc
     if len(shape) == 1:
         return raster
     channels, height, width = shape
+    if raster.stride(-1) == 1:  # one view: each may hand the interpreter to a thread that waits for it
+        strides = (*raster.stride()[:-1], 1, width * channels, channels)
+        return raster.as_strided((*raster.shape[:-1], *shape), strides)
     axes = range(raster.ndim - 1)
     return raster.reshape(*raster.shape[:-1], height, width, channels).permute(*axes, -1, -3, -2)
 

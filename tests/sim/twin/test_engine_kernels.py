@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from depth import examples
+from export.float_layer import sums_of
 from export.ir import Conv, ConvTranspose, Lif
 from sim.reference import synapse_sum
 from sim.twin.stages import Stage
@@ -42,10 +44,41 @@ def test_only_sound_shapes_go_to_the_direct_convolution() -> None:
 
     def conv(kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int], size: tuple[int, int]) -> bool:
         layer = Conv(np.ones((1, 1, *kernel), int), None, neuron, stride, padding)
-        return is_direct(layer, layer.output_shape((1, *size)))
+        return is_direct(layer, (1, *size), layer.output_shape((1, *size)))
 
     assert conv((3, 3), (2, 2), (1, 1), (32, 32))
     assert conv((5, 5), (2, 2), (0, 0), (16, 16))
     assert conv((3, 3), (2, 1), (3, 3), (4, 4))
     assert not conv((1, 2), (1, 2), (0, 1), (4, 1))
     assert not conv((3, 1), (2, 2), (2, 1), (4, 1))
+
+
+#: Kernel, stride, padding, dilation and height and width of convolutions whose outputs all read the padding alone.
+UNREAD = [
+    ((4, 4), (2, 1), (5, 5), (2, 2), (1, 3)),
+    ((2, 3), (1, 1), (3, 3), (4, 2), (1, 3)),
+    ((1, 1), (3, 2), (0, 1), (1, 1), (5, 1)),
+]
+
+
+@pytest.mark.parametrize(("kernel", "stride", "padding", "dilation", "size"), UNREAD)
+@pytest.mark.parametrize("path", ["auto", "dense", "float", "gather", "events"])
+def test_a_layer_that_reads_the_padding_alone_gets_nothing(
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+    size: tuple[int, int],
+    path: str,
+) -> None:
+    shape = (16, *size)
+    layer = Conv(np.full((16, 16, *kernel), 2), None, Lif(4096, 0, 0), stride, padding, dilation)
+    after = layer.output_shape(shape)
+    stage = Stage(layer, shape, shape, after, CPU, False, path)  # type: ignore[arg-type]
+    sums = stage.sums(torch.ones(4, 2, math.prod(shape), dtype=torch.uint8))
+    assert sums.shape == (4, 2, math.prod(after))
+    assert not sums.any()
+    weight = layer.weight.astype(np.float32)
+    floats = sums_of(replace(layer, weight=weight), torch.ones(4, 2, *shape))
+    assert floats.shape == (4, 2, *after)
+    assert not floats.any()
