@@ -173,8 +173,9 @@ class Counter:
         Raises:
             DataError: the chunk has another window than those before it, or is not of this network.
         """
-        of, table, before = len(self._synapses), list[list[np.ndarray]](), None
+        of, table = len(self._synapses), list[list[np.ndarray]]()
         ahead: Tally | None = None
+        before: torch.Tensor | None = None
         with_pixels = self._from_pixels
         if isinstance(chunk, Sequence):
             with_pixels = len(chunk) == of + 1
@@ -189,24 +190,24 @@ class Counter:
                 part.input_neurons = updated
             if first == 0:
                 self._raster += [_first_image(spikes) for spikes in (layer.entering, layer.spikes)[k > 0 :]]
-            seen = _seen(layer) if isinstance(self._synapses[k][0], RecurrentDense) else layer.entering
             if ahead is not None and self._passes[k - 1]:
                 fired, operations = ahead.fired, ahead.operations
             else:
+                seen = _seen(layer) if isinstance(self._synapses[k][0], RecurrentDense) else layer.entering
                 fired, operations = part.counters[k].add(seen)
+                if before is not None:
+                    table[-1].append(fired if _same(before, seen) else part.leaving[k - 1].add(before)[0])
+                del seen
             if self._graded[k]:
                 part.widest[k] = max(part.widest[k], _largest(layer.entering))
-            if before is not None and ahead is None:
-                table[-1].append(fired if _same(before, seen) else part.leaving[k - 1].add(before)[0])
             table.append([fired, operations])
-            ahead = layer.tally if layer.tally is not None and layer.tally.taken else None
+            taken = layer.tally is not None and layer.tally.taken
+            ahead, before, k = layer.tally if taken else None, None if taken else layer.spikes, k + 1
             if ahead is not None:
                 table[-1].append(ahead.fired)
-            before, k = layer.spikes, k + 1
-            del layer, seen  # what has been counted is memory for what comes
-        assert before is not None
+            del layer  # what has been counted is memory for what comes
         assert first is not None
-        if ahead is None:
+        if before is not None:
             table[-1].append(part.leaving[-1].add(before)[0])
         part.keep(first, table)
 

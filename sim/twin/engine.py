@@ -12,6 +12,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeVar
 
 import numba
@@ -34,9 +35,9 @@ __all__ = ["DEFAULT_MEMORY", "Engine", "LayerActivity"]
 
 #: Bytes that a chunk of images may take, where the caller does not say.
 DEFAULT_MEMORY = 1 << 29
-#: Bytes of the widest layer's sums, in float32, that still lie in a processor's caches together with the spikes beside
+#: Bytes of the widest layer's sums, in float32, that still lie in a thread's caches together with the spikes beside
 #: them; gathered sums take half.
-_CACHED = 1 << 25
+_CACHED = 1 << 23
 #: Images to a thread, where the memory holds them: with fewer, what a call costs shows beside what it computes.
 _LEAST = 16
 #: Updates of neurons for which a thread of its own is worth it, about 2 ms: threads take turns in what is not compiled.
@@ -51,26 +52,36 @@ class LayerActivity:
 
     Attributes:
         layer: what it is: synapses with neurons, or input neurons, which nothing enters.
-        before: raster of the layer before, as it arrives here: spikes, 0 or 1, or messages, int32.
-        input_shape: shape in which this layer takes it.
-        spikes: spikes or messages that left, likewise.
-        v_end: membrane potential after the last step; of sigma-delta neurons ``act``.
+        input_shape, shape: of what enters, and of its neurons.
         trace: states after every step, or None.
         tally: counts of these spikes, where some were wanted; they hold where they were taken.
     """
 
     layer: Synapse | InputNeurons
-    before: Real[torch.Tensor, "steps images *before"]
     input_shape: Shape
-    spikes: Real[torch.Tensor, "steps images *layer"]
-    v_end: Int32[np.ndarray, " images *layer"]
+    shape: Shape
     trace: Trace | None
-    tally: Tally | None = None
+    tally: Tally | None
+    _entered: Real[torch.Tensor, "steps images before"]
+    _before: Shape
+    _left: Real[torch.Tensor, "steps images neurons"]
+    _end: Int32[torch.Tensor, "images neurons"]
 
-    @property
+    @cached_property
     def entering(self) -> Real[torch.Tensor, "steps images *input"]:
-        """Spikes or messages that entered."""
-        return self.before.reshape(*self.before.shape[:2], *self.input_shape)
+        """Spikes, 0 or 1, or messages, int32, that entered."""
+        before = logical(self._entered, self._before)
+        return before.reshape(*before.shape[:2], *self.input_shape)
+
+    @cached_property
+    def spikes(self) -> Real[torch.Tensor, "steps images *layer"]:
+        """Spikes or messages that left, likewise."""
+        return logical(self._left, self.shape)
+
+    @cached_property
+    def v_end(self) -> Int32[np.ndarray, " images *layer"]:
+        """Membrane potential after the last step; of sigma-delta neurons ``act``."""
+        return logical(self._end, self.shape).cpu().numpy()
 
 
 class Engine:
@@ -240,7 +251,7 @@ class Engine:
             held += 6 * sum(sizes) * steps * _FLOAT
         fitting = self._memory // held
         if self._device.type == "cpu":
-            fitting = min(fitting, max(_CACHED // widest, _LEAST * numba.get_num_threads()))
+            fitting = min(fitting, max(_CACHED // widest, _LEAST) * numba.get_num_threads())
         return max(1, fitting)
 
     def _pass(
@@ -293,15 +304,7 @@ class Engine:
                 rasters = (*(x for x in states[1:] if x is not None), sent)
                 by_image = (logical(x, shape).transpose(0, 1).cpu() for x in rasters)
                 kept = Trace(*(np.ascontiguousarray(x.numpy()) for x in by_image))
-            yield LayerActivity(
-                layer,
-                logical(entered, before_shape),
-                input_shape,
-                logical(left, shape),
-                logical(states[0], shape).cpu().numpy(),
-                kept,
-                tally,
-            )
+            yield LayerActivity(layer, input_shape, shape, kept, tally, entered, before_shape, left, states[0])
             before_shape = shape
 
 

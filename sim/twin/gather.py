@@ -140,7 +140,7 @@ def _gather(
                     row[c] = total[c] * scale
             else:
                 v = v_end[n]
-                if resets[t]:
+                if t == 0 or resets[t]:
                     at_rest(v, 0, neurons)
                 memoryless_step(total[:neurons], shift, drive, law, v, spikes[t, n])
 
@@ -225,7 +225,7 @@ class GatherSums:
         """Spikes likewise to the spikes of neurons that hold no current, and their potentials after the last step; a
         tally counts them on their way, where one thread computes."""
         steps, images, _ = raster.shape
-        spikes, v_end = np.empty((steps, images, self._neurons), np.uint8), np.zeros((images, self._neurons), np.int32)
+        spikes, v_end = np.empty((steps, images, self._neurons), np.uint8), np.empty((images, self._neurons), np.int32)
         shift = np.int32(STATE_SHIFT + self._scale - 1)
         behind = (shift, neuron.drive[0], neuron.law, resets, v_end, spikes)
         self._run(raster, 1, np.empty((0, images, self._neurons), np.int16), behind, tally)

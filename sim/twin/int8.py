@@ -112,7 +112,7 @@ class ByteSums:
         for product in self._products[1:]:
             sums += product(x)
         if sums.ndim == 4:
-            sums = sums.permute(0, 2, 3, 1).contiguous()
+            sums = sums.permute(0, 2, 3, 1)
         return sums.reshape(steps, images, -1)
 
 
@@ -186,7 +186,8 @@ def _product(layer: Conv | Dense, scale: int) -> SumsOf:
     kernel = ops.qconv_prepack(weight, scales, 1.0, 0, *shape, None)
 
     def convolution(x: torch.Tensor) -> torch.Tensor:
-        x = x.contiguous(memory_format=torch.channels_last)
+        if not x.is_contiguous(memory_format=torch.channels_last):
+            x = x.contiguous(memory_format=torch.channels_last)
         return ops.qconv2d_pointwise(x, 1.0, 0, kernel, scales, zeros, None, *shape, *behind)
 
     return convolution

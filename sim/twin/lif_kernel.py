@@ -13,6 +13,7 @@ exactly where Lava's int32 registers do.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numba
@@ -128,7 +129,7 @@ def _memoryless(
         n, first = job // blocks, (job % blocks) * per
         last = min(len(source), first + per)
         for t in range(steps):
-            if resets[t]:
+            if t == 0 or resets[t]:
                 at_rest(v_end[n], first * run, min(neurons, last * run))
             for k in range(first, last):
                 low = k * run
@@ -293,6 +294,7 @@ class Places:
     run: int
 
     @staticmethod
+    @lru_cache(maxsize=64)
     def in_order(neurons: int) -> Places:
         """Sums in the order of the neurons, in pieces that stay in the first cache."""
         return Places(np.arange(0, neurons, _BLOCK), _BLOCK)
@@ -322,7 +324,7 @@ def run_memoryless(
     """
     places = places or Places.in_order(a.shape[2])
     images, per, jobs, job = _jobs(a, places)
-    spikes, v_end = np.empty(a.shape, np.uint8), np.zeros(a.shape[1:], np.int32)
+    spikes, v_end = np.empty(a.shape, np.uint8), np.empty(a.shape[1:], np.int32)
     neurons = (a, places.source, places.run, per, neuron.drive, neuron.law, resets, v_end, spikes)
     if tally is not None and hands(jobs, job) == 1:
         tally.taken = True
