@@ -5,6 +5,7 @@ Arrays are checked against their annotations besides.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Iterator, Sized
@@ -15,12 +16,21 @@ from array_checks import check_arrays, count_anew
 from depth import is_thorough, register_profiles
 from warm import Warm
 
+#: Objects that come before a collection looks at the young ones, young collections before one looks at older ones, and
+#: of these before all are: a suite makes far more than it leaves behind.
+gc.set_threshold(20_000, 20, 100)
 check_arrays()
 register_profiles()
 
 os.environ.pop("COLUMNS", None)  # set in workers where pytest is new; commands break lines at it
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell's job in the background, and then its children too
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """Takes what was imported out of every collection; in a fork one would copy the memory of all that it looks at."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_setup() -> None:
