@@ -33,6 +33,11 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_runtest_teardown() -> None:
+    """Collects what a test has left, so that a file that it left open is its own failure and no later test's."""
+    gc.collect(1)
+
+
 def pytest_runtest_setup() -> None:
     count_anew(all_calls=is_thorough())
 

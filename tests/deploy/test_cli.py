@@ -83,13 +83,15 @@ def test_simulate_writes_what_it_is_asked_for(
     code, out, _ = call(capsys, "simulate", work / "d.net", "-n", 3, "--backend", backend, "--json", *options)
     assert code == 0
     assert json.loads(out)["images"] == 3
-    trace = np.load(tmp_path / "t.npz")
+    with np.load(tmp_path / "t.npz") as file:
+        trace = dict(file)
     shapes = {1: (3, 4, 6, 4, 4), 2: (3, 4, 6, 4, 4), 3: (3, 4, 16, 4, 4)}
     assert {name: trace[name].shape for name in trace} == {f"layer{k}.{x}": s for k, s in shapes.items() for x in "uvs"}
     assert np.load(tmp_path / "z.npy").shape == (3, 4, 8)
     again = tmp_path / "again.npz"
     assert call(capsys, "simulate", work / "d.net", "--latents", tmp_path / "z.npy", "--trace", again)[0] == 0
-    assert all(np.array_equal(trace[name], np.load(again)[name]) for name in trace)
+    with np.load(again) as file:
+        assert all(np.array_equal(trace[name], file[name]) for name in trace)
 
 
 def test_any_image_can_be_drawn_alone(work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
