@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import wait
 from contextlib import contextmanager
@@ -35,23 +36,36 @@ def _set(of_numba: int, of_torch: int) -> None:
 
 
 def each_in_a_thread(function: Callable[[_Given], _Found], items: Sequence[_Given]) -> list[_Found]:
-    """What a function makes of each item, all at once, each computed in one thread; of a single item with all threads.
+    """What a function makes of each item: of a single one with all threads, of several each in one, all at once.
 
     Threads that share an operation wait for each other, and torch's spin while they do, on the core that a kernel of
-    ours would have: where there are items for all, each to itself is faster by a third and more.
+    ours would have: where there are items for all, each to itself is faster by a third and more. A thread that is done
+    takes the next item that none has. After an error none is begun.
     """
-    if len(items) == 1:
-        return [function(items[0])]
+    hands = min(len(items), numba.get_num_threads())
+    if hands < 2:
+        return [function(item) for item in items]
+    left, found = deque(enumerate(items)), dict[int, _Found]()
+
+    def compute() -> None:
+        _set(1, 1)
+        while left:
+            try:
+                number, item = left.popleft()
+            except IndexError:  # another one was faster
+                return
+            try:
+                found[number] = function(item)
+            except BaseException:
+                left.clear()
+                raise
+
     with threads(1):  # which threads that begin inside take over
-        waiting = [pool().submit(_alone, function, item) for item in items[1:]]
+        waiting = [pool().submit(compute) for _ in range(1, hands)]
         try:
-            first = function(items[0])
+            compute()
         finally:
             wait(waiting)
-    return [first, *(each.result() for each in waiting)]
-
-
-def _alone(function: Callable[[_Given], _Found], item: _Given) -> _Found:
-    """In a thread of the pool, which computes alone from then on."""
-    _set(1, 1)
-    return function(item)
+    for each in waiting:
+        each.result()
+    return [found[number] for number in range(len(items))]

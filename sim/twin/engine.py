@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
@@ -42,6 +42,9 @@ _CACHED = 1 << 23
 _LEAST = 16
 #: Updates of neurons for which a thread of its own is worth it, about 2 ms: threads take turns in what is not compiled.
 _SHARE = 1 << 21
+#: Updates of neurons after which threads wait for each other, about a quarter of a second: what is left of a round when
+#: the first of them finds nothing more to do is time that it loses.
+_ROUND = 1 << 28
 _FLOAT = 4
 _Found = TypeVar("_Found")
 
@@ -145,7 +148,9 @@ class Engine:
         Raises:
             DataError: a stimulus that does not fit the network.
         """
-        return self.over(lambda layers, _: list(layers), given, trace=trace, chunk=chunk, progress=progress)
+        stimulus = as_stimulus(self.network, given)
+        rounds = self._rounds(stimulus, chunk, trace=trace, turns=1)  # as activities are large
+        return _each(lambda part: list(self._activities(_part(stimulus, part), trace)), rounds, progress)
 
     def over(
         self,
@@ -168,53 +173,72 @@ class Engine:
             tallies: of so many steps and images, what may count each layer's spikes as they are fired.
         """
         stimulus = as_stimulus(self.network, given)
-        size = chunk or self._chunk(stimulus.steps, kept=True, trace=trace)
 
         def found(part: range) -> _Found:
             some = None if tallies is None else tallies(stimulus.steps, len(part))
-            return function(self._activities(stimulus.part(part.start, part.stop), trace, some), part)
+            return function(self._activities(_part(stimulus, part), trace, some), part)
 
-        for images in _in_chunks(len(stimulus), size):
-            parts = [images] if chunk else self._shared(images, stimulus.steps, trace)
-            for part, each in zip(parts, each_in_a_thread(found, parts), strict=True):
-                yield each
-                if progress is not None:
-                    progress(part.stop)
+        return _each(found, self._rounds(stimulus, chunk, trace=trace), progress)
 
     def potentials(
         self, given: np.ndarray | Stimulus, *, chunk: int | None = None, progress: Callable[[int], None] | None = None
     ) -> Iterator[Int32[np.ndarray, " images *layer"]]:
         """As :meth:`run`, but gives of each chunk only the last layer's potentials after the last step."""
-        return self._ends(as_stimulus(self.network, given), chunk, progress)
-
-    def _ends(
-        self, stimulus: Stimulus, chunk: int | None, progress: Callable[[int], None] | None
-    ) -> Iterator[Int32[np.ndarray, " images *layer"]]:
-        size = chunk or self._chunk(stimulus.steps, kept=False, trace=False)
+        stimulus = as_stimulus(self.network, given)
 
         def end(part: range) -> np.ndarray:
-            for _, _, states in self._pass(stimulus.part(part.start, part.stop), False):
+            for _, _, states in self._pass(_part(stimulus, part), False):
                 v_end = states[0]
             return logical(v_end, self._shapes[-1]).cpu().numpy()
 
-        for images in _in_chunks(len(stimulus), size):
-            yield np.concatenate(each_in_a_thread(end, self._shared(images, stimulus.steps, False)))
-            if progress is not None:
-                progress(images.stop)
+        return _each(end, self._rounds(stimulus, chunk, kept=False), progress)
 
-    def _shared(self, images: range, steps: int, trace: bool) -> list[range]:
-        """Images in equal parts, one for each thread, where there are enough and they are computed in threads."""
-        updates = steps * sum(math.prod(shape) for shape in self._shapes)
+    def _rounds(
+        self,
+        stimulus: Stimulus,
+        chunk: int | None,
+        *,
+        kept: bool = True,
+        trace: bool = False,
+        turns: int | None = None,
+    ) -> Iterator[list[range]]:
+        """Images to compute before threads wait for each other, in parts, each for all threads or for one.
+
+        Args:
+            stimulus: what enters.
+            chunk: images of a part for all threads; None for as many as fit, and a thread each where that is worth it.
+            kept, trace: see :meth:`_chunk`.
+            turns: parts of a thread in a round; None for as many as are worth it.
+        """
+        steps, images = stimulus.steps, len(stimulus)
+        size = chunk or self._chunk(steps, kept=kept, trace=trace)
+        work = min(size, images) * self._updates(steps)
+        hands = 1 if chunk else self._hands(min(size, images), work, trace)
+        if hands == 1:
+            yield from ([range(first, min(first + size, images))] for first in range(0, images, size))
+            return
+        count = hands * -(-images // size)
+        cuts = [images * number // count for number in range(count + 1)]
+        parts = [range(*pair) for pair in itertools.pairwise(cuts)]
+        together = hands * (turns or max(1, _ROUND // work))
+        for first in range(0, count, together):
+            yield parts[first : first + together]
+
+    def _hands(self, images: int, updates: int, trace: bool) -> int:
+        """Threads that take images of their own of so many, which are so much work; from then on they may."""
         hands = numba.get_num_threads() if self._device.type == "cpu" else 1
-        if hands == 1 or len(images) < hands or len(images) * updates < hands * _SHARE:
-            return [images]
-        if trace not in self._settled:
+        if images < hands or updates < hands * _SHARE:
+            return 1
+        if hands > 1 and trace not in self._settled:
             with threads(1):
                 for stage in self._stages:
                     stage.settle(trace)
             self._settled.add(trace)
-        cuts = [images.start + len(images) * hand // hands for hand in range(hands + 1)]
-        return [range(*pair) for pair in itertools.pairwise(cuts)]
+        return hands
+
+    def _updates(self, steps: int) -> int:
+        """Updates of neurons that an image takes."""
+        return steps * sum(math.prod(shape) for shape in self._shapes)
 
     def final_potentials(
         self, given: np.ndarray | Stimulus, *, progress: Callable[[int], None] | None = None
@@ -223,7 +247,7 @@ class Engine:
         stimulus = as_stimulus(self.network, given)
         found = np.empty((len(stimulus), *self._shapes[-1]), np.int32)
         first = 0
-        for potentials in self._ends(stimulus, None, progress):
+        for potentials in self.potentials(stimulus, progress=progress):
             found[first : first + len(potentials)] = potentials
             first += len(potentials)
         return found
@@ -308,9 +332,19 @@ class Engine:
             before_shape = shape
 
 
-def _in_chunks(count: int, size: int) -> Iterator[range]:
-    """So many images, some at a time."""
-    return (range(first, min(first + size, count)) for first in range(0, count, size))
+def _each(
+    function: Callable[[range], _Found], rounds: Iterable[list[range]], progress: Callable[[int], None] | None
+) -> Iterator[_Found]:
+    """What a function makes of each part of the images, in order."""
+    for parts in rounds:
+        for part, found in zip(parts, each_in_a_thread(function, parts), strict=True):
+            yield found
+            if progress is not None:
+                progress(part.stop)
+
+
+def _part(stimulus: Stimulus, images: range) -> Stimulus:
+    return stimulus.part(images.start, images.stop)
 
 
 def _checked_device(name: str) -> torch.device:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
 from unittest.mock import patch
 
@@ -96,12 +98,16 @@ def test_all_layers_of_a_decoder_are_counted_on_their_way() -> None:
     assert all(taken)
 
 
+#: Bytes of which some hold all images, some a few at a time.
+memories = st.sampled_from([1 << 12, 1 << 15, 1 << 29])
+
+
 @settings(max_examples=examples(200))
-@given(cases())
-def test_every_state_is_the_references(case: tuple[Network, Stimulus]) -> None:
+@given(cases(), memories)
+def test_every_state_is_the_references(case: tuple[Network, Stimulus], memory: int) -> None:
     network, stimulus = case
     expected = list(reference.simulate(network, stimulus))
-    engine, done = Engine(network), []
+    engine, done = Engine(network, memory=memory), []
     parts = list(engine.run(stimulus, trace=True, progress=done.append))
     assert len(parts) > 1
     assert done == np.cumsum([len(layers[-1].v_end) for layers in parts]).tolist()
@@ -112,14 +118,17 @@ def test_every_state_is_the_references(case: tuple[Network, Stimulus]) -> None:
 
 
 @settings(max_examples=examples(60))
-@given(cases() | tallied_cases(), st.booleans())
-def test_counts_are_those_of_one_image_after_the_other(case: tuple[Network, Stimulus], on_their_way: bool) -> None:
+@given(cases() | tallied_cases(), st.booleans(), memories, st.sampled_from([1, 1 << 10, 1 << 28]))
+def test_counts_are_those_of_one_image_after_the_other(
+    case: tuple[Network, Stimulus], on_their_way: bool, memory: int, to_a_round: int
+) -> None:
     network, stimulus = case
-    counter, engine, seen = Counter(network), Engine(network), []
+    counter, engine, seen = Counter(network), Engine(network, memory=memory), []
     tallies = counter.tallies if on_their_way else None
     add = lambda layers, images: counter.add(layers, images.start) or images  # noqa: E731
-    for images in engine.over(add, stimulus, tallies=tallies):
-        seen.append(images)
+    with patch.object(module, "_ROUND", to_a_round):
+        for images in engine.over(add, stimulus, tallies=tallies):
+            seen.append(images)
     assert [number for images in seen for number in images] == list(range(len(stimulus)))
     got, one_by_one = counter.result(), count(network, engine.run(stimulus, chunk=1))
     assert got.layers == one_by_one.layers
@@ -152,3 +161,32 @@ def test_each_computes_alone_and_all_is_as_before() -> None:
     assert (numba.get_num_threads(), torch.get_num_threads()) == before
     assert each_in_a_thread(lambda _: torch.get_num_threads(), range(1)) == [before[1]]
     assert each_in_a_thread(lambda x: x * x, range(9)) == [x * x for x in range(9)]
+
+
+def test_a_thread_takes_what_none_has_begun() -> None:
+    others_are_done, by = threading.Event(), dict[int, int]()
+
+    def compute(number: int) -> int:
+        if number == 0:
+            assert others_are_done.wait(60)
+        by[number] = threading.get_ident()
+        if len(by) == 8:
+            others_are_done.set()
+        return number
+
+    assert each_in_a_thread(compute, range(9)) == list(range(9))
+    assert by[0] not in {by[number] for number in range(1, 9)}
+
+
+def test_after_an_error_nothing_is_begun() -> None:
+    begun = set[int]()
+
+    def compute(number: int) -> None:
+        begun.add(number)
+        if number == 1:
+            raise ValueError("image 1")
+        time.sleep(0.01)
+
+    with pytest.raises(ValueError, match="image 1"):
+        each_in_a_thread(compute, range(1000))
+    assert len(begun) < 1000
