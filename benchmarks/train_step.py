@@ -28,6 +28,7 @@ import torch
 from benchmarks.memory import peak_mib
 from benchmarks.report import replace_part, table
 from benchmarks.simulate import machine as about_machine
+from deploy.view.style import figure, line, linear_axis, save_png, styled
 
 ROOT = Path(__file__).resolve().parents[1]
 HALF = "ours, bf16-mixed"
@@ -218,23 +219,18 @@ def report(found: dict[str, Any]) -> list[str]:
     ]
 
 
+@styled
 def plot(found: dict[str, Any], target: Path) -> None:
-    import matplotlib
-
-    matplotlib.use("agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(1, 2, figsize=(7, 3), sharey=True, layout="constrained")
+    made, axes = figure(7, 3, 1, 2, sharey=True)
     for axis, (name, label) in zip(axes, (("by T", "time steps"), ("by batch", "batch")), strict=True):
-        x, y = [int(key) for key in found[name]], list(found[name].values())
-        axis.plot(x, y, "o-", color="black")
+        axis.plot([int(key) for key in found[name]], list(found[name].values()), **line(0, label))
         axis.set_xlabel(label)
         axis.set_xlim(left=0)
-        axis.grid(alpha=0.3)
+        linear_axis(axis.xaxis, whole=True)
     axes[0].set_ylabel("ms a step")
     axes[0].set_ylim(bottom=0)
-    figure.savefig(target, dpi=120)
-    pyplot.close(figure)
+    linear_axis(axes[0].yaxis)
+    save_png(made, target)
 
 
 if __name__ == "__main__":
