@@ -12,7 +12,8 @@ import numpy as np
 from deploy.lava.graph import generator_graph, image_graph
 from deploy.lava.jobs import GraphJob, LavaJob, PowerOn, SamplesJob, WindowsJob
 from deploy.lava.rates import Rates
-from export.ir import Conv, Dense, InputNeurons, Lif, Network
+from export.ir import Conv, Delta, Dense, InputNeurons, Lif, Network, SigmaDelta
+from export.netx.write import write_netx
 from sim.sampler import initial_states
 from sim.stimulus import Stimulus, Timing
 
@@ -80,6 +81,14 @@ def samples_of_images(folder: Path, steps: int) -> SamplesJob:
     return SamplesJob(path, Stimulus(None, np.full((1, 4), 200), steps, Timing(5, 1, True)))
 
 
+def samples_of_frames(folder: Path, steps: int) -> SamplesJob:
+    """Another frame at every step, to sigma-delta neurons."""
+    frames = np.arange(steps * 4).reshape(1, steps, 4) * 7 % 100
+    sigma_delta = Network((4,), (Dense(WEIGHT, None, SigmaDelta(1)),), steps, input_neurons=InputNeurons(Delta(1)))
+    path = write_netx(sigma_delta, folder / "dense.net")
+    return SamplesJob(path, Stimulus(None, frames, steps))
+
+
 def graph(folder: Path, steps: int) -> GraphJob:
     return GraphJob(generator_graph(network(steps), np.ones((1, steps, 4), np.uint8)))
 
@@ -107,7 +116,7 @@ def autoencoder(folder: Path, steps: int) -> GraphJob:
     return GraphJob(autoencoder_graph(IntegerEncoder(coding, encoder, []), network(window), images))
 
 
-_JOBS = (windows, windows_with_sampler, windows_from_power_on, samples, samples_of_images)
+_JOBS = (windows, windows_with_sampler, windows_from_power_on, samples, samples_of_images, samples_of_frames)
 _GRAPHS = (graph, graph_with_sampler, graph_of_images, autoencoder)
 #: By name: makes the job, with its file, if any, in a folder; the time steps that it is to run, a hundred's multiple.
 KINDS: dict[str, Kind] = {kind.__name__: kind for kind in (*_JOBS, *_GRAPHS)}

@@ -49,8 +49,8 @@ pytestmark = [pytest.mark.lava, pytest.mark.skipif(PYTHON is None, reason=MISSIN
 LONG = 200_000  # time steps: minutes, if nothing ended it
 SHORT = 5
 ROOT = Path(__file__).parents[3]
-NEURON = "layer 1 (dense) neuron (LIFReset)"  # of an autoencoder the decoder's, which a word before it says
-NEURON_TOLD = rf"(decoder )?{re.escape(NEURON)}"
+#: Of an autoencoder the decoder's, which a word before it says.
+NEURON = r"(decoder )?layer 1 \(dense\) neuron \((LIFReset|SigmaDelta)\)"
 
 every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 TWO = ("samples", "graph_with_sampler")
@@ -119,7 +119,7 @@ def process_of(name: str) -> Callable[[LavaProgress], int]:
 
 
 def neuron(now: LavaProgress) -> int:
-    return next(pid for name, pid in now.processes.items() if name.endswith(NEURON))
+    return next(pid for name, pid in now.processes.items() if re.fullmatch(NEURON, name))
 
 
 def own_process(now: LavaProgress) -> int:
@@ -161,7 +161,7 @@ def errors_of(
 
 def test_killed_lava_process(tmp_path: Path, watched: Watched) -> None:
     jobs = jobs_of(KINDS.values(), tmp_path, LONG)
-    told = rf"Lava's process for {NEURON_TOLD}, pid \d+, was killed by SIGKILL while running \(time step \d+ of 20"
+    told = rf"Lava's process for {NEURON}, pid \d+, was killed by SIGKILL while running \(time step \d+ of 20"
     acts = [signalled(neuron, signal.SIGKILL)] * len(jobs)
     for name, error in zip(KINDS, errors_of(jobs, watched, acts), strict=True):
         assert isinstance(error, LavaDiedError), name
@@ -221,7 +221,7 @@ def test_exception_in_a_model(tmp_path: Path, watched: Watched) -> None:
     jobs = jobs_of(KINDS.values(), tmp_path, LONG)
     for job in jobs:
         break_model(job)
-    told = rf"Lava's process for {NEURON_TOLD}, pid \d+, raised ValueError: .* broadcast .* while (running|compiling)"
+    told = rf"Lava's process for {NEURON}, pid \d+, raised ValueError: .* broadcast .* while (running|compiling)"
     for name, error in zip(KINDS, errors_of(jobs, watched), strict=True):
         assert isinstance(error, LavaDiedError), name
         assert re.match(told, str(error)), name

@@ -55,7 +55,8 @@ def test_every_job_and_what_enters_it_is_a_kind(tmp_path: Path) -> None:
     assert [isinstance(job, GraphJob) for job in jobs] == [name not in NETX for name in KINDS]
     enter = {get_origin(kind) or kind for kind in get_args(get_type_hints(WindowsJob)["entering"])}
     assert {type(job.entering) for job in jobs if isinstance(job, WindowsJob)} == enter
-    assert {job.stimulus.images is None for job in jobs if isinstance(job, SamplesJob)} == {True, False}
+    stimuli = [job.stimulus for job in jobs if isinstance(job, SamplesJob)]
+    assert {(each.images is None, each.framed) for each in stimuli} == {(True, False), (False, False), (False, True)}
 
 
 def test_every_part_of_a_graph_is_in_one(tmp_path: Path) -> None:
