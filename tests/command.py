@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
+import json
+from typing import Any
 
+import pytest
+from typer.testing import CliRunner
+
+from deploy.app import application
 from deploy.cli import main
 
-__all__ = ["call"]
+__all__ = ["answer", "call"]
 
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -19,3 +24,12 @@ def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, s
     captured = capsys.readouterr()
     assert isinstance(code, int)
     return code, captured.out, captured.err
+
+
+def answer(*arguments: object) -> dict[str, Any]:
+    """What a command that succeeds says with ``--json``."""
+    words = [*map(str, arguments), "--json"]
+    result = CliRunner().invoke(application(words), words)
+    assert result.exit_code == 0, (result.output, result.exception)
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found

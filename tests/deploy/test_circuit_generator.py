@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 from circuit_networks import STEPS, circuit_generator, host_generator
 from typer.testing import CliRunner
 
+from command import answer
 from deploy.app import application
 from deploy.backends import BackendJob, backend_named
 from deploy.backends.lava import Lava
@@ -33,14 +33,6 @@ from sim.twin.engine import Engine
 @pytest.fixture(params=[True, False], ids=["one file", "two files"])
 def net(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return write_netx(circuit_generator(chained=request.param), tmp_path / "gen.net")
-
-
-def run(*arguments: object) -> dict[str, object]:
-    words = [*map(str, arguments), "--json"]
-    result = CliRunner().invoke(application(words), words)
-    assert result.exit_code == 0, (result.output, result.exception)
-    found: dict[str, object] = json.loads(result.stdout)
-    return found
 
 
 def test_every_integer_from_power_on(net: Path) -> None:
@@ -105,12 +97,12 @@ def test_costs_count_source_and_latents(net: Path) -> None:
 
 
 def test_commands(net: Path, tmp_path: Path) -> None:
-    assert run("fit", net)["fits"] is True
-    assert len(run("energy", net, "-n", 20)["counts"]["layers"]) == 4  # type: ignore[index, call-overload]
-    assert run("inspect", net)["prior"]["seed"] == 0  # type: ignore[index, call-overload]
-    assert run("plan", net, "-n", 2)["reset_offset"] == 5
-    assert run("probe", net, "-n", 1500)["holds"] is True
-    again = run("export", net, "-o", tmp_path / "again.net", "--lowering", "dense")
+    assert answer("fit", net)["fits"] is True
+    assert len(answer("energy", net, "-n", 20)["counts"]["layers"]) == 4
+    assert answer("inspect", net)["prior"]["seed"] == 0
+    assert answer("plan", net, "-n", 2)["reset_offset"] == 5
+    assert answer("probe", net, "-n", 1500)["holds"] is True
+    again = answer("export", net, "-o", tmp_path / "again.net", "--lowering", "dense")
     assert read_netx(str(again["file"])).labels == ("layer 3 (dense)", "layer 4 (dense)")
     for verb in (["inspect", net], ["plan", net], ["probe", net, "-n", "1000"], ["fit", net]):
         words = list(map(str, verb))

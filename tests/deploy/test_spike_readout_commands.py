@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import cache
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from circuit_networks import LATENTS, STEPS, host_generator
 from typer.testing import CliRunner
 
+from command import answer
 from deploy.app import application
 from deploy.backends import BackendJob, run_backend
 from deploy.entering import InputOptions, enter
@@ -47,14 +47,6 @@ def file(folder: Path, *, chained: bool, chip: bool) -> Path:
 @pytest.fixture(params=["host dense", "host conv", "chip dense", "chip conv"])
 def net(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return file(tmp_path, chained="dense" in request.param, chip="chip" in request.param)
-
-
-def run(*arguments: object) -> dict[str, object]:
-    words = [*map(str, arguments), "--json"]
-    result = CliRunner().invoke(application(words), words)
-    assert result.exit_code == 0, (result.output, result.exception)
-    found: dict[str, object] = json.loads(result.stdout)
-    return found
 
 
 @pytest.mark.parametrize("backend", ["reference", "onnx"])
@@ -128,11 +120,11 @@ def test_onnx_files_draw_the_same_pictures(tmp_path: Path) -> None:
 
 
 def test_commands(net: Path) -> None:
-    read = run("inspect", net)["readout"]
-    assert read["read_steps"] == READ  # type: ignore[index, call-overload]
-    assert run("fit", net)["fits"] is True
-    assert run("energy", net, "-n", 5)["counts"]["layers"][-1]["spikes"] > 0  # type: ignore[index, call-overload]
-    assert run("plan", net, "-n", 2)["steps"] == STEPS + READ
-    assert run("probe", net, "-n", 1500)["holds"] is True
+    read = answer("inspect", net)["readout"]
+    assert read["read_steps"] == READ
+    assert answer("fit", net)["fits"] is True
+    assert answer("energy", net, "-n", 5)["counts"]["layers"][-1]["spikes"] > 0
+    assert answer("plan", net, "-n", 2)["steps"] == STEPS + READ
+    assert answer("probe", net, "-n", 1500)["holds"] is True
     result = CliRunner().invoke(application(["inspect"]), ["inspect", str(net)])
     assert f"first spikes in the last {READ} steps" in result.output

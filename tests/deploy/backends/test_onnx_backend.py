@@ -14,9 +14,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
-from deploy.app import application
+from command import call
 from deploy.backends import BackendJob, run_backend
 from deploy.backends.onnx import OnnxRuntime
 from deploy.entering import at_hand
@@ -33,11 +32,6 @@ from strategies import foreign_networks, stimuli_for
 pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "onnx.md"
-
-
-def call(*arguments: str) -> tuple[int, str]:
-    result = CliRunner().invoke(application(arguments), list(arguments), catch_exceptions=True)
-    return result.exit_code, result.stdout
 
 
 def generator(seed: int = 0) -> Network:
@@ -76,21 +70,24 @@ def test_verify_says_where_they_part(net: Path, monkeypatch: pytest.MonkeyPatch)
     assert re.fullmatch(r"layer\d\.[uvs]", found.quantity)
 
 
-def test_the_command_line_prints_the_version(net: Path) -> None:
-    status, told = call("verify", str(net), "-n", "2", "--against", "reference,onnx")
+def test_the_command_line_prints_the_version(net: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, told, _ = call(capsys, "verify", str(net), "-n", "2", "--against", "reference,onnx")
     assert status == 0
     line = rf"twin = onnx: all [\d,]+ integers equal .* with onnxruntime {re.escape(runtime.__version__)}"
     assert re.search(line, " ".join(told.split()))  # a line is wrapped where the terminal ends
-    status, told = call("verify", str(net), "-n", "2", "--against", "onnx", "--json")
+    status, told, _ = call(capsys, "verify", str(net), "-n", "2", "--against", "onnx", "--json")
     assert status == 0
     assert json.loads(told)["about"]["onnx"]["onnxruntime"] == runtime.__version__
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".h5"])
-def test_simulate_gives_the_twins_pictures_and_traces(net: Path, tmp_path: Path, suffix: str) -> None:
+def test_simulate_gives_the_twins_pictures_and_traces(
+    net: Path, tmp_path: Path, suffix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     for backend in ("twin", "onnx"):
         target = tmp_path / backend
-        status, told = call(
+        status, told, _ = call(
+            capsys,
             "simulate",
             str(net),
             "-n",
@@ -161,12 +158,12 @@ def test_a_run_may_last_longer_than_the_window() -> None:
 
 
 @pytest.mark.parametrize("option", [["--reset-interval", "3"], ["--stagger"]])
-def test_timing_that_it_does_not_model_is_refused(net: Path, option: list[str], capsys: Any) -> None:
-    result = CliRunner().invoke(
-        application(["simulate"]), ["simulate", str(net), "-n", "1", "--backend", "onnx", *option]
-    )
-    assert result.exit_code != 0
-    assert "runs each image from rest" in str(result.exception)
+def test_timing_that_it_does_not_model_is_refused(
+    net: Path, option: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, _, told = call(capsys, "simulate", net, "-n", 1, "--backend", "onnx", *option)
+    assert status == 1
+    assert "runs each image from rest" in " ".join(told.split())
 
 
 @pytest.mark.parametrize("package", ["onnxruntime", "onnx"])
@@ -188,16 +185,18 @@ def test_transposed_and_dense_layers_of_native_files(tmp_path: Path) -> None:
     assert verify(flat, 4, against=["onnx"]).equal
 
 
-def test_export_writes_both_files(tmp_path: Path) -> None:
+def test_export_writes_both_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out, target = tmp_path / "f.net", tmp_path / "decoder.onnx"
-    status, told = call("export", "pretrained:fashion_mnist_fast", "-o", str(out), "--onnx", str(target), "--json")
+    status, told, _ = call(
+        capsys, "export", "pretrained:fashion_mnist_fast", "-o", str(out), "--onnx", str(target), "--json"
+    )
     assert status == 0, told
     said = json.loads(told)
     assert said["onnx"]["integer"] == str(target)
     assert said["onnx"]["float"] == str(tmp_path / "decoder.float.onnx")
     assert said["onnx"]["content_hash"] == said["content_hash"]  # nothing was lowered
     latents = tmp_path / "latents.npy"
-    status, told = call("simulate", str(out), "-n", "3", "--save-latents", str(latents), "--json")
+    status, told, _ = call(capsys, "simulate", str(out), "-n", "3", "--save-latents", str(latents), "--json")
     assert status == 0, told
 
     example = re.search(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.S)
@@ -217,11 +216,9 @@ def test_export_writes_both_files(tmp_path: Path) -> None:
     assert np.corrcoef(drawn.ravel(), names["image"].ravel())[0, 1] > 0.95
 
 
-def test_export_refuses_a_name_before_it_works(tmp_path: Path) -> None:
-    result = CliRunner().invoke(
-        application(),
-        ["export", "pretrained:fashion_mnist_fast", "-o", str(tmp_path / "f.net"), "--onnx", str(tmp_path / "f.bin")],
-    )
-    assert result.exit_code != 0
-    assert "expected a name that ends in .onnx" in str(result.exception)
+def test_export_refuses_a_name_before_it_works(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = ["-o", tmp_path / "f.net", "--onnx", tmp_path / "f.bin"]
+    status, _, told = call(capsys, "export", "pretrained:fashion_mnist_fast", *files)
+    assert status == 1
+    assert "expected a name that ends in .onnx" in " ".join(told.split())
     assert not list(tmp_path.iterdir())

@@ -11,17 +11,10 @@ from typing import Any
 import pytest
 
 from browser import browser
-from deploy.cli import main
+from command import call
 from deploy.report.render import render_html, write_report
 
 HOSTILE = "<script>alert(1)</script>"
-
-
-def call(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as done:
-        main([str(a) for a in arguments])
-    assert isinstance(done.value.code, int)
-    return done.value.code
 
 
 @pytest.fixture
@@ -52,11 +45,11 @@ def test_text_from_files_stays_text(work: Path, content: dict[str, Any]) -> None
 
 
 @pytest.mark.usefixtures("no_charts")
-def test_a_generator_on_the_chip(work: Path, content: dict[str, Any]) -> None:
+def test_a_generator_on_the_chip(work: Path, content: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     """The decoder's rounding is that of the host's file; circuit and latents are counted, and mapped to cores."""
-    assert call("export", work / "run", "-o", work / "chip.net", "--generator", "chip") == 0
+    assert call(capsys, "export", work / "run", "-o", work / "chip.net", "--generator", "chip")[0] == 0
     options = ["--net", work / "chip.net", "-o", work / "chip.html", "-n", 12, "--against", "reference"]
-    assert call("report", work / "run", *options) == 0
+    assert call(capsys, "report", work / "run", *options)[0] == 0
     found = json.loads((work / "chip.json").read_text("utf-8"))
     assert found["belongs"] is True
     assert found["layers"]["quantization_known"] is True
@@ -81,10 +74,11 @@ def test_a_file_of_another_run_is_refused_unless_forced(
     work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = ["--net", work / "r.net", "-o", tmp_path / "x.html", "-n", 4, "--against", "reference"]
-    assert call("report", work / "other", *options) == 1
-    assert "error: " in capsys.readouterr().err
+    status, _, told = call(capsys, "report", work / "other", *options)
+    assert status == 1
+    assert "error: " in told
     assert not (tmp_path / "x.html").exists()
-    assert call("report", work / "other", *options, "--force") == 0
+    assert call(capsys, "report", work / "other", *options, "--force")[0] == 0
     forced = json.loads((tmp_path / "x.json").read_text("utf-8"))
     assert forced["belongs"] is False
     assert "forced" in (tmp_path / "x.html").read_text("utf-8")
@@ -114,8 +108,9 @@ def test_mistakes_are_one_line(
     work: Path, options: list[str], message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(work.parent)
-    assert call("report", work / "run", *options) == 1
-    assert message in capsys.readouterr().err
+    status, _, told = call(capsys, "report", work / "run", *options)
+    assert status == 1
+    assert message in told
 
 
 def test_nothing_is_left_of_a_report_that_cannot_be_written(content: dict[str, Any], tmp_path: Path) -> None:
