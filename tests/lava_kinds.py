@@ -17,7 +17,7 @@ from export.netx.write import write_netx
 from sim.sampler import initial_states
 from sim.stimulus import Stimulus, Timing
 
-__all__ = ["KINDS", "NETX", "Kind", "break_model", "write_dense"]
+__all__ = ["KINDS", "NETX", "Kind", "break_model", "patched_python", "write_dense"]
 
 WEIGHT = np.arange(-12, 12, 2).reshape(3, 4)
 HIDDEN, LAST = Lif(4096, 819, 100), Lif(4096, 819, 131071)
@@ -132,3 +132,13 @@ def break_model(job: LavaJob) -> None:
     with h5py.File(job.about, "r+") as file:
         del file["layer/1/neuron/vThMant"]
         file["layer/1/neuron/vThMant"] = np.array([1, 2, 3, 4, 5])
+
+
+def patched_python(interpreter: Path, folder: Path, patch: str) -> Path:
+    """Lava's interpreter, which carries out ``patch`` before the script that it is given."""
+    script, python = folder / "patched.py", folder / "python"
+    run = "import runpy, sys\nsys.argv = sys.argv[1:]\nrunpy.run_path(sys.argv[0], run_name='__main__')\n"
+    script.write_text(f"{patch}\n{run}", encoding="utf-8")
+    python.write_text(f'#!/bin/sh\nexec {interpreter} {script} "$@"\n', encoding="utf-8")
+    python.chmod(0o755)
+    return python

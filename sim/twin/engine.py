@@ -217,7 +217,7 @@ class Engine:
         if hands == 1:
             yield from ([range(first, min(first + size, images))] for first in range(0, images, size))
             return
-        count = hands * -(-images // size)
+        count = min(hands * -(-images // size), images)
         cuts = [images * number // count for number in range(count + 1)]
         parts = [range(*pair) for pair in itertools.pairwise(cuts)]
         together = hands * (turns or max(1, _ROUND // work))

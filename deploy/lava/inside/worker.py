@@ -37,8 +37,8 @@ def main(scratch: Path, descriptor: int) -> None:
         scratch: folder for all files of the run.
         descriptor: a pipe's write end, for events.
     """
-    reporter = Reporter(descriptor)
     guard = start_guard(os.getppid(), sys.stdin.fileno(), str(scratch))
+    reporter = Reporter(descriptor)  # from here on a parent that has died already ends this process
     while not (scratch / JOBS).exists():  # the parent writes it meanwhile
         time.sleep(FILE_POLL)
     try:

@@ -14,10 +14,7 @@ import errno
 import os
 import re
 import signal
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -37,7 +34,7 @@ from esvae.errors import (
     LavaTimeoutError,
     NetFileError,
 )
-from lava_kinds import KINDS, NETX, Kind, break_model
+from lava_kinds import KINDS, NETX, Kind, break_model, patched_python
 
 try:
     PYTHON: Path | None = find_lava_python()
@@ -87,12 +84,6 @@ class Watched:
         """Processes and segments that are still there."""
         pids = [pid for session in self.sessions for pid in living_members(session)]
         return pids, [name for name in self.segments if Path("/dev/shm", name).exists()]
-
-
-@pytest.fixture
-def temporary(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of its own for temporary files, with a path short enough for sockets."""
-    return tmp_path_factory.mktemp("t")
 
 
 @pytest.fixture
@@ -237,16 +228,6 @@ def test_interrupt(kind: Kind, tmp_path: Path, watched: Watched) -> None:
         run_lava(kind(tmp_path, LONG), progress=watched)
 
 
-def patched_python(folder: Path, patch: str) -> Path:
-    """Lava's interpreter, which carries out ``patch`` before the script that it is given."""
-    script, python = folder / "patched.py", folder / "python"
-    run = "import runpy, sys\nsys.argv = sys.argv[1:]\nrunpy.run_path(sys.argv[0], run_name='__main__')\n"
-    script.write_text(f"{patch}\n{run}", encoding="utf-8")
-    python.write_text(f'#!/bin/sh\nexec {PYTHON} {script} "$@"\n', encoding="utf-8")
-    python.chmod(0o755)
-    return python
-
-
 HANGING = """
 import time
 import lava.magma.runtime.runtime as runtime
@@ -263,7 +244,7 @@ numpy.savez = full
 def test_hang_of_shutdown_does_not_keep_the_result(tmp_path: Path, watched: Watched) -> None:
     """Nor the job behind it."""
     jobs = jobs_of([KINDS[name] for name in TWO], tmp_path, SHORT)
-    for answer in run_lava_jobs(jobs, progress=watched, python=patched_python(tmp_path, HANGING)):
+    for answer in run_lava_jobs(jobs, progress=watched, python=patched_python(PYTHON, tmp_path, HANGING)):
         assert isinstance(answer, LavaRun), answer
         assert answer.readout.shape == (1, 3)
 
@@ -271,7 +252,7 @@ def test_hang_of_shutdown_does_not_keep_the_result(tmp_path: Path, watched: Watc
 def test_disk_is_full_when_the_result_is_written(tmp_path: Path, watched: Watched) -> None:
     jobs = jobs_of(KINDS.values(), tmp_path, SHORT)
     told = r".*ran out of space while collecting .*No space left on device; free"
-    for name, error in zip(KINDS, errors_of(jobs, watched, python=patched_python(tmp_path, FULL)), strict=True):
+    for name, error in zip(KINDS, errors_of(jobs, watched, python=patched_python(PYTHON, tmp_path, FULL)), strict=True):
         assert re.match(told, str(error)), name
 
 
@@ -312,73 +293,6 @@ def test_graph_that_lava_cannot_build(name: str, tmp_path: Path, watched: Watche
     job.graph.arrays[pointers] = job.graph.arrays[pointers][:-1]
     with pytest.raises(NetFileError, match="the network: Lava cannot build it: ValueError: index pointer size"):
         run_lava(job)
-
-
-PARENT = """
-import os, sys
-from pathlib import Path
-from deploy.lava.run import run_lava
-from lava_kinds import KINDS
-def tell(now):
-    if now.step > 1 and not told:
-        told.append(now)
-        print(os.getsid(next(iter(now.processes.values()))), flush=True)
-told = []
-run_lava(KINDS[sys.argv[1]](Path(sys.argv[2]), 200_000), progress=tell)
-"""
-
-
-@pytest.mark.parametrize(
-    ("name", "number"),
-    [
-        ("samples", signal.SIGINT),
-        ("graph_with_sampler", signal.SIGTERM),
-        ("samples", signal.SIGKILL),
-        ("graph_with_sampler", signal.SIGKILL),
-    ],
-)
-def test_parent_is_ended(name: str, tmp_path: Path, temporary: Path, number: signal.Signals) -> None:
-    path = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
-    environment = os.environ | {"PYTHONPATH": path, "TMPDIR": str(temporary)}
-    command = [sys.executable, "-c", PARENT, name, str(tmp_path)]
-    with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as parent:
-        assert parent.stdout is not None
-        assert parent.stderr is not None
-        session = int(parent.stdout.readline())
-        members = living_members(session)
-        segments = shared_segments(members)
-        assert len(members) > 4
-        assert segments
-        parent.send_signal(number)
-        assert parent.wait() == -number
-        assert number != signal.SIGINT or parent.stderr.read().rstrip().endswith("KeyboardInterrupt")
-    while living_members(session) or list(temporary.iterdir()):
-        time.sleep(0.05)
-    assert [name for name in segments if Path("/dev/shm", name).exists()] == []
-
-
-ANSWERED = """
-import os, signal, sys, time
-from pathlib import Path
-from deploy.lava.run import run_lava_jobs
-from lava_kinds import KINDS
-
-answers = run_lava_jobs([KINDS["samples"](Path(sys.argv[1]), 2)])
-next(answers)
-time.sleep(1)  # in which a worker that waited for nothing would be gone, and nobody left to clear up
-os.kill(os.getpid(), signal.SIGKILL)
-"""
-
-
-def test_parent_is_killed_once_all_is_answered(tmp_path: Path, temporary: Path) -> None:
-    path = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
-    environment = os.environ | {"PYTHONPATH": path, "TMPDIR": str(temporary)}
-    ended = subprocess.run([sys.executable, "-c", ANSWERED, tmp_path], env=environment, check=False)
-    assert ended.returncode == -signal.SIGKILL
-    while list(temporary.iterdir()):
-        time.sleep(0.05)
 
 
 def test_jobs_that_share_an_interpreter_fail_alone(tmp_path: Path, watched: Watched) -> None:

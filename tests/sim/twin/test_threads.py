@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from depth import examples
 from esvae.machine.threads import each_in_a_thread, threads
-from export.ir import Conv, ConvTranspose, Lif, Network
+from export.ir import Conv, ConvTranspose, Dense, Lif, Network
 from sim import reference
 from sim.counts.ops import Counter, count
 from sim.stimulus import Stimulus, as_stimulus
@@ -136,6 +136,18 @@ def test_counts_are_those_of_one_image_after_the_other(
     for attribute in ("entering", "raster"):
         for left, right in zip(getattr(got, attribute), getattr(one_by_one, attribute), strict=True):
             assert np.array_equal(left, right)
+
+
+@pytest.mark.parametrize("size", range(1, 8))
+def test_parts_are_all_images_in_order_and_none_is_empty(size: int) -> None:
+    network = Network((2,), (Dense(np.ones((1, 2), np.int64), None, Lif(4096, 0, 1)),))
+    engine = Engine(network)
+    with patch.object(Engine, "_chunk", lambda *_, **__: size):
+        for images in range(1, 20):
+            spikes = np.ones((images, 1, 2), np.uint8)
+            parts = list(engine.over(lambda _, part: part, spikes))
+            assert [number for part in parts for number in part] == list(range(images))
+            assert all(1 <= len(part) <= size for part in parts)
 
 
 @settings(max_examples=1)
