@@ -9,6 +9,7 @@ import gc
 import os
 import signal
 from collections.abc import Iterator, Sized
+from functools import cache
 
 import pytest
 
@@ -38,7 +39,22 @@ def pytest_runtest_teardown() -> None:
     gc.collect(1)
 
 
-def pytest_runtest_setup() -> None:
+@cache
+def missing_lava() -> str:
+    """Why Lava cannot be run, or nothing."""
+    from deploy.lava.find import find_lava_python  # late: arrays of what is imported before are not checked
+    from esvae.errors import LavaMissingError
+
+    try:
+        find_lava_python()
+    except LavaMissingError as error:
+        return str(error)
+    return ""
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("lava") is not None and missing_lava():
+        pytest.skip(missing_lava())
     count_anew(all_calls=is_thorough())
 
 

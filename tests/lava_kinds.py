@@ -9,6 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from deploy.lava.find import find_lava_python
 from deploy.lava.graph import generator_graph, image_graph
 from deploy.lava.jobs import GraphJob, LavaJob, PowerOn, SamplesJob, WindowsJob
 from deploy.lava.rates import Rates
@@ -134,11 +135,11 @@ def break_model(job: LavaJob) -> None:
         file["layer/1/neuron/vThMant"] = np.array([1, 2, 3, 4, 5])
 
 
-def patched_python(interpreter: Path, folder: Path, patch: str) -> Path:
+def patched_python(folder: Path, patch: str) -> Path:
     """Lava's interpreter, which carries out ``patch`` before the script that it is given."""
     script, python = folder / "patched.py", folder / "python"
     run = "import runpy, sys\nsys.argv = sys.argv[1:]\nrunpy.run_path(sys.argv[0], run_name='__main__')\n"
     script.write_text(f"{patch}\n{run}", encoding="utf-8")
-    python.write_text(f'#!/bin/sh\nexec {interpreter} {script} "$@"\n', encoding="utf-8")
+    python.write_text(f'#!/bin/sh\nexec {find_lava_python()} {script} "$@"\n', encoding="utf-8")
     python.chmod(0o755)
     return python

@@ -13,19 +13,10 @@ from pathlib import Path
 import pytest
 
 from deploy.ending import Ending, Undivided
-from deploy.lava.find import find_lava_python
-from esvae.errors import LavaMissingError
 from interrupt import JOBS, SIGNALS, Bench
 from warm import Warm
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
-
-try:
-    find_lava_python()
-    MISSING = ""
-except LavaMissingError as error:
-    MISSING = str(error)
-LAVA_MARKS = [pytest.mark.lava, pytest.mark.skipif(bool(MISSING), reason=MISSING)]
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +30,7 @@ def bench(ready: Warm) -> Iterator[Bench]:
     [
         ("generate", SIGNALS),
         ("train", SIGNALS),
-        pytest.param("lava", [signal.SIGINT, signal.SIGKILL], marks=LAVA_MARKS),
+        pytest.param("lava", [signal.SIGINT, signal.SIGKILL], marks=pytest.mark.lava),
     ],
 )
 def test_nothing_is_left_and_going_on_gives_the_same(

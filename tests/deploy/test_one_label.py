@@ -352,7 +352,6 @@ def test_a_circuits_own_file_keeps_its_labels(tmp_path: Path) -> None:
 
 
 @pytest.mark.lava
-@pytest.mark.skipif(BACKENDS["lava"].missing() is not None, reason="needs Lava")
 def test_lavas_processes_and_traces_are_called_so(tmp_path: Path) -> None:
     jobs: list[LavaJob] = []
     for number, name in enumerate(("flatten", "input neurons")):

@@ -13,10 +13,9 @@ import torch
 
 from deploy.backends import LavaSettings
 from deploy.backends.registry import BACKENDS
-from deploy.lava.find import find_lava_python
 from deploy.verify import verify
 from esvae.config import load_config
-from esvae.errors import HardwareRangeError, LavaMissingError
+from esvae.errors import HardwareRangeError
 from esvae.model import ESVAE
 from esvae.run import load_run, save_run
 from export.frontends import from_run
@@ -24,12 +23,6 @@ from export.ir import FloatNetwork
 from export.netx import read_netx
 from export.netx.write import write_netx
 from export.pipeline import Exported, Options, compiled, export_network
-
-try:
-    find_lava_python()
-    MISSING = ""
-except LavaMissingError as error:
-    MISSING = str(error)
 
 #: Of fashion_mnist's the layers are mnist's.
 NAMES = ["mnist", "cifar10", pytest.param("celeba", marks=pytest.mark.slow)]
@@ -71,7 +64,6 @@ def test_it_is_written_with_8_bits_and_onnx_computes_the_same(name: str, written
 
 @pytest.mark.slow
 @pytest.mark.lava
-@pytest.mark.skipif(bool(MISSING), reason=MISSING)
 @pytest.mark.parametrize("name", ["mnist", "cifar10", "celeba"])
 def test_lava_computes_the_same_natively(name: str, written: Written, tmp_path: Path) -> None:
     network = replace(read_netx(written(name).path), time_steps=3)

@@ -9,23 +9,16 @@ import numpy as np
 import pytest
 
 from deploy.cli import main
-from deploy.lava.find import find_lava_python
 from deploy.lava.jobs import WindowsJob
 from deploy.lava.results import LavaRun
 from deploy.lava.run import run_lava_jobs
 from deploy.plan import Plan, plan
 from esvae.chip.neuron import lif_step
-from esvae.errors import DataError, LavaMissingError
+from esvae.errors import DataError
 from export.ir import Dense, Lif, Network
 from export.netx.write import write_netx
 from sim import reference
 from sim.trace import named_traces
-
-try:
-    find_lava_python()
-    WHY = ""
-except LavaMissingError as error:
-    WHY = str(error)
 
 DEPTH, WIDTH, IMAGES = 12, 4, 3
 
@@ -111,7 +104,6 @@ def test_a_source_that_starts_later_moves_everything() -> None:
 
 
 @pytest.mark.lava
-@pytest.mark.skipif(bool(WHY), reason=WHY)
 def test_lava_keeps_the_plan(tmp_path: Path) -> None:
     cases = [(1, 1), (1, 7), (3, 12), (16, 2)]  # steps and depth
     jobs = [

@@ -11,13 +11,12 @@ import torch
 
 from deploy.cli import main
 from deploy.lava.autoencoder import autoencoder_graph
-from deploy.lava.find import find_lava_python
 from deploy.lava.jobs import GraphJob
 from deploy.lava.results import LavaRun
 from deploy.lava.run import run_lava_jobs
 from esvae.chip.formats import BIAS, SpikeLaw
 from esvae.config import config_from_dict
-from esvae.errors import DataError, EsvaeError, LavaMissingError
+from esvae.errors import DataError, EsvaeError
 from esvae.model import ESVAE
 from esvae.model.threshold_norm import ThresholdNorm
 from esvae.run import Run, save_run
@@ -28,12 +27,6 @@ from sim import reference
 from sim.autoencoder import autoencode, encode, first_spikes
 from sim.sampler import initial_states, sample_spikes
 from sim.trace import named_traces
-
-try:
-    find_lava_python()
-    WHY = ""
-except LavaMissingError as error:
-    WHY = str(error)
 
 STEPS = 4
 
@@ -171,7 +164,6 @@ def runs(models: Models) -> Runs:
 
 
 @pytest.mark.lava
-@pytest.mark.skipif(bool(WHY), reason=WHY)
 @pytest.mark.parametrize(("kind", "steps", "sampler", "unroll_below"), GRAPHS)
 def test_one_lava_graph(
     kind: str, steps: int, sampler: SpikeLaw, unroll_below: int, models: Models, runs: Runs

@@ -16,7 +16,6 @@ from deploy.circuit import write_beside
 from deploy.entering import InputOptions, enter
 from deploy.lava.find import find_lava_python
 from deploy.verify import verify
-from esvae.errors import LavaMissingError
 from export.circuit.generator import CircuitOptions, with_circuit
 from export.circuit.tables import TableOptions
 from export.netx import read_netx
@@ -25,13 +24,7 @@ from export.readout import with_spike_readout
 from sim.sampler import draw_latents
 from sim.twin.engine import Engine
 
-try:
-    PYTHON: Path | None = find_lava_python()
-    MISSING = ""
-except LavaMissingError as error:
-    PYTHON, MISSING = None, str(error)
-
-pytestmark = [pytest.mark.lava, pytest.mark.skipif(PYTHON is None, reason=MISSING)]
+pytestmark = pytest.mark.lava
 
 
 @pytest.mark.parametrize("chained", [True, False], ids=["one file", "two files"])
@@ -66,7 +59,7 @@ def test_the_scripts_draw_on_stock_netx_as_they_stand(tmp_path: Path) -> None:
         scripts.append(write_beside(network, tmp_path / f"{name}.net")[1].name)
     both = f"import runpy\nfor name in {scripts}: runpy.run_path(name, run_name='__main__')"
     done = subprocess.run(
-        [str(PYTHON), "-c", both], cwd=tmp_path, capture_output=True, text=True, timeout=600, check=True
+        [str(find_lava_python()), "-c", both], cwd=tmp_path, capture_output=True, text=True, timeout=600, check=True
     )
     *_, potentials, spikes = done.stdout.strip().splitlines()
     latents = draw_latents(plain, 0, np.arange(1)).reshape(1, -1, *plain.input_shape)

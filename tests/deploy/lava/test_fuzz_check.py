@@ -11,19 +11,8 @@ import pytest
 from fuzz import part_of
 from fuzz_check import verdicts
 
-from deploy.lava.find import find_lava_python
-from esvae.errors import LavaMissingError
-
 pytestmark = [pytest.mark.lava, pytest.mark.slow]
 FILES = 40
-
-
-@pytest.fixture(autouse=True)
-def _lava() -> None:
-    try:
-        find_lava_python()
-    except LavaMissingError as error:
-        pytest.skip(str(error))
 
 
 @pytest.mark.timeout(900)

@@ -12,19 +12,8 @@ from pathlib import Path
 import pytest
 from fuzz import GATHERED, cases, differences, part_of
 
-from deploy.lava.find import find_lava_python
-from esvae.errors import LavaMissingError
-
 pytestmark = [pytest.mark.lava, pytest.mark.slow]
 NETWORKS, WIDE = 30, 10
-
-
-@pytest.fixture(autouse=True)
-def _lava() -> None:
-    try:
-        find_lava_python()
-    except LavaMissingError as error:
-        pytest.skip(str(error))
 
 
 @pytest.mark.timeout(600)

@@ -10,19 +10,13 @@ import h5py
 import numpy as np
 import pytest
 
-from deploy.lava.find import find_lava_python
 from deploy.lava.jobs import LavaJob
 from deploy.lava.results import LavaRun
 from deploy.lava.run import run_lava_jobs
-from esvae.errors import EsvaeError, LavaDiedError, LavaMissingError, NetFileError, UnsupportedLayerError
+from esvae.errors import EsvaeError, LavaDiedError, NetFileError, UnsupportedLayerError
 from lava_kinds import KINDS, NETX, write_dense
 
-try:
-    find_lava_python()
-    MISSING = ""
-except LavaMissingError as error:
-    MISSING = str(error)
-pytestmark = [pytest.mark.lava, pytest.mark.skipif(bool(MISSING), reason=MISSING)]
+pytestmark = pytest.mark.lava
 
 
 DAMAGES: dict[str, tuple[Callable[[Path], object], type[EsvaeError], str]] = {

@@ -21,7 +21,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deploy.lava.find import find_lava_python
 from deploy.lava.inside.cleanup import living_members, shared_segments, state_of
 from deploy.lava.jobs import GraphJob, LavaJob
 from deploy.lava.results import LavaProgress, LavaRun
@@ -36,12 +35,7 @@ from esvae.errors import (
 )
 from lava_kinds import KINDS, NETX, Kind, break_model, patched_python
 
-try:
-    PYTHON: Path | None = find_lava_python()
-    MISSING = ""
-except LavaMissingError as error:
-    PYTHON, MISSING = None, str(error)
-pytestmark = [pytest.mark.lava, pytest.mark.skipif(PYTHON is None, reason=MISSING)]
+pytestmark = pytest.mark.lava
 
 LONG = 200_000  # time steps: minutes, if nothing ended it
 SHORT = 5
@@ -244,7 +238,7 @@ numpy.savez = full
 def test_hang_of_shutdown_does_not_keep_the_result(tmp_path: Path, watched: Watched) -> None:
     """Nor the job behind it."""
     jobs = jobs_of([KINDS[name] for name in TWO], tmp_path, SHORT)
-    for answer in run_lava_jobs(jobs, progress=watched, python=patched_python(PYTHON, tmp_path, HANGING)):
+    for answer in run_lava_jobs(jobs, progress=watched, python=patched_python(tmp_path, HANGING)):
         assert isinstance(answer, LavaRun), answer
         assert answer.readout.shape == (1, 3)
 
@@ -252,7 +246,7 @@ def test_hang_of_shutdown_does_not_keep_the_result(tmp_path: Path, watched: Watc
 def test_disk_is_full_when_the_result_is_written(tmp_path: Path, watched: Watched) -> None:
     jobs = jobs_of(KINDS.values(), tmp_path, SHORT)
     told = r".*ran out of space while collecting .*No space left on device; free"
-    for name, error in zip(KINDS, errors_of(jobs, watched, python=patched_python(PYTHON, tmp_path, FULL)), strict=True):
+    for name, error in zip(KINDS, errors_of(jobs, watched, python=patched_python(tmp_path, FULL)), strict=True):
         assert re.match(told, str(error)), name
 
 

@@ -12,14 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deploy.lava.find import find_lava_python
 from deploy.lava.graph import generator_graph, image_graph
 from deploy.lava.jobs import GraphJob, LavaJob, WindowsJob
 from deploy.lava.rates import Rates, rates_from_prior
 from deploy.lava.results import LavaRun
 from deploy.lava.run import run_lava_jobs
 from esvae.chip.formats import SpikeLaw
-from esvae.errors import DataError, LavaMissingError, UnsupportedLayerError
+from esvae.errors import DataError, UnsupportedLayerError
 from export.ir import Conv, ConvTranspose, Dense, Flatten, InputNeurons, Lif, Network, Prior
 from export.netx.write import write_netx
 from sim.sampler import draw_latents, initial_states, sample_spikes
@@ -28,13 +27,7 @@ from sim.trace import first_difference, named_traces
 from sim.twin.engine import Engine
 from strategies import networks, spikes_for
 
-try:
-    find_lava_python()
-    WHY = ""
-except LavaMissingError as error:
-    WHY = str(error)
-
-pytestmark = [pytest.mark.lava, pytest.mark.skipif(bool(WHY), reason=WHY)]
+pytestmark = pytest.mark.lava
 
 
 def small(**more: object) -> Network:

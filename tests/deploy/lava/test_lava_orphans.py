@@ -11,17 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy.lava.find import find_lava_python
 from deploy.lava.inside.cleanup import living_members, shared_segments
-from esvae.errors import LavaMissingError
 from lava_kinds import patched_python
 
-try:
-    PYTHON: Path | None = find_lava_python()
-    MISSING = ""
-except LavaMissingError as error:
-    PYTHON, MISSING = None, str(error)
-pytestmark = [pytest.mark.lava, pytest.mark.skipif(PYTHON is None, reason=MISSING)]
+pytestmark = pytest.mark.lava
 
 ROOT = Path(__file__).parents[3]
 
@@ -110,7 +103,7 @@ run_lava(KINDS["samples"](Path(sys.argv[1]), 2), python=sys.argv[2])
 
 
 def test_parent_is_killed_before_the_worker_begins(tmp_path: Path, temporary: Path) -> None:
-    command = [sys.executable, "-c", STARTED, tmp_path, patched_python(PYTHON, tmp_path, ORPHANED)]
+    command = [sys.executable, "-c", STARTED, tmp_path, patched_python(tmp_path, ORPHANED)]
     with subprocess.Popen(command, env=environment(temporary)) as parent:
         while not list(temporary.glob("*/jobs.json")):
             assert parent.poll() is None

@@ -12,19 +12,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from deploy.lava.find import find_lava_python
 from deploy.lava.jobs import WindowsJob
 from deploy.lava.results import LavaProgress, LavaRun
 from deploy.lava.run import run_lava, run_lava_jobs
-from esvae.errors import DataError, EsvaeError, LavaMissingError
+from esvae.errors import DataError, EsvaeError
 
 Array = NDArray[Any]
-try:
-    PYTHON: Path | None = find_lava_python()
-    MISSING = ""
-except LavaMissingError as error:
-    PYTHON, MISSING = None, str(error)
-pytestmark = [pytest.mark.lava, pytest.mark.skipif(PYTHON is None, reason=MISSING)]
+pytestmark = pytest.mark.lava
 
 READOUT = {"vDecay": 819, "vThMant": 131071}
 
@@ -151,7 +145,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, LavaRun | EsvaeE
         WindowsJob(write_net(folder / f"{number}.net", case.layers), case.latents(), trace=True, sparse=case.sparse)
         for number, case in enumerate(CASES.values())
     ]
-    return dict(zip(CASES, run_lava_jobs(jobs, python=PYTHON), strict=True))
+    return dict(zip(CASES, run_lava_jobs(jobs), strict=True))
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -178,7 +172,7 @@ def test_readout_alone_reports_progress_and_versions(tmp_path: Path) -> None:
     net = write_net(tmp_path / "tiny.net", DENSE_ONLY)
     latents = np.random.default_rng(1).integers(0, 2, (3, 4, 6))
     seen: list[LavaProgress] = []
-    run = run_lava(WindowsJob(net, latents), python=PYTHON, progress=seen.append)
+    run = run_lava(WindowsJob(net, latents), progress=seen.append)
     assert run.trace is None
     np.testing.assert_array_equal(run.readout, reference(DENSE_ONLY, latents)["layer2.v"][:, -1])
     assert set(run.versions) == {"lava-nc", "lava-dl", "python", "numpy"}
@@ -199,6 +193,6 @@ def test_readout_alone_reports_progress_and_versions(tmp_path: Path) -> None:
 def test_latents_must_fit_the_network(tmp_path: Path) -> None:
     net = write_net(tmp_path / "tiny.net", [{"type": "input", "shape": (3, 2, 1)}, conv(9, (1, 2, 1), 3, (1, 1))])
     jobs = [WindowsJob(net, np.zeros((1, 2, *shape), np.uint8)) for shape in [(5,), (6, 1, 1), (2, 3, 2)]]
-    for answer in run_lava_jobs(jobs, python=PYTHON):
+    for answer in run_lava_jobs(jobs):
         assert isinstance(answer, DataError), answer
         assert re.search(r"latents have .* values a step, the network's input is \(3, 2, 1\)", str(answer))

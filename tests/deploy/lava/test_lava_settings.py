@@ -13,19 +13,11 @@ from deploy.backends import BackendJob, LavaSettings, run_backend
 from deploy.cli import main
 from deploy.entering import at_hand
 from deploy.generate import generate_file
-from deploy.lava.find import find_lava_python
-from esvae.errors import LavaMissingError
 from export.ir import Conv, ConvTranspose, ImageReadout, InputNeurons, Lif, Network, Prior
 from export.netx import read_netx
 from export.netx.write import write_netx
 from sim.trace import first_difference
 from sim.twin.engine import Engine
-
-try:
-    find_lava_python()
-    WHY = ""
-except LavaMissingError as error:
-    WHY = str(error)
 
 
 @pytest.fixture
@@ -54,7 +46,6 @@ def called(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int,
 
 
 @pytest.mark.lava
-@pytest.mark.skipif(bool(WHY), reason=WHY)
 @pytest.mark.parametrize(("loader", "sampler"), [("native", "host"), ("native", "graph"), ("stock", "graph")])
 def test_verify(net: Path, capsys: pytest.CaptureFixture[str], loader: str, sampler: str) -> None:
     more = ("-n", 2, "--against", "lava", "--loader", loader, "--sampler", sampler)
@@ -64,7 +55,6 @@ def test_verify(net: Path, capsys: pytest.CaptureFixture[str], loader: str, samp
 
 
 @pytest.mark.lava
-@pytest.mark.skipif(bool(WHY), reason=WHY)
 def test_simulate_generate_and_notebook_draw_the_twins_pictures(
     net: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -99,7 +89,6 @@ def test_simulate_generate_and_notebook_draw_the_twins_pictures(
 
 
 @pytest.mark.lava
-@pytest.mark.skipif(bool(WHY), reason=WHY)
 def test_no_board(net: Path, capsys: pytest.CaptureFixture[str]) -> None:
     more = ("--backend", "lava", "--loader", "native", "--target", "loihi2")
     code, told = called(capsys, "simulate", net, "-n", 1, *more)
@@ -110,7 +99,6 @@ def test_no_board(net: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.lava
-@pytest.mark.skipif(bool(WHY), reason=WHY)
 def test_native_takes_what_stock_netx_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rng = np.random.default_rng(1)
     layer = ConvTranspose(rng.integers(-60, 90, (6, 2, 3, 3)) * 2, None, Lif(4096, 819, 131071), (2, 2))
@@ -138,7 +126,6 @@ def driven(tmp_path: Path) -> Path:
 
 
 @pytest.mark.lava
-@pytest.mark.skipif(bool(WHY), reason=WHY)
 def test_images_drive_the_native_loader_too(driven: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     more = ("-n", 3, "--steps", 6, "--against", "lava", "--loader", "native", "--stall-timeout", 90)
     code, told = called(capsys, "verify", driven, *more)

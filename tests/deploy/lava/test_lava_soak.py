@@ -8,19 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.lava.find import find_lava_python
-from esvae.errors import LavaMissingError
-
-try:
-    find_lava_python()
-    MISSING = ""
-except LavaMissingError as error:
-    MISSING = str(error)
-
 
 @pytest.mark.lava
 @pytest.mark.slow
-@pytest.mark.skipif(bool(MISSING), reason=MISSING)
 def test_eight_runs_in_a_row_leave_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """benchmarks/lava_soak.py does the same for fifty."""
     file = Path(__file__).resolve().parents[3] / "benchmarks" / "lava_soak.py"

@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 from net_trees import Items, numbered, write_tree
 
-from deploy.lava.find import find_lava_python
 from deploy.lava.jobs import SamplesJob
 from deploy.lava.run import run_lava_jobs
-from esvae.errors import EsvaeError, LavaMissingError
+from esvae.errors import EsvaeError
 from export.ir import INTEGRATOR
 from export.netx.check import check_file
 from export.netx.rules import loaded_dense_weight
@@ -229,10 +228,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(scope="module")
 def answers(files: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Answer, Answer]]:
     """For each claim what Lava does with its file, and with the one that it is said to be like, if any."""
-    try:
-        find_lava_python()
-    except LavaMissingError as error:
-        pytest.skip(str(error))
     folder = tmp_path_factory.mktemp("like")
     jobs: dict[tuple[str, bool], SamplesJob] = {}
     for number, (name, claim) in enumerate(CLAIMS.items()):

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 from fuzz import cases, differences, part_of
 
-from deploy.lava.find import find_lava_python
 from deploy.lava.jobs import SamplesJob
 from deploy.lava.run import run_lava_jobs
-from esvae.errors import EsvaeError, LavaMissingError
+from esvae.errors import EsvaeError
 from export.ir import Conv, Lif, Network, RecurrentDense
 from export.netx.rules import loaded_values
 from export.netx.write import write_netx
@@ -25,14 +24,6 @@ NETWORKS = 20
 STEPS = 12
 #: Neither current nor potential remembers, so that ``u`` is 64 times what arrives.
 PLAIN = Lif(4096, 4096, 1)
-
-
-@pytest.fixture(autouse=True)
-def _lava() -> None:
-    try:
-        find_lava_python()
-    except LavaMissingError as error:
-        pytest.skip(str(error))
 
 
 @pytest.mark.timeout(600)

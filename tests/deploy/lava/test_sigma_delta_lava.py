@@ -9,11 +9,9 @@ import numpy as np
 import pytest
 from fuzz import cases, differences, part_of
 
-from deploy.lava.find import find_lava_python
 from deploy.lava.jobs import SamplesJob
 from deploy.lava.run import run_lava
 from deploy.verify import verify
-from esvae.errors import LavaMissingError
 from export.ir import Conv, Delta, Dense, InputNeurons, Network, Sigma, SigmaDelta
 from export.netx import read_netx, write_netx
 from sim.stimulus import Stimulus, Timing, as_stimulus
@@ -22,14 +20,6 @@ from sim.twin.engine import Engine
 
 pytestmark = [pytest.mark.lava, pytest.mark.slow]
 NETWORKS = 12
-
-
-@pytest.fixture(autouse=True)
-def _lava() -> None:
-    try:
-        find_lava_python()
-    except LavaMissingError as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="module")

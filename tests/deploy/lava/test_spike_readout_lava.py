@@ -10,9 +10,7 @@ from circuit_networks import host_generator
 
 from deploy.backends import BackendJob, run_backend
 from deploy.entering import InputOptions, enter
-from deploy.lava.find import find_lava_python
 from deploy.verify import verify
-from esvae.errors import LavaMissingError
 from export.circuit.generator import CircuitOptions, with_circuit
 from export.circuit.tables import TableOptions
 from export.netx import read_netx
@@ -20,13 +18,7 @@ from export.netx.write import write_netx
 from export.readout import with_spike_readout
 from sim.sampler import draw_latents
 
-try:
-    find_lava_python()
-    MISSING = ""
-except LavaMissingError as error:
-    MISSING = str(error)
-
-pytestmark = [pytest.mark.lava, pytest.mark.skipif(bool(MISSING), reason=MISSING)]
+pytestmark = pytest.mark.lava
 
 
 @pytest.mark.parametrize("chip", [False, True], ids=["host", "chip"])

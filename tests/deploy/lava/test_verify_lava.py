@@ -9,14 +9,12 @@ import h5py
 import numpy as np
 import pytest
 
-from deploy.lava.find import find_lava_python
 from deploy.lava.jobs import WindowsJob
 from deploy.lava.results import LavaRun
 from deploy.lava.run import run_lava_jobs
 from deploy.verify import verify_spikes
 from depth import examples
 from esvae.chip.formats import BIAS, THRESHOLD
-from esvae.errors import LavaMissingError
 from export.ir import Conv, Dense, Flatten, Layer, Lif, Network
 from export.netx import read_netx
 from export.netx.rules import loaded_dense_weight, loads_sparse
@@ -25,13 +23,7 @@ from sim import reference
 from sim.trace import first_difference, named_traces
 from sim.twin.engine import Engine
 
-try:
-    find_lava_python()
-    WHY = ""
-except LavaMissingError as error:
-    WHY = str(error)
-
-pytestmark = [pytest.mark.lava, pytest.mark.skipif(bool(WHY), reason=WHY)]
+pytestmark = pytest.mark.lava
 
 
 def random_network(seed: int) -> Network:

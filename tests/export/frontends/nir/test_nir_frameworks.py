@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deploy.lava.find import find_lava_python
 from deploy.verify import verify_spikes
-from esvae.errors import LavaMissingError
 from export.float_simulate import FloatTrace, simulate_float
 from export.frontends.nir import NirMeaning, NirSource, read_nir
 from export.ir import RecurrentDense
@@ -19,12 +17,6 @@ from export.netx import read_netx
 from export.pipeline import export_network
 from sim.reference import simulate
 from sim.twin.engine import Engine
-
-try:
-    find_lava_python()
-    MISSING = ""
-except LavaMissingError as error:
-    MISSING = str(error)
 
 FILES = Path(__file__).parent / "files"
 
@@ -101,7 +93,6 @@ def test_what_is_exported_runs_alike_in_twin_and_reference(name: str, tmp_path: 
 
 
 @pytest.mark.lava
-@pytest.mark.skipif(bool(MISSING), reason=MISSING)
 @pytest.mark.parametrize("name", ["snntorch_synaptic", "snntorch_recurrent", "snntorch_conv"])
 def test_lava_fires_as_the_twin(name: str, tmp_path: Path) -> None:
     done = export_network(source(name).network, tmp_path / "a.net")
