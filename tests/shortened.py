@@ -21,6 +21,8 @@ _MORE = {
     "report": ["-n", "16"],
     "sweep": ["--bits", "8", "--steps", "4", "--calibration", "mse", "-n", "4", "--test-images", "8", "--jobs", "1"],
 }
+#: What says how Lava is to run, each with its value.
+_LAVAS = ("--loader", "--sampler", "--target", "--stall-timeout")
 
 
 def lava_is_here() -> bool:
@@ -43,5 +45,8 @@ def shortened(line: str) -> list[str]:
         words += ["--against", "reference"]
     asks_lava = "lava" in words[words.index("--against") + 1] if "--against" in words else words[0] == "verify"
     if asks_lava and not lava_is_here():
+        for option in {*_LAVAS} & {*words}:
+            at = words.index(option)
+            del words[at : at + 2]
         words += ["--against", "reference"]
     return words
