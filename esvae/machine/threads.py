@@ -49,10 +49,10 @@ def each_in_a_thread(function: Callable[[_Given], _Found], items: Sequence[_Give
 
     def compute() -> None:
         _set(1, 1)
-        while left:
+        while True:
             try:
                 number, item = left.popleft()
-            except IndexError:  # another one was faster
+            except IndexError:
                 return
             try:
                 found[number] = function(item)
