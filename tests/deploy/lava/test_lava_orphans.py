@@ -87,11 +87,11 @@ def test_parent_is_killed_once_all_is_answered(tmp_path: Path, temporary: Path) 
         time.sleep(0.05)
 
 
+# Standard input is the pipe whose other end the parent holds: it tells of an end that came before this began to look.
 ORPHANED = """
-import os, time
-parent = os.getppid()
-while os.getppid() == parent:
-    time.sleep(0.01)
+import os, sys
+while os.read(sys.stdin.fileno(), 1):
+    pass
 """
 STARTED = """
 import sys
