@@ -10,11 +10,10 @@ from torch import nn
 from esvae.arrays import Float
 from esvae.config import NeuronConfig
 from esvae.machine.distributed import processes
-from esvae.model.half import half_sums, has_half_sums
+from esvae.model.convolve import has_sums, sums_without_bias
 from esvae.model.learned import LearnedLif
 from esvae.model.quantized import Rounding
 from esvae.model.threshold_norm import ThresholdNorm
-from esvae.model.upsample import Upsample
 from esvae.neurons import Cuba, run_cuba, run_norse, run_slayer
 from esvae.neurons.lif import lif
 from esvae.neurons.norm_lif import DrivingNorm, norm_lif
@@ -34,7 +33,7 @@ class SpikingLayer(nn.Module):
 
     Attributes:
         lif: what its neurons keep, and what they fire above.
-        in_half: whether a convolution is computed in bfloat16 while training, see :mod:`esvae.model.half`.
+        in_half: whether a convolution is computed in bfloat16 while training, see :mod:`esvae.model.convolve`.
         hands_on_half: whether its spikes, and the gradient by them, are in bfloat16 then too.
     """
 
@@ -97,12 +96,12 @@ class SpikingLayer(nn.Module):
     def _currents(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Sums of ``x``, and the bias where the norm is to take it in, as it is cheap to leave it out of the sums."""
         apart = self._fused(x)
-        if self._half:
-            sums = half_sums(self.synapse, x)  # type: ignore[arg-type]
-        elif apart and isinstance(self.synapse, Upsample):
-            sums = self.synapse.sums(x)
-        else:
+        # In evaluation torch's convolution stays, whose sums do not depend on how many of a batch fire.
+        ours = apart and has_sums(self.synapse) and (self.training or isinstance(self.synapse, nn.ConvTranspose2d))
+        if not (self._half or ours):
             return self.synapse(x), None
+        kind = torch.bfloat16 if self._half else None
+        sums = sums_without_bias(self.synapse, x, kind=kind, events=self.training)  # type: ignore[arg-type]
         bias: torch.Tensor = self.synapse.bias  # type: ignore[assignment]
         return (sums, bias) if apart else (sums.to(bias.dtype) + bias[:, None, None], None)
 
@@ -110,7 +109,7 @@ class SpikingLayer(nn.Module):
     def _half(self) -> bool:
         """Whether the sums are taken in bfloat16."""
         rounds = self.rounding is not None and bool(self.rounding.active)
-        return self.in_half and self.training and not rounds and has_half_sums(self.synapse)
+        return self.in_half and self.training and not rounds and has_sums(self.synapse)
 
     def _fused(self, x: torch.Tensor) -> bool:
         """Whether norm and LIF of a layer that computes like ``x`` go in one pass."""

@@ -120,7 +120,8 @@ def _backward(
     sums: Any,
     numbers: Any,
 ) -> None:
-    """Gradient ``gy (drives, size)`` at the norm's output; sums ``(blocks, 2, C)`` of it, and of it times x - mean.
+    """Gradient ``gy (drives, size)`` at the norm's output, as precise as ``x``; sums ``(blocks, 2, C)`` of it, and of
+    it times x - mean, before it is rounded to that.
 
     ``grad`` is ``(steps, size)``, or ``(1, size)``, the same at every step but for its ``weights (steps,)``. Where
     wanted, ``numbers (blocks, 2)`` gets the gradients of ``keep`` and ``threshold``.
@@ -147,9 +148,9 @@ def _backward(
         later = np.zeros(width, scale.dtype)
         by_law = np.zeros((2, width if len(numbers) else 0), scale.dtype)
         total = np.zeros(width, scale.dtype)
+        part = np.zeros(width, scale.dtype)
         for step in range(steps):
             t = steps - 1 - step
-            into = gy[min(t, drives - 1), low : low + width]
             come = grad[min(t, grad.shape[0] - 1), low : low + width]
             weight = weights[t]
             if len(numbers):
@@ -162,19 +163,21 @@ def _backward(
                 value = u[t, i]
                 inside = slope if abs(value) < half else 0
                 silent = 0 if value > threshold else keep
-                here = inside * (weight * widened(come[i]) - keep * value * later[i]) + silent * later[i]
-                later[i] = here
-                total[i] += here
-                into[i] = here if drives > 1 else total[i]
+                later[i] = inside * (weight * widened(come[i]) - keep * value * later[i]) + silent * later[i]
+                total[i] += later[i]
+            if drives > 1:
+                drive, into = x[t, low : low + width], gy[t, low : low + width]
+                for i in range(width):
+                    part[i] += later[i] * widened(drive[i])
+                    into[i] = narrowed(later[i], into)
+        if drives == 1:
+            drive, into = x[0, low : low + width], gy[0, low : low + width]
+            for i in range(width):
+                part[i] = total[i] * widened(drive[i])
+                into[i] = narrowed(total[i], into)
         of = channel[offset : offset + width]
         first = np.zeros(channels, np.float64)
         second = np.zeros(channels, np.float64)
-        part = np.zeros(width, scale.dtype)
-        for d in range(drives):
-            drive = x[d, low : low + width]
-            into = gy[d, low : low + width]
-            for i in range(width):
-                part[i] += into[i] * widened(drive[i])
         for i in range(width):
             first[of[i]] += total[i]
             second[of[i]] += part[i]
@@ -187,9 +190,8 @@ def _backward(
 
 
 @kernel(parallel=True, error_model="numpy")
-def _through_norm(gy: Any, x: Any, scale: Any, by_x: Any, constant: Any, words: Any) -> None:
-    """``gy * scale + x * by_x + constant``, in place, or as ``words`` of bfloat16; all three are laid out over a
-    period."""
+def _through_norm(gy: Any, x: Any, scale: Any, by_x: Any, constant: Any) -> None:
+    """``gy * scale + x * by_x + constant``, in place; all three are laid out over a period."""
     drives, size = gy.shape
     period = scale.shape[0]
     pieces = (period + _BLOCK - 1) // _BLOCK
@@ -205,13 +207,9 @@ def _through_norm(gy: Any, x: Any, scale: Any, by_x: Any, constant: Any, words: 
         for d in range(drives):
             into = gy[d, low : low + width]
             drive = x[d, low : low + width]
-            if words is None:
-                for i in range(width):
-                    into[i] = into[i] * times[i] + widened(drive[i]) * more[i] + plus[i]
-            else:
-                out = words[d, low : low + width]
-                for i in range(width):
-                    out[i] = narrowed(into[i] * times[i] + widened(drive[i]) * more[i] + plus[i], out)
+            for i in range(width):
+                by_norm = widened(into[i]) * times[i] + widened(drive[i]) * more[i] + plus[i]
+                into[i] = narrowed(by_norm, into)
 
 
 @dataclass(frozen=True)
@@ -286,7 +284,8 @@ class _NormLif(torch.autograd.Function):
         drive, layout = as_array(x), ctx.layout
         scale, shift = ctx.blocks
         channels, kind = layout.channels, scale.dtype.type
-        gy = np.empty_like(drive, kind)
+        by_drive = torch.empty_like(x)
+        gy = as_array(by_drive)
         blocks = -(-drive.shape[1] // len(scale)) * -(-len(scale) // _BLOCK)
         sums, learns = np.empty((blocks, 2, channels)), ctx.needs_input_grad[4:6]
         numbers = np.zeros((blocks if any(learns) else 0, 2))
@@ -300,9 +299,7 @@ class _NormLif(torch.autograd.Function):
             count = drive.size // channels
             by_x = -ctx.scale * by_centred / (ctx.deviation**2 * count)
             constant = -ctx.scale * by_bias / count - by_x * ctx.mean
-        by_drive = torch.from_numpy(gy) if x.dtype != torch.bfloat16 else torch.empty_like(x)
-        words = None if x.dtype != torch.bfloat16 else as_array(by_drive)
-        _through_norm(gy, drive, scale, layout.over_period(by_x, kind), layout.over_period(constant, kind), words)
+        _through_norm(gy, drive, scale, layout.over_period(by_x, kind), layout.over_period(constant, kind))
         by_weight = torch.from_numpy(by_centred / ctx.deviation).to(ctx.dtype)
         by_offset = None
         if ctx.needs_input_grad[3]:  # which batch statistics take away again

@@ -22,6 +22,7 @@ import torch
 
 from esvae.arrays import Bool, Int32, Real, UInt8
 from esvae.chip.formats import STATE_SHIFT
+from esvae.machine.events import ROOM, list_events, places_of_bytes
 from esvae.machine.jit import hands, kernel, part, side_by_side
 from esvae.machine.threads import threads
 from export.ir import Conv, ConvTranspose, Dense, Shape
@@ -30,15 +31,14 @@ from sim.counts.alike import TOGETHER, Tally, counting_narrow
 from sim.twin.lif_kernel import Memoryless, at_rest, memoryless_step
 from sim.twin.pieces import LANES, Pieces
 from sim.twin.trial import Form, least_seconds, raster_for
-from sim.twin.vectors import add_rows, fired, ones, put_places
+from sim.twin.vectors import add_rows
 
 __all__ = ["GATHERED_REACH", "GatherSums"]
 
 #: Sums below this in magnitude are exact in 16 bit.
 GATHERED_REACH = 1 << 15
-#: Values of a byte, and its bits: places that are written at a time, and room behind the last.
-_BYTE, _BITS = 256, 8
-_ONE, _LOW = np.uint64(1), np.uint64(255)
+#: Values of a byte.
+_VALUES = 256
 #: What stands behind sums that are written.
 _NO_NEURONS = (
     np.int32(0),
@@ -57,39 +57,12 @@ _worth: dict[tuple[object, ...], float] = {}
 
 
 @part
-def _list_fired(row: Any, channels: Any, lanes: Any, table: Any, fired_at: Any, first: Any) -> None:
-    """Rows of weights, in bytes, of the inputs that fired; of pixel q those from ``first[q]`` to ``first[q + 1]``.
-
-    Eight places are written for each byte of spikes, and what is too many is written over: a branch that depends on
-    the number of spikes costs more.
-    """
-    inputs, found, pixel = row.shape[0], np.int64(0), 0
-    for low in range(0, inputs, 64):
-        if low + 64 <= inputs:
-            mask = fired(row, low)
-        else:
-            mask = np.uint64(0)
-            for c in range(inputs - low):
-                if row[low + c] != 0:
-                    mask |= _ONE << np.uint64(c)
-        while pixel * channels < low + 64 and pixel < first.shape[0] - 1:
-            before = (_ONE << np.uint64(pixel * channels - low)) - _ONE
-            first[pixel] = found + np.int64(ones(mask & before))
-            pixel += 1
-        for k in range(8):
-            byte = (mask >> np.uint64(8 * k)) & _LOW
-            put_places(fired_at, found, table, np.int64(byte), (low + 8 * k) * lanes)
-            found += np.int64(ones(byte))
-    first[first.shape[0] - 1] = found
-
-
-@part
 def _sums_of_row(
     row: Any, channels: Any, width: Any, lanes: Any, table: Any, cut: Any, fired_at: Any, first: Any, total: Any
 ) -> None:
     """Sums of one row of a raster, a step of an image, in the order of the neurons."""
     line, rows, pieces, (groups, neurons, advance), weight, offset = cut
-    _list_fired(row, channels, lanes, table, fired_at, first)
+    list_events(row, channels, lanes, table, fired_at, first)
     for c in range(total.shape[0]):
         total[c] = np.int16(0)
     for r in range(rows.shape[0]):
@@ -172,11 +145,7 @@ class GatherSums:
         self._neurons = math.prod(output_shape)
         self._row = self._products / _PER_NANOSECOND
         pieces = Pieces(layer, input_shape, output_shape, layer.weight // scale)
-        places = np.zeros((_BYTE, _BITS), np.uint16)
-        for byte in range(_BYTE):
-            set_bits = [bit for bit in range(_BITS) if byte >> bit & 1]
-            places[byte, : len(set_bits)] = np.multiply(set_bits, pieces.lanes)
-        self._given = (input_shape[0], input_shape[2], pieces.lanes, places.reshape(-1), pieces.settings)
+        self._given = (input_shape[0], input_shape[2], pieces.lanes, places_of_bytes(pieces.lanes), pieces.settings)
         settings = (layer.stride, layer.padding, layer.dilation)
         self._form = (layer.kind, layer.weight.shape, settings, input_shape, output_shape)
 
@@ -197,7 +166,7 @@ class GatherSums:
             input_shape, output_shape = (layer.weight.shape[1], 1, 1), (len(layer.weight), 1, 1)
         scale = 1 if (layer.weight & 1).any() else 2
         low, high = int(layer.weight.min()) // scale, int(layer.weight.max()) // scale
-        within = max(high, 0) - min(low, 0) < _BYTE and reach < scale * GATHERED_REACH
+        within = max(high, 0) - min(low, 0) < _VALUES and reach < scale * GATHERED_REACH
         places = math.prod(input_shape) * max(LANES) <= np.iinfo(np.int32).max
         if layer.groups > 1 or not within or not places:
             return None
@@ -244,7 +213,7 @@ class GatherSums:
         images, each = raster.shape[1], raster.shape[0] * self._row
 
         def run(begin: int, end: int) -> None:
-            places, first = np.empty(self._inputs + _BITS, np.int32), np.empty(self._inputs // channels + 1, np.int64)
+            places, first = np.empty(self._inputs + ROOM, np.int32), np.empty(self._inputs // channels + 1, np.int64)
             scratch = places, first, np.empty(self._neurons + lanes, np.int16)
             given = (rows, *self._given, scratch, scale, sums, behind)
             if tally is not None and tally.taken:

@@ -1,4 +1,4 @@
-"""The instructions by which events are gathered: finding what fired, and adding rows of weights in registers."""
+"""The instruction by which events are gathered: adding rows of weights in registers."""
 
 from __future__ import annotations
 
@@ -10,52 +10,9 @@ from numba import types
 
 from esvae.machine.vectors import first_of, instruction, load_vector, repeated, splat, store_vector
 
-__all__ = ["add_rows", "fired", "ones", "put_places"]
+__all__ = ["add_rows"]
 
-_I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
-_BYTES, _BYTE = 64, 8
-
-
-@instruction
-def fired(_: Any, row: Any, at: Any) -> Any:
-    """``fired(row, at)``: which of the 64 bytes from ``row[at]`` on are not zero, the first one in the lowest bit."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        vector = ir.VectorType(_I8, _BYTES)
-        place = builder.gep(first_of(context, builder, signature.args[0], args[0]), [args[1]])
-        spikes = load_vector(builder, place, vector)
-        return builder.bitcast(builder.icmp_unsigned("!=", spikes, ir.Constant(vector, None)), _I64)
-
-    return types.uint64(row, types.int64), generate
-
-
-@instruction
-def ones(_: Any, mask: Any) -> Any:
-    """``ones(mask)``: how many bits are set."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.ctpop(args[0])
-
-    return types.uint64(types.uint64), generate
-
-
-@instruction
-def put_places(_: Any, places: Any, at: Any, table: Any, byte: Any, base: Any) -> Any:
-    """``put_places(places, at, table, byte, base)``: eight places, of which as many count as bits are set in a byte.
-
-    ``places[at : at + 8] = base + table[8 * byte : 8 * byte + 8]``; places are int32, the table is uint16.
-    """
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        whole = ir.VectorType(_I32, _BYTE)
-        into, table = (first_of(context, builder, signature.args[k], args[k]) for k in (0, 2))
-        row = builder.gep(table, [builder.shl(args[3], ir.Constant(_I64, 3))])
-        steps = builder.zext(load_vector(builder, row, ir.VectorType(_I16, _BYTE)), whole)
-        found = builder.add(steps, splat(builder, builder.trunc(args[4], _I32), whole))
-        store_vector(builder, found, builder.gep(into, [args[1]]))
-        return context.get_dummy_value()
-
-    return types.void(places, types.int64, table, types.int64, types.int64), generate
+_I16, _I64 = ir.IntType(16), ir.IntType(64)
 
 
 @instruction

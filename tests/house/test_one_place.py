@@ -14,7 +14,7 @@ from sources import dotted, sources, walk
 CONVOLUTIONS = {
     "esvae/model/decoder.py": "the float readout, computed once on the weighted sum of the steps",
     "esvae/model/quantized.py": "training in integers: the layer's own product with rounded weights",
-    "esvae/model/upsample.py": "the gradient of a transposed convolution",
+    "esvae/model/convolve.py": "the gradient of a transposed convolution",
     "export/encoder.py": "direct coding: the first convolution of an image, once",
     "export/float_layer.py": "the float simulator's layer",
     "export/passes/feedback.py": "the patches that a kernel sees, for rounding errors that cancel",
@@ -37,8 +37,7 @@ TAPS = {
     "sim/counts/fan_out.py": "adds up by tap what geometry says of places",
     "sim/twin/synapses.py": "which kernels torch sums directly",
     "sim/twin/int8.py": "the pixels of a cell side by side in memory",
-    "esvae/model/half.py": "a view of the patches that a kernel sees, by strides of memory",
-    "esvae/model/upsample.py": "the size of an output",
+    "esvae/model/convolve.py": "a view of the patches that a kernel sees, by strides of memory; the size of an output",
     "esvae/machine/torch_archive.py": "strides of a tensor in memory, of no kernel",
 }
 SETTINGS = {"stride", "padding", "dilation"}
