@@ -51,7 +51,7 @@ _PASSES = 4
 #: Seconds after which torch's threads no longer spin, on the core of the next function, for more to do.
 _SPINNING = 0.02
 #: What keeps torch, oneDNN and numba from more than AVX2.
-_AVX2 = {
+AVX2 = {
     "ATEN_CPU_CAPABILITY": "avx2",
     "ONEDNN_MAX_CPU_ISA": "AVX2",
     "NUMBA_CPU_NAME": "haswell",
@@ -150,7 +150,7 @@ def measure_limit() -> list[dict[str, Any]]:
 
 def measure_avx2() -> list[dict[str, Any]]:
     """As :func:`measure_limit`, in a process that has no more than AVX2."""
-    return list(_in_a_process("--limit", environment=_AVX2))
+    return list(_in_a_process("--limit", environment=AVX2))
 
 
 def _in_a_process(*arguments: str, environment: dict[str, str] | None = None) -> Any:

@@ -32,9 +32,10 @@ __all__ = ["ConvSettings", "event_gradient", "event_sums", "few_events"]
 #: Stride, padding, dilation, whether transposed, output padding and groups, as torch takes them.
 ConvSettings = tuple[Sequence[int], Sequence[int], Sequence[int], bool, Sequence[int], int]
 
-#: Shares of inputs that fire up to which sums, and gradients, are faster so. Measured on layers of 32 to 256 channels:
-#: 0.2 to 0.4 and 0.4 to 0.5 with AVX-512, 0.5 and more with AVX2; beside products of bfloat16 0.1 to 0.4 and 0.35.
-_MOST = {torch.float32: (0.3, 0.45), torch.bfloat16: (0.2, 0.35)}
+#: Shares of inputs that fire up to which sums, and gradients, are faster so, as benchmarks/event_sums.py finds for most
+#: layers with AVX-512; with AVX2 alone it finds twice as much.
+_MOST = {torch.float32: (0.3, 0.45), torch.bfloat16: (0.2, 0.25)}
+_REACH = 100  # products of a sum below which it takes longer to write it, with AVX-512
 _SAMPLED = 31  # of so many images the events of one are counted
 _LANES = 16  # numbers of a vector
 _ALIGNED = 64  # bytes; a vector that crosses a line of the cache takes twice as long
@@ -247,8 +248,9 @@ def _table() -> np.ndarray:
 
 
 @cache
-def _amx() -> bool:
-    return bool(get_host_cpu_features().get("amx-bf16"))
+def _has(instructions: str) -> bool:
+    """Whether the processor has them, by LLVM's name."""
+    return bool(get_host_cpu_features().get(instructions))
 
 
 def few_events(
@@ -261,14 +263,15 @@ def few_events(
     Tells the same of the same inputs, as nothing is timed. False where they cannot compute it (dilation, groups, other
     numbers than float32 and bfloat16), and beside AMX's products of bfloat16.
     """
-    _, _, dilation, transposed, _, groups = settings
-    if x.dtype not in _MOST or set(dilation) != {1} or groups != 1 or (x.dtype == torch.bfloat16 and _amx()):
+    stride, _, dilation, transposed, _, groups = settings
+    if x.dtype not in _MOST or set(dilation) != {1} or groups != 1 or (x.dtype == torch.bfloat16 and _has("amx-bf16")):
         return False, False
     run = weight.shape[1] * weight.shape[3] if transposed else weight.shape[0]
     some = x[::_SAMPLED]
     share = int(torch.count_nonzero(some)) / some.numel() * (-(-run // _LANES) * _LANES / run)
+    reach = x.shape[1] * math.prod(weight.shape[2:]) / (math.prod(stride) if transposed else 1)
     sums, gradient = _MOST[x.dtype]
-    return share <= sums, share <= gradient
+    return share <= sums and (reach >= _REACH or not _has("avx512f")), share <= gradient
 
 
 def event_sums(

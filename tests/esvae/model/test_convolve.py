@@ -40,7 +40,7 @@ def sums_of(module: nn.Module, x: torch.Tensor, way: tuple[torch.dtype, bool]) -
     kind, events = way
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(event_sums, "_MOST", dict.fromkeys((torch.float32, torch.bfloat16), (math.inf, math.inf)))
-        patch.setattr(event_sums, "_amx", lambda: False)
+        patch.setattr(event_sums, "_has", lambda _: False)
         return sums_without_bias(module, x, kind=kind, events=events)  # type: ignore[arg-type]
 
 

@@ -45,13 +45,20 @@ def test_factors_are_float32_whatever_comes_and_goes() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_taken_where_few_fire(kind: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(event_sums, "_amx", lambda: False)
+    monkeypatch.setattr(event_sums, "_has", lambda _: False)
     weight = torch.zeros(16, 16, 3, 3)
     assert few_events(raster(0.0, kind), weight, CONV) == (True, True)
     assert few_events(raster(0.15, kind), weight, CONV) == (True, True)
     assert few_events(raster(0.8, kind), weight, CONV) == (False, False)
     sums, gradient = event_sums._MOST[kind]
     assert few_events(raster((sums + gradient) / 2, kind), weight, CONV) == (False, True)
+
+
+def test_sums_of_few_products_are_left_to_wider_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
+    for wide in (True, False):
+        monkeypatch.setattr(event_sums, "_has", lambda name, wide=wide: wide and name == "avx512f")
+        assert few_events(raster(0.1), torch.zeros(16, 16, 3, 3), CONV) == (True, True)
+        assert few_events(raster(0.1), torch.zeros(16, 16, 3, 3), TRANSPOSED) == (not wide, True)
 
 
 def test_left_where_vectors_would_hold_little() -> None:
@@ -67,7 +74,7 @@ def test_left_where_it_cannot_be(place: int) -> None:
 
 
 def test_left_to_amx(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(event_sums, "_amx", lambda: True)
+    monkeypatch.setattr(event_sums, "_has", lambda _: True)
     weight = torch.zeros(16, 16, 3, 3)
     assert few_events(raster(0.1, torch.bfloat16), weight, CONV) == (False, False)
     assert few_events(raster(0.1), weight, CONV) == (True, True)
