@@ -112,8 +112,8 @@ def report(found: dict[str, Any]) -> list[str]:
         "",
         "Made by `python -m benchmarks.event_sums`; figures in `benchmarks/event_sums.json`. Milliseconds of a layer",
         "of the paper's MNIST network, 1,024 maps, by torch's products and by events, at several shares of inputs that",
-        "fire. Training goes by events up to a share that is the same for all layers",
-        "(`esvae/model/event_sums.py`); with AMX, bfloat16 stays with torch.",
+        "fire. Training goes by events up to a share that depends on the precision (`few_events` in",
+        "`esvae/model/event_sums.py`); not for sums of fewer than 100 products with AVX-512, nor in bfloat16 with AMX.",
         "",
         f"Measured on {machine['cores']} cores of {machine['processor']}, {', '.join(machine['instructions'])}, "
         f"{machine['threads']} threads, Python {machine['python']}, torch {machine['torch']}, {machine['date']}.",

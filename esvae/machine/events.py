@@ -22,7 +22,7 @@ _ONE, _LOW = np.uint64(1), np.uint64(255)
 
 
 def places_of_bytes(each: int) -> Integer[np.ndarray, " values"]:
-    """For each value of a byte the places of its set bits, lowest first, times ``each``; eight a value, then zeros."""
+    """For each value of a byte the places of its set bits, lowest first, times ``each``, below 2^13; eight a value."""
     places = np.zeros((_BYTES, _BYTE), np.uint16)
     for byte in range(_BYTES):
         set_bits = [bit for bit in range(_BYTE) if byte >> bit & 1]

@@ -22,7 +22,9 @@ _SHARE = 250_000
 def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     """``numba.njit`` that keeps what it compiles beside the source, or in the user's cache.
 
-    Where neither can be written (installed by another user, no home), every process compiles for itself.
+    Where neither can be written (installed by another user, no home), every process compiles for itself. What is kept
+    is made anew when the file of ``function`` has changed, not when that of a :func:`part` has which it calls: who
+    works on one removes what is kept of its callers (``make clean``).
 
     Args:
         options: of ``numba.njit``.

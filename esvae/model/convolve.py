@@ -12,10 +12,12 @@ product there is.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from esvae.arrays import Float
@@ -29,7 +31,10 @@ _SMALL = 16
 
 
 class _Sums(torch.autograd.Function):
-    """A convolution of ``x (N, Cin, H, W)``, transposed or not, factors and sums of one precision."""
+    """A convolution of ``x (N, Cin, H, W)``, transposed or not, ``x`` and its sums of one precision.
+
+    So are weights, but for sums by events, which take them as they are.
+    """
 
     @staticmethod
     def forward(
@@ -42,6 +47,7 @@ class _Sums(torch.autograd.Function):
         return event_sums(factors[0], weight, settings) if few else _innermost(_dense(*factors, settings), kind)
 
     @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         (x, weight), settings = ctx.saved_tensors, ctx.settings
         grad, (by_x, by_weight) = _innermost(grads[0], x.dtype), ctx.needs_input_grad[:2]
@@ -104,7 +110,7 @@ def _by_matrix(grad: torch.Tensor, x: torch.Tensor, settings: ConvSettings) -> b
     """
     *_, transposed, _, groups = settings
     small = x if transposed else grad
-    return bool(x.dtype == torch.bfloat16 and groups == 1 and small[0, 0].numel() <= _SMALL)
+    return bool(x.dtype == torch.bfloat16 and groups == 1 and math.prod(small.shape[2:]) <= _SMALL)
 
 
 def _matrix_gradient(x: torch.Tensor, grad: torch.Tensor, taps: torch.Size, settings: ConvSettings) -> torch.Tensor:
@@ -126,7 +132,9 @@ def _matrix_gradient(x: torch.Tensor, grad: torch.Tensor, taps: torch.Size, sett
 
 def has_sums(synapse: nn.Module) -> bool:
     """Whether :func:`sums_without_bias` computes what this module does."""
-    return isinstance(synapse, nn.Conv2d | nn.ConvTranspose2d) and not isinstance(synapse, Expand)
+    if not isinstance(synapse, nn.Conv2d | nn.ConvTranspose2d) or isinstance(synapse, Expand):
+        return False
+    return synapse.padding_mode == "zeros" and not isinstance(synapse.padding, str)
 
 
 def sums_without_bias(
@@ -141,7 +149,8 @@ def sums_without_bias(
     Args:
         synapse: the convolution.
         x: spikes, as a rule.
-        kind: the precision of factors and sums, and of their gradients: that of ``x`` unless given.
+        kind: the precision of spikes and sums, and of their gradients: that of ``x`` unless given. Weights are rounded
+            to it, but for sums by events.
         events: may compute what fires alone, where that is faster; sums then differ in how they are rounded.
     """
     transposed = isinstance(synapse, nn.ConvTranspose2d)

@@ -33,13 +33,16 @@ __all__ = ["ConvSettings", "event_gradient", "event_sums", "few_events"]
 ConvSettings = tuple[Sequence[int], Sequence[int], Sequence[int], bool, Sequence[int], int]
 
 #: Shares of inputs that fire up to which sums, and gradients, are faster so, as benchmarks/event_sums.py finds for most
-#: layers with AVX-512; with AVX2 alone it finds twice as much.
+#: layers with AVX-512; with AVX2 alone they are so up to a half and more.
 _MOST = {torch.float32: (0.3, 0.45), torch.bfloat16: (0.2, 0.25)}
-_REACH = 100  # products of a sum below which it takes longer to write it, with AVX-512
+_REACH = 100  # products of a sum below which, with AVX-512, writing it outweighs them
 _SAMPLED = 31  # of so many images the events of one are counted
 _LANES = 16  # numbers of a vector
 _ALIGNED = 64  # bytes; a vector that crosses a line of the cache takes twice as long
-_FEW_PARTS, _PARTS = 8, 64  # that a gradient is summed in: the same for any number of threads, and so is the sum
+_FEW_PARTS, _PARTS = (
+    8,
+    64,
+)  # of a gradient, the fewest and the most: whatever the threads, so that its bits are the same
 _WEIGHTS = 1 << 18  # of all parts together, where there are more than few
 _I32, _I64, _VECTOR = ir.IntType(32), ir.IntType(64), ir.VectorType(ir.FloatType(), _LANES)
 
@@ -47,7 +50,7 @@ _I32, _I64, _VECTOR = ir.IntType(32), ir.IntType(64), ir.VectorType(ir.FloatType
 @instruction
 def _add(
     _: Any,
-    by: Any,
+    back: Any,
     dense: Any,
     to: Any,
     rows: Any,
@@ -61,10 +64,10 @@ def _add(
 ) -> Any:
     """Adds rows of weights to sums, or the sums' gradients to those of rows of weights, for each event.
 
-    With ``by`` None, to the ``n`` vectors from ``dense[to]`` on come, for each p of ``places[low:high]``, those from
+    With ``back`` None, to the ``n`` vectors from ``dense[to]`` on come, for each p of ``places[low:high]``, those from
     ``rows[at + p * each]`` on, times ``x[p]``. Otherwise these come to those. What is of ``dense`` stays in registers.
     """
-    gradient = not isinstance(by, types.NoneType)
+    gradient = not isinstance(back, types.NoneType)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         into, table, values, events = (first_of(context, builder, signature.args[k], args[k]) for k in (1, 3, 6, 7))
@@ -100,44 +103,44 @@ def _add(
         return context.get_dummy_value()
 
     whole = types.int64
-    return types.void(by, dense, whole, rows, whole, whole, x, places, whole, whole, n), generate
+    return types.void(back, dense, whole, rows, whole, whole, x, places, whole, whole, n), generate
 
 
 @part
 def _add_all(
-    by: Any, dense: Any, to: Any, rows: Any, at: Any, each: Any, x: Any, places: Any, low: Any, high: Any
+    back: Any, dense: Any, to: Any, rows: Any, at: Any, each: Any, x: Any, places: Any, low: Any, high: Any
 ) -> None:
     """:func:`_add` for whole rows."""
     done = 0
     while done < each:
         vectors = (each - done) // _LANES
         if vectors >= 8:
-            _add(by, dense, to + done, rows, at + done, each, x, places, low, high, 8)
+            _add(back, dense, to + done, rows, at + done, each, x, places, low, high, 8)
             done += 8 * _LANES
         elif vectors >= 6:
-            _add(by, dense, to + done, rows, at + done, each, x, places, low, high, 6)
+            _add(back, dense, to + done, rows, at + done, each, x, places, low, high, 6)
             done += 6 * _LANES
         elif vectors >= 4:
-            _add(by, dense, to + done, rows, at + done, each, x, places, low, high, 4)
+            _add(back, dense, to + done, rows, at + done, each, x, places, low, high, 4)
             done += 4 * _LANES
         else:
-            _add(by, dense, to + done, rows, at + done, each, x, places, low, high, 1)
+            _add(back, dense, to + done, rows, at + done, each, x, places, low, high, 1)
             done += _LANES
 
 
 @part
-def _go_through(by: Any, dense: Any, rows: Any, each: Any, x: Any, places: Any, first: Any, geometry: Any) -> None:
+def _go_through(back: Any, dense: Any, rows: Any, each: Any, x: Any, places: Any, first: Any, geometry: Any) -> None:
     """:func:`_add_all` for an image's events; sums of a larger map lie in one that is wide enough for all taps."""
     transposed, channels, neurons, height, width, lines, columns, tall, wide = geometry[:9]
-    down, right, above, left_of, held = geometry[9:14]
+    down, right, above, before, across = geometry[9:14]
     for y in range(height):
         for column in range(width):
-            left = column * right - left_of
+            left = column * right - before
             for tap in range(tall):
                 line = y * down + tap - above
                 if transposed:
                     low = y * width + column
-                    high, to = low + 1, (line + above) * held + left + left_of
+                    high, to = low + 1, (line + above) * across + left + before
                     at = tap - low
                 elif 0 <= line < lines:
                     low = line * columns + min(max(left, 0), columns)
@@ -145,7 +148,9 @@ def _go_through(by: Any, dense: Any, rows: Any, each: Any, x: Any, places: Any, 
                     at = tap * wide - line * columns - left
                 else:
                     continue
-                _add_all(by, dense, to * neurons, rows, at * channels * each, each, x, places, first[low], first[high])
+                _add_all(
+                    back, dense, to * neurons, rows, at * channels * each, each, x, places, first[low], first[high]
+                )
 
 
 @part
@@ -157,20 +162,20 @@ def _aligned(count: Any) -> Any:
 
 
 @kernel(parallel=True, error_model="numpy")
-def _sums(x: Any, rows: Any, table: Any, geometry: Any, window: Any, out: Any) -> None:
-    """Sums ``out (N, rows, columns, C)`` of images ``x``; words of bfloat16 where it is."""
-    top, left, held, size = window
+def _sums(x: Any, rows: Any, table: Any, geometry: Any, window: Any, shares: Any, out: Any) -> None:
+    """Sums ``out (N, rows, columns, C)`` of images ``x``, in so many shares; words of bfloat16 where it is."""
+    top, left, across, size = window
     images, lines, columns, neurons = out.shape
     pixels, channels = x.shape[1] * x.shape[2], x.shape[3]
-    for share in numba.prange(_PARTS):
+    for share in numba.prange(shares):
         dense = _aligned(size)
         places, first = np.empty(pixels * channels + ROOM, np.int32), np.empty(pixels + 1, np.int64)
-        for n in range(share * images // _PARTS, (share + 1) * images // _PARTS):
+        for n in range(share * images // shares, (share + 1) * images // shares):
             row = x[n].reshape(pixels * channels)
             list_events(row, channels, 1, table, places, first)
             _go_through(None, dense, rows, rows.shape[1], row, places, first, geometry)
             for y in range(lines):
-                start = ((top + y) * held + left) * neurons
+                start = ((top + y) * across + left) * neurons
                 found, into = dense[start : start + columns * neurons], out[n, y].reshape(columns * neurons)
                 for c in range(columns * neurons):
                     into[c] = narrowed(found[c], into)
@@ -180,7 +185,7 @@ def _sums(x: Any, rows: Any, table: Any, geometry: Any, window: Any, out: Any) -
 @kernel(parallel=True, error_model="numpy")
 def _gradients(x: Any, grad: Any, table: Any, geometry: Any, window: Any, sums: Any) -> None:
     """Parts of the gradient ``sums (parts, rows, numbers)``, each of which takes an equal share of images."""
-    top, left, held, size = window
+    top, left, across, size = window
     images, lines, columns, neurons = grad.shape
     pixels, channels = x.shape[1] * x.shape[2], x.shape[3]
     for share in numba.prange(len(sums)):
@@ -190,7 +195,7 @@ def _gradients(x: Any, grad: Any, table: Any, geometry: Any, window: Any, sums: 
             row = x[n].reshape(pixels * channels)
             list_events(row, channels, 1, table, places, first)
             for y in range(lines):
-                start = ((top + y) * held + left) * neurons
+                start = ((top + y) * across + left) * neurons
                 into, come = dense[start : start + columns * neurons], grad[n, y].reshape(columns * neurons)
                 for c in range(columns * neurons):
                     into[c] = widened(come[c])
@@ -213,33 +218,39 @@ class _Plan:
         self.transposed, self.taps = transposed, tuple(taps)
         (_, self.channels, *come), (_, self.neurons, *out) = before, after
         small, large = (come, out) if transposed else (out, come)
-        lines, held = out
+        lines, across = out
         if transposed:  # all that a kernel reaches, with the border that is cut off
             spans = zip(small, large, taps, stride, padding, strict=True)
-            lines, held = (max((m - 1) * s + k, p + size) for m, size, k, s, p in spans)
-        run = self.neurons * (taps[1] if transposed else 1)
-        self.numbers = -(-run // _LANES) * _LANES  # of a row of weights, with zeros behind
-        self.used = run / self.numbers
+            lines, across = (max((m - 1) * s + k, p + size) for m, size, k, s, p in spans)
+        self.run = _run(self.neurons, taps, transposed=transposed)
+        self.numbers = _padded(self.run)  # of a row of weights, with zeros behind
+        self.rows = self.channels * math.prod(taps) * self.neurons // self.run
         corner = padding if transposed else (0, 0)
-        self.window = np.array([*corner, held, lines * held * self.neurons + self.numbers])
+        self.window = np.array([*corner, across, lines * across * self.neurons + self.numbers])
         maps = (*small, *large, *taps, *stride, *padding)
-        self.geometry = np.array([transposed, self.channels, self.neurons, *maps, held])
+        self.geometry = np.array([transposed, self.channels, self.neurons, *maps, across])
 
-    def rows(self, weight: torch.Tensor) -> torch.Tensor:
+    def in_rows(self, weight: torch.Tensor) -> torch.Tensor:
         """A kernel as the rows that events add, ``(kernel rows * inputs, numbers)`` or ``(taps * inputs, numbers)``."""
-        order = (2, 0, 3, 1) if self.transposed else (2, 3, 1, 0)
-        laid = weight.float().permute(order).reshape(-1, round(self.used * self.numbers))
-        rows = laid.new_zeros(len(laid), self.numbers)
-        rows[:, : laid.shape[1]] = laid
+        rows = torch.zeros(self.rows, self.numbers)
+        rows[:, : self.run] = weight.permute((2, 0, 3, 1) if self.transposed else (2, 3, 1, 0)).reshape(self.rows, -1)
         return rows
 
     def kernel(self, rows: torch.Tensor) -> torch.Tensor:
         """The other way round."""
-        laid = rows[:, : round(self.used * self.numbers)]
         high, wide = self.taps
         if self.transposed:
-            return laid.reshape(high, self.channels, wide, self.neurons).permute(1, 3, 0, 2)
-        return laid.reshape(high, wide, self.channels, self.neurons).permute(3, 2, 0, 1)
+            return rows[:, : self.run].reshape(high, self.channels, wide, self.neurons).permute(1, 3, 0, 2)
+        return rows[:, : self.run].reshape(high, wide, self.channels, self.neurons).permute(3, 2, 0, 1)
+
+
+def _run(neurons: int, taps: Sequence[int], *, transposed: bool) -> int:
+    """Numbers of a row of weights: those that meet sums which lie side by side."""
+    return neurons * (taps[1] if transposed else 1)
+
+
+def _padded(numbers: int) -> int:
+    return -(-numbers // _LANES) * _LANES
 
 
 @cache
@@ -266,10 +277,10 @@ def few_events(
     stride, _, dilation, transposed, _, groups = settings
     if x.dtype not in _MOST or set(dilation) != {1} or groups != 1 or (x.dtype == torch.bfloat16 and _has("amx-bf16")):
         return False, False
-    run = weight.shape[1] * weight.shape[3] if transposed else weight.shape[0]
-    some = x[::_SAMPLED]
-    share = int(torch.count_nonzero(some)) / some.numel() * (-(-run // _LANES) * _LANES / run)
-    reach = x.shape[1] * math.prod(weight.shape[2:]) / (math.prod(stride) if transposed else 1)
+    taps, neurons = weight.shape[2:], weight.shape[1 if transposed else 0]
+    run, some = _run(neurons, taps, transposed=transposed), x[::_SAMPLED]
+    share = int(torch.count_nonzero(some)) / max(1, some.numel()) * _padded(run) / run
+    reach = x.shape[1] * math.prod(taps) / (math.prod(stride) if transposed else 1)
     sums, gradient = _MOST[x.dtype]
     return share <= sums and (reach >= _REACH or not _has("avx512f")), share <= gradient
 
@@ -283,7 +294,8 @@ def event_sums(
 
     Args:
         x: float32 or bfloat16, channels innermost in memory.
-        weight: as torch has it; factors are float32, and so are sums until they are handed on.
+        weight: as torch has it; factors are float32, and so are sums until they are handed on. What is infinite, or
+            no number, may spoil sums beside those that it reaches.
         settings: see :data:`ConvSettings`; neither dilation nor groups.
 
     Returns:
@@ -299,9 +311,9 @@ def event_sums(
     neurons = weight.shape[1 if transposed else 0]
     out = torch.empty(len(x), *size, neurons, dtype=x.dtype)
     plan = _Plan(x.shape, (len(x), neurons, *size), taps, settings)
-    rows = plan.rows(weight.detach())
-    given = (as_array(x.permute(0, 2, 3, 1)), rows.numpy(), _table(), plan.geometry, plan.window, as_array(out))
-    _sums(*given)
+    rows = plan.in_rows(weight.detach())
+    given = (as_array(x.permute(0, 2, 3, 1)), rows.numpy(), _table(), plan.geometry, plan.window)
+    _sums(*given, min(len(x), numba.get_num_threads()), as_array(out))
     return out.permute(0, 3, 1, 2)
 
 
@@ -319,9 +331,8 @@ def event_gradient(
         taps: the kernel's rows and columns.
     """
     plan = _Plan(x.shape, grad.shape, taps, settings)
-    rows = plan.channels * math.prod(taps) // (taps[1] if plan.transposed else 1)
-    parts = min(len(x), _PARTS, max(_FEW_PARTS, _WEIGHTS // (rows * plan.numbers)))
-    sums = torch.zeros(parts, rows, plan.numbers)
+    parts = min(len(x), _PARTS, max(_FEW_PARTS, _WEIGHTS // (plan.rows * plan.numbers)))
+    sums = torch.zeros(parts, plan.rows, plan.numbers)
     given = (as_array(x.permute(0, 2, 3, 1)), as_array(grad.permute(0, 2, 3, 1)), _table(), plan.geometry, plan.window)
     _gradients(*given, sums.numpy())
     return plan.kernel(sums.sum(0))

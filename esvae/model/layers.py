@@ -97,8 +97,8 @@ class SpikingLayer(nn.Module):
         """Sums of ``x``, and the bias where the norm is to take it in, as it is cheap to leave it out of the sums."""
         apart = self._fused(x)
         # In evaluation torch's convolution stays, whose sums do not depend on how many of a batch fire.
-        ours = apart and has_sums(self.synapse) and (self.training or isinstance(self.synapse, nn.ConvTranspose2d))
-        if not (self._half or ours):
+        ours = self.training or (apart and isinstance(self.synapse, nn.ConvTranspose2d))
+        if not (ours and x.device.type == "cpu" and has_sums(self.synapse)):
             return self.synapse(x), None
         kind = torch.bfloat16 if self._half else None
         sums = sums_without_bias(self.synapse, x, kind=kind, events=self.training)  # type: ignore[arg-type]

@@ -26,15 +26,20 @@ def raster(activity: float, kind: torch.dtype = torch.float32) -> torch.Tensor:
 
 @pytest.mark.parametrize("settings", [CONV, TRANSPOSED], ids=["conv", "transposed"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_threads_change_no_bit(settings: ConvSettings, kind: torch.dtype) -> None:
-    x, weight = raster(0.2, kind), torch.randn(16, 16, 3, 3)
-    side = 16 if settings[3] else 4
-    grad, found = innermost(torch.randn(93, 16, side, side), kind), []
-    for count in (1, 2):
+@pytest.mark.parametrize(("images", "channels"), [(93, (16, 16)), (10, (17, 33)), (40, (16, 300))])
+def test_threads_change_no_bit(
+    settings: ConvSettings, kind: torch.dtype, images: int, channels: tuple[int, int]
+) -> None:
+    before, after = channels
+    x = innermost(torch.rand(images, before, 8, 8) < 0.2, kind)
+    weight = torch.randn(*((before, after) if settings[3] else (after, before)), 3, 3)
+    side, found = 16 if settings[3] else 4, []
+    grad = innermost(torch.randn(images, after, side, side), kind)
+    for count in (1, 2, 3):
         with threads(count):
             found.append((sums_of_events(x, weight, settings), event_gradient(x, grad, (3, 3), settings)))
-    for one, two in zip(*found, strict=True):
-        assert torch.equal(one, two)
+    for one, *others in zip(*found, strict=True):
+        assert all(torch.equal(one, other) for other in others)
 
 
 def test_factors_are_float32_whatever_comes_and_goes() -> None:
