@@ -102,8 +102,11 @@ class SpikingLayer(nn.Module):
             return self.synapse(x), None
         kind = torch.bfloat16 if self._half else None
         sums = sums_without_bias(self.synapse, x, kind=kind, events=self.training)  # type: ignore[arg-type]
-        bias: torch.Tensor = self.synapse.bias  # type: ignore[assignment]
-        return (sums, bias) if apart else (sums.to(bias.dtype) + bias[:, None, None], None)
+        bias: torch.Tensor | None = self.synapse.bias  # type: ignore[assignment]
+        if apart:
+            return sums, bias
+        sums = sums.to(self.norm.weight.dtype)
+        return (sums if bias is None else sums + bias[:, None, None]), None
 
     @property
     def _half(self) -> bool:

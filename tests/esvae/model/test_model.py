@@ -104,6 +104,23 @@ def test_a_bias_that_is_left_to_the_norm_counts_as_before(training: bool) -> Non
         torch.testing.assert_close(left.grad, right.grad, msg=name, rtol=1e-9, atol=1e-10)
 
 
+@pytest.mark.parametrize("cells", ["esvae", "norse"])
+def test_a_layer_needs_no_bias(cells: str) -> None:
+    torch.manual_seed(0)
+    x, found = (torch.rand(4 * 6, 5, 4, 4) < 0.3).float(), []
+    for bias in (False, True):
+        layer = SpikingLayer(nn.Conv2d(5, 3, 3, bias=bias), 3, NeuronConfig(cells=cells))
+        with torch.no_grad():
+            for parameter in (layer.synapse.weight, layer.synapse.bias):
+                if parameter is not None:
+                    parameter.copy_(
+                        torch.linspace(-1, 1, parameter.numel()).view(parameter.shape) * (parameter.ndim > 1)
+                    )
+        found.append(layer(x, 4))
+    assert torch.equal(*found)
+    assert found[0].any()
+
+
 def test_norm_in_evaluation_is_its_scale_and_shift() -> None:
     norm = ThresholdNorm(3, threshold=0.2)
     with torch.no_grad():
