@@ -73,12 +73,12 @@ def measured(kind: torch.dtype) -> list[dict[str, Any]]:
     rows = []
     for transposed, before, after, side in LAYERS:
         settings = ((2, 2), (1, 1), (1, 1), transposed, (1, 1) if transposed else (0, 0), 1)
-        weight = innermost(torch.randn(*((before, after) if transposed else (after, before)), 3, 3), kind)
+        weight = convolve._innermost(torch.randn(*((before, after) if transposed else (after, before)), 3, 3), kind)
         to = 2 * side if transposed else side // 2
-        grad = innermost(torch.randn(MAPS, after, to, to), kind)
+        grad = convolve._innermost(torch.randn(MAPS, after, to, to), kind)
         row: dict[str, Any] = {"layer": f"{before} to {after}, {side}x{side} to {to}x{to}", "events": {}}
         for activity in ACTIVITIES:
-            x = innermost(torch.rand(MAPS, before, side, side) < activity, kind)
+            x = convolve._innermost(torch.rand(MAPS, before, side, side) < activity, kind)
             times = 1000 * np.median(turns(*ways(x, grad, weight, settings), repeats=REPEATS), axis=0)
             row["sums"], row["gradient"] = times[0], times[1]
             row["events"][activity] = list(times[2:])
@@ -99,10 +99,6 @@ def ways(x: torch.Tensor, grad: torch.Tensor, weight: torch.Tensor, settings: An
         lambda: event_sums(x, weight, settings),
         lambda: event_gradient(x, grad, weight.shape[2:], settings),
     )
-
-
-def innermost(x: torch.Tensor, kind: torch.dtype) -> torch.Tensor:
-    return x.to(kind).contiguous(memory_format=torch.channels_last)
 
 
 def report(found: dict[str, Any]) -> list[str]:
